@@ -4,6 +4,11 @@
  * This is the only file that knows the field names of other systems (`hidden_size`, `state_size`, ...).
  */
 
+import { agreed, ConfigError, describe, Fields } from "./config_fields.ts";
+import { parsePreprocessing } from "./config_preprocessing.ts";
+
+export { ConfigError };
+
 /** What one step of the sequence is before the first block. */
 export type InputConfig =
   /** A token id, looked up in a table of `vocab_size` rows (padding rows included). */
@@ -69,4 +74,423 @@ export interface ModelConfig {
   readonly preprocessing?: ImagePreprocessing | SeriesPreprocessing;
   /** Class names by index. */
   readonly labels?: readonly string[];
+}
+
+/** The largest sizes believed. The published models stay below a hundredth of each. */
+const MAX_D_MODEL = 2 ** 20;
+const MAX_N_LAYER = 4096;
+const MAX_VOCAB_SIZE = 2 ** 24;
+const MAX_D_STATE = 2 ** 16;
+const MAX_D_CONV = 1024;
+const MAX_EXPAND = 1024;
+/** Kernels address elements with a u32. */
+const MAX_TENSOR_ELEMENTS = 2 ** 32 - 1;
+
+/** What the official Mamba-1 module takes in `ssm_cfg`; the second row only matters to new weights. */
+const SSM_CFG_NAMES: readonly string[] = [
+  ...["layer", "d_state", "d_conv", "expand", "dt_rank", "bias", "conv_bias", "use_fast_path"],
+  ...["dt_min", "dt_max", "dt_init", "dt_scale", "dt_init_floor"],
+];
+
+/** Relatives whose configs look alike and whose mathematics differ. */
+const UNSUPPORTED_MODEL_TYPES: readonly string[] = ["mamba2", "falcon_mamba"];
+
+/**
+ * Reads a config.json that is still text.
+ *
+ * @param text The file's text.
+ * @param fileName What error messages call the file.
+ * @throws {ConfigError} Where the text is not JSON, and where {@linkcode parseConfig} throws.
+ */
+export function parseConfigText(text: string, fileName = "config.json"): ModelConfig {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new ConfigError(
+      `Cannot load ${fileName}: it is not JSON, expected an object. The file may be incomplete`,
+      { cause },
+    );
+  }
+  return parseConfig(json, fileName);
+}
+
+/**
+ * Reads a config.json of either dialect: the one of the official `mamba_ssm` package (`d_model`, `ssm_cfg`) or the
+ * one of `transformers` (`hidden_size`, `state_size`), each with this project's `input`, `head`, `preprocessing`,
+ * `labels` and `real_vocab_size`.
+ *
+ * An absent field gets the value that the official code of that dialect gives it. Sizes of the model itself
+ * (`d_model`, `n_layer`, `vocab_size`) must be there. A setting that is present under two names, or that others
+ * determine, must agree with them.
+ *
+ * @param json What `JSON.parse` gave.
+ * @param fileName What error messages call the file.
+ * @returns The model's description, every field present, checked and derived.
+ * @throws {ConfigError} Where the file is not a Mamba-1 config, a field is wrong, or two fields contradict each other.
+ *
+ * @example
+ * ```ts
+ * import { parseConfig } from "./config.ts";
+ *
+ * const config = parseConfig({ d_model: 768, n_layer: 24, vocab_size: 50277, ssm_cfg: {} });
+ * config.dt_rank; // 48
+ * config.input; // { kind: "embedding", vocab_size: 50280 }
+ * ```
+ */
+export function parseConfig(json: unknown, fileName = "config.json"): ModelConfig {
+  const fields = new Fields(json, fileName);
+  const ssm_cfg = fields.object("ssm_cfg");
+  refuseRelatives(fields, ssm_cfg);
+  refuseVariants(fields);
+
+  const integer = (min: number, max: number) => (at: Fields, name: string) =>
+    at.integer(name, min, max);
+  const boolean = (at: Fields, name: string) => at.boolean(name);
+
+  const d_model = agreed(
+    [[fields, "hidden_size"], [fields, "d_model"]],
+    integer(1, MAX_D_MODEL),
+  ) ?? fields.expected("d_model", `an integer from 1 to ${MAX_D_MODEL}`);
+  const n_layer = agreed(
+    [[fields, "num_hidden_layers"], [fields, "n_layer"]],
+    integer(1, MAX_N_LAYER),
+  ) ?? fields.expected("n_layer", `an integer from 1 to ${MAX_N_LAYER}`);
+  const d_state = agreed(
+    [[fields, "state_size"], [fields, "d_state"], [ssm_cfg, "d_state"]],
+    integer(1, MAX_D_STATE),
+  )?.value ?? 16;
+  const d_conv = agreed(
+    [[fields, "conv_kernel"], [fields, "d_conv"], [ssm_cfg, "d_conv"]],
+    integer(1, MAX_D_CONV),
+  )?.value ?? 4;
+  const automaticRank = Math.ceil(d_model.value / 16);
+  const dt_rank = agreed(
+    [[fields, "time_step_rank"], [fields, "dt_rank"], [ssm_cfg, "dt_rank"]],
+    (at, name) => at.value(name) === "auto" ? automaticRank : at.integer(name, 1, MAX_D_MODEL),
+  )?.value ?? automaticRank;
+  const norm_epsilon = agreed(
+    [[fields, "layer_norm_epsilon"], [fields, "norm_epsilon"]],
+    (at, name) => at.positive(name, 1),
+  )?.value ?? 1e-5;
+  const use_bias = agreed(
+    [[fields, "use_bias"], [fields, "bias"], [ssm_cfg, "bias"]],
+    boolean,
+  )?.value ?? false;
+  const use_conv_bias = agreed(
+    [[fields, "use_conv_bias"], [fields, "conv_bias"], [ssm_cfg, "conv_bias"]],
+    boolean,
+  )?.value ?? true;
+  const tied = agreed([[fields, "tie_word_embeddings"], [fields, "tie_embeddings"]], boolean);
+
+  const { input, head, real_vocab_size } = parseEnds(fields, tied?.value);
+  const labels = parseLabels(fields, head);
+  const preprocessing = parsePreprocessing(fields, input);
+  const config: ModelConfig = {
+    model_type: "mamba",
+    d_model: d_model.value,
+    n_layer: n_layer.value,
+    d_inner: parseInnerSize(fields, ssm_cfg, d_model.path, d_model.value),
+    d_state,
+    d_conv,
+    dt_rank,
+    norm_epsilon,
+    use_bias,
+    use_conv_bias,
+    input,
+    head,
+    real_vocab_size,
+    eos_token_ids: parseEndOfSequence(fields, input, head),
+    ...(preprocessing === undefined ? {} : { preprocessing }),
+    ...(labels === undefined ? {} : { labels }),
+  };
+  refuseOverflow(fields, config);
+  return config;
+}
+
+/** Other architectures, told apart by what their configs call themselves. */
+function refuseRelatives(fields: Fields, ssm_cfg: Fields | undefined): void {
+  const model_type = fields.value("model_type");
+  if (typeof model_type === "string" && UNSUPPORTED_MODEL_TYPES.includes(model_type)) {
+    fields.fail(
+      `model_type is ${
+        describe(model_type)
+      }, which this version does not support, expected "mamba"`,
+    );
+  }
+  fields.word("model_type", ["mamba"]);
+  if (model_type === undefined) {
+    const foreign = fields.strings("architectures")?.find((name) =>
+      !/^Mamba(For|Model)/.test(name)
+    );
+    if (foreign !== undefined) {
+      fields.fail(
+        `architectures has ${describe(foreign)}, which this version does not support, ` +
+          'expected "MambaForCausalLM"',
+      );
+    }
+    // Without a name, fields that Mamba-1 has not, or lacks, are the only sign of another model.
+    const mamba2 = ["num_heads", "head_dim", "n_groups"].find((name) => fields.has(name));
+    if (mamba2 !== undefined) {
+      fields.fail(
+        `model_type is absent and ${mamba2} is ${describe(fields.value(mamba2))}, as in Mamba-2, ` +
+          'which this version does not support, expected model_type "mamba"',
+      );
+    }
+    const signs = ["d_model", "state_size", "conv_kernel", "time_step_rank", "architectures"];
+    if (fields.has("hidden_size") && !signs.some((name) => fields.has(name))) {
+      fields.expected("model_type", '"mamba"');
+    }
+  }
+  const layer = ssm_cfg?.value("layer");
+  if (ssm_cfg !== undefined && layer !== undefined && layer !== "Mamba1") {
+    const verdict = layer === "Mamba2" || layer === "Mamba3"
+      ? ", which this version does not support"
+      : "";
+    fields.fail(`ssm_cfg.layer is ${describe(layer)}${verdict}, expected "Mamba1"`);
+  }
+  const unknown = ssm_cfg?.names().find((name) => !SSM_CFG_NAMES.includes(name));
+  if (ssm_cfg !== undefined && unknown !== undefined) {
+    fields.fail(
+      `${ssm_cfg.path(unknown.slice(0, 60))} is ${describe(ssm_cfg.value(unknown))}, ` +
+        "and Mamba-1 has no such setting",
+    );
+  }
+}
+
+/** Mamba-1 with parts that change the mathematics and that no kernel here computes. */
+function refuseVariants(fields: Fields): void {
+  const attn_layer_idx = fields.array("attn_layer_idx");
+  if (attn_layer_idx !== undefined && attn_layer_idx.length > 0) {
+    fields.fail(
+      `attn_layer_idx names ${attn_layer_idx.length} attention layers (a hybrid model), ` +
+        "which this version does not support, expected none",
+    );
+  }
+  const d_intermediate = fields.integer("d_intermediate", 0, MAX_D_MODEL * MAX_EXPAND) ?? 0;
+  if (d_intermediate > 0) {
+    fields.fail(
+      `d_intermediate is ${d_intermediate} (an MLP in each block), ` +
+        "which this version does not support, expected 0",
+    );
+  }
+  // "swish" is another name for the same function.
+  fields.word("hidden_act", ["silu", "swish"]);
+  if (fields.boolean("rms_norm") === false) {
+    fields.fail(
+      "rms_norm is false (LayerNorm), which this version does not support, expected true",
+    );
+  }
+  // Accepted either way: the residual stream is always f32 here, and fusing changes no result.
+  fields.boolean("residual_in_fp32");
+  fields.boolean("fused_add_norm");
+}
+
+/** `expand` times d_model, or the size itself. transformers believes `intermediate_size` and ignores `expand`. */
+function parseInnerSize(
+  fields: Fields,
+  ssm_cfg: Fields | undefined,
+  d_modelPath: string,
+  d_model: number,
+): number {
+  const expand = agreed(
+    [[fields, "expand"], [ssm_cfg, "expand"]],
+    (at, name) => at.integer(name, 1, MAX_EXPAND),
+  );
+  const d_inner = agreed(
+    [[fields, "intermediate_size"], [fields, "d_inner"]],
+    (at, name) => at.integer(name, 1, MAX_D_MODEL * MAX_EXPAND),
+  );
+  const product = (expand?.value ?? 2) * d_model;
+  if (d_inner !== undefined && expand !== undefined && d_inner.value !== product) {
+    fields.fail(
+      `${d_inner.path} is ${d_inner.value}, and ${expand.path} * ${d_modelPath} is ` +
+        `${expand.value} * ${d_model} = ${product}: they must be equal`,
+    );
+  }
+  return d_inner?.value ?? product;
+}
+
+/** Both ends of the model, and the vocabulary that they share where they have one. */
+function parseEnds(
+  fields: Fields,
+  tied: boolean | undefined,
+): Pick<ModelConfig, "input" | "head" | "real_vocab_size"> {
+  const inputFields = fields.object("input");
+  const inputKind = inputFields === undefined
+    ? "embedding"
+    : inputFields.word("kind", ["embedding", "linear"]) ??
+      inputFields.expected("kind", '"embedding" or "linear"');
+  const headFields = fields.object("head");
+  const headKind = headFields === undefined
+    ? "lm"
+    : headFields.word("kind", ["lm", "classifier"]) ??
+      headFields.expected("kind", '"lm" or "classifier"');
+
+  const hasVocabulary = inputKind === "embedding" || headKind === "lm";
+  const { vocab_size, real_vocab_size } = hasVocabulary
+    ? parseVocabulary(fields)
+    : { vocab_size: 0, real_vocab_size: 0 };
+  if (inputKind === "linear" && headKind === "lm" && tied === true) {
+    fields.fail(
+      'tie_word_embeddings is true, and input.kind is "linear": there is no embedding to tie to',
+    );
+  }
+  const input: InputConfig = inputFields !== undefined && inputKind === "linear"
+    ? {
+      kind: "linear",
+      d_input: inputFields.requiredInteger("d_input", 1, MAX_D_MODEL),
+      bias: inputFields.boolean("bias") ?? false,
+    }
+    : { kind: "embedding", vocab_size };
+  const head: HeadConfig = headFields !== undefined && headKind === "classifier"
+    ? {
+      kind: "classifier",
+      n_classes: headFields.requiredInteger("n_classes", 1, MAX_VOCAB_SIZE),
+      pool: headFields.word("pool", ["last", "mean"]) ?? "last",
+      bias: headFields.boolean("bias") ?? false,
+    }
+    : { kind: "lm", vocab_size, tied: tied ?? inputKind === "embedding" };
+  return { input, head, real_vocab_size };
+}
+
+/** transformers states the rows of the table; the official package states the tokens and pads the table. */
+function parseVocabulary(fields: Fields): { vocab_size: number; real_vocab_size: number } {
+  const stated = fields.requiredInteger("vocab_size", 1, MAX_VOCAB_SIZE);
+  const multiple = fields.integer("pad_vocab_size_multiple", 1, MAX_VOCAB_SIZE) ?? 8;
+  const padded = Math.ceil(stated / multiple) * multiple;
+  const vocab_size = fields.has("hidden_size") ? stated : padded;
+  const real_vocab_size = fields.integer("real_vocab_size", 1, MAX_VOCAB_SIZE) ?? stated;
+  if (real_vocab_size > vocab_size) {
+    fields.fail(
+      `real_vocab_size is ${real_vocab_size}, and vocab_size is ${vocab_size}: ` +
+        "there are more tokens than rows",
+    );
+  }
+  return { vocab_size, real_vocab_size };
+}
+
+/** One id, several, or none (`null`). */
+function parseEndOfSequence(
+  fields: Fields,
+  input: InputConfig,
+  head: HeadConfig,
+): readonly number[] {
+  const isLanguageModel = input.kind === "embedding" && head.kind === "lm";
+  const value = fields.value("eos_token_id");
+  // transformers takes 0 for an absent id; the official package stops at none.
+  if (value === undefined) return isLanguageModel && fields.has("hidden_size") ? [0] : [];
+  if (value === null) return [];
+  const vocab_size = head.kind === "lm"
+    ? head.vocab_size
+    : input.kind === "embedding"
+    ? input.vocab_size
+    : 0;
+  const ids: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return ids.map((id) => {
+    if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= vocab_size) {
+      fields.fail(
+        `eos_token_id is ${describe(id)}, and vocab_size is ${vocab_size}: ` +
+          "expected token ids below that, or null",
+      );
+    }
+    return id;
+  });
+}
+
+function parseLabels(fields: Fields, head: HeadConfig): readonly string[] | undefined {
+  const labels = fields.strings("labels");
+  if (labels === undefined) return undefined;
+  if (head.kind !== "classifier") {
+    fields.fail(
+      `labels has ${labels.length} names, and head.kind is "${head.kind}": only a classifier has classes`,
+    );
+  }
+  if (labels.length !== head.n_classes) {
+    fields.fail(
+      `labels has ${labels.length} names, and head.n_classes is ${head.n_classes}: they must be equal`,
+    );
+  }
+  return labels;
+}
+
+/** Each size may be fine and their product still past what a kernel can address. */
+function refuseOverflow(fields: Fields, config: ModelConfig): void {
+  const { d_model, d_inner, d_state, d_conv, dt_rank, n_layer, input, head } = config;
+  const inputRows = input.kind === "embedding" ? input.vocab_size : input.d_input;
+  const headRows = head.kind === "lm" ? head.vocab_size : head.n_classes;
+  const elements: Record<string, number> = {
+    "the input's weight [d_model, inputs]": d_model * inputRows,
+    "in_proj.weight [2 * d_inner, d_model]": 2 * d_inner * d_model,
+    "conv1d.weight [d_inner, d_conv]": d_inner * d_conv,
+    "x_proj.weight [dt_rank + 2 * d_state, d_inner]": (dt_rank + 2 * d_state) * d_inner,
+    "dt_proj.weight [d_inner, dt_rank]": d_inner * dt_rank,
+    "the state [n_layer, d_inner, d_conv + d_state]": n_layer * d_inner * (d_conv + d_state),
+    "the head's weight [outputs, d_model]": headRows * d_model,
+  };
+  for (const [name, count] of Object.entries(elements)) {
+    if (count > MAX_TENSOR_ELEMENTS) {
+      fields.fail(
+        `${name} has ${count} elements, and at most ${MAX_TENSOR_ELEMENTS} can be addressed`,
+      );
+    }
+  }
+}
+
+/**
+ * Writes a config.json as `transformers` reads it (`MambaConfig`), with this project's additions beside the official
+ * fields. `parseConfig(toHfConfig(config))` equals `config`.
+ *
+ * @param config The model's description.
+ * @returns A plain object for `JSON.stringify`.
+ * @throws {RangeError} If input and head name vocabularies of different sizes, which the format cannot express.
+ */
+export function toHfConfig(config: ModelConfig): Record<string, unknown> {
+  const { input, head } = config;
+  const vocab_size = input.kind === "embedding"
+    ? input.vocab_size
+    : head.kind === "lm"
+    ? head.vocab_size
+    : undefined;
+  if (head.kind === "lm" && head.vocab_size !== vocab_size) {
+    throw new RangeError(
+      `Cannot write config.json: input.vocab_size is ${vocab_size}, and head.vocab_size is ` +
+        `${head.vocab_size}: they must be equal`,
+    );
+  }
+  const expand = config.d_inner / config.d_model;
+  const ids = config.eos_token_ids;
+  return {
+    ...(input.kind === "embedding" && head.kind === "lm"
+      ? { architectures: ["MambaForCausalLM"] }
+      : {}),
+    model_type: "mamba",
+    ...(vocab_size === undefined ? {} : { vocab_size }),
+    hidden_size: config.d_model,
+    num_hidden_layers: config.n_layer,
+    intermediate_size: config.d_inner,
+    // A reader without intermediate_size could make nothing of a fraction.
+    ...(Number.isInteger(expand) && expand <= MAX_EXPAND ? { expand } : {}),
+    state_size: config.d_state,
+    conv_kernel: config.d_conv,
+    time_step_rank: config.dt_rank,
+    layer_norm_epsilon: config.norm_epsilon,
+    use_bias: config.use_bias,
+    use_conv_bias: config.use_conv_bias,
+    hidden_act: "silu",
+    rms_norm: true,
+    residual_in_fp32: true,
+    ...(head.kind === "lm" ? { tie_word_embeddings: head.tied } : {}),
+    // Absent ids would become 0 there, and a padding id of 0 makes generate() mask that token.
+    bos_token_id: null,
+    pad_token_id: null,
+    eos_token_id: ids.length === 0 ? null : ids.length === 1 ? ids[0] : [...ids],
+    ...(vocab_size === undefined || config.real_vocab_size === vocab_size
+      ? {}
+      : { real_vocab_size: config.real_vocab_size }),
+    ...(input.kind === "linear" ? { input: { ...input } } : {}),
+    ...(head.kind === "classifier" ? { head: { ...head } } : {}),
+    ...(config.preprocessing === undefined ? {} : { preprocessing: config.preprocessing }),
+    ...(config.labels === undefined ? {} : { labels: [...config.labels] }),
+  };
 }
