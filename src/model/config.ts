@@ -4,7 +4,16 @@
  * This is the only file that knows the field names of other systems (`hidden_size`, `state_size`, ...).
  */
 
+import { type Dialect, parseEndOfSequence, parseEnds, parseLabels } from "./config_ends.ts";
 import { agreed, ConfigError, describe, Fields } from "./config_fields.ts";
+import {
+  MAX_D_CONV,
+  MAX_D_MODEL,
+  MAX_D_STATE,
+  MAX_EXPAND,
+  MAX_N_LAYER,
+  refuseOverflow,
+} from "./config_limits.ts";
 import { parsePreprocessing } from "./config_preprocessing.ts";
 
 export { ConfigError };
@@ -76,16 +85,6 @@ export interface ModelConfig {
   readonly labels?: readonly string[];
 }
 
-/** The largest sizes believed. The published models stay below a hundredth of each. */
-const MAX_D_MODEL = 2 ** 20;
-const MAX_N_LAYER = 4096;
-const MAX_VOCAB_SIZE = 2 ** 24;
-const MAX_D_STATE = 2 ** 16;
-const MAX_D_CONV = 1024;
-const MAX_EXPAND = 1024;
-/** Kernels address elements with a u32. */
-const MAX_TENSOR_ELEMENTS = 2 ** 32 - 1;
-
 /** What the official Mamba-1 module takes in `ssm_cfg`; the second row only matters to new weights. */
 const SSM_CFG_NAMES: readonly string[] = [
   ...["layer", "d_state", "d_conv", "expand", "dt_rank", "bias", "conv_bias", "use_fast_path"],
@@ -143,6 +142,7 @@ export function parseConfig(json: unknown, fileName = "config.json"): ModelConfi
   const ssm_cfg = fields.object("ssm_cfg");
   refuseRelatives(fields, ssm_cfg);
   refuseVariants(fields);
+  const dialect: Dialect = fields.has("hidden_size") ? "transformers" : "mamba_ssm";
 
   const integer = (min: number, max: number) => (at: Fields, name: string) =>
     at.integer(name, min, max);
@@ -183,7 +183,7 @@ export function parseConfig(json: unknown, fileName = "config.json"): ModelConfi
   )?.value ?? true;
   const tied = agreed([[fields, "tie_word_embeddings"], [fields, "tie_embeddings"]], boolean);
 
-  const { input, head, real_vocab_size } = parseEnds(fields, tied?.value);
+  const { input, head, real_vocab_size } = parseEnds(fields, dialect, tied);
   const labels = parseLabels(fields, head);
   const preprocessing = parsePreprocessing(fields, input);
   const config: ModelConfig = {
@@ -200,7 +200,7 @@ export function parseConfig(json: unknown, fileName = "config.json"): ModelConfi
     input,
     head,
     real_vocab_size,
-    eos_token_ids: parseEndOfSequence(fields, input, head),
+    eos_token_ids: parseEndOfSequence(fields, dialect, input, head),
     ...(preprocessing === undefined ? {} : { preprocessing }),
     ...(labels === undefined ? {} : { labels }),
   };
@@ -309,132 +309,6 @@ function parseInnerSize(
     );
   }
   return d_inner?.value ?? product;
-}
-
-/** Both ends of the model, and the vocabulary that they share where they have one. */
-function parseEnds(
-  fields: Fields,
-  tied: boolean | undefined,
-): Pick<ModelConfig, "input" | "head" | "real_vocab_size"> {
-  const inputFields = fields.object("input");
-  const inputKind = inputFields === undefined
-    ? "embedding"
-    : inputFields.word("kind", ["embedding", "linear"]) ??
-      inputFields.expected("kind", '"embedding" or "linear"');
-  const headFields = fields.object("head");
-  const headKind = headFields === undefined
-    ? "lm"
-    : headFields.word("kind", ["lm", "classifier"]) ??
-      headFields.expected("kind", '"lm" or "classifier"');
-
-  const hasVocabulary = inputKind === "embedding" || headKind === "lm";
-  const { vocab_size, real_vocab_size } = hasVocabulary
-    ? parseVocabulary(fields)
-    : { vocab_size: 0, real_vocab_size: 0 };
-  if (inputKind === "linear" && headKind === "lm" && tied === true) {
-    fields.fail(
-      'tie_word_embeddings is true, and input.kind is "linear": there is no embedding to tie to',
-    );
-  }
-  const input: InputConfig = inputFields !== undefined && inputKind === "linear"
-    ? {
-      kind: "linear",
-      d_input: inputFields.requiredInteger("d_input", 1, MAX_D_MODEL),
-      bias: inputFields.boolean("bias") ?? false,
-    }
-    : { kind: "embedding", vocab_size };
-  const head: HeadConfig = headFields !== undefined && headKind === "classifier"
-    ? {
-      kind: "classifier",
-      n_classes: headFields.requiredInteger("n_classes", 1, MAX_VOCAB_SIZE),
-      pool: headFields.word("pool", ["last", "mean"]) ?? "last",
-      bias: headFields.boolean("bias") ?? false,
-    }
-    : { kind: "lm", vocab_size, tied: tied ?? inputKind === "embedding" };
-  return { input, head, real_vocab_size };
-}
-
-/** transformers states the rows of the table; the official package states the tokens and pads the table. */
-function parseVocabulary(fields: Fields): { vocab_size: number; real_vocab_size: number } {
-  const stated = fields.requiredInteger("vocab_size", 1, MAX_VOCAB_SIZE);
-  const multiple = fields.integer("pad_vocab_size_multiple", 1, MAX_VOCAB_SIZE) ?? 8;
-  const padded = Math.ceil(stated / multiple) * multiple;
-  const vocab_size = fields.has("hidden_size") ? stated : padded;
-  const real_vocab_size = fields.integer("real_vocab_size", 1, MAX_VOCAB_SIZE) ?? stated;
-  if (real_vocab_size > vocab_size) {
-    fields.fail(
-      `real_vocab_size is ${real_vocab_size}, and vocab_size is ${vocab_size}: ` +
-        "there are more tokens than rows",
-    );
-  }
-  return { vocab_size, real_vocab_size };
-}
-
-/** One id, several, or none (`null`). */
-function parseEndOfSequence(
-  fields: Fields,
-  input: InputConfig,
-  head: HeadConfig,
-): readonly number[] {
-  const isLanguageModel = input.kind === "embedding" && head.kind === "lm";
-  const value = fields.value("eos_token_id");
-  // transformers takes 0 for an absent id; the official package stops at none.
-  if (value === undefined) return isLanguageModel && fields.has("hidden_size") ? [0] : [];
-  if (value === null) return [];
-  const vocab_size = head.kind === "lm"
-    ? head.vocab_size
-    : input.kind === "embedding"
-    ? input.vocab_size
-    : 0;
-  const ids: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return ids.map((id) => {
-    if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= vocab_size) {
-      fields.fail(
-        `eos_token_id is ${describe(id)}, and vocab_size is ${vocab_size}: ` +
-          "expected token ids below that, or null",
-      );
-    }
-    return id;
-  });
-}
-
-function parseLabels(fields: Fields, head: HeadConfig): readonly string[] | undefined {
-  const labels = fields.strings("labels");
-  if (labels === undefined) return undefined;
-  if (head.kind !== "classifier") {
-    fields.fail(
-      `labels has ${labels.length} names, and head.kind is "${head.kind}": only a classifier has classes`,
-    );
-  }
-  if (labels.length !== head.n_classes) {
-    fields.fail(
-      `labels has ${labels.length} names, and head.n_classes is ${head.n_classes}: they must be equal`,
-    );
-  }
-  return labels;
-}
-
-/** Each size may be fine and their product still past what a kernel can address. */
-function refuseOverflow(fields: Fields, config: ModelConfig): void {
-  const { d_model, d_inner, d_state, d_conv, dt_rank, n_layer, input, head } = config;
-  const inputRows = input.kind === "embedding" ? input.vocab_size : input.d_input;
-  const headRows = head.kind === "lm" ? head.vocab_size : head.n_classes;
-  const elements: Record<string, number> = {
-    "the input's weight [d_model, inputs]": d_model * inputRows,
-    "in_proj.weight [2 * d_inner, d_model]": 2 * d_inner * d_model,
-    "conv1d.weight [d_inner, d_conv]": d_inner * d_conv,
-    "x_proj.weight [dt_rank + 2 * d_state, d_inner]": (dt_rank + 2 * d_state) * d_inner,
-    "dt_proj.weight [d_inner, dt_rank]": d_inner * dt_rank,
-    "the state [n_layer, d_inner, d_conv + d_state]": n_layer * d_inner * (d_conv + d_state),
-    "the head's weight [outputs, d_model]": headRows * d_model,
-  };
-  for (const [name, count] of Object.entries(elements)) {
-    if (count > MAX_TENSOR_ELEMENTS) {
-      fields.fail(
-        `${name} has ${count} elements, and at most ${MAX_TENSOR_ELEMENTS} can be addressed`,
-      );
-    }
-  }
 }
 
 /**

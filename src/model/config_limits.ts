@@ -1,0 +1,37 @@
+/** The sizes that a config.json may state: anything beyond is a damaged or a hostile file. */
+
+import type { ModelConfig } from "./config.ts";
+import type { Fields } from "./config_fields.ts";
+
+/** The largest sizes believed. The published models stay below a hundredth of each. */
+export const MAX_D_MODEL = 2 ** 20;
+export const MAX_N_LAYER = 4096;
+export const MAX_VOCAB_SIZE = 2 ** 24;
+export const MAX_D_STATE = 2 ** 16;
+export const MAX_D_CONV = 1024;
+export const MAX_EXPAND = 1024;
+/** Kernels address elements with a u32. */
+const MAX_TENSOR_ELEMENTS = 2 ** 32 - 1;
+
+/** Each size may be fine and their product still past what a kernel can address. */
+export function refuseOverflow(fields: Fields, config: ModelConfig): void {
+  const { d_model, d_inner, d_state, d_conv, dt_rank, n_layer, input, head } = config;
+  const inputRows = input.kind === "embedding" ? input.vocab_size : input.d_input;
+  const headRows = head.kind === "lm" ? head.vocab_size : head.n_classes;
+  const elements: Record<string, number> = {
+    "the input's weight [d_model, inputs]": d_model * inputRows,
+    "in_proj.weight [2 * d_inner, d_model]": 2 * d_inner * d_model,
+    "conv1d.weight [d_inner, d_conv]": d_inner * d_conv,
+    "x_proj.weight [dt_rank + 2 * d_state, d_inner]": (dt_rank + 2 * d_state) * d_inner,
+    "dt_proj.weight [d_inner, dt_rank]": d_inner * dt_rank,
+    "the state [n_layer, d_inner, d_conv + d_state]": n_layer * d_inner * (d_conv + d_state),
+    "the head's weight [outputs, d_model]": headRows * d_model,
+  };
+  for (const [name, count] of Object.entries(elements)) {
+    if (count > MAX_TENSOR_ELEMENTS) {
+      fields.fail(
+        `${name} has ${count} elements, and at most ${MAX_TENSOR_ELEMENTS} can be addressed`,
+      );
+    }
+  }
+}
