@@ -1,0 +1,420 @@
+"""Writes tests/golden: small Mamba-1 checkpoints, and what PyTorch computes with them.
+
+    python tools/make_golden.py            writes tests/golden
+    python tools/make_golden.py --check    makes them again elsewhere and compares
+
+Needs torch, transformers, safetensors, tokenizers and numpy, whose versions are stored in each
+expected.safetensors. No test runs Python.
+
+Each language model's folder has ids.json (one sequence), ids_batch.json (two), greedy.json (24 ids
+after ids.json) and expected.safetensors (f32, from a float64 run on the weights as stored):
+
+    logits [T, vocab_size]          logits_batch [2, 17, vocab_size]
+    layers.N.output [T, d_model]    the residual stream after block N
+    norm_f.output [T, d_model]
+    layers.N.conv_state [d_inner, d_conv]    layers.N.ssm_state [d_inner, d_state]    after ids.json
+
+A classifier's expected.safetensors has inputs [T, d_input] and inputs_batch instead of ids, and its
+logits are those after each step.
+"""
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import shutil
+import sys
+import tempfile
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import tokenizers
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from transformers import MambaConfig, MambaForCausalLM, MambaModel
+from transformers.models.mamba import modeling_mamba
+
+import mamba_numpy
+
+GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden"
+SEEDS = {"mamba1": 2, "mamba1-odd": 7, "classifier": 3}
+# A smaller gap between the best and the second logit would let an f32 engine disagree by rounding.
+MIN_MARGIN = 1e-3
+STEPS, BATCH, BATCH_STEPS, GREEDY = 40, 2, 17, 24
+
+MAMBA1 = dict(
+    vocab_size=256, hidden_size=64, state_size=16, num_hidden_layers=2, conv_kernel=4, expand=2,
+    time_step_rank=4, use_bias=False, use_conv_bias=True, tie_word_embeddings=True,
+)
+ODD = dict(
+    vocab_size=101, hidden_size=52, state_size=12, num_hidden_layers=2, conv_kernel=3, expand=3,
+    time_step_rank=5, use_bias=True, use_conv_bias=True, tie_word_embeddings=False,
+)
+CLASSIFIER = dict(
+    hidden_size=24, state_size=16, num_hidden_layers=2, conv_kernel=4, expand=2,
+    time_step_rank=2, use_bias=False, use_conv_bias=True, tie_word_embeddings=False,
+)
+# The raw form pads the vocabulary: 253 tokens, three rows that no token has.
+RAW_VOCAB_SIZE = 253
+
+
+# Weights ----------------------------------------------------------------------------------------
+
+
+def make_weights(config, rng, linear_input=None, n_classes=None):
+    """Tensors by official name, in f32: dt and A as published, the rest larger, so that all of it shows."""
+    d_model, d_inner = config.hidden_size, config.intermediate_size
+    d_state, dt_rank = config.state_size, config.time_step_rank
+    normal = lambda *shape, std: rng.normal(0, std, shape)
+    linear = lambda o, i, gain=1.0: normal(o, i, std=gain / math.sqrt(i))
+    w = OrderedDict()
+    if linear_input is None:
+        w["backbone.embeddings.weight"] = normal(config.vocab_size, d_model, std=0.5)
+    else:
+        w["backbone.input_proj.weight"] = linear(d_model, linear_input)
+        w["backbone.input_proj.bias"] = normal(d_model, std=0.3)
+    for i in range(config.num_hidden_layers):
+        p = f"backbone.layers.{i}."
+        w[p + "mixer.A_log"] = np.log(np.arange(1, d_state + 1)) + rng.uniform(
+            -0.3, 0.3, (d_inner, d_state)
+        )
+        w[p + "mixer.D"] = rng.uniform(0.2, 1.0, d_inner)
+        w[p + "mixer.in_proj.weight"] = linear(2 * d_inner, d_model, 1.5)
+        w[p + "mixer.conv1d.weight"] = normal(d_inner, 1, config.conv_kernel, std=0.6)
+        w[p + "mixer.conv1d.bias"] = normal(d_inner, std=0.3)
+        x_proj = linear(dt_rank + 2 * d_state, d_inner, 1.5)
+        x_proj[dt_rank:] *= 2  # B and C: the state's share of y is then about as large as D's
+        w[p + "mixer.x_proj.weight"] = x_proj
+        w[p + "mixer.dt_proj.weight"] = rng.uniform(-1, 1, (d_inner, dt_rank)) * dt_rank**-0.5
+        dt = np.exp(rng.uniform(math.log(1e-3), math.log(1e-1), d_inner))
+        w[p + "mixer.dt_proj.bias"] = dt + np.log(-np.expm1(-dt))
+        # Large against the embedding, or a tied head would mostly repeat the token it was given.
+        w[p + "mixer.out_proj.weight"] = linear(d_model, d_inner, 0.3)
+        w[p + "norm.weight"] = rng.uniform(0.5, 1.5, d_model)
+        if config.use_bias:
+            w[p + "mixer.in_proj.bias"] = normal(2 * d_inner, std=0.3)
+            w[p + "mixer.out_proj.bias"] = normal(d_model, std=0.3)
+    w["backbone.norm_f.weight"] = rng.uniform(0.5, 1.5, d_model)
+    if n_classes is not None:
+        w["classifier.weight"] = linear(n_classes, d_model, 3.0)
+        w["classifier.bias"] = normal(n_classes, std=0.3)
+    elif not config.tie_word_embeddings:
+        w["lm_head.weight"] = linear(config.vocab_size, d_model, 3.0)
+    return OrderedDict((k, torch.from_numpy(np.ascontiguousarray(v, np.float32))) for k, v in w.items())
+
+
+# Runs -------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def float64_transformers():
+    """Makes the casts to float32 inside the model casts to float64, so that .double() means it."""
+
+    class Float64Torch:
+        float32 = torch.float64
+
+        def __getattr__(self, name):
+            return getattr(torch, name)
+
+    to_float = torch.Tensor.float
+    modeling_mamba.torch, torch.Tensor.float = Float64Torch(), torch.Tensor.double
+    try:
+        yield
+    finally:
+        modeling_mamba.torch, torch.Tensor.float = torch, to_float
+
+
+def state_dict_of(backbone_weights, model):
+    """The weights as `model` names them, a tied head included."""
+    tensors = dict(backbone_weights)
+    if isinstance(model, MambaModel):
+        return {k.removeprefix("backbone."): v for k, v in tensors.items() if k.startswith("backbone.layers.") or "norm_f" in k}
+    tensors.setdefault("lm_head.weight", tensors["backbone.embeddings.weight"])
+    return tensors
+
+
+def build(config, weights, dtype):
+    if "backbone.input_proj.weight" in weights:
+        model = MambaModel(MambaConfig(**{**config.to_dict(), "vocab_size": 1}))
+        tensors = state_dict_of(weights, model)
+        tensors["embeddings.weight"] = torch.zeros(1, config.hidden_size)
+    else:
+        model = MambaForCausalLM(config)
+        tensors = state_dict_of(weights, model)
+    model.load_state_dict(tensors)
+    return model.to(dtype).eval()
+
+
+def run_transformers(config, weights, inputs, dtype):
+    """logits, the residual stream after each block, norm_f's output, states: one call of PyTorch's model."""
+    model = build(config, weights, dtype)
+    head = lambda name: weights[name].to(dtype)
+    with torch.no_grad(), float64_transformers() if dtype == torch.float64 else contextlib.nullcontext():
+        captured = []
+        base = model if isinstance(model, MambaModel) else model.backbone
+        hooks = [layer.register_forward_hook(lambda m, a, out: captured.append(out)) for layer in base.layers]
+        if base is model:
+            embedded = torch.as_tensor(inputs).to(dtype) @ head("backbone.input_proj.weight").T
+            output = model(inputs_embeds=embedded + head("backbone.input_proj.bias"), use_cache=True)
+            logits = None
+        else:
+            output = base(torch.as_tensor(inputs), use_cache=True)
+            logits = model(torch.as_tensor(inputs)).logits
+            captured = captured[: len(base.layers)]
+        for hook in hooks:
+            hook.remove()
+    cache = output.cache_params
+    states = [
+        {"conv_state": cache.get_conv_state(i, state_idx=0), "ssm_state": cache.get_recurrent_state(i, state_idx=0)}
+        for i in range(config.num_hidden_layers)
+    ]
+    return logits, captured, output.last_hidden_state, states
+
+
+def run_numpy(weights, inputs, pool=None, states=None):
+    """The same by mamba_numpy, always in float64."""
+    w = {k.removeprefix("backbone."): v.double().numpy() for k, v in weights.items()}
+    if "input_proj.weight" in w:
+        x = inputs.astype(np.float64) @ w["input_proj.weight"].T + w["input_proj.bias"]
+    else:
+        x = w["embeddings.weight"][inputs]
+    states = states if states is not None else mamba_numpy.zero_state(w, len(inputs))
+    layers, norm_f = mamba_numpy.backbone(w, x, states)
+    if pool is None:
+        logits = norm_f @ w.get("lm_head.weight", w.get("embeddings.weight")).T
+    else:
+        pooled = norm_f
+        if pool == "mean":
+            pooled = norm_f.cumsum(1) / np.arange(1, norm_f.shape[1] + 1)[:, None]
+        logits = pooled @ w["classifier.weight"].T + w["classifier.bias"]
+    return logits, layers, norm_f, states
+
+
+def greedy(weights, ids):
+    """GREEDY ids after `ids`, and the logits that chose them."""
+    logits, _, _, states = run_numpy(weights, np.array([ids]))
+    chosen, rows = [], []
+    while len(chosen) < GREEDY:
+        rows.append(logits[0, -1])
+        chosen.append(int(rows[-1].argmax()))
+        logits, _, _, states = run_numpy(weights, np.array([chosen[-1:]]), states=states)
+    return chosen, np.array(rows)
+
+
+def margin(logits):
+    ordered = np.sort(logits, -1)
+    return float((ordered[..., -1] - ordered[..., -2]).min())
+
+
+def distance(name, actual, expected, limit):
+    """max |actual - expected|, which must be within `limit` of the largest expected value."""
+    worst = float(np.abs(np.asarray(actual, np.float64) - np.asarray(expected)).max())
+    assert worst <= limit * np.abs(expected).max(), f"{name} differs by {worst}"
+    return worst
+
+
+def expect(folder, config, weights, inputs, inputs_batch, seed, pool=None):
+    """Runs the stored weights in float64 twice, in float32 once, and writes expected.safetensors."""
+    runs = [inputs[None], inputs_batch]
+    results = [run_numpy(weights, run, pool) for run in runs]
+    far = {"float64": 0.0, "float32": 0.0}
+    for run, (logits, layers, norm_f, states) in zip(runs, results):
+        for name, dtype, limit in [("float64", torch.float64, 1e-12), ("float32", torch.float32, 1e-5)]:
+            t_logits, t_layers, t_norm_f, t_states = run_transformers(config, weights, run, dtype)
+            pairs = [("norm_f", t_norm_f, norm_f), *zip(["layer"] * len(layers), t_layers, layers)]
+            pairs += [(k, t[k], s[k]) for t, s in zip(t_states, states) for k in s]
+            if t_logits is not None:
+                pairs.append(("logits", t_logits, logits))
+            assert len(t_layers) == len(layers)
+            for what, actual, expected in pairs:
+                assert actual.dtype == dtype, f"{what} is {actual.dtype} in a run in {dtype}"
+                worst = distance(f"{folder.name}: {what} in {name}", actual, expected, limit)
+                far[name] = max(far[name], worst)
+    (logits, layers, norm_f, states), (logits_batch, *_) = results
+    margins = [margin(logits), margin(logits_batch)]
+    if pool is None:
+        ids, rows = greedy(weights, inputs.tolist())
+        margins.append(margin(rows))
+        assert len(set(ids)) >= GREEDY / 2, f"{folder.name}: greedy ids hardly vary: {ids}"
+        assert 0 not in ids and max(ids) < RAW_VOCAB_SIZE, f"{folder.name}: greedy stops or pads: {ids}"
+        model = build(config, weights, torch.float32)
+        continued = model.generate(
+            torch.as_tensor(inputs[None]), attention_mask=torch.ones(1, STEPS, dtype=torch.long),
+            max_new_tokens=GREEDY, do_sample=False, pad_token_id=0,
+        )
+        assert continued[0, STEPS:].tolist() == ids, f"{folder.name}: generate() differs from {ids}"
+        write_json(folder / "ids.json", inputs.tolist())
+        write_json(folder / "ids_batch.json", inputs_batch.tolist())
+        write_json(folder / "greedy.json", ids)
+    assert min(margins) > MIN_MARGIN, f"{folder.name}: near-tie, margins {margins}: take another seed"
+
+    tensors = OrderedDict(logits=logits[0], logits_batch=logits_batch)
+    for i, (layer, state) in enumerate(zip(layers, states)):
+        tensors[f"layers.{i}.output"] = layer[0]
+        tensors[f"layers.{i}.conv_state"] = state["conv_state"][0]
+        tensors[f"layers.{i}.ssm_state"] = state["ssm_state"][0]
+    tensors["norm_f.output"] = norm_f[0]
+    if pool is not None:
+        tensors["inputs"], tensors["inputs_batch"] = inputs, inputs_batch
+    about = {
+        "made_by": "tools/make_golden.py",
+        "seed": seed,
+        "computed_in": "float64, stored as float32",
+        "min_top1_margin": margins and min(margins),
+        "largest_logit": float(np.abs(logits).max()),
+        "transformers_max_abs_difference": far,
+        "versions": {m.__name__: m.__version__ for m in (torch, transformers, np, safetensors)},
+    }
+    # One key: safetensors does not promise the order of several.
+    save_file(
+        {k: torch.from_numpy(np.ascontiguousarray(v, np.float32)) for k, v in tensors.items()},
+        folder / "expected.safetensors",
+        {"golden": json.dumps(about)},
+    )
+    print(f"{folder.name:20} seed {seed}  margin {min(margins):.4f}  largest {about['largest_logit']:.1f}  {far}")
+
+
+# Files ------------------------------------------------------------------------------------------
+
+
+def write_json(path, value, indent=None):
+    path.write_text(json.dumps(value, indent=indent) + "\n")
+
+
+def round_to(weights, dtype):
+    return OrderedDict((k, v.to(dtype).float()) for k, v in weights.items())
+
+
+def write_hf(folder, config, weights, dtype, max_shard_size="1GB"):
+    """As save_pretrained() does, then read back with from_pretrained()."""
+    build(config, weights, dtype).save_pretrained(folder, max_shard_size=max_shard_size)
+    (folder / "generation_config.json").unlink()
+    loaded, report = MambaForCausalLM.from_pretrained(folder, output_loading_info=True)
+    assert not any(report.values()), f"{folder.name}: {report}"
+    state = loaded.state_dict()
+    assert all(torch.equal(state[k], v.to(dtype)) for k, v in weights.items())
+
+
+def write_raw(folder, config, weights, vocab_size, pad_vocab_size_multiple):
+    """As mamba_ssm's save_pretrained() does: singular `embedding`, the head present, shared if tied."""
+    raw = OrderedDict((k.replace(".embeddings.", ".embedding."), v) for k, v in weights.items())
+    raw.setdefault("lm_head.weight", raw["backbone.embedding.weight"])
+    # Module.state_dict() leaves its versions in an attribute, so real files carry it as object state.
+    raw._metadata = OrderedDict([("", {"version": 1}), ("backbone", {"version": 1})])
+    folder.mkdir()
+    torch.save(raw, folder / "pytorch_model.bin")
+    defaults = config.expand == 2
+    ssm_cfg = {} if defaults else {
+        "d_state": config.state_size, "d_conv": config.conv_kernel, "expand": config.expand,
+        "dt_rank": config.time_step_rank, "bias": config.use_bias, "conv_bias": config.use_conv_bias,
+    }
+    raw_config = {
+        "d_model": config.hidden_size, "n_layer": config.num_hidden_layers, "vocab_size": vocab_size,
+        "ssm_cfg": ssm_cfg, "rms_norm": True, "residual_in_fp32": True, "fused_add_norm": True,
+        "pad_vocab_size_multiple": pad_vocab_size_multiple,
+    }
+    if not config.tie_word_embeddings:
+        raw_config["tie_embeddings"] = False
+    write_json(folder / "config.json", raw_config, indent=4)
+
+
+def write_classifier(folder, config, weights, pool):
+    folder.mkdir()
+    save_file(dict(weights), folder / "model.safetensors", {"format": "pt"})
+    fields = {k: v for k, v in config.to_diff_dict().items() if not k.endswith("_token_id")}
+    fields = {k: v for k, v in fields.items() if k not in ("vocab_size", "dtype")}
+    fields["architectures"] = ["SlitherForSequenceClassification"]
+    fields["input"] = {"kind": "linear", "d_input": 3, "bias": True}
+    fields["head"] = {"kind": "classifier", "n_classes": 5, "pool": pool, "bias": True}
+    fields["labels"] = ["rest", "walk", "run", "jump", "fall"]
+    write_json(folder / "config.json", fields, indent=2)
+
+
+def write_tokenizer(path):
+    """256 tokens, one a byte, the id being the byte: any text is tokenized, and nothing is merged."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [b for b in range(256) if b not in printable]
+    symbol = {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE({symbol[b]: b for b in range(256)}, []))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    tokenizer.save(str(path))
+    text = "Ssss: slither, ünïcödé \u86c7 \U0001f40d\n\t  end"
+    ids = tokenizers.Tokenizer.from_file(str(path)).encode(text).ids
+    assert ids == list(text.encode()) and tokenizer.decode(ids) == text
+
+
+def make(root):
+    """Everything, into the folder `root`."""
+    torch.set_num_threads(1)  # the order of sums, and so the last bits, must not depend on the machine
+    for name, fields in [("mamba1", MAMBA1), ("mamba1-odd", ODD)]:
+        seed, config = SEEDS[name], MambaConfig(**fields)
+        rng = np.random.default_rng(seed)
+        weights = make_weights(config, rng)
+        limit = min(config.vocab_size, RAW_VOCAB_SIZE)
+        data = rng.integers(1, limit, STEPS), rng.integers(1, limit, (BATCH, BATCH_STEPS))
+        for suffix, dtype in [("", torch.float32), ("-f16", torch.float16), ("-bf16", torch.bfloat16)]:
+            write_hf(root / (name + suffix), config, weights, dtype)
+            expect(root / (name + suffix), config, round_to(weights, dtype), *data, seed)
+        padding = (RAW_VOCAB_SIZE, 8) if name == "mamba1" else (config.vocab_size, 1)
+        write_raw(root / f"{name}-raw", config, weights, *padding)
+        expect(root / f"{name}-raw", config, weights, *data, seed)
+        if name == "mamba1":
+            write_hf(root / "mamba1-sharded", config, weights, torch.float32, max_shard_size="190KB")
+            assert len(list((root / "mamba1-sharded").glob("model-*.safetensors"))) == 2
+            expect(root / "mamba1-sharded", config, weights, *data, seed)
+    write_tokenizer(root / "mamba1" / "tokenizer.json")
+
+    seed, config = SEEDS["classifier"], MambaConfig(**CLASSIFIER)
+    rng = np.random.default_rng(seed)
+    weights = make_weights(config, rng, linear_input=3, n_classes=5)
+    data = [rng.normal(0, 1, shape).astype(np.float32) for shape in [(STEPS, 3), (BATCH, BATCH_STEPS, 3)]]
+    for name, pool in [("classifier", "mean"), ("classifier-last", "last")]:
+        write_classifier(root / name, config, weights, pool)
+        expect(root / name, config, weights, *data, seed, pool)
+
+
+def compare(made, committed):
+    """Files by bytes; where bytes differ, tensors by value: another version may write another header."""
+    names = lambda root: sorted(p.relative_to(root) for p in root.rglob("*") if p.is_file())
+    assert names(made) == names(committed), f"other files: {set(names(made)) ^ set(names(committed))}"
+    for name in names(made):
+        a, b = made / name, committed / name
+        if a.read_bytes() == b.read_bytes():
+            continue
+        print(f"{name}: other bytes")
+        if name.suffix == ".json":
+            drop = lambda path: {**json.loads(path.read_text()), "transformers_version": None}
+            assert name.name == "config.json" and drop(a) == drop(b), f"{name} differs"
+            continue
+        load = load_file if name.suffix == ".safetensors" else torch.load
+        x, y = load(a), load(b)
+        assert x.keys() == y.keys(), f"{name} holds other tensors"
+        for key in x:
+            torch.testing.assert_close(x[key], y[key], rtol=1e-5, atol=1e-5, msg=f"{name}: {key}")
+    print(f"{len(names(made))} files as committed")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare instead of write")
+    args = parser.parse_args()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder)
+        make(made)
+        if args.check:
+            return compare(made, GOLDEN)
+        for path in made.iterdir():
+            shutil.rmtree(GOLDEN / path.name, ignore_errors=True)
+            shutil.copytree(path, GOLDEN / path.name)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    sys.exit(main())
