@@ -1,0 +1,83 @@
+// deno-lint-ignore-file no-console -- a command: what it says is its result.
+/**
+ * Makes sure that this machine has a WebGPU adapter, before tests that need one.
+ *
+ *     deno run -A tools/ensure_adapter.ts
+ *
+ * Names the adapter on stderr and exits 0. Where there is none: on Debian and Ubuntu as root, installs Mesa's software
+ * Vulkan driver and looks again in a new process, because a process that found no driver will not look twice.
+ * Elsewhere, says what to install and exits 1.
+ */
+
+const PACKAGES = ["mesa-vulkan-drivers", "libvulkan1"];
+
+/** Given to the second process, which must not install again. */
+const CHECK_ONLY = "--check-only";
+
+/** What the adapter calls itself, or `undefined` where there is none. */
+async function adapterName(): Promise<string | undefined> {
+  // Where only OpenGL is left, Deno would offer that, and the kernels are not tried on it.
+  if (Deno.build.os === "linux") Deno.env.set("DENO_WEBGPU_BACKEND", "vulkan");
+  const adapter = await navigator.gpu.requestAdapter();
+  if (adapter === null) return undefined;
+  const { description, vendor, device } = adapter.info;
+  const software = /llvmpipe|lavapipe|swiftshader|software/i.test(description);
+  const name = description || [vendor, device].filter((part) => part !== "").join(" ") ||
+    "unnamed adapter";
+  return software ? `${name} (software)` : name;
+}
+
+/** Whether apt-get can be used, from os-release's `ID` and `ID_LIKE`. */
+function isDebian(): boolean {
+  try {
+    const release = Deno.readTextFileSync("/etc/os-release");
+    return /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(release);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Runs a command with its output on stderr; whether it succeeded. */
+async function succeeds(command: string, args: string[]): Promise<boolean> {
+  console.error(`$ ${command} ${args.join(" ")}`);
+  const process = new Deno.Command(command, {
+    args,
+    env: { DEBIAN_FRONTEND: "noninteractive" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  await process.stdout.pipeTo(Deno.stderr.writable, { preventClose: true });
+  return (await process.status).success;
+}
+
+function fail(found: string): never {
+  console.error(
+    `Cannot find a GPU adapter: ${found}. On Debian or Ubuntu: apt-get install ${
+      PACKAGES.join(" ")
+    } (a software Vulkan driver). On other systems: install the GPU's Vulkan driver, ` +
+      "or Mesa's lavapipe",
+  );
+  Deno.exit(1);
+}
+
+const name = await adapterName();
+if (name !== undefined) {
+  console.error(`WebGPU adapter: ${name}`);
+} else if (Deno.args.includes(CHECK_ONLY)) {
+  fail(`navigator.gpu.requestAdapter() still gives null with ${PACKAGES.join(", ")} installed`);
+} else if (Deno.build.os !== "linux" || !isDebian() || Deno.uid() !== 0) {
+  fail("navigator.gpu.requestAdapter() gives null");
+} else {
+  console.error("No WebGPU adapter here: installing a software Vulkan driver");
+  const installed = await succeeds("apt-get", ["update"]) &&
+    await succeeds("apt-get", ["install", "-y", "--no-install-recommends", ...PACKAGES]);
+  if (!installed) fail(`${PACKAGES.join(", ")} could not be installed`);
+  const { code } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", import.meta.filename ?? "tools/ensure_adapter.ts", CHECK_ONLY],
+    stdout: "inherit",
+    stderr: "inherit",
+  }).output();
+  Deno.exit(code);
+}
