@@ -1,0 +1,28 @@
+// _math: what several kernels share. Prepended to every kernel as text; the only prelude.
+
+const DTYPE_F32 = 0u;
+const DTYPE_F16 = 1u;
+const DTYPE_BF16 = 2u;
+
+// log(1 + exp(v)) without overflow and without losing small results: log(1 + e) in f32 is 1.8e-4 off at v = -8 and
+// zero at -20, so below e = 1/32 the series of log1p is used, which is within 2e-6 of the truth.
+fn softplus(v: f32) -> f32 {
+  let e = exp(-abs(v));
+  let series = e * (1.0 - e * (0.5 - e * (0.33333334 - e * (0.25 - e * 0.2))));
+  return max(v, 0.0) + select(log(1.0 + e), series, e < 0.03125);
+}
+
+// v * sigmoid(v). exp(-v) overflows to infinity below v = -88, and v / infinity is the right limit, -0.
+fn silu(v: f32) -> f32 {
+  return v / (1.0 + exp(-v));
+}
+
+// Four 16-bit weights, in memory order, from two words.
+fn unpack_f16(words: vec2<u32>) -> vec4<f32> {
+  return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
+}
+
+fn unpack_bf16(words: vec2<u32>) -> vec4<f32> {
+  return bitcast<vec4<f32>>(vec4<u32>(
+    words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
+}

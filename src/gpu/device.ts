@@ -1,0 +1,119 @@
+/** The GPU device: how it is found, what it is called, what it allows, and how its failures surface. */
+
+/** No adapter, or one that lacks what is needed. Another machine or driver may help; retrying will not. */
+export class UnsupportedDeviceError extends Error {
+  override name = "UnsupportedDeviceError";
+}
+
+/** The device went away (driver reset, unplugged, out of memory). Everything on it is gone: load the model again. */
+export class DeviceLostError extends Error {
+  override name = "DeviceLostError";
+}
+
+/** A part of the GPU's memory that kernels bind: see `tensor.ts`. */
+interface LiveBuffers {
+  sizeBytes: number;
+  count: number;
+}
+
+/**
+ * One WebGPU device with what this project needs to know of it.
+ *
+ * Validation errors are asynchronous in WebGPU and a bad call silently turns later work into nothing, so the first
+ * one is kept here and {@linkcode Gpu.check} throws it: every readback calls that before it hands out numbers.
+ */
+export class Gpu implements Disposable {
+  /** The device itself. */
+  readonly device: GPUDevice;
+  /** What the adapter calls itself. */
+  readonly name: string;
+  /** Whether the adapter computes on the CPU (llvmpipe, SwiftShader, WARP): right, and slow. */
+  readonly isSoftware: boolean;
+  /** Whether passes can be timed. */
+  readonly hasTimestamps: boolean;
+  /** Compiled pipelines by kernel and override values. Owned by `kernel.ts`. */
+  readonly pipelines: Map<string, GPUComputePipeline> = new Map();
+  /** Bytes and number of the buffers that are alive now. */
+  readonly live: LiveBuffers = { sizeBytes: 0, count: 0 };
+  #ownsDevice: boolean;
+  #failure: Error | undefined;
+  #disposed = false;
+
+  /** Wraps a device; `ownsDevice` says whether disposing destroys it. */
+  constructor(device: GPUDevice, info: GPUAdapterInfo, ownsDevice: boolean) {
+    this.device = device;
+    this.name = info.description || info.device || info.vendor || "unknown adapter";
+    this.isSoftware = /llvmpipe|lavapipe|swiftshader|softpipe|basic render|warp/i.test(this.name);
+    this.hasTimestamps = device.features.has("timestamp-query");
+    this.#ownsDevice = ownsDevice;
+    device.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      const { error } = event as GPUUncapturedErrorEvent;
+      this.fail(new Error(`Cannot continue on ${this.name}: ${error.message}`));
+    });
+    device.lost.then((loss) => {
+      if (this.#disposed) return;
+      this.fail(
+        new DeviceLostError(
+          `Cannot continue on ${this.name}: the device was lost (${loss.reason || "unknown"}): ` +
+            `${loss.message}. Load the model again`,
+        ),
+      );
+    });
+  }
+
+  /** Keeps the first failure for {@linkcode Gpu.check}. */
+  fail(error: Error): void {
+    this.#failure ??= error;
+  }
+
+  /**
+   * Throws the first failure that the device has reported.
+   *
+   * @throws {DeviceLostError} If the device is gone.
+   * @throws {Error} If a WebGPU call was refused.
+   */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Destroys the device, unless it was the caller's own. */
+  [Symbol.dispose](): void {
+    this.#disposed = true;
+    this.pipelines.clear();
+    if (this.#ownsDevice) this.device.destroy();
+  }
+}
+
+/**
+ * Finds an adapter and opens a device with all that this adapter allows.
+ *
+ * The default limits would refuse models that fit easily: 128 MiB a binding is less than the embedding of mamba-130m.
+ *
+ * @param device A device of the caller's to use instead; it is not destroyed with the result.
+ * @throws {UnsupportedDeviceError} If there is no adapter.
+ */
+export async function openGpu(device?: GPUDevice): Promise<Gpu> {
+  if (device !== undefined) return new Gpu(device, device.adapterInfo, false);
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    throw new UnsupportedDeviceError(
+      "Cannot find a GPU adapter: navigator.gpu.requestAdapter() returned null. " +
+        "On Linux, install a Vulkan driver (mesa-vulkan-drivers gives a software one)",
+    );
+  }
+  const wanted: GPUFeatureName[] = ["timestamp-query", "shader-f16"];
+  const opened = await adapter.requestDevice({
+    requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
+    requiredLimits: {
+      maxBufferSize: adapter.limits.maxBufferSize,
+      maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
+      maxStorageBuffersPerShaderStage: adapter.limits.maxStorageBuffersPerShaderStage,
+      maxComputeWorkgroupStorageSize: adapter.limits.maxComputeWorkgroupStorageSize,
+      maxComputeInvocationsPerWorkgroup: adapter.limits.maxComputeInvocationsPerWorkgroup,
+      maxComputeWorkgroupSizeX: adapter.limits.maxComputeWorkgroupSizeX,
+      maxComputeWorkgroupSizeY: adapter.limits.maxComputeWorkgroupSizeY,
+    },
+  });
+  return new Gpu(opened, adapter.info, true);
+}

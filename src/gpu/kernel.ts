@@ -1,0 +1,203 @@
+/** Kernels: WGSL text with its bindings declared once, compiled when first used. */
+
+import type { Gpu } from "./device.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** How a kernel uses a storage buffer. "write" and "read_write" are the same to WebGPU; the word is for the reader. */
+export type Access = "read" | "write" | "read_write";
+
+/** What {@linkcode defineKernel} is told; the WGSL declares the same, in the same order. */
+export interface KernelSpec<B extends string, P extends string, O extends string> {
+  /** Entry point, and the file's name. */
+  readonly name: string;
+  /** Text of the WGSL file. */
+  readonly source: string;
+  /** Text that goes before it; errors are reported in lines of the file itself. */
+  readonly prelude: string;
+  /** Storage buffers, in the order of their binding numbers. */
+  readonly bindings: Readonly<Record<B, Access>>;
+  /** Members of the `params` uniform, which is the last binding; empty where there is none. */
+  readonly params: Readonly<Record<P, "u32" | "f32">>;
+  /** Names of the pipeline constants: each must be given. */
+  readonly overrides: readonly O[];
+}
+
+/** One use of a kernel: what is bound, the constants, and the grid. */
+export interface KernelUse<B extends string, P extends string, O extends string> {
+  /** A tensor for each binding. */
+  readonly tensors: Readonly<Record<B, Tensor>>;
+  /** A value for each override. */
+  readonly overrides: Readonly<Record<O, number | boolean>>;
+  /** A value for each member of `params`. */
+  readonly params: Readonly<Record<P, number>>;
+  /** Number of workgroups along x, y, z. */
+  readonly workgroups: readonly [number, number, number];
+  /** Layer and op, for profiles and errors: `layers.3.mixer.conv1d_fwd`. */
+  readonly label: string;
+}
+
+/** A dispatch ready to be recorded: see `recorder.ts`. */
+export interface Dispatch {
+  readonly label: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly tensors: readonly Tensor[];
+  /** Bytes of the params uniform; empty where the kernel has none. */
+  readonly params: Uint8Array;
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** A kernel, as its op file declares it. */
+export interface Kernel<
+  B extends string = string,
+  P extends string = string,
+  O extends string = string,
+> extends KernelSpec<B, P, O> {
+  /** Checks a use of the kernel and makes the dispatch of it. */
+  dispatch(gpu: Gpu, use: KernelUse<B, P, O>): Dispatch;
+}
+
+/**
+ * Declares a kernel.
+ *
+ * Layouts are explicit: with `layout: "auto"` a binding that an override switches off vanishes, and the bind group fails.
+ */
+export function defineKernel<B extends string, P extends string, O extends string>(
+  spec: KernelSpec<B, P, O>,
+): Kernel<B, P, O> {
+  const names = Object.keys(spec.bindings) as B[];
+  return {
+    ...spec,
+    dispatch(gpu: Gpu, use: KernelUse<B, P, O>): Dispatch {
+      const tensors = names.map((name) => use.tensors[name]);
+      checkLimits(gpu, spec.name, names, tensors, use);
+      return {
+        label: use.label,
+        pipeline: pipelineFor(gpu, spec, use.overrides),
+        tensors,
+        params: encodeParams(spec.params, use.params),
+        workgroups: use.workgroups,
+      };
+    },
+  };
+}
+
+function checkLimits(
+  gpu: Gpu,
+  kernel: string,
+  names: readonly string[],
+  tensors: readonly Tensor[],
+  use: { readonly workgroups: readonly number[]; readonly label: string },
+): void {
+  const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = gpu.device.limits;
+  for (const [index, tensor] of tensors.entries()) {
+    if (tensor.sizeBytes > maxStorageBufferBindingSize) {
+      throw new RangeError(
+        `Cannot bind "${
+          names[index]
+        }" of ${kernel} in ${use.label}: ${tensor.sizeBytes} bytes in one binding, ` +
+          `and this device allows ${maxStorageBufferBindingSize}`,
+      );
+    }
+  }
+  for (const count of use.workgroups) {
+    if (!Number.isInteger(count) || count < 1 || count > maxComputeWorkgroupsPerDimension) {
+      throw new RangeError(
+        `Cannot dispatch ${kernel} in ${use.label}: [${use.workgroups.join(", ")}] workgroups, ` +
+          `and each must be between 1 and ${maxComputeWorkgroupsPerDimension}`,
+      );
+    }
+  }
+}
+
+function encodeParams(
+  kinds: Readonly<Record<string, "u32" | "f32">>,
+  values: Readonly<Record<string, number>>,
+): Uint8Array {
+  const names = Object.keys(kinds);
+  // A uniform struct of scalars has a size that is a multiple of 4; 16 keeps every backend content.
+  const view = new DataView(new ArrayBuffer(Math.ceil(names.length / 4) * 16));
+  names.forEach((name, index) => {
+    const value = values[name];
+    if (value === undefined) throw new TypeError(`Cannot dispatch: params.${name} is missing`);
+    if (kinds[name] === "u32") view.setUint32(index * 4, value, true);
+    else view.setFloat32(index * 4, value, true);
+  });
+  return new Uint8Array(view.buffer);
+}
+
+function pipelineFor(
+  gpu: Gpu,
+  spec: KernelSpec<string, string, string>,
+  overrides: Readonly<Record<string, number | boolean>>,
+): GPUComputePipeline {
+  const constants: Record<string, number> = {};
+  for (const name of spec.overrides) {
+    const value = overrides[name];
+    if (value === undefined) {
+      throw new TypeError(`Cannot compile ${spec.name}: override ${name} is missing`);
+    }
+    constants[name] = Number(value);
+  }
+  const key = `${spec.name} ${JSON.stringify(constants)}`;
+  let pipeline = gpu.pipelines.get(key);
+  if (pipeline === undefined) {
+    pipeline = compile(gpu, spec, constants);
+    gpu.pipelines.set(key, pipeline);
+  }
+  return pipeline;
+}
+
+function compile(
+  gpu: Gpu,
+  spec: KernelSpec<string, string, string>,
+  constants: Record<string, number>,
+): GPUComputePipeline {
+  const { device } = gpu;
+  device.pushErrorScope("validation");
+  const entries: GPUBindGroupLayoutEntry[] = Object.values(spec.bindings).map((
+    access,
+    binding,
+  ) => ({
+    binding,
+    visibility: GPUShaderStage.COMPUTE,
+    buffer: { type: access === "read" ? "read-only-storage" : "storage" },
+  }));
+  if (Object.keys(spec.params).length > 0) {
+    entries.push({
+      binding: entries.length,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type: "uniform" },
+    });
+  }
+  const bindGroupLayout = device.createBindGroupLayout({ label: spec.name, entries });
+  const pipeline = device.createComputePipeline({
+    label: spec.name,
+    layout: device.createPipelineLayout({ label: spec.name, bindGroupLayouts: [bindGroupLayout] }),
+    compute: {
+      module: device.createShaderModule({ label: spec.name, code: spec.prelude + spec.source }),
+      entryPoint: spec.name,
+      constants,
+    },
+  });
+  device.popErrorScope().then((error) => {
+    if (error === null) return;
+    gpu.fail(new SyntaxError(compileErrorMessage(spec.name, spec.prelude, error.message)));
+  }, () => {/* The device is gone; device.lost reports that. */});
+  return pipeline;
+}
+
+/**
+ * One line from the compiler's report, with the position in the kernel's own file.
+ *
+ * wgpu prints `┌─ wgsl:41:14` above the source it quotes, counted from the start of prelude and source together.
+ */
+export function compileErrorMessage(name: string, prelude: string, report: string): string {
+  const preludeLines = prelude.split("\n").length - 1;
+  const place = /wgsl:(\d+):(\d+)/.exec(report);
+  const summary = (/error: (.*)/.exec(report)?.[1] ?? report.split("\n").map((line) => line.trim())
+    .filter((line) => line !== "").join(": ")).trim();
+  if (place === null) return `Cannot compile kernels/${name}.wgsl: ${summary}`;
+  const line = Number(place[1]) - preludeLines;
+  const file = line >= 1 ? `${name}.wgsl: ${line}` : `_math.wgsl: ${Number(place[1])}`;
+  return `Cannot compile kernels/${file}:${place[2]}: ${summary}`;
+}

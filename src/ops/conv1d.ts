@@ -1,0 +1,43 @@
+/** conv1d_fwd: depth-wise causal convolution with SiLU, from any window of past inputs. */
+
+import type { Program } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import source from "../../kernels/conv1d_fwd.wgsl" with { type: "text" };
+import { defineKernel } from "./define_kernel.ts";
+import { unusedTensors } from "./unused.ts";
+
+/** The kernel. */
+export const conv1dFwdKernel = defineKernel({
+  name: "conv1d_fwd",
+  source,
+  bindings: { x: "read", weight: "read", bias: "read", conv_state: "read_write", y: "write" },
+  params: { seqlen: "u32", ld_x: "u32" },
+  overrides: ["D_INNER", "D_CONV", "BIAS"],
+});
+
+/**
+ * y (batch, seqlen, d_inner) = silu(conv1d(x)), and conv_state (batch, d_inner, d_conv) moves on by seqlen inputs.
+ *
+ * @param shape `ldX` is the distance from step to step of x, default d_inner.
+ */
+export function conv1dFwd(
+  program: Program,
+  tensors: { x: Tensor; weight: Tensor; bias?: Tensor | undefined; conv_state: Tensor; y: Tensor },
+  shape: {
+    batch: number;
+    seqlen: number;
+    d_inner: number;
+    d_conv: number;
+    ldX?: number;
+    label: string;
+  },
+): void {
+  const { batch, seqlen, d_inner, d_conv, ldX = d_inner, label } = shape;
+  program.add(conv1dFwdKernel, {
+    tensors: { ...tensors, bias: tensors.bias ?? unusedTensors(program.gpu).read },
+    overrides: { D_INNER: d_inner, D_CONV: d_conv, BIAS: tensors.bias !== undefined },
+    params: { seqlen, ld_x: ldX },
+    workgroups: [Math.ceil(d_inner / 64), Math.ceil(seqlen / 32), batch],
+    label,
+  });
+}

@@ -1,0 +1,199 @@
+/** matvec_fwd and matmul_fwd: y = x weight^T + bias, for few rows of x and for many. */
+
+import type { Program } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import matmulSource from "../../kernels/matmul_fwd.wgsl" with { type: "text" };
+import matvecSource from "../../kernels/matvec_fwd.wgsl" with { type: "text" };
+import { defineKernel } from "./define_kernel.ts";
+import { type Matrix, W_DTYPE } from "./matrix.ts";
+import { unusedTensors } from "./unused.ts";
+
+/** The kernel for few rows. */
+export const matvecFwdKernel = defineKernel({
+  name: "matvec_fwd",
+  source: matvecSource,
+  bindings: {
+    x: "read",
+    norm_weight: "read",
+    weight: "read",
+    bias: "read",
+    conv_weight: "read",
+    conv_bias: "read",
+    conv_state: "read_write",
+    y: "read_write",
+  },
+  params: { ld_x: "u32", x_offset: "u32", ld_y: "u32" },
+  overrides: [
+    "D_IN",
+    "W_STRIDE",
+    "W_DTYPE",
+    "ROW_START",
+    "ROWS",
+    "LANES",
+    "GROUPS",
+    "ALIGNED",
+    "NORM",
+    "EPS",
+    "BIAS",
+    "RESIDUAL",
+    "CONV",
+    "CONV_BIAS",
+    "D_CONV",
+    "D_INNER",
+  ],
+});
+
+/** The kernel for many rows. */
+export const matmulFwdKernel = defineKernel({
+  name: "matmul_fwd",
+  source: matmulSource,
+  bindings: { x: "read", weight: "read", bias: "read", y: "read_write" },
+  params: { rows: "u32", ld_x: "u32", x_offset: "u32", ld_y: "u32" },
+  overrides: ["D_IN", "W_STRIDE", "W_DTYPE", "ROW_START", "ROWS", "BIAS", "RESIDUAL"],
+});
+
+/** Up to this many rows the weights are read once a row; beyond it a matmul reads them once a tile. */
+export const MATVEC_MAX_ROWS = 4;
+
+/** How x and y lie in memory, in elements. */
+export interface LinearShape {
+  /** Rows of x and y. */
+  readonly rows: number;
+  /** From row to row of x; default the weight's columns. */
+  readonly ldX?: number;
+  /** First element of x; default 0. */
+  readonly xOffset?: number;
+  /** From row to row of y; default the weight's rows. */
+  readonly ldY?: number;
+  /** Adds to y instead of overwriting it. */
+  readonly residual?: boolean;
+  readonly label: string;
+}
+
+/** x, weight and y of a linear op. */
+export interface LinearTensors {
+  readonly x: Tensor;
+  readonly weight: Matrix;
+  readonly bias?: Tensor | undefined;
+  readonly y: Tensor;
+}
+
+/** What a matvec does before and after the product: see the kernel's NORM and CONV. */
+export interface MatvecFusion {
+  /** RMSNorm of x first. */
+  readonly norm?: { readonly weight: Tensor; readonly eps: number };
+  /** The step of conv1d and SiLU on the first d_inner rows of y. */
+  readonly conv?: {
+    readonly weight: Tensor;
+    readonly bias?: Tensor | undefined;
+    readonly state: Tensor;
+    readonly d_conv: number;
+    readonly d_inner: number;
+  };
+}
+
+/** How a matvec is spread over lanes. */
+export interface MatvecTiling {
+  /** Lanes that share a row, a power of two from 4 on. */
+  readonly lanes: number;
+  /** Groups of four rows a workgroup. */
+  readonly groups: number;
+}
+
+/** Rows that a group of lanes computes together: one vec4 of sums. */
+const ROWS_PER_GROUP = 4;
+
+/**
+ * The tiling for a weight of this shape.
+ *
+ * Measured by tools/bench/matvec.ts: lanes with two or three chunks of 8 columns each are fastest where there are
+ * rows enough to fill the device; with few rows, one chunk a lane.
+ */
+export function matvecTiling(rows: number, columns: number): MatvecTiling {
+  const chunks = Math.ceil(columns / 8);
+  const perLane = rows < 512 ? 1 : 3;
+  const lanes = Math.min(256, Math.max(4, 2 ** Math.ceil(Math.log2(chunks / perLane))));
+  let groups = Math.max(1, Math.floor(32 / lanes));
+  while (Math.ceil(rows / (ROWS_PER_GROUP * groups)) > 65535) groups *= 2;
+  return { lanes, groups };
+}
+
+/** y (rows, out) = x weight^T + bias, with what can be fused; for few rows. */
+export function matvecFwd(
+  program: Program,
+  tensors: LinearTensors,
+  shape: LinearShape,
+  options: MatvecFusion & { tiling?: MatvecTiling } = {},
+): void {
+  const { x, weight, bias, y } = tensors;
+  const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
+    shape;
+  const { norm, conv } = options;
+  const unused = unusedTensors(program.gpu);
+  for (const block of weight.blocks) {
+    const { lanes, groups } = options.tiling ?? matvecTiling(block.rows, weight.columns);
+    program.add(matvecFwdKernel, {
+      tensors: {
+        x,
+        norm_weight: norm?.weight ?? unused.read,
+        weight: block.tensor,
+        bias: bias ?? unused.read,
+        conv_weight: conv?.weight ?? unused.read,
+        conv_bias: conv?.bias ?? unused.read,
+        conv_state: conv?.state ?? unused.write,
+        y,
+      },
+      overrides: {
+        D_IN: weight.columns,
+        W_STRIDE: weight.stride,
+        W_DTYPE: W_DTYPE[weight.dtype],
+        ROW_START: block.rowStart,
+        ROWS: block.rows,
+        LANES: lanes,
+        GROUPS: groups,
+        ALIGNED: weight.columns % 8 === 0 && ldX % 4 === 0 && xOffset % 4 === 0,
+        NORM: norm !== undefined,
+        EPS: norm?.eps ?? 0,
+        BIAS: bias !== undefined,
+        RESIDUAL: residual,
+        CONV: conv !== undefined,
+        CONV_BIAS: conv?.bias !== undefined,
+        D_CONV: conv?.d_conv ?? 1,
+        D_INNER: conv?.d_inner ?? 0,
+      },
+      params: { ld_x: ldX, x_offset: xOffset, ld_y: ldY },
+      workgroups: [Math.ceil(block.rows / (ROWS_PER_GROUP * groups)), rows, 1],
+      label,
+    });
+  }
+}
+
+/** y (rows, out) = x weight^T + bias, for any number of rows. */
+export function matmulFwd(program: Program, tensors: LinearTensors, shape: LinearShape): void {
+  const { x, weight, bias, y } = tensors;
+  const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
+    shape;
+  for (const block of weight.blocks) {
+    program.add(matmulFwdKernel, {
+      tensors: { x, weight: block.tensor, bias: bias ?? unusedTensors(program.gpu).read, y },
+      overrides: {
+        D_IN: weight.columns,
+        W_STRIDE: weight.stride,
+        W_DTYPE: W_DTYPE[weight.dtype],
+        ROW_START: block.rowStart,
+        ROWS: block.rows,
+        BIAS: bias !== undefined,
+        RESIDUAL: residual,
+      },
+      params: { rows, ld_x: ldX, x_offset: xOffset, ld_y: ldY },
+      workgroups: [Math.ceil(block.rows / 64), Math.ceil(rows / 64), 1],
+      label,
+    });
+  }
+}
+
+/** y (rows, out) = x weight^T + bias, by whichever kernel suits the number of rows. */
+export function linearFwd(program: Program, tensors: LinearTensors, shape: LinearShape): void {
+  if (shape.rows <= MATVEC_MAX_ROWS) matvecFwd(program, tensors, shape);
+  else matmulFwd(program, tensors, shape);
+}

@@ -1,0 +1,43 @@
+/** rms_norm_fwd: RMSNorm over the last dimension. */
+
+import type { Program } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import source from "../../kernels/rms_norm_fwd.wgsl" with { type: "text" };
+import { defineKernel } from "./define_kernel.ts";
+
+/** The kernel. */
+export const rmsNormFwdKernel = defineKernel({
+  name: "rms_norm_fwd",
+  source,
+  bindings: { x: "read", weight: "read", y: "write" },
+  params: { rows: "u32", ld_x: "u32", x_offset: "u32" },
+  overrides: ["D_MODEL", "EPS"],
+});
+
+/**
+ * y (rows, d_model) = RMSNorm(x) * weight.
+ *
+ * @param shape Row r of x starts at element `xOffset + r * ldX` (default: rows lie back to back).
+ */
+export function rmsNormFwd(
+  program: Program,
+  tensors: { x: Tensor; weight: Tensor; y: Tensor },
+  shape: {
+    rows: number;
+    d_model: number;
+    eps: number;
+    ldX?: number;
+    xOffset?: number;
+    label: string;
+  },
+): void {
+  const { rows, d_model, eps, ldX = d_model, xOffset = 0, label } = shape;
+  const rowsX = Math.min(rows, 65535);
+  program.add(rmsNormFwdKernel, {
+    tensors,
+    overrides: { D_MODEL: d_model, EPS: eps },
+    params: { rows, ld_x: ldX, x_offset: xOffset },
+    workgroups: [rowsX, Math.ceil(rows / rowsX), 1],
+    label,
+  });
+}

@@ -1,0 +1,95 @@
+/** sample_fwd: the next token of each batch entry, drawn on the GPU. */
+
+import type { Program } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import source from "../../kernels/sample_fwd.wgsl" with { type: "text" };
+import { defineKernel } from "./define_kernel.ts";
+
+/** The kernel. */
+export const sampleFwdKernel = defineKernel({
+  name: "sample_fwd",
+  source,
+  bindings: {
+    settings: "read",
+    logits: "read_write",
+    seen: "read_write",
+    tokens: "read_write",
+    draws: "read_write",
+    ring: "read_write",
+  },
+  params: {},
+  overrides: ["VOCAB_SIZE", "REAL_VOCAB_SIZE", "SEEN_WORDS", "RING", "LANES"],
+});
+
+/** Draws whose ids and log-probabilities the ring keeps: the longest burst. */
+export const RING = 32;
+
+/** What the ring holds instead of an id where no logit was finite. */
+export const NO_TOKEN = 0xffffffff;
+
+/** How tokens are drawn. */
+export interface SamplerSettings {
+  /** 0 takes the likeliest token. */
+  readonly temperature: number;
+  /** Only the k likeliest tokens; 0 for all. */
+  readonly topK: number;
+  /** Only the likeliest tokens that together reach this probability; 1 for all. */
+  readonly topP: number;
+  /** Only tokens at least this fraction as likely as the likeliest; 0 for all. */
+  readonly minP: number;
+  /** Logits of tokens seen before are divided by this if positive, multiplied if negative; 1 for none. */
+  readonly repetitionPenalty: number;
+  /** Key of the random generator, a whole number from 0 to 2^53 - 1. */
+  readonly seed: number;
+}
+
+/** Number of words of the settings tensor. */
+export const SETTINGS_WORDS = 8;
+
+/** The settings as the kernel reads them: five values, then the seed's low and high word. */
+export function encodeSettings(settings: SamplerSettings): Uint32Array {
+  const words = new Uint32Array(SETTINGS_WORDS);
+  const floats = new Float32Array(words.buffer);
+  floats[0] = settings.temperature;
+  words[1] = settings.topK;
+  floats[2] = settings.topP;
+  floats[3] = settings.minP;
+  floats[4] = settings.repetitionPenalty;
+  words[5] = settings.seed % 2 ** 32;
+  words[6] = Math.floor(settings.seed / 2 ** 32);
+  return words;
+}
+
+/** Draws tokens (batch) from logits (batch, vocab_size); id and log-probability also go to ring (batch, RING, 2). */
+export function sampleFwd(
+  program: Program,
+  tensors: {
+    settings: Tensor;
+    logits: Tensor;
+    seen: Tensor;
+    tokens: Tensor;
+    draws: Tensor;
+    ring: Tensor;
+  },
+  shape: { batch: number; vocab_size: number; real_vocab_size: number; label: string },
+): void {
+  const { batch, vocab_size, real_vocab_size, label } = shape;
+  const limit = program.gpu.device.limits.maxComputeInvocationsPerWorkgroup;
+  // Five arrays of 4 bytes a lane, one of 4 and the bins: 1024 lanes need 25 KiB, 512 fit in every device's 16 KiB.
+  const memory = program.gpu.device.limits.maxComputeWorkgroupStorageSize;
+  const most = limit >= 1024 && memory >= 32768 ? 1024 : 256;
+  const lanes = real_vocab_size > 4096 ? most : 256;
+  program.add(sampleFwdKernel, {
+    tensors,
+    overrides: {
+      VOCAB_SIZE: vocab_size,
+      REAL_VOCAB_SIZE: real_vocab_size,
+      SEEN_WORDS: Math.ceil(vocab_size / 32),
+      RING,
+      LANES: lanes,
+    },
+    params: {},
+    workgroups: [batch, 1, 1],
+    label,
+  });
+}

@@ -1,0 +1,143 @@
+/** selective_scan_fwd and selective_scan_step: the Mamba-1 recurrence over a sequence, and for a single step. */
+
+import type { Program } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import fwdSource from "../../kernels/selective_scan_fwd.wgsl" with { type: "text" };
+import stepSource from "../../kernels/selective_scan_step.wgsl" with { type: "text" };
+import { defineKernel } from "./define_kernel.ts";
+import { type Matrix, W_DTYPE } from "./matrix.ts";
+
+/** The kernel for any seqlen. */
+export const selectiveScanFwdKernel = defineKernel({
+  name: "selective_scan_fwd",
+  source: fwdSource,
+  bindings: {
+    u: "read",
+    dt: "read",
+    x_dbl: "read",
+    xz: "read",
+    A_log: "read",
+    D: "read",
+    ssm_state: "read_write",
+    y: "write",
+  },
+  params: { seqlen: "u32" },
+  overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "TILE"],
+});
+
+/** The kernel for seqlen 1, with dt_proj in front. */
+export const selectiveScanStepKernel = defineKernel({
+  name: "selective_scan_step",
+  source: stepSource,
+  bindings: {
+    xz: "read",
+    x_dbl: "read",
+    dt_weight: "read",
+    dt_bias: "read",
+    A_log: "read",
+    D: "read",
+    ssm_state: "read_write",
+    y: "write",
+  },
+  params: {},
+  overrides: ["D_INNER", "D_STATE", "DT_RANK", "W_STRIDE", "W_DTYPE", "LANES", "CHANNELS"],
+});
+
+/** Sizes of a Mamba-1 mixer. */
+export interface ScanSizes {
+  readonly d_inner: number;
+  readonly d_state: number;
+  readonly dt_rank: number;
+}
+
+/** States a lane of selective_scan_fwd keeps in registers: the kernel's STATES. */
+const STATES_PER_LANE = 4;
+
+/** Largest d_state that the kernels serve: 256 lanes of a workgroup with 4 states each. */
+export const MAX_D_STATE = 1024;
+
+/**
+ * y (batch, seqlen, d_inner) from u and the pre-softplus dt of that shape, B and C in x_dbl (batch, seqlen, dt_rank +
+ * 2 d_state), z in the second half of xz; ssm_state (batch, d_inner, d_state) moves on.
+ */
+export function selectiveScanFwd(
+  program: Program,
+  tensors: {
+    u: Tensor;
+    dt: Tensor;
+    x_dbl: Tensor;
+    xz: Tensor;
+    A_log: Tensor;
+    D: Tensor;
+    ssm_state: Tensor;
+    y: Tensor;
+  },
+  shape: ScanSizes & { batch: number; seqlen: number; label: string },
+): void {
+  const { batch, seqlen, d_inner, d_state, dt_rank, label } = shape;
+  const lanes = nextPowerOfTwo(Math.ceil(d_state / STATES_PER_LANE));
+  const channels = Math.max(1, 64 / lanes);
+  // Tiles hold 8 lanes + channels (2 + lanes) floats a step; 16 KiB of workgroup memory is what every device has.
+  const floatsPerStep = 8 * lanes + channels * (2 + lanes);
+  const tile = Math.max(1, Math.min(16, 2 ** Math.floor(Math.log2(4096 / floatsPerStep))));
+  program.add(selectiveScanFwdKernel, {
+    tensors,
+    overrides: {
+      D_INNER: d_inner,
+      D_STATE: d_state,
+      DT_RANK: dt_rank,
+      LANES: lanes,
+      CHANNELS: channels,
+      TILE: tile,
+    },
+    params: { seqlen },
+    workgroups: [Math.ceil(d_inner / channels), batch, 1],
+    label,
+  });
+}
+
+/** y (batch, d_inner) for one step: dt_proj of x_dbl's first columns, then the recurrence. xz holds u, then z. */
+export function selectiveScanStep(
+  program: Program,
+  tensors: {
+    xz: Tensor;
+    x_dbl: Tensor;
+    dt_weight: Matrix;
+    dt_bias: Tensor;
+    A_log: Tensor;
+    D: Tensor;
+    ssm_state: Tensor;
+    y: Tensor;
+  },
+  shape: ScanSizes & { batch: number; label: string },
+): void {
+  const { batch, d_inner, d_state, dt_rank, label } = shape;
+  const { dt_weight } = tensors;
+  const [block, ...others] = dt_weight.blocks;
+  if (block === undefined || others.length > 0) {
+    throw new RangeError(
+      `Cannot run ${label}: dt_proj [${dt_weight.rows}, ${dt_weight.columns}] does not fit in one binding`,
+    );
+  }
+  const lanes = Math.min(16, nextPowerOfTwo(d_state));
+  const channels = Math.max(1, 64 / lanes);
+  program.add(selectiveScanStepKernel, {
+    tensors: { ...tensors, dt_weight: block.tensor },
+    overrides: {
+      D_INNER: d_inner,
+      D_STATE: d_state,
+      DT_RANK: dt_rank,
+      W_STRIDE: dt_weight.stride,
+      W_DTYPE: W_DTYPE[dt_weight.dtype],
+      LANES: lanes,
+      CHANNELS: channels,
+    },
+    params: {},
+    workgroups: [Math.ceil(d_inner / channels), batch, 1],
+    label,
+  });
+}
+
+function nextPowerOfTwo(value: number): number {
+  return 2 ** Math.ceil(Math.log2(value));
+}
