@@ -1,0 +1,205 @@
+// deno-lint-ignore-file no-console -- a command: what it says is its result.
+/**
+ * Checks that imports point downwards only, as ARCHITECTURE.md draws it:
+ *
+ *     commands (infer.ts, train.ts, src/cli) > engine, train > model > ops > gpu
+ *
+ * `io` stands beside and imports none of these; `cpu` is called from engine alone; only ops imports kernels/*.wgsl;
+ * mod.ts holds no code, and what it reaches is named by path or by full version.
+ *
+ *     deno run -A tools/lint_layers.ts [ROOT]
+ *
+ * Prints one line for each violation and exits 1 if there is one.
+ */
+
+/** Which layers each may import besides itself. Type imports count: they tie the layers just as well. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  gpu: [],
+  ops: ["gpu", "kernels"],
+  model: ["ops", "gpu"],
+  cpu: ["model"],
+  io: [],
+  engine: ["model", "ops", "gpu", "cpu", "io"],
+  train: ["model", "ops", "gpu", "io"],
+  mod: ["engine", "train", "model", "ops", "gpu", "io"],
+  cli: ["mod", "engine", "train", "model", "ops", "gpu", "io"],
+};
+
+/** The parts of `deno info --json` that are used here. */
+interface ModuleGraph {
+  readonly modules: readonly {
+    readonly specifier: string;
+    readonly dependencies?: readonly Dependency[];
+  }[];
+}
+
+interface Dependency {
+  readonly specifier: string;
+  readonly code?: Resolution;
+  readonly type?: Resolution;
+}
+
+interface Resolution {
+  readonly specifier?: string;
+  readonly span: { readonly start: { readonly line: number } };
+}
+
+/** One import: paths are relative to the root, with "/" between names. */
+interface Import {
+  readonly from: string;
+  readonly line: number;
+  readonly specifier: string;
+  /** `undefined` where the target is not a file under the root. */
+  readonly to: string | undefined;
+}
+
+/**
+ * Finds what breaks the rules above in a repository.
+ *
+ * @param root Directory that holds mod.ts, infer.ts, train.ts and src; each may be absent.
+ * @returns One line a violation, sorted; empty where all is well.
+ */
+export async function findViolations(root: string): Promise<string[]> {
+  const files = (await sourceFiles(root)).sort();
+  const imports = await collectImports(root, files);
+  const violations = imports.flatMap((one) => checkLayer(one));
+  violations.push(...checkPublicNames(imports));
+  if (files.includes("mod.ts")) {
+    violations.push(...checkNoCode(await Deno.readTextFile(`${root}/mod.ts`)));
+  }
+  return violations.sort();
+}
+
+async function sourceFiles(root: string): Promise<string[]> {
+  const files: string[] = [];
+  for (const name of ["mod.ts", "infer.ts", "train.ts"]) {
+    if (await Deno.stat(`${root}/${name}`).then((info) => info.isFile, () => false)) {
+      files.push(name);
+    }
+  }
+  const directories = ["src"];
+  for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
+    try {
+      for await (const entry of Deno.readDir(`${root}/${directory}`)) {
+        const path = `${directory}/${entry.name}`;
+        if (entry.isDirectory) directories.push(path);
+        else if (entry.name.endsWith(".ts")) files.push(path);
+      }
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  return files;
+}
+
+/** The imports of all files, asking Deno about a file only where no earlier one led to it. */
+async function collectImports(root: string, files: readonly string[]): Promise<Import[]> {
+  const base = directoryUrl(await Deno.realPath(root));
+  const imports: Import[] = [];
+  const seen = new Set<string>();
+  for (const file of files) {
+    if (seen.has(file)) continue;
+    for (const module of (await moduleGraph(root, file)).modules) {
+      const from = pathUnder(base, module.specifier);
+      if (from === undefined || seen.has(from)) continue;
+      seen.add(from);
+      for (const dependency of module.dependencies ?? []) {
+        const target = dependency.code ?? dependency.type;
+        imports.push({
+          from,
+          line: (target?.span.start.line ?? 0) + 1,
+          specifier: dependency.specifier,
+          to: target?.specifier === undefined ? undefined : pathUnder(base, target.specifier),
+        });
+      }
+    }
+  }
+  return imports;
+}
+
+async function moduleGraph(root: string, file: string): Promise<ModuleGraph> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", "--no-lock", file],
+    cwd: root,
+  }).output();
+  if (code !== 0) {
+    throw new Error(`Cannot read the imports of ${file}: ${new TextDecoder().decode(stderr)}`);
+  }
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+function directoryUrl(path: string): string {
+  const url = new URL("file:///");
+  url.pathname = path.replaceAll("\\", "/") + "/";
+  return url.href;
+}
+
+function pathUnder(base: string, specifier: string): string | undefined {
+  return specifier.startsWith(base) ? decodeURI(specifier.slice(base.length)) : undefined;
+}
+
+/** The layer of a file, or `undefined` for those that have none, such as deno.json. */
+function layerOf(path: string): string | undefined {
+  if (path === "mod.ts") return "mod";
+  if (path === "infer.ts" || path === "train.ts" || path.startsWith("src/cli/")) return "cli";
+  if (/^kernels\/.*\.wgsl$/.test(path)) return "kernels";
+  if (/^(tests|tools)\//.test(path)) return path.slice(0, path.indexOf("/"));
+  return /^src\/([^/]+)\//.exec(path)?.[1];
+}
+
+function checkLayer({ from, line, to }: Import): string[] {
+  if (to === undefined) return [];
+  const layer = layerOf(from);
+  const target = layerOf(to);
+  // Tests and tools stand above everything, and are only seen here when something wrongly imports them.
+  if (layer === undefined || layer === "tests" || layer === "tools") return [];
+  if (target === undefined || target === layer) return [];
+  const allowed = MAY_IMPORT[layer];
+  if (allowed === undefined) {
+    return [`${from}:${line}: src/${layer} is not a layer that tools/lint_layers.ts knows`];
+  }
+  if (allowed.includes(target)) return [];
+  const names = allowed.length === 0 ? "no other layer" : `only ${allowed.join(", ")}`;
+  return [`${from}:${line}: imports ${to}, and ${layer} may import ${names}`];
+}
+
+/** A module imported by URL has no import map: under mod.ts, a bare name would work in this repository alone. */
+function checkPublicNames(imports: readonly Import[]): string[] {
+  const reached = new Set(["mod.ts"]);
+  // A Set's iteration also visits what is added meanwhile.
+  for (const file of reached) {
+    for (const one of imports) if (one.from === file && one.to !== undefined) reached.add(one.to);
+  }
+  return imports
+    .filter((one) => reached.has(one.from) && !isPortable(one.specifier))
+    .map(({ from, line, specifier }) =>
+      `${from}:${line}: imports "${specifier}", and mod.ts reaches it: ` +
+      'use a relative path or "npm:name@version"'
+    );
+}
+
+function isPortable(specifier: string): boolean {
+  return /^\.\.?\//.test(specifier) || /^(npm|jsr):(@[^/@]+\/)?[^/@]+@\d/.test(specifier) ||
+    /^(https|node):/.test(specifier);
+}
+
+/** mod.ts is documentation and re-exports: anything else would be code that no layer owns. */
+function checkNoCode(text: string): string[] {
+  const blank = (comment: string) => comment.replace(/[^\n]/g, " ");
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, blank).replace(/^\s*\/\/.*$/gm, blank);
+  const rest = code.replace(
+    /export\s+(type\s+)?(\*(\s+as\s+\w+)?|\{[^{}]*\})\s*from\s*("[^"\n]*"|'[^'\n]*')\s*;?/g,
+    blank,
+  );
+  const at = rest.search(/\S/);
+  if (at < 0) return [];
+  const line = rest.slice(0, at).split("\n").length;
+  const found = rest.slice(at).split("\n", 1)[0];
+  return [`mod.ts:${line}: holds code (${found}), and only re-exports belong there`];
+}
+
+if (import.meta.main) {
+  const violations = await findViolations(Deno.args[0] ?? ".");
+  for (const violation of violations) console.error(violation);
+  if (violations.length > 0) Deno.exit(1);
+}
