@@ -23,7 +23,10 @@ export interface Closeness {
   nmse: number;
 }
 
-/** Measures `actual` against `expected`. A NaN on either side is an infinite error; equal infinities are none. */
+/**
+ * Measures `actual` against `expected`. A NaN on either side is an infinite error; equal infinities
+ * are none.
+ */
 export function measureCloseness(
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,
@@ -45,12 +48,12 @@ export function measureCloseness(
 }
 
 /**
- * Asserts that |actual - expected| <= atol + rtol |expected| everywhere. NaN never passes, not even where
- * NaN is expected, and neither do different lengths.
+ * Asserts that |actual - expected| <= atol + rtol |expected| everywhere. NaN never passes, not even
+ * where NaN is expected, and neither do different lengths.
  *
  * @returns the measured error, for tests that report it or compare it with another's
- * @throws {AssertionError} With the error in units of the limit, the worst index, both values and the
- * normalized mean squared error
+ * @throws {AssertionError} With the error in units of the limit, the worst index, both values and
+ * the normalized mean squared error
  */
 export function assertClose(
   actual: ArrayLike<number>,

@@ -1,6 +1,6 @@
 /**
- * The named cases that every kernel is compared with its oracle on: a published model's shape, a shape of
- * odd sizes, and the edges of sequence length, batch and initial state.
+ * The named cases that every kernel is compared with its oracle on: a published model's shape, a
+ * shape of odd sizes, and the edges of sequence length, batch and initial state.
  */
 
 import type { MambaConfig } from "./reference/mamba.ts";
@@ -70,7 +70,9 @@ function sequence(
   return { name, shape, batch, seqlen, initialState, bias, seed };
 }
 
-/** Sequence lengths around the window and around 16 and 64, which tile time and rows in the kernels. */
+/**
+ * Sequence lengths around the window and around 16 and 64, which tile time and rows in the kernels.
+ */
 export const EDGE_SEQLENS: readonly number[] = [1, 2, 15, 16, 17, 63, 64, 65];
 
 /** Cases for ops along the sequence. */

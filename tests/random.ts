@@ -1,6 +1,6 @@
 /**
- * Seeded test data, rounded to f32, in the ranges that trained Mamba models have: A negative, dt between
- * 1e-3 and 1e-1 for the channel's bias alone.
+ * Seeded test data, rounded to f32, in the ranges that trained Mamba models have: A negative, dt
+ * between 1e-3 and 1e-1 for the channel's bias alone.
  */
 
 import type { MambaConfig } from "./reference/mamba.ts";
@@ -52,7 +52,9 @@ export class Random {
     return this.uniform(length, 0.5, 1.5);
   }
 
-  /** (d_inner, d_state): A = -exp(A_log) is -1 .. -d_state, as initialized, each moved by up to 20%. */
+  /**
+   * (d_inner, d_state): A = -exp(A_log) is -1 .. -d_state, as initialized, each moved by up to 20%.
+   */
   A_log(d_inner: number, d_state: number): Float32Array<ArrayBuffer> {
     return Float32Array.from(
       { length: d_inner * d_state },
@@ -68,14 +70,19 @@ export class Random {
     });
   }
 
-  /** dt before softplus, (rows, d_inner): a bias for each channel, plus what dt_proj adds at each step. */
+  /**
+   * dt before softplus, (rows, d_inner): a bias for each channel, plus what dt_proj adds at each
+   * step.
+   */
   dt(rows: number, d_inner: number): Float32Array<ArrayBuffer> {
     const bias = this.dtBias(d_inner);
     const moved = this.normal(rows * d_inner, 0.5);
     return moved.map((v, i) => v + (bias[i % d_inner] ?? NaN));
   }
 
-  /** Every tensor of a model, by official name, lively enough that each part matters to the logits. */
+  /**
+   * Every tensor of a model, by official name, lively enough that each part matters to the logits.
+   */
   mambaWeights(config: MambaConfig): Record<string, Float32Array<ArrayBuffer>> {
     const { d_model, d_inner, d_state, d_conv, dt_rank, input, head } = config;
     const weights: Record<string, Float32Array<ArrayBuffer>> = {};

@@ -15,7 +15,7 @@ after ids.json) and expected.safetensors (f32, from a float64 run on the weights
     layers.N.conv_state [d_inner, d_conv]    layers.N.ssm_state [d_inner, d_state]    after ids.json
 
 A classifier's expected.safetensors has inputs [T, d_input] and inputs_batch instead of ids, and its
-logits are those after each step.
+logits are those after each step. sampling/cases.json holds distributions after the sampling filters.
 """
 
 import argparse
@@ -33,6 +33,7 @@ import numpy as np
 import safetensors
 import tokenizers
 import torch
+import torch.nn.functional as F
 import transformers
 from safetensors.torch import load_file, save_file
 from transformers import MambaConfig, MambaForCausalLM, MambaModel
@@ -41,7 +42,7 @@ from transformers.models.mamba import modeling_mamba
 import mamba_numpy
 
 GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden"
-SEEDS = {"mamba1": 2, "mamba1-odd": 7, "classifier": 3}
+SEEDS = {"mamba1": 2, "mamba1-odd": 7, "classifier": 3, "sampling": 4}
 # A smaller gap between the best and the second logit would let an f32 engine disagree by rounding.
 MIN_MARGIN = 1e-3
 STEPS, BATCH, BATCH_STEPS, GREEDY = 40, 2, 17, 24
@@ -54,6 +55,7 @@ ODD = dict(
     vocab_size=101, hidden_size=52, state_size=12, num_hidden_layers=2, conv_kernel=3, expand=3,
     time_step_rank=5, use_bias=True, use_conv_bias=True, tie_word_embeddings=False,
 )
+ODD_SSM_CFG = dict(d_state=12, d_conv=3, expand=3, dt_rank=5, bias=True, conv_bias=True)
 CLASSIFIER = dict(
     hidden_size=24, state_size=16, num_hidden_layers=2, conv_kernel=4, expand=2,
     time_step_rank=2, use_bias=False, use_conv_bias=True, tie_word_embeddings=False,
@@ -61,12 +63,20 @@ CLASSIFIER = dict(
 # The raw form pads the vocabulary: 253 tokens, three rows that no token has.
 RAW_VOCAB_SIZE = 253
 
+SAMPLING_PROCESSORS = {
+    "repetitionPenalty": transformers.RepetitionPenaltyLogitsProcessor,
+    "temperature": transformers.TemperatureLogitsWarper,
+    "topK": transformers.TopKLogitsWarper,
+    "topP": transformers.TopPLogitsWarper,
+    "minP": transformers.MinPLogitsWarper,
+}
+
 
 # Weights ----------------------------------------------------------------------------------------
 
 
 def make_weights(config, rng, linear_input=None, n_classes=None):
-    """Tensors by official name, in f32: dt and A as published, the rest larger, so that all of it shows."""
+    """Tensors by official name, in f32: dt as published, the rest livelier, so that all shows."""
     d_model, d_inner = config.hidden_size, config.intermediate_size
     d_state, dt_rank = config.state_size, config.time_step_rank
     normal = lambda *shape, std: rng.normal(0, std, shape)
@@ -104,7 +114,11 @@ def make_weights(config, rng, linear_input=None, n_classes=None):
         w["classifier.bias"] = normal(n_classes, std=0.3)
     elif not config.tie_word_embeddings:
         w["lm_head.weight"] = linear(config.vocab_size, d_model, 3.0)
-    return OrderedDict((k, torch.from_numpy(np.ascontiguousarray(v, np.float32))) for k, v in w.items())
+    return OrderedDict((k, to_f32(v)) for k, v in w.items())
+
+
+def to_f32(array):
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
 
 
 # Runs -------------------------------------------------------------------------------------------
@@ -128,51 +142,57 @@ def float64_transformers():
         modeling_mamba.torch, torch.Tensor.float = torch, to_float
 
 
-def state_dict_of(backbone_weights, model):
-    """The weights as `model` names them, a tied head included."""
-    tensors = dict(backbone_weights)
-    if isinstance(model, MambaModel):
-        return {k.removeprefix("backbone."): v for k, v in tensors.items() if k.startswith("backbone.layers.") or "norm_f" in k}
-    tensors.setdefault("lm_head.weight", tensors["backbone.embeddings.weight"])
-    return tensors
-
-
-def build(config, weights, dtype):
-    if "backbone.input_proj.weight" in weights:
-        model = MambaModel(MambaConfig(**{**config.to_dict(), "vocab_size": 1}))
-        tensors = state_dict_of(weights, model)
-        tensors["embeddings.weight"] = torch.zeros(1, config.hidden_size)
-    else:
-        model = MambaForCausalLM(config)
-        tensors = state_dict_of(weights, model)
-    model.load_state_dict(tensors)
+def build_model(config, weights, dtype):
+    """The language model in evaluation mode."""
+    model = MambaForCausalLM(config)
+    tied = {"lm_head.weight": weights["backbone.embeddings.weight"]}
+    model.load_state_dict({**tied, **weights})
     return model.to(dtype).eval()
 
 
-def run_transformers(config, weights, inputs, dtype):
-    """logits, the residual stream after each block, norm_f's output, states: one call of PyTorch's model."""
-    model = build(config, weights, dtype)
-    head = lambda name: weights[name].to(dtype)
-    with torch.no_grad(), float64_transformers() if dtype == torch.float64 else contextlib.nullcontext():
-        captured = []
-        base = model if isinstance(model, MambaModel) else model.backbone
-        hooks = [layer.register_forward_hook(lambda m, a, out: captured.append(out)) for layer in base.layers]
-        if base is model:
-            embedded = torch.as_tensor(inputs).to(dtype) @ head("backbone.input_proj.weight").T
-            output = model(inputs_embeds=embedded + head("backbone.input_proj.bias"), use_cache=True)
-            logits = None
+def build_backbone(config, weights, dtype):
+    """The blocks and norm_f of a classifier, for inputs that are embedded already."""
+    model = MambaModel(MambaConfig(**{**config.to_dict(), "vocab_size": 1}))
+    tensors = {k.removeprefix("backbone."): v for k, v in weights.items() if "backbone." in k}
+    unused = {"embeddings.weight": torch.zeros(1, config.hidden_size)}
+    model.load_state_dict({k: v for k, v in {**unused, **tensors}.items() if "input_proj" not in k})
+    return model.to(dtype).eval()
+
+
+@torch.no_grad()
+def run_transformers(config, weights, inputs, dtype, pool=None):
+    """PyTorch's logits, residual stream after each block, output of norm_f, and states."""
+    inputs = torch.as_tensor(inputs)
+    layers = []
+    with float64_transformers() if dtype == torch.float64 else contextlib.nullcontext():
+        if pool is None:
+            model = build_model(config, weights, dtype)
+            backbone, embedded = model.backbone, model.backbone.embeddings(inputs)
         else:
-            output = base(torch.as_tensor(inputs), use_cache=True)
-            logits = model(torch.as_tensor(inputs)).logits
-            captured = captured[: len(base.layers)]
-        for hook in hooks:
-            hook.remove()
+            w = {k: v.to(dtype) for k, v in weights.items()}
+            backbone = build_backbone(config, weights, dtype)
+            embedded = F.linear(
+                inputs.to(dtype), w["backbone.input_proj.weight"], w["backbone.input_proj.bias"]
+            )
+        for layer in backbone.layers:
+            layer.register_forward_hook(lambda module, args, output: layers.append(output))
+        output = backbone(inputs_embeds=embedded, use_cache=True)
+        hidden = output.last_hidden_state
+        if pool is None:
+            logits = model.lm_head(hidden)
+        else:
+            steps = torch.arange(1, hidden.shape[1] + 1)[:, None]
+            pooled = hidden if pool == "last" else hidden.cumsum(1) / steps
+            logits = F.linear(pooled, w["classifier.weight"], w["classifier.bias"])
     cache = output.cache_params
     states = [
-        {"conv_state": cache.get_conv_state(i, state_idx=0), "ssm_state": cache.get_recurrent_state(i, state_idx=0)}
+        {
+            "conv_state": cache.get_conv_state(i, state_idx=0),
+            "ssm_state": cache.get_recurrent_state(i, state_idx=0),
+        }
         for i in range(config.num_hidden_layers)
     ]
-    return logits, captured, output.last_hidden_state, states
+    return logits, layers, hidden, states
 
 
 def run_numpy(weights, inputs, pool=None, states=None):
@@ -218,18 +238,17 @@ def distance(name, actual, expected, limit):
 
 
 def expect(folder, config, weights, inputs, inputs_batch, seed, pool=None):
-    """Runs the stored weights in float64 twice, in float32 once, and writes expected.safetensors."""
+    """Runs the weights in float64 twice, in float32 once, and writes expected.safetensors."""
     runs = [inputs[None], inputs_batch]
     results = [run_numpy(weights, run, pool) for run in runs]
     far = {"float64": 0.0, "float32": 0.0}
     for run, (logits, layers, norm_f, states) in zip(runs, results):
-        for name, dtype, limit in [("float64", torch.float64, 1e-12), ("float32", torch.float32, 1e-5)]:
-            t_logits, t_layers, t_norm_f, t_states = run_transformers(config, weights, run, dtype)
-            pairs = [("norm_f", t_norm_f, norm_f), *zip(["layer"] * len(layers), t_layers, layers)]
-            pairs += [(k, t[k], s[k]) for t, s in zip(t_states, states) for k in s]
-            if t_logits is not None:
-                pairs.append(("logits", t_logits, logits))
-            assert len(t_layers) == len(layers)
+        for dtype, limit in [(torch.float64, 1e-12), (torch.float32, 1e-5)]:
+            name = str(dtype).removeprefix("torch.")
+            theirs = run_transformers(config, weights, run, dtype, pool)
+            pairs = [("logits", theirs[0], logits), ("norm_f", theirs[2], norm_f)]
+            pairs += [("layer", a, b) for a, b in zip(theirs[1], layers, strict=True)]
+            pairs += [(k, t[k], s[k]) for t, s in zip(theirs[3], states) for k in s]
             for what, actual, expected in pairs:
                 assert actual.dtype == dtype, f"{what} is {actual.dtype} in a run in {dtype}"
                 worst = distance(f"{folder.name}: {what} in {name}", actual, expected, limit)
@@ -240,17 +259,17 @@ def expect(folder, config, weights, inputs, inputs_batch, seed, pool=None):
         ids, rows = greedy(weights, inputs.tolist())
         margins.append(margin(rows))
         assert len(set(ids)) >= GREEDY / 2, f"{folder.name}: greedy ids hardly vary: {ids}"
-        assert 0 not in ids and max(ids) < RAW_VOCAB_SIZE, f"{folder.name}: greedy stops or pads: {ids}"
-        model = build(config, weights, torch.float32)
-        continued = model.generate(
-            torch.as_tensor(inputs[None]), attention_mask=torch.ones(1, STEPS, dtype=torch.long),
-            max_new_tokens=GREEDY, do_sample=False, pad_token_id=0,
+        usable = 0 not in ids and max(ids) < RAW_VOCAB_SIZE
+        assert usable, f"{folder.name}: greedy stops or pads: {ids}"
+        prompt = torch.as_tensor(inputs[None])
+        continued = build_model(config, weights, torch.float32).generate(
+            prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=GREEDY, do_sample=False
         )
         assert continued[0, STEPS:].tolist() == ids, f"{folder.name}: generate() differs from {ids}"
         write_json(folder / "ids.json", inputs.tolist())
         write_json(folder / "ids_batch.json", inputs_batch.tolist())
         write_json(folder / "greedy.json", ids)
-    assert min(margins) > MIN_MARGIN, f"{folder.name}: near-tie, margins {margins}: take another seed"
+    assert min(margins) > MIN_MARGIN, f"{folder.name}: near-tie, {margins}: take another seed"
 
     tensors = OrderedDict(logits=logits[0], logits_batch=logits_batch)
     for i, (layer, state) in enumerate(zip(layers, states)):
@@ -264,18 +283,18 @@ def expect(folder, config, weights, inputs, inputs_batch, seed, pool=None):
         "made_by": "tools/make_golden.py",
         "seed": seed,
         "computed_in": "float64, stored as float32",
-        "min_top1_margin": margins and min(margins),
+        "min_top1_margin": min(margins),
         "largest_logit": float(np.abs(logits).max()),
         "transformers_max_abs_difference": far,
         "versions": {m.__name__: m.__version__ for m in (torch, transformers, np, safetensors)},
     }
     # One key: safetensors does not promise the order of several.
     save_file(
-        {k: torch.from_numpy(np.ascontiguousarray(v, np.float32)) for k, v in tensors.items()},
+        {k: to_f32(v) for k, v in tensors.items()},
         folder / "expected.safetensors",
         {"golden": json.dumps(about)},
     )
-    print(f"{folder.name:20} seed {seed}  margin {min(margins):.4f}  largest {about['largest_logit']:.1f}  {far}")
+    print(f"{folder.name:20} margin {min(margins):.4f}  transformers differs by {far}")
 
 
 # Files ------------------------------------------------------------------------------------------
@@ -291,7 +310,7 @@ def round_to(weights, dtype):
 
 def write_hf(folder, config, weights, dtype, max_shard_size="1GB"):
     """As save_pretrained() does, then read back with from_pretrained()."""
-    build(config, weights, dtype).save_pretrained(folder, max_shard_size=max_shard_size)
+    build_model(config, weights, dtype).save_pretrained(folder, max_shard_size=max_shard_size)
     (folder / "generation_config.json").unlink()
     loaded, report = MambaForCausalLM.from_pretrained(folder, output_loading_info=True)
     assert not any(report.values()), f"{folder.name}: {report}"
@@ -299,22 +318,23 @@ def write_hf(folder, config, weights, dtype, max_shard_size="1GB"):
     assert all(torch.equal(state[k], v.to(dtype)) for k, v in weights.items())
 
 
-def write_raw(folder, config, weights, vocab_size, pad_vocab_size_multiple):
-    """As mamba_ssm's save_pretrained() does: singular `embedding`, the head present, shared if tied."""
+def write_raw(folder, config, weights, ssm_cfg, vocab_size, pad_vocab_size_multiple):
+    """As mamba_ssm's save_pretrained(): singular `embedding`, the head present, shared if tied."""
     raw = OrderedDict((k.replace(".embeddings.", ".embedding."), v) for k, v in weights.items())
     raw.setdefault("lm_head.weight", raw["backbone.embedding.weight"])
-    # Module.state_dict() leaves its versions in an attribute, so real files carry it as object state.
+    # Module.state_dict() leaves its versions in an attribute: real files carry it as object state.
     raw._metadata = OrderedDict([("", {"version": 1}), ("backbone", {"version": 1})])
     folder.mkdir()
     torch.save(raw, folder / "pytorch_model.bin")
-    defaults = config.expand == 2
-    ssm_cfg = {} if defaults else {
-        "d_state": config.state_size, "d_conv": config.conv_kernel, "expand": config.expand,
-        "dt_rank": config.time_step_rank, "bias": config.use_bias, "conv_bias": config.use_conv_bias,
-    }
+    MambaForCausalLM(config).load_state_dict(torch.load(folder / "pytorch_model.bin"))
     raw_config = {
-        "d_model": config.hidden_size, "n_layer": config.num_hidden_layers, "vocab_size": vocab_size,
-        "ssm_cfg": ssm_cfg, "rms_norm": True, "residual_in_fp32": True, "fused_add_norm": True,
+        "d_model": config.hidden_size,
+        "n_layer": config.num_hidden_layers,
+        "vocab_size": vocab_size,
+        "ssm_cfg": ssm_cfg,
+        "rms_norm": True,
+        "residual_in_fp32": True,
+        "fused_add_norm": True,
         "pad_vocab_size_multiple": pad_vocab_size_multiple,
     }
     if not config.tie_word_embeddings:
@@ -335,7 +355,7 @@ def write_classifier(folder, config, weights, pool):
 
 
 def write_tokenizer(path):
-    """256 tokens, one a byte, the id being the byte: any text is tokenized, and nothing is merged."""
+    """256 tokens, one a byte, the id being the byte: any text is tokenized, nothing is merged."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [b for b in range(256) if b not in printable]
     symbol = {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
@@ -348,59 +368,102 @@ def write_tokenizer(path):
     assert ids == list(text.encode()) and tokenizer.decode(ids) == text
 
 
+def write_sampling(folder, seed):
+    """What the filters of `transformers`, in the order of its generate(), leave of random logits."""
+    rng = np.random.default_rng(seed)
+    settings = [
+        {},
+        {"temperature": 0.7},
+        {"topK": 5},
+        {"topP": 0.8},
+        {"minP": 0.1},
+        {"repetitionPenalty": 1.3},
+        {"temperature": 1.5, "topK": 12, "topP": 0.9, "minP": 0.05, "repetitionPenalty": 1.2},
+        {"temperature": 0.5, "topK": 20, "topP": 0.6, "repetitionPenalty": 0.8},
+        {"temperature": 2.0, "topP": 0.99, "minP": 0.2, "repetitionPenalty": 2.0},
+    ]
+    cases = []
+    for case in settings:
+        logits, seen = to_f32(rng.normal(0, 2, 32)), torch.as_tensor(rng.integers(0, 32, 10))
+        processors = transformers.LogitsProcessorList()
+        for key, processor in SAMPLING_PROCESSORS.items():
+            if key in case:
+                processors.append(processor(case[key]))
+        scores = processors(seen[None], logits.double()[None])
+        cases.append({
+            "settings": case,
+            "logits": logits.tolist(),
+            "seen": seen.tolist(),
+            "probabilities": scores.softmax(-1)[0].tolist(),
+        })
+    folder.mkdir()
+    write_json(folder / "cases.json", cases)
+
+
 def make(root):
     """Everything, into the folder `root`."""
-    torch.set_num_threads(1)  # the order of sums, and so the last bits, must not depend on the machine
+    torch.set_num_threads(1)  # the order of sums, and so the last bits, must not depend on cores
     for name, fields in [("mamba1", MAMBA1), ("mamba1-odd", ODD)]:
         seed, config = SEEDS[name], MambaConfig(**fields)
         rng = np.random.default_rng(seed)
         weights = make_weights(config, rng)
         limit = min(config.vocab_size, RAW_VOCAB_SIZE)
         data = rng.integers(1, limit, STEPS), rng.integers(1, limit, (BATCH, BATCH_STEPS))
-        for suffix, dtype in [("", torch.float32), ("-f16", torch.float16), ("-bf16", torch.bfloat16)]:
+        stored = {"": torch.float32, "-f16": torch.float16, "-bf16": torch.bfloat16}
+        for suffix, dtype in stored.items():
             write_hf(root / (name + suffix), config, weights, dtype)
             expect(root / (name + suffix), config, round_to(weights, dtype), *data, seed)
-        padding = (RAW_VOCAB_SIZE, 8) if name == "mamba1" else (config.vocab_size, 1)
-        write_raw(root / f"{name}-raw", config, weights, *padding)
+        if name == "mamba1":
+            write_raw(root / f"{name}-raw", config, weights, {}, RAW_VOCAB_SIZE, 8)
+        else:
+            write_raw(root / f"{name}-raw", config, weights, ODD_SSM_CFG, config.vocab_size, 1)
         expect(root / f"{name}-raw", config, weights, *data, seed)
         if name == "mamba1":
-            write_hf(root / "mamba1-sharded", config, weights, torch.float32, max_shard_size="190KB")
-            assert len(list((root / "mamba1-sharded").glob("model-*.safetensors"))) == 2
-            expect(root / "mamba1-sharded", config, weights, *data, seed)
+            sharded = root / "mamba1-sharded"
+            write_hf(sharded, config, weights, torch.float32, max_shard_size="190KB")
+            assert len(list(sharded.glob("model-*.safetensors"))) == 2
+            expect(sharded, config, weights, *data, seed)
     write_tokenizer(root / "mamba1" / "tokenizer.json")
 
     seed, config = SEEDS["classifier"], MambaConfig(**CLASSIFIER)
     rng = np.random.default_rng(seed)
     weights = make_weights(config, rng, linear_input=3, n_classes=5)
-    data = [rng.normal(0, 1, shape).astype(np.float32) for shape in [(STEPS, 3), (BATCH, BATCH_STEPS, 3)]]
+    shapes = [(STEPS, 3), (BATCH, BATCH_STEPS, 3)]
+    data = [rng.normal(0, 1, shape).astype(np.float32) for shape in shapes]
     for name, pool in [("classifier", "mean"), ("classifier-last", "last")]:
         write_classifier(root / name, config, weights, pool)
         expect(root / name, config, weights, *data, seed, pool)
+    write_sampling(root / "sampling", SEEDS["sampling"])
 
 
 def compare(made, committed):
-    """Files by bytes; where bytes differ, tensors by value: another version may write another header."""
-    names = lambda root: sorted(p.relative_to(root) for p in root.rglob("*") if p.is_file())
-    assert names(made) == names(committed), f"other files: {set(names(made)) ^ set(names(committed))}"
-    for name in names(made):
+    """Files by bytes; where bytes differ, tensors by value: versions differ in headers."""
+    made_names, committed_names = (
+        {p.relative_to(root) for p in root.rglob("*") if p.is_file()} for root in (made, committed)
+    )
+    assert made_names == committed_names, f"other files: {made_names ^ committed_names}"
+    for name in sorted(made_names):
         a, b = made / name, committed / name
         if a.read_bytes() == b.read_bytes():
             continue
         print(f"{name}: other bytes")
         if name.suffix == ".json":
-            drop = lambda path: {**json.loads(path.read_text()), "transformers_version": None}
-            assert name.name == "config.json" and drop(a) == drop(b), f"{name} differs"
+            same = [{**json.loads(p.read_text()), "transformers_version": ""} for p in (a, b)]
+            assert name.name == "config.json" and same[0] == same[1], f"{name} differs"
             continue
         load = load_file if name.suffix == ".safetensors" else torch.load
         x, y = load(a), load(b)
         assert x.keys() == y.keys(), f"{name} holds other tensors"
         for key in x:
-            torch.testing.assert_close(x[key], y[key], rtol=1e-5, atol=1e-5, msg=f"{name}: {key}")
-    print(f"{len(names(made))} files as committed")
+            where = f"{name}: {key}"
+            torch.testing.assert_close(x[key], y[key], rtol=1e-5, atol=1e-5, msg=where)
+    print(f"{len(made_names)} files as committed")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="compare instead of write")
     args = parser.parse_args()
     transformers.logging.set_verbosity_error()

@@ -1,6 +1,6 @@
 /**
- * The element at `index`. Out of range throws instead of turning into NaN or a neighbor's value, so a
- * wrong shape given to the oracle cannot pass for a result.
+ * The element at `index`. Out of range throws instead of turning into NaN or a neighbor's value, so
+ * a wrong shape given to the oracle cannot pass for a result.
  */
 export function at(values: ArrayLike<number>, index: number): number {
   const value = values[index];

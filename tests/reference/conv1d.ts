@@ -14,8 +14,8 @@ export interface Conv1dShape {
  * y[b, t, d] = silu(bias[d] + sum_k weight[d, k] x[b, t - (d_conv - 1) + k, d]).
  *
  * The state is the official one: the last d_conv inputs of each channel, the newest at index
- * d_conv - 1. So the window at t is the state after t, and the oldest column of the state passed in is
- * never read.
+ * d_conv - 1. So the window at t is the state after t, and the oldest column of the state passed in
+ * is never read.
  *
  * @param x (batch, seqlen, d_inner)
  * @param weight (d_inner, d_conv)

@@ -38,7 +38,9 @@ export interface BlockState {
   ssm_state: Float64Array;
 }
 
-/** What the model carries: one entry a block, and the running mean of a classifier with pool "mean". */
+/**
+ * What the model carries: one entry a block, and the running mean of a classifier with pool "mean".
+ */
 export interface MambaState {
   layers: BlockState[];
   pool?: MeanPoolState;
@@ -141,7 +143,8 @@ export function mambaBlockFwd(
 /**
  * The whole model: input, blocks, norm_f, head.
  *
- * @param inputs Ids (batch, seqlen) for an embedding, vectors (batch, seqlen, d_input) for a linear input
+ * @param inputs Ids (batch, seqlen) for an embedding, vectors (batch, seqlen, d_input) for a linear
+ * input
  * @param state As an earlier call returned it; zeros when absent. It is left as it is.
  */
 export function mambaModelFwd(

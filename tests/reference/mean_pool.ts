@@ -1,6 +1,8 @@
 import { at } from "./at.ts";
 
-/** Sum of the steps so far and their number: what a running mean carries from one step to the next. */
+/**
+ * Sum of the steps so far and their number: what a running mean carries from one step to the next.
+ */
 export interface MeanPoolState {
   /** (batch, d_model) */
   sum: Float64Array;
@@ -8,10 +10,12 @@ export interface MeanPoolState {
 }
 
 /**
- * Running mean over time: y[b, t, :] = mean of x[b, 0..t, :], and of the steps that `state` has seen.
+ * Running mean over time: y[b, t, :] = mean of x[b, 0..t, :], and of the steps that `state` has
+ * seen.
  *
  * @param x (batch, seqlen, d_model)
- * @returns y (batch, seqlen, d_model) and the state after the last step; the one given is left as it is
+ * @returns y (batch, seqlen, d_model) and the state after the last step; the one given is left as
+ * it is
  */
 export function meanPool(
   x: ArrayLike<number>,

@@ -32,7 +32,8 @@ Deno.test("conv1dFwd() keeps the last d_conv inputs, the newest last", () => {
   const shape = { batch: 1, seqlen: 2, d_inner: 1, d_conv: 3 };
   const { y, conv_state } = conv1dFwd([5, 6], [1, 10, 100], [-1], [1, 2, 3], shape);
   assertEquals([...conv_state], [3, 5, 6]);
-  // The window at the first step is [2, 3, 5]: 2 + 30 + 500 - 1; SiLU leaves such numbers as they are.
+  // The window at the first step is [2, 3, 5]: 2 + 30 + 500 - 1; SiLU leaves such numbers as they
+  // are.
   assertClose(y, [531, 652], { name: "y", ...EXACT });
 });
 

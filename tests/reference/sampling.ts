@@ -16,9 +16,9 @@ export interface SamplingSettings {
 }
 
 /**
- * The distribution that the next token is drawn from, with the filters in the order of Hugging Face:
- * repetition penalty, temperature, top-k, top-p, min-p. Each later filter sees the distribution that the
- * earlier ones left, renormalized.
+ * The distribution that the next token is drawn from, with the filters in the order of Hugging
+ * Face: repetition penalty, temperature, top-k, top-p, min-p. Each later filter sees the
+ * distribution that the earlier ones left, renormalized.
  *
  * @param logits (vocab_size), padding rows included
  * @param seen Ids of the context, in any order and any number: each is penalized once

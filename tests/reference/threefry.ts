@@ -1,6 +1,7 @@
 /**
- * Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): a
- * keyed bijection of a 64-bit counter. Random bits number i of a stream are a function of (key, i) alone.
+ * Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"):
+ * a keyed bijection of a 64-bit counter. Random bits number i of a stream are a function of (key,
+ * i) alone.
  *
  * @returns two 32-bit words
  */

@@ -11,8 +11,8 @@ export function logSoftmax(logits: ArrayLike<number>): Float64Array {
 /**
  * How well one row of logits foresaw `target`.
  *
- * @returns `logprob` of the target in nats; `rank`: how many ids come before it, by larger logit, equal
- * ones by lower id, so 0 is the best; `entropy` of the distribution in nats
+ * @returns `logprob` of the target in nats; `rank`: how many ids come before it, by larger logit,
+ * equal ones by lower id, so 0 is the best; `entropy` of the distribution in nats
  */
 export function tokenScore(
   logits: ArrayLike<number>,
