@@ -15,7 +15,7 @@ after ids.json) and expected.safetensors (f32, from a float64 run on the weights
     layers.N.conv_state [d_inner, d_conv]    layers.N.ssm_state [d_inner, d_state]    after ids.json
 
 A classifier's expected.safetensors has inputs [T, d_input] and inputs_batch instead of ids, and its
-logits are those after each step. sampling/cases.json holds distributions after the sampling filters.
+logits are those after each step. sampling/cases.json: distributions after the sampling filters.
 """
 
 import argparse
@@ -369,7 +369,7 @@ def write_tokenizer(path):
 
 
 def write_sampling(folder, seed):
-    """What the filters of `transformers`, in the order of its generate(), leave of random logits."""
+    """What the filters of `transformers`, in the order of generate(), leave of random logits."""
     rng = np.random.default_rng(seed)
     settings = [
         {},
