@@ -1,0 +1,255 @@
+import type { ByteSource } from "./byte_source.ts";
+import { openFile } from "./file_source.ts";
+import { HttpError, openUrl, type OpenUrlOptions } from "./http_source.ts";
+import { openPyTorchZip, PyTorchFileError } from "./pytorch_zip.ts";
+import { quote } from "./quote.ts";
+import { openSafetensors } from "./safetensors.ts";
+import { openShardedSafetensors } from "./safetensors_index.ts";
+import { openShards } from "./shards.ts";
+import type { TensorFile } from "./tensor_file.ts";
+
+/** A model's files: what describes it, its tensors, and what lies beside them. */
+export interface Checkpoint extends Disposable {
+  /** The folder, or the single file, as messages call it. */
+  readonly name: string;
+  /** What config.json holds, parsed; undefined where a bare weights file has none beside it. */
+  readonly config: unknown;
+  /** The weights. */
+  readonly tensors: TensorFile;
+  /**
+   * Reads a small text file of the same folder, such as "tokenizer.json".
+   *
+   * @returns The text, or undefined if there is no such file.
+   * @throws {RangeError} If the name is not a plain file name, or the file is larger than 100 MB.
+   * @throws {SyntaxError} If it is not UTF-8.
+   */
+  readText(file: string): Promise<string | undefined>;
+}
+
+const MAX_CONFIG_BYTES = 10_000_000;
+/** The index of a model with 100,000 tensors has about 10 MB, the largest tokenizers some 30 MB. */
+const MAX_TEXT_BYTES = 100_000_000;
+
+/** What a folder may hold its weights in, the first that is there counts. */
+const WEIGHTS = [
+  "model.safetensors",
+  "model.safetensors.index.json",
+  "pytorch_model.bin",
+  "pytorch_model.bin.index.json",
+];
+
+/**
+ * Opens a checkpoint: a folder in the Hugging Face form, or a single weights file.
+ *
+ * A folder must have config.json and one of model.safetensors, model.safetensors.index.json,
+ * pytorch_model.bin and pytorch_model.bin.index.json; the first of these counts. Of a single file
+ * (`.safetensors`, `.bin`, `.pth`, `.pt` or an index) the config is taken if it lies beside it.
+ *
+ * Needs `--allow-read` of the folder, or `--allow-net` of the host, and nothing else.
+ *
+ * @param location A path, or a `file:`, `http:` or `https:` URL. A folder's URL may end in a slash.
+ * @param options How to reach a web server.
+ * @returns The checkpoint; it holds handles or connections until disposed with `using`.
+ * @throws {Deno.errors.NotFound} If the folder, its config or its weights are not there.
+ * @throws {SyntaxError} If config.json is not JSON, or the weights are malformed.
+ * @throws {HttpError} If the server refuses.
+ */
+export async function openCheckpoint(
+  location: string | URL,
+  options: OpenUrlOptions = {},
+): Promise<Checkpoint> {
+  const { folder, file } = await locate(location, options);
+  const weights = await openWeights(folder, file);
+  try {
+    const config = await readJson(folder, "config.json", MAX_CONFIG_BYTES);
+    if (config === undefined && file === undefined) {
+      throw new Deno.errors.NotFound(
+        `Cannot load ${quote(folder.name)}: it has ${
+          quote(weights.name)
+        } but no config.json, which ` +
+          `says what the tensors mean`,
+      );
+    }
+    return {
+      name: file === undefined ? folder.name : weights.name,
+      config,
+      tensors: weights,
+      readText: (name) => readText(folder, name, MAX_TEXT_BYTES),
+      [Symbol.dispose]: () => weights[Symbol.dispose](),
+    };
+  } catch (error) {
+    weights[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** A place that has files by plain names. */
+interface Folder {
+  readonly name: string;
+  /** Opens a file, or gives undefined if there is none of that name. */
+  open(file: string): Promise<ByteSource | undefined>;
+}
+
+async function locate(
+  location: string | URL,
+  options: OpenUrlOptions,
+): Promise<{ folder: Folder; file: string | undefined }> {
+  const url = location instanceof URL || /^(https?|file):\/\//i.test(location)
+    ? new URL(location)
+    : undefined;
+  if (url !== undefined && /^https?:$/.test(url.protocol)) {
+    // On the web nothing tells a folder from a file but its name.
+    const [file] = /[^/]+\.(safetensors|bin|pth|pt|index\.json)$/i.exec(url.pathname) ?? [];
+    const base = new URL(url);
+    base.pathname = file === undefined
+      ? url.pathname.replace(/\/?$/, "/")
+      : url.pathname.slice(0, -file.length);
+    return {
+      folder: webFolder(base, options),
+      file: file === undefined ? undefined : decodeURIComponent(file),
+    };
+  }
+  if (url !== undefined && url.protocol !== "file:") {
+    throw new TypeError(
+      `Cannot load ${quote(url.href)}: the protocol is ${quote(url.protocol)}, expected file:, ` +
+        `http: or https:`,
+    );
+  }
+  return await locateLocal(url ?? location);
+}
+
+async function locateLocal(
+  location: string | URL,
+): Promise<{ folder: Folder; file: string | undefined }> {
+  let isDirectory: boolean;
+  try {
+    isDirectory = (await Deno.stat(location)).isDirectory;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Deno.errors.NotFound(
+      `Cannot load ${quote(String(location))}: there is no such folder or file`,
+      { cause: error },
+    );
+  }
+  if (isDirectory) return { folder: localFolder(location, String(location)), file: undefined };
+  if (location instanceof URL) {
+    const folder = new URL(".", location);
+    const file = decodeURIComponent(location.pathname.slice(folder.pathname.length));
+    return { folder: localFolder(folder, String(folder)), file };
+  }
+  const [, folder, file] = /^(.*[/\\])?([^/\\]+)$/.exec(location) ?? [];
+  return { folder: localFolder(folder ?? ".", folder ?? "."), file: file ?? location };
+}
+
+function localFolder(location: string | URL, name: string): Folder {
+  const join = (file: string): string | URL => {
+    if (typeof location === "string") return `${location.replace(/(.)[/\\]+$/, "$1")}/${file}`;
+    const base = new URL(location);
+    base.pathname = base.pathname.replace(/\/?$/, "/") + encodeURIComponent(file);
+    return base;
+  };
+  return {
+    name,
+    async open(file) {
+      try {
+        return await openFile(join(file));
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) return undefined;
+        throw error;
+      }
+    },
+  };
+}
+
+function webFolder(base: URL, options: OpenUrlOptions): Folder {
+  return {
+    name: base.origin + base.pathname,
+    async open(file) {
+      // The query stays: it may be what the server lets us in by.
+      const url = new URL(base);
+      url.pathname += encodeURIComponent(file);
+      try {
+        return await openUrl(url, options);
+      } catch (error) {
+        if (error instanceof HttpError && error.status === 404) return undefined;
+        throw error;
+      }
+    },
+  };
+}
+
+async function openWeights(folder: Folder, file: string | undefined): Promise<TensorFile> {
+  for (const name of file === undefined ? WEIGHTS : [file]) {
+    const source = await folder.open(name);
+    if (source !== undefined) return await openTensors(folder, name, source);
+  }
+  throw new Deno.errors.NotFound(
+    file === undefined
+      ? `Cannot load ${quote(folder.name)}: it has no weights: looked for ${WEIGHTS.join(", ")}`
+      : `Cannot load ${quote(file)}: ${quote(folder.name)} has no such file`,
+  );
+}
+
+async function openTensors(folder: Folder, name: string, source: ByteSource): Promise<TensorFile> {
+  const openBeside = async (file: string): Promise<ByteSource> => {
+    const shard = await folder.open(file);
+    if (shard !== undefined) return shard;
+    throw new Deno.errors.NotFound(
+      `Cannot load ${quote(folder.name)}: ${name} names ${quote(file)}, which is not there`,
+    );
+  };
+  if (name.endsWith(".index.json")) {
+    const index = parseJson(await readAll(source, MAX_TEXT_BYTES), source.name);
+    if (name.includes(".safetensors.")) {
+      return await openShardedSafetensors(index, source.name, openBeside);
+    }
+    return await openShards(
+      index,
+      source.name,
+      async (file) => await openPyTorchZip(await openBeside(file)),
+      (found) => new PyTorchFileError(`Cannot read ${quote(source.name)}: ${found}`),
+    );
+  }
+  return await (name.endsWith(".safetensors") ? openSafetensors(source) : openPyTorchZip(source));
+}
+
+async function readJson(folder: Folder, file: string, limit: number): Promise<unknown> {
+  const text = await readText(folder, file, limit);
+  return text === undefined ? undefined : parseJson(text, `${folder.name}/${file}`);
+}
+
+function parseJson(text: string, name: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    throw new SyntaxError(`Cannot read ${quote(name)}: it is not JSON: ${detail}`, {
+      cause: error,
+    });
+  }
+}
+
+async function readText(folder: Folder, file: string, limit: number): Promise<string | undefined> {
+  if (!/^[^/\\]+$/.test(file) || file === "." || file === "..") {
+    throw new RangeError(`Cannot read ${quote(file)}: it is not the plain name of a file`);
+  }
+  const source = await folder.open(file);
+  return source === undefined ? undefined : await readAll(source, limit);
+}
+
+/** Reads a text and disposes its source. */
+async function readAll(source: ByteSource, limit: number): Promise<string> {
+  using open = source;
+  if (open.sizeBytes > limit) {
+    throw new RangeError(
+      `Cannot read ${quote(open.name)}: it has ${open.sizeBytes} bytes, and at most ${limit} are ` +
+        `allowed`,
+    );
+  }
+  const bytes = await open.read(0, open.sizeBytes);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new SyntaxError(`Cannot read ${quote(open.name)}: it is not UTF-8`, { cause: error });
+  }
+}
