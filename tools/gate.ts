@@ -46,8 +46,7 @@ for (const { name, args } of STEPS) {
   if (code !== 0) {
     failed++;
     console.log(`$ deno ${args.join(" ")}`);
-    await Deno.stdout.write(stdout);
-    await Deno.stdout.write(stderr);
+    for (const output of [stdout, stderr]) console.log(new TextDecoder().decode(output).trimEnd());
   }
 }
 if (failed > 0) {

@@ -1,7 +1,8 @@
 /**
  * A checkpoint's config.json, of either dialect, as one plain description of the model.
  *
- * This is the only file that knows the field names of other systems (`hidden_size`, `state_size`, ...).
+ * This is the only file that knows the field names of other systems (`hidden_size`, `state_size`, ...), so it stays
+ * whole, reading and writing together, though it is long.
  */
 
 import { type Dialect, parseEndOfSequence, parseEnds, parseLabels } from "./config_ends.ts";
@@ -39,47 +40,67 @@ export type HeadConfig =
 
 /** How an image becomes a sequence of input vectors: kept in the checkpoint, never in code. */
 export interface ImagePreprocessing {
+  /** Tells the two kinds of preprocessing apart. */
   readonly kind: "image";
+  /** Pixels in a row. */
   readonly width: number;
+  /** Rows. */
   readonly height: number;
   /** 1 for grey, 3 for RGB. */
   readonly channels: number;
   /** What one step holds: the whole image, one row, one pixel, or a square patch of `patch_size`. */
   readonly step: "image" | "row" | "pixel" | "patch";
+  /** Side of a patch in pixels, for step "patch" alone; it divides both sides of the image. */
   readonly patch_size?: number;
   /** Raw bytes are multiplied by this first. */
   readonly rescale: number;
-  /** Then (value - mean[channel]) / std[channel]. */
+  /** Of each channel, after rescale. A value becomes (value - mean[channel]) / std[channel]. */
   readonly mean: readonly number[];
+  /** Of each channel, above 0. */
   readonly std: readonly number[];
 }
 
 /** How a series of numbers becomes input vectors. */
 export interface SeriesPreprocessing {
+  /** Tells the two kinds of preprocessing apart. */
   readonly kind: "series";
+  /** Subtracted from each of the `d_input` values of a step. */
   readonly mean: readonly number[];
+  /** Then divides them; above 0. */
   readonly std: readonly number[];
 }
 
 /** Everything the model's code needs to know of a Mamba-1 checkpoint, with all fields derived and checked. */
 export interface ModelConfig {
+  /** The architecture: Mamba-1. */
   readonly model_type: "mamba";
+  /** Width of the residual stream. */
   readonly d_model: number;
+  /** Number of blocks. */
   readonly n_layer: number;
+  /** Channels inside a block. */
   readonly d_inner: number;
+  /** States of each channel. */
   readonly d_state: number;
+  /** Taps of the causal convolution, the current step included. */
   readonly d_conv: number;
+  /** Inputs of dt_proj. */
   readonly dt_rank: number;
+  /** Added to the mean square in every RMSNorm. */
   readonly norm_epsilon: number;
   /** Whether in_proj and out_proj have biases. */
   readonly use_bias: boolean;
+  /** Whether conv1d has a bias. */
   readonly use_conv_bias: boolean;
+  /** What one step is before the first block. */
   readonly input: InputConfig;
+  /** What is read off the last block. */
   readonly head: HeadConfig;
   /** Ids below this are real tokens; rows from here to `vocab_size` are padding and are never sampled. */
   readonly real_vocab_size: number;
   /** Generation stops after any of these. */
   readonly eos_token_ids: readonly number[];
+  /** How data becomes input vectors, where the checkpoint says so. */
   readonly preprocessing?: ImagePreprocessing | SeriesPreprocessing;
   /** Class names by index. */
   readonly labels?: readonly string[];
