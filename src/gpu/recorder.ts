@@ -149,25 +149,29 @@ function encodeOne(pass: GPUComputePassEncoder, dispatch: Recorded): void {
   pass.dispatchWorkgroups(...dispatch.workgroups);
 }
 
-/** Encodes programs, in order and in one pass, then copies. Submit the result with `gpu.device.queue.submit`. */
+/** Encodes copies, programs in order and in one pass, and copies. Submit the result with `gpu.device.queue.submit`. */
 export function encode(
   gpu: Gpu,
   programs: Iterable<Program>,
-  copies: readonly Copy[] = [],
+  copies: { readonly before?: readonly Copy[]; readonly after?: readonly Copy[] } = {},
 ): GPUCommandBuffer {
   const encoder = gpu.device.createCommandEncoder();
+  for (const copy of copies.before ?? []) encodeCopy(encoder, copy);
   const pass = encoder.beginComputePass();
   for (const program of programs) program.encode(pass);
   pass.end();
-  for (const { from, to, sizeBytes } of copies) {
-    encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, sizeBytes);
-  }
+  for (const copy of copies.after ?? []) encodeCopy(encoder, copy);
   return encoder.finish();
 }
 
-/** Encodes and submits. */
-export function submit(gpu: Gpu, programs: Iterable<Program>, copies: readonly Copy[] = []): void {
-  gpu.device.queue.submit([encode(gpu, programs, copies)]);
+/** Encodes one copy. */
+export function encodeCopy(encoder: GPUCommandEncoder, { from, to, sizeBytes }: Copy): void {
+  encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, sizeBytes);
+}
+
+/** Encodes programs in one pass, and submits them. */
+export function submit(gpu: Gpu, programs: Iterable<Program>): void {
+  gpu.device.queue.submit([encode(gpu, programs)]);
 }
 
 /** What {@linkcode profile} measured of one dispatch. */

@@ -1,0 +1,31 @@
+/**
+ * Streaming Mamba for Deno: one import loads a checkpoint onto the GPU that Deno finds and steps it token by token, in
+ * constant time and constant memory a token.
+ *
+ * @example Streaming tokens
+ * ```ts
+ * import { loadModel } from "./mod.ts";
+ *
+ * using model = await loadModel("tests/golden/mamba1");
+ * const tokens = await Array.fromAsync(model.generate("Hey", { maxTokens: 3, temperature: 0 }));
+ * tokens.length; // 3
+ * ```
+ *
+ * @module
+ */
+
+export type { Classification } from "./src/engine/classify.ts";
+export type { LogitsWanted, StateArray } from "./src/engine/executor.ts";
+export type { GeneratedToken, GenerateOptions } from "./src/engine/generate.ts";
+export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";
+export type { LoadProgress, WeightDType } from "./src/engine/load_weights.ts";
+export type { Model } from "./src/engine/model.ts";
+export type { SamplingOptions } from "./src/engine/sampling.ts";
+export type { TokenScore } from "./src/engine/score.ts";
+export { type Inputs, Session, type SessionModel } from "./src/engine/session.ts";
+export {
+  decodeSnapshot,
+  encodeSnapshot,
+  type ModelIdentity,
+  type Snapshot,
+} from "./src/engine/snapshot.ts";

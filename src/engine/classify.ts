@@ -1,0 +1,83 @@
+/** Classification: of whole sequences, of many at once, and of a stream after every step. */
+
+import type { Executor } from "./executor.ts";
+import { checkInputs, type Session } from "./session.ts";
+import { yieldToEventLoop } from "./yield.ts";
+
+/** What a classifier says of a sequence. */
+export interface Classification {
+  /** The likeliest class's name, or its index as text where the checkpoint names none. */
+  readonly label: string;
+  /** Its index. */
+  readonly index: number;
+  /** Probability of every class, by index. */
+  readonly probabilities: Float32Array;
+}
+
+/** Softmax of logits, and the likeliest class. */
+export function classification(
+  logits: Float32Array,
+  labels: readonly string[] | undefined,
+): Classification {
+  const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity);
+  if (!Number.isFinite(largest)) {
+    throw new RangeError(`Cannot classify: the logits are [${logits.join(", ")}]`);
+  }
+  const exponentials = Float64Array.from(logits, (logit) => Math.exp(logit - largest));
+  const sum = exponentials.reduce((total, value) => total + value, 0);
+  const index = logits.indexOf(largest);
+  return {
+    label: labels?.[index] ?? String(index),
+    index,
+    probabilities: Float32Array.from(exponentials, (value) => value / sum),
+  };
+}
+
+/**
+ * Classifies `batch` sequences of equal length, which lie back to back.
+ *
+ * @throws {TypeError} If the model is no classifier, or the inputs do not divide into that many sequences.
+ */
+export async function classifyBatch(
+  executor: Executor,
+  inputs: Float32Array,
+  batch: number,
+): Promise<Classification[]> {
+  requireClassifier(executor);
+  const checked = checkInputs(executor, inputs);
+  const { input, head, labels } = executor.config;
+  const stepSize = input.kind === "linear" ? input.d_input : 1;
+  if (!Number.isInteger(batch) || batch < 1 || checked.length % (batch * stepSize) !== 0) {
+    throw new TypeError(
+      `Cannot classify ${batch} sequences: ${checked.length} floats do not divide into steps of ${stepSize} for each`,
+    );
+  }
+  using state = executor.createState(batch);
+  const logits = await executor.forward(state, checked, "last") ?? new Float32Array();
+  const n = head.kind === "classifier" ? head.n_classes : 0;
+  return Array.from(
+    { length: batch },
+    (_, b) => classification(logits.subarray(b * n, (b + 1) * n), labels),
+  );
+}
+
+/** Says after every step of a stream what the classifier makes of it so far; breaking off early costs nothing. */
+export async function* classifyStream(
+  session: Session,
+  inputs: AsyncIterable<Float32Array> | Iterable<Float32Array>,
+  labels: readonly string[] | undefined,
+): AsyncGenerator<Classification> {
+  for await (const input of inputs) {
+    yield classification(await session.step(input), labels);
+    await yieldToEventLoop();
+  }
+}
+
+/** @throws {TypeError} If the model is no classifier. */
+export function requireClassifier(executor: Executor): void {
+  if (executor.config.head.kind !== "classifier") {
+    throw new TypeError(
+      "Cannot classify: this model has a language-model head, not a classifier's",
+    );
+  }
+}

@@ -1,0 +1,161 @@
+/** loadModel: from a folder or a URL to a model on a device. */
+
+import { type Gpu, openGpu } from "../gpu/device.ts";
+import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
+import { stateDictPrefix } from "../io/pytorch_zip.ts";
+import { loadTokenizer, type Tokenizer } from "../io/tokenizer.ts";
+import { type ModelConfig, parseConfig } from "../model/config.ts";
+import { MAX_D_STATE } from "../ops/selective_scan.ts";
+import { type LoadProgress, loadWeights, type WeightDType } from "./load_weights.ts";
+import { createModel, type Model } from "./model.ts";
+import { WebGpuExecutor } from "./webgpu_executor.ts";
+
+/** Options of {@linkcode loadModel}. */
+export interface LoadOptions {
+  /**
+   * What runs the model.
+   *
+   * @default {"auto"}
+   */
+  readonly backend?: "auto" | "webgpu" | undefined;
+  /**
+   * How the matrices are kept on the device: as stored, or converted. Arithmetic is f32 always.
+   *
+   * @default {"auto"}
+   */
+  readonly dtype?: WeightDType | undefined;
+  /** Stops loading, with the signal's reason, and frees what was loaded. */
+  readonly signal?: AbortSignal | undefined;
+  /** Is told after every piece how far loading has come. */
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** A device of yours to use; it is not destroyed with the model. */
+  readonly device?: GPUDevice | undefined;
+  /**
+   * What downloads.
+   *
+   * @default {fetch}
+   */
+  readonly fetch?: typeof fetch | undefined;
+}
+
+/**
+ * Loads a checkpoint onto the GPU, reading one piece of one tensor at a time.
+ *
+ * Peak host memory is a few pieces of 16 MiB, not the checkpoint.
+ *
+ * @param source A folder with config.json and weights, a weights file in such a folder, or the http(s) URL of either.
+ * @param options See {@linkcode LoadOptions}.
+ * @returns The model; it holds GPU memory until disposed with `using`.
+ * @throws {SyntaxError} If a file is malformed (`SafetensorsError`, `PyTorchFileError`, `ConfigError`).
+ * @throws {TypeError} If config.json and the weights do not fit each other.
+ * @throws {UnsupportedDeviceError} If there is no GPU adapter.
+ *
+ * @example Streaming text
+ * ```ts no-eval
+ * import { loadModel } from "./load_model.ts";
+ *
+ * using model = await loadModel("checkpoints/my-mamba");
+ * for await (const { text } of model.generate("Once upon a time")) console.log(text);
+ * ```
+ */
+export async function loadModel(source: string | URL, options: LoadOptions = {}): Promise<Model> {
+  const { backend = "auto", dtype = "auto", signal, onProgress } = options;
+  requireOneOf("backend", backend, ["auto", "webgpu"]);
+  requireOneOf("dtype", dtype, ["auto", "f32", "f16", "bf16"]);
+  signal?.throwIfAborted();
+  using checkpoint = await openCheckpoint(source, {
+    ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const { config, tokenizer } = await describe(checkpoint);
+  const gpu = await openGpu(options.device);
+  try {
+    return await load(gpu, checkpoint, config, { dtype, tokenizer, signal, onProgress });
+  } catch (error) {
+    gpu[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function load(
+  gpu: Gpu,
+  checkpoint: Checkpoint,
+  config: ModelConfig,
+  options: {
+    dtype: WeightDType;
+    tokenizer: Tokenizer | undefined;
+    signal: AbortSignal | undefined;
+    onProgress: ((progress: LoadProgress) => void) | undefined;
+  },
+): Promise<Model> {
+  const { loaded, hash } = await loadWeights(gpu, config, checkpoint.tensors, {
+    ...options,
+    prefix: stateDictPrefix(checkpoint.tensors),
+  });
+  const executor = new WebGpuExecutor(gpu, config, loaded);
+  const configHash = await crypto.subtle.digest(
+    "SHA-256",
+    new TextEncoder().encode(sizesOf(config)),
+  );
+  return createModel({
+    executor,
+    tokenizer: options.tokenizer,
+    configHash: new Uint8Array(configHash).toHex(),
+    weightsHash: hash,
+    free: () => {
+      executor[Symbol.dispose]();
+      gpu[Symbol.dispose]();
+    },
+  });
+}
+
+/** The config and the tokenizer; the tokenizer also knows how many rows of the vocabulary are real. */
+async function describe(
+  checkpoint: Checkpoint,
+): Promise<{ config: ModelConfig; tokenizer: Tokenizer | undefined }> {
+  const config = parseConfig(checkpoint.config);
+  if (config.d_state > MAX_D_STATE) {
+    throw new RangeError(
+      `Cannot run this model: d_state is ${config.d_state}, and kernels take ${MAX_D_STATE}`,
+    );
+  }
+  const json = config.input.kind === "embedding"
+    ? await checkpoint.readText("tokenizer.json")
+    : undefined;
+  if (json === undefined) return { config, tokenizer: undefined };
+  const tokenizer = loadTokenizer(json, "tokenizer.json");
+  if (config.head.kind === "lm" && tokenizer.vocabSize > config.head.vocab_size) {
+    throw new TypeError(
+      `Cannot load tokenizer.json: it has ${tokenizer.vocabSize} ids, and the model has ${config.head.vocab_size}`,
+    );
+  }
+  const real_vocab_size = Math.min(config.real_vocab_size, tokenizer.vocabSize);
+  return { config: { ...config, real_vocab_size }, tokenizer };
+}
+
+/** What must agree for a state to make sense: everything but names and preprocessing. */
+function sizesOf(config: ModelConfig): string {
+  const { labels: _labels, preprocessing: _preprocessing, eos_token_ids: _eos, ...sizes } = config;
+  return JSON.stringify(
+    sizes,
+    Object.keys(sizes).sort().concat([
+      "kind",
+      "vocab_size",
+      "tied",
+      "d_input",
+      "bias",
+      "n_classes",
+      "pool",
+    ]),
+  );
+}
+
+function requireOneOf(option: string, value: string, accepted: readonly string[]): void {
+  if (!accepted.includes(value)) {
+    throw new TypeError(
+      `Cannot load the model: ${option} is "${value}", and this version takes ${
+        accepted.join(", ")
+      }`,
+    );
+  }
+}

@@ -1,0 +1,125 @@
+/** A loaded model: weights on a device, and everything that one can do with them. */
+
+import type { Tokenizer } from "../io/tokenizer.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { stateBytes } from "../model/state.ts";
+import {
+  type Classification,
+  classifyBatch,
+  classifyStream,
+  requireClassifier,
+} from "./classify.ts";
+import type { Executor } from "./executor.ts";
+import type { GeneratedToken, GenerateOptions } from "./generate.ts";
+import type { SamplingOptions } from "./sampling.ts";
+import { scoreTokens, type TokenScore } from "./score.ts";
+import { Session, type SessionModel } from "./session.ts";
+
+/**
+ * A model on a device. Weights are shared by all sessions; freeing the model frees them.
+ *
+ * Every method but {@linkcode Model.createSession} works in a session of its own.
+ */
+export interface Model extends Disposable {
+  /** Sizes and settings, as derived from the checkpoint's config.json. */
+  readonly config: ModelConfig;
+  /** The checkpoint's tokenizer, where it has one. */
+  readonly tokenizer: Tokenizer | undefined;
+  /** Names of a classifier's classes, where the checkpoint names them. */
+  readonly labels: readonly string[] | undefined;
+  /** What the device that runs the model calls itself. */
+  readonly device: string;
+  /** Whether that device is a software one: right, and slow. */
+  readonly isSoftware: boolean;
+  /** Bytes of the weights on the device. */
+  readonly weightBytes: number;
+  /** Bytes of one session's recurrent state, whatever its length. */
+  readonly stateBytes: number;
+  /**
+   * Streams a continuation of a prompt.
+   *
+   * @param prompt Text, or token ids.
+   */
+  generate(
+    prompt: string | readonly number[],
+    options?: GenerateOptions,
+  ): AsyncIterable<GeneratedToken>;
+  /**
+   * Classifies one sequence.
+   *
+   * @param input Floats (seqlen, d_input), preprocessed as the config says.
+   */
+  classify(input: Float32Array | readonly number[]): Promise<Classification>;
+  /** Classifies `batch` sequences of equal length, back to back in `inputs`. */
+  classifyBatch(inputs: Float32Array, batch: number): Promise<Classification[]>;
+  /**
+   * Classifies a stream after every step: break when sure enough.
+   *
+   * @param inputs The d_input floats of each step.
+   */
+  classifyStream(
+    inputs: AsyncIterable<Float32Array> | Iterable<Float32Array>,
+  ): AsyncIterable<Classification>;
+  /**
+   * Says of every token how expected it was, in constant memory.
+   *
+   * @param input Text, token ids, or a stream of ids without end.
+   */
+  score(
+    input: string | readonly number[] | AsyncIterable<number>,
+  ): AsyncIterable<TokenScore>;
+  /** Opens a stream through the model: state in, state out, step by step. */
+  createSession(options?: SamplingOptions): Session;
+}
+
+/** Puts a model together from an executor and what came with the weights. */
+export function createModel(
+  parts: SessionModel & { readonly free: () => void },
+): Model {
+  const { executor, tokenizer } = parts;
+  const encode = (input: string | readonly number[]): readonly number[] => {
+    if (typeof input !== "string") return input;
+    if (tokenizer === undefined) {
+      throw new TypeError(
+        "Cannot encode text: the checkpoint has no tokenizer.json. Give token ids",
+      );
+    }
+    return tokenizer.encode(input);
+  };
+  return {
+    config: executor.config,
+    tokenizer,
+    labels: executor.config.labels,
+    device: executor.device,
+    isSoftware: executor.isSoftware,
+    weightBytes: executor.weightBytes,
+    stateBytes: stateBytes(executor.config),
+    async *generate(prompt, options) {
+      using session = new Session(parts, options);
+      await session.prefill(encode(prompt), { logits: "none" });
+      yield* session.generate(options);
+    },
+    async classify(input) {
+      const [only] = await classifyBatch(executor, Float32Array.from(input), 1);
+      if (only === undefined) throw new TypeError("Cannot classify: there is no input");
+      return only;
+    },
+    async classifyBatch(inputs, batch) {
+      return await classifyBatch(executor, inputs, batch);
+    },
+    async *classifyStream(inputs) {
+      requireClassifier(executor);
+      using session = new Session(parts);
+      yield* classifyStream(session, inputs, executor.config.labels);
+    },
+    async *score(input) {
+      using session = new Session(parts);
+      yield* scoreTokens(session, typeof input === "string" ? encode(input) : input);
+    },
+    createSession: (options) => new Session(parts, options),
+    [Symbol.dispose]: () => parts.free(),
+  };
+}
+
+/** What an executor of another kind would have to be given to serve the same models. */
+export type { Executor };

@@ -1,0 +1,139 @@
+/** Snapshots: a session's state as a value, and as a safetensors file. */
+
+import { fromBytes } from "../io/byte_source.ts";
+import { openSafetensors, SafetensorsError } from "../io/safetensors.ts";
+import { encodeSafetensors } from "../io/safetensors_writer.ts";
+import type { SamplerSettings } from "../ops/sample.ts";
+import type { StateArray } from "./executor.ts";
+
+/** The version that this code writes, and the only one that it reads. */
+const FORMAT = "slither-snapshot-1";
+
+/** What identifies the model that a snapshot belongs to. */
+export interface ModelIdentity {
+  /** SHA-256 of the derived config. */
+  readonly configHash: string;
+  /** SHA-256 of the weights as stored. */
+  readonly weightsHash: string;
+}
+
+/**
+ * Everything that the next token depends on: the same snapshot restored anywhere continues with the same bits.
+ */
+export interface Snapshot extends ModelIdentity {
+  /** Inputs consumed so far. */
+  readonly position: number;
+  /** The last token drawn, if it is not yet consumed. */
+  readonly pendingToken: number | undefined;
+  /** Whether the state holds the logits of the last input consumed. */
+  readonly hasLogits: boolean;
+  /** Tokens drawn so far: the random generator's counter. */
+  readonly draws: number;
+  /** How tokens are drawn. */
+  readonly sampler: SamplerSettings;
+  /** The state by layer: `layers.N.conv_state`, `layers.N.ssm_state`, and what else the model carries. */
+  readonly state: readonly StateArray[];
+}
+
+/** Writes a snapshot as the bytes of a safetensors file. */
+export function encodeSnapshot(snapshot: Snapshot): Uint8Array<ArrayBuffer> {
+  const { position, pendingToken, hasLogits, draws, sampler, configHash, weightsHash } = snapshot;
+  return encodeSafetensors(snapshot.state, {
+    format: FORMAT,
+    config_hash: configHash,
+    weights_hash: weightsHash,
+    position: String(position),
+    pending_token: pendingToken === undefined ? "" : String(pendingToken),
+    has_logits: String(hasLogits),
+    draws: String(draws),
+    sampler: JSON.stringify(sampler),
+  });
+}
+
+/**
+ * Reads a snapshot file.
+ *
+ * @param name What error messages call it.
+ * @throws {SafetensorsError} If the bytes are not a snapshot.
+ */
+export async function decodeSnapshot(bytes: Uint8Array, name = "snapshot"): Promise<Snapshot> {
+  using file = await openSafetensors(fromBytes(name, bytes));
+  const text = (key: string): string => {
+    const value = file.metadata.get(key);
+    if (value === undefined) {
+      throw new SafetensorsError(`Cannot read "${name}": it is not a snapshot: no ${key}`);
+    }
+    return value;
+  };
+  const whole = (key: string): number => {
+    const value = text(key);
+    if (!/^\d{1,15}$/.test(value)) {
+      throw new SafetensorsError(
+        `Cannot read "${name}": ${key} is "${value}", expected a whole number`,
+      );
+    }
+    return Number(value);
+  };
+  if (text("format") !== FORMAT) {
+    throw new SafetensorsError(
+      `Cannot read "${name}": its format is "${text("format")}", expected "${FORMAT}"`,
+    );
+  }
+  const state: StateArray[] = [];
+  for (const { name: part, dtype, shape } of file.tensors.values()) {
+    if (dtype !== "F32" && dtype !== "U32") {
+      throw new SafetensorsError(
+        `Cannot read "${name}": "${part}" is ${dtype}, expected F32 or U32`,
+      );
+    }
+    state.push({ name: part, dtype, shape, bytes: await file.read(part) });
+  }
+  return {
+    configHash: text("config_hash"),
+    weightsHash: text("weights_hash"),
+    position: whole("position"),
+    pendingToken: text("pending_token") === "" ? undefined : whole("pending_token"),
+    hasLogits: text("has_logits") === "true",
+    draws: whole("draws"),
+    sampler: parseSampler(text("sampler"), name),
+    state,
+  };
+}
+
+function parseSampler(text: string, name: string): SamplerSettings {
+  const keys = ["temperature", "topK", "topP", "minP", "repetitionPenalty", "seed"] as const;
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new SafetensorsError(`Cannot read "${name}": its sampler settings are not JSON`, {
+      cause,
+    });
+  }
+  const entries = keys.map((key) => {
+    const value = (json as Record<string, unknown> | null)?.[key];
+    if (typeof value !== "number" || !Number.isFinite(value)) {
+      throw new SafetensorsError(`Cannot read "${name}": its sampler settings have no ${key}`);
+    }
+    return [key, value] as const;
+  });
+  return Object.fromEntries(entries) as unknown as SamplerSettings;
+}
+
+/**
+ * Refuses a snapshot of another model, and says what differs.
+ *
+ * @throws {TypeError} If it does not belong to this model.
+ */
+export function checkSnapshot(snapshot: Snapshot, model: ModelIdentity): void {
+  if (snapshot.configHash !== model.configHash) {
+    throw new TypeError(
+      "Cannot restore the snapshot: it belongs to a model with another config (sizes or dialect)",
+    );
+  }
+  if (snapshot.weightsHash !== model.weightsHash) {
+    throw new TypeError(
+      "Cannot restore the snapshot: it belongs to a model with the same config and other weights",
+    );
+  }
+}

@@ -1,0 +1,101 @@
+/** A model's weights: which tensors a checkpoint must hold, and the same tensors on the GPU. */
+
+import type { Tensor } from "../gpu/tensor.ts";
+import type { Matrix } from "../ops/matrix.ts";
+import type { ModelConfig } from "./config.ts";
+import { type Mamba1Weights, mamba1Weights, mamba1WeightSpecs } from "./mamba1.ts";
+
+/** One tensor that the model needs, by its official name. */
+export interface WeightSpec {
+  /** Official name, as state-spaces and transformers write it. */
+  readonly name: string;
+  /** Other names that the same tensor has in some dialect. */
+  readonly aliases?: readonly string[];
+  /** Shape in the checkpoint. */
+  readonly shape: readonly number[];
+  /** Matrices keep the checkpoint's dtype (or the one asked for); vectors and all that shapes the recurrence are f32. */
+  readonly kind: "matrix" | "vector";
+}
+
+/** Finds the GPU tensors by official name. */
+export interface WeightLookup {
+  matrix(name: string): Matrix;
+  vector(name: string): Tensor;
+}
+
+/** The weights as the forward pass wants them. */
+export interface ModelWeights {
+  readonly input: { readonly weight: Matrix; readonly bias: Tensor | undefined };
+  readonly layers: readonly { readonly norm: Tensor; readonly mixer: Mamba1Weights }[];
+  readonly norm_f: Tensor;
+  readonly head: { readonly weight: Matrix; readonly bias: Tensor | undefined };
+}
+
+const EMBEDDING = "backbone.embeddings.weight";
+
+/** Every tensor the model is made of. A tied head is the embedding, and no tensor of its own. */
+export function weightSpecs(config: ModelConfig): WeightSpec[] {
+  const { d_model, input, head } = config;
+  const specs: WeightSpec[] = [];
+  if (input.kind === "embedding") {
+    specs.push({
+      name: EMBEDDING,
+      aliases: ["backbone.embedding.weight"],
+      shape: [input.vocab_size, d_model],
+      kind: "matrix",
+    });
+  } else {
+    specs.push({
+      name: "backbone.input_proj.weight",
+      shape: [d_model, input.d_input],
+      kind: "matrix",
+    });
+    if (input.bias) {
+      specs.push({ name: "backbone.input_proj.bias", shape: [d_model], kind: "vector" });
+    }
+  }
+  for (let layer = 0; layer < config.n_layer; layer++) {
+    specs.push({ name: `${layerPrefix(layer)}norm.weight`, shape: [d_model], kind: "vector" });
+    specs.push(...mamba1WeightSpecs(config, `${layerPrefix(layer)}mixer.`));
+  }
+  specs.push({ name: "backbone.norm_f.weight", shape: [d_model], kind: "vector" });
+  if (head.kind === "classifier") {
+    specs.push({ name: "classifier.weight", shape: [head.n_classes, d_model], kind: "matrix" });
+    if (head.bias) specs.push({ name: "classifier.bias", shape: [head.n_classes], kind: "vector" });
+  } else if (!head.tied) {
+    specs.push({ name: "lm_head.weight", shape: [head.vocab_size, d_model], kind: "matrix" });
+  }
+  return specs;
+}
+
+/** Puts the tensors where the forward pass looks for them. */
+export function modelWeights(config: ModelConfig, lookup: WeightLookup): ModelWeights {
+  const { input, head } = config;
+  const inputName = input.kind === "embedding" ? EMBEDDING : "backbone.input_proj.weight";
+  const headName = head.kind === "classifier"
+    ? "classifier.weight"
+    : head.tied
+    ? EMBEDDING
+    : "lm_head.weight";
+  return {
+    input: {
+      weight: lookup.matrix(inputName),
+      bias: input.kind === "linear" && input.bias
+        ? lookup.vector("backbone.input_proj.bias")
+        : undefined,
+    },
+    layers: Array.from({ length: config.n_layer }, (_, layer) => ({
+      norm: lookup.vector(`${layerPrefix(layer)}norm.weight`),
+      mixer: mamba1Weights(config, `${layerPrefix(layer)}mixer.`, lookup),
+    })),
+    norm_f: lookup.vector("backbone.norm_f.weight"),
+    head: {
+      weight: lookup.matrix(headName),
+      bias: head.kind === "classifier" && head.bias ? lookup.vector("classifier.bias") : undefined,
+    },
+  };
+}
+
+function layerPrefix(layer: number): string {
+  return `backbone.layers.${layer}.`;
+}
