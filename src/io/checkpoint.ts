@@ -214,8 +214,8 @@ async function openTensors(folder: Folder, name: string, source: ByteSource): Pr
 }
 
 async function readJson(folder: Folder, file: string, limit: number): Promise<unknown> {
-  const text = await readText(folder, file, limit);
-  return text === undefined ? undefined : parseJson(text, `${folder.name}/${file}`);
+  const source = await folder.open(file);
+  return source === undefined ? undefined : parseJson(await readAll(source, limit), source.name);
 }
 
 function parseJson(text: string, name: string): unknown {
