@@ -1,0 +1,5 @@
+/** The inference command: see `deno run -A infer.ts --help`. */
+
+import { infer } from "./src/cli/infer.ts";
+
+if (import.meta.main) Deno.exit(await infer(Deno.args));

@@ -1,0 +1,48 @@
+/** Help texts, made from what the parser uses. */
+
+import type { CommandSpec, OptionSpec } from "./arguments.ts";
+
+/** How the help says that the program is started. */
+const PROGRAM = "deno run -A infer.ts";
+
+/** Columns before an option's explanation. */
+const OPTION_COLUMN = 28;
+
+/** The help of one command: usage, one example, every option with its default. */
+export function commandHelp(spec: CommandSpec): string {
+  const lines = [
+    spec.summary,
+    "",
+    `Usage: ${PROGRAM} ${[spec.name, ...spec.positionals].join(" ")} [options]`,
+    `Example: ${PROGRAM} ${spec.example}`,
+    "",
+    ...(spec.details ?? []).flatMap((paragraph) => [paragraph, ""]),
+    "Options:",
+    ...spec.options.map(optionLine),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** The help of the whole program: every command in one line. */
+export function programHelp(specs: readonly CommandSpec[]): string {
+  const lines = [
+    "Streams Mamba models on WebGPU: text, images and series, one step at a time.",
+    "",
+    `Usage: ${PROGRAM} <command> [options]`,
+    `Example: ${PROGRAM} ${specs[0]?.example ?? ""}`,
+    "",
+    "Commands:",
+    ...specs.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`),
+    "",
+    "A <model> is a folder with config.json and weights, a weights file in one, or the URL of either.",
+    `Options of a command: ${PROGRAM} <command> --help`,
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function optionLine({ name, value, help }: OptionSpec): string {
+  const left = `  --${name}${value === undefined ? "" : ` ${value}`}`;
+  return left.length < OPTION_COLUMN - 1
+    ? left.padEnd(OPTION_COLUMN) + help
+    : `${left}\n${" ".repeat(OPTION_COLUMN)}${help}`;
+}

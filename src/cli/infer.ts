@@ -1,0 +1,70 @@
+/** The inference program: finds the command, runs it, and turns errors into one line and an exit code. */
+
+import { type Arguments, type CommandSpec, parseArguments, UsageError } from "./arguments.ts";
+import { CLASSIFY, classify } from "./classify.ts";
+import { GENERATE, generate } from "./generate.ts";
+import { commandHelp, programHelp } from "./help.ts";
+import { INSPECT, inspect } from "./inspect.ts";
+import { SCORE, score } from "./score.ts";
+import { processTerminal, type Terminal } from "./terminal.ts";
+
+interface Command {
+  readonly spec: CommandSpec;
+  readonly run: (args: Arguments, terminal: Terminal) => Promise<void>;
+}
+
+const COMMANDS: readonly Command[] = [
+  { spec: GENERATE, run: generate },
+  { spec: CLASSIFY, run: classify },
+  { spec: SCORE, run: score },
+  { spec: INSPECT, run: inspect },
+];
+
+/**
+ * Runs the program.
+ *
+ * @param args The command line after the program's name.
+ * @param terminal Where it reads and writes; the process's own streams if left out.
+ * @returns The exit code: 0, 1 for a failure, 2 for a command line that does not follow the usage.
+ */
+export async function infer(
+  args: readonly string[],
+  terminal: Terminal = processTerminal(),
+): Promise<number> {
+  try {
+    return await dispatch(args, terminal);
+  } catch (error) {
+    // Whoever read the result has seen enough, as in `| head`.
+    if (error instanceof Deno.errors.BrokenPipe) return 0;
+    terminal.writeError(`${describeError(error)}\n`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+async function dispatch(args: readonly string[], terminal: Terminal): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    terminal.write(programHelp(COMMANDS.map(({ spec }) => spec)));
+    return 0;
+  }
+  const command = COMMANDS.find(({ spec }) => spec.name === name);
+  if (command === undefined) {
+    const names = COMMANDS.map(({ spec }) => spec.name).join(", ");
+    throw new UsageError(`Cannot run "${name}": the commands are ${names}`);
+  }
+  // Help is given however incomplete the rest is; after "--" it would be an argument.
+  const end = rest.indexOf("--");
+  if ((end < 0 ? rest : rest.slice(0, end)).some((arg) => arg === "--help" || arg === "-h")) {
+    terminal.write(commandHelp(command.spec));
+    return 0;
+  }
+  await command.run(parseArguments(command.spec, rest), terminal);
+  return 0;
+}
+
+/** One line, and no stack: what failed is in the message. */
+function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return `Cannot go on: ${String(error)}`;
+  const message = error.message.replaceAll(/\s*\n\s*/g, " ");
+  return error instanceof UsageError ? `${message}. See --help` : message;
+}

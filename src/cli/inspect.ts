@@ -1,0 +1,115 @@
+/** `infer.ts inspect`: what a checkpoint or a snapshot holds, from its headers, without a GPU. */
+
+import { decodeSnapshot } from "../engine/snapshot.ts";
+import { openCheckpoint } from "../io/checkpoint.ts";
+import { stateDictPrefix } from "../io/pytorch_zip.ts";
+import type { TensorFile } from "../io/tensor_file.ts";
+import { parseConfig } from "../model/config.ts";
+import { stateBytes } from "../model/state.ts";
+import type { Arguments, CommandSpec } from "./arguments.ts";
+import { formatBytes, formatCount } from "./format.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What the parser and the help know of this command. */
+export const INSPECT: CommandSpec = {
+  name: "inspect",
+  summary: "Shows what a model or a saved state holds: config, tensors, sizes. Needs no GPU.",
+  positionals: ["<model | snapshot>"],
+  required: 1,
+  example: "inspect ./mamba-130m-hf",
+  options: [
+    { name: "json", help: "Print one JSON object" },
+    { name: "help", help: "Show this help" },
+  ],
+};
+
+/** Runs the command. */
+export async function inspect(args: Arguments, terminal: Terminal): Promise<void> {
+  const [source = ""] = args.positionals;
+  using checkpoint = await openCheckpoint(source);
+  const { tensors } = checkpoint;
+  const isSnapshot = tensors.metadata.get("format")?.startsWith("slither-snapshot") ?? false;
+  const facts = isSnapshot
+    ? await describeSnapshot(source)
+    : describeModel(checkpoint.config, tensors);
+  const list = [...tensors.tensors.values()];
+  terminal.write(
+    args.has("json") ? `${JSON.stringify({ ...facts, tensors: list })}\n` : toText(facts, list),
+  );
+}
+
+/** What is said beside the tensors; sizes are in bytes. */
+interface Facts {
+  readonly kind: "model" | "snapshot" | "tensors";
+  readonly parameters?: number;
+  readonly tensorBytes: number;
+  readonly stateBytes?: number;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly config?: unknown;
+  readonly sampler?: unknown;
+}
+
+function describeModel(json: unknown, file: TensorFile): Facts {
+  const prefix = stateDictPrefix(file);
+  const own = [...file.tensors.values()].filter(({ name }) => name.startsWith(prefix));
+  const metadata = Object.fromEntries(file.metadata);
+  const tensorBytes = own.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  if (json === undefined) return { kind: "tensors", tensorBytes, metadata };
+  const config = parseConfig(json);
+  return {
+    kind: "model",
+    parameters: own.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
+    tensorBytes,
+    stateBytes: stateBytes(config),
+    metadata,
+    config,
+  };
+}
+
+async function describeSnapshot(path: string): Promise<Facts> {
+  const { state, sampler, ...rest } = await decodeSnapshot(await Deno.readFile(path), path);
+  const sizes = state.map(({ name, bytes }) => ({ name, sizeBytes: bytes.byteLength }));
+  const sum = (list: readonly { sizeBytes: number }[]) =>
+    list.reduce((total, { sizeBytes }) => total + sizeBytes, 0);
+  return {
+    kind: "snapshot",
+    tensorBytes: sum(sizes),
+    stateBytes: sum(
+      sizes.filter(({ name }) => name.startsWith("layers.") || name === "pool_state"),
+    ),
+    metadata: Object.fromEntries(
+      Object.entries(rest).map((
+        [key, value],
+      ) => [key, value === undefined ? "none" : String(value)]),
+    ),
+    sampler,
+  };
+}
+
+function toText(
+  facts: Facts,
+  tensors: readonly { name: string; dtype: string; shape: readonly number[] }[],
+): string {
+  const rows: [string, string][] = [["kind", facts.kind]];
+  if (facts.parameters !== undefined) rows.push(["parameters", formatCount(facts.parameters)]);
+  rows.push(["tensors", `${tensors.length}, ${formatBytes(facts.tensorBytes)}`]);
+  if (facts.stateBytes !== undefined) {
+    rows.push(["state", `${formatCount(facts.stateBytes)} bytes a session, at any length`]);
+  }
+  for (const part of [facts.config, facts.sampler, facts.metadata]) {
+    for (const [key, value] of Object.entries(part ?? {})) rows.push([key, toValue(value)]);
+  }
+  const width = Math.max(...rows.map(([key]) => key.length)) + 2;
+  const names = Math.max(0, ...tensors.map(({ name }) => name.length)) + 2;
+  return [
+    ...rows.map(([key, value]) => key.padEnd(width) + value),
+    "",
+    ...tensors.map(({ name, dtype, shape }) =>
+      `${name.padEnd(names)}${dtype.padEnd(6)}[${shape.join(", ")}]`
+    ),
+  ].join("\n") + "\n";
+}
+
+function toValue(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

@@ -1,0 +1,58 @@
+/** The options that every command with a model has, and loading it with them. */
+
+import { loadModel, type LoadOptions } from "../engine/load_model.ts";
+import type { Model } from "../engine/model.ts";
+import type { Arguments, OptionSpec } from "./arguments.ts";
+import { formatBytes, formatDuration } from "./format.ts";
+import { Progress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
+
+const BACKENDS = ["auto", "webgpu"] as const;
+const DTYPES = ["auto", "f32", "f16", "bf16"] as const;
+
+/** The options that every command with a model has. */
+export const LOAD_OPTIONS: readonly OptionSpec[] = [
+  { name: "backend", value: "NAME", help: "auto or webgpu (default auto)" },
+  {
+    name: "dtype",
+    value: "TYPE",
+    help: "weights as auto, f32, f16 or bf16 (default auto: as stored)",
+  },
+  { name: "help", help: "Show this help" },
+];
+
+/** Reads `--backend` and `--dtype`; call it before anything slow, so that mistakes show at once. */
+export function loadSettings(args: Arguments): LoadOptions {
+  return {
+    backend: args.word("backend", BACKENDS) ?? "auto",
+    dtype: args.word("dtype", DTYPES) ?? "auto",
+  };
+}
+
+/** Loads a model with progress, and says on stderr where it runs. */
+export async function loadForCommand(
+  source: string,
+  settings: LoadOptions,
+  terminal: Terminal,
+): Promise<Model> {
+  const start = performance.now();
+  let progress: Progress | undefined;
+  try {
+    const model = await loadModel(source, {
+      ...settings,
+      onProgress({ loadedBytes, totalBytes }) {
+        progress ??= new Progress(terminal, { label: "Loading", total: totalBytes, unit: "bytes" });
+        progress.update(loadedBytes);
+      },
+    });
+    const elapsed = formatDuration(performance.now() - start);
+    terminal.writeError(
+      `Device: ${model.device}\n` +
+        `Model: ${source}, ${formatBytes(model.weightBytes)} of weights, ` +
+        `${formatBytes(model.stateBytes)} of state, loaded in ${elapsed}\n`,
+    );
+    return model;
+  } finally {
+    progress?.[Symbol.dispose]();
+  }
+}

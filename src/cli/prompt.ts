@@ -1,0 +1,55 @@
+/** Where `infer.ts generate` begins: text or token ids. */
+
+import type { Model } from "../engine/model.ts";
+import { type Arguments, UsageError } from "./arguments.ts";
+import { checkIdRange, parseIds } from "./id_file.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** A prompt as it was read, before the model is known. */
+export type Prompt =
+  | { readonly text: string }
+  | { readonly ids: readonly number[]; readonly name: string };
+
+/** Reads `--prompt`, `--ids` or stdin. */
+export async function readPrompt(args: Arguments, terminal: Terminal): Promise<Prompt> {
+  const text = args.text("prompt"), path = args.text("ids");
+  if (text !== undefined && path !== undefined) {
+    throw new UsageError("Cannot use --prompt and --ids together: the prompt is one of them");
+  }
+  if (path !== undefined) {
+    const { sequences } = parseIds(await Deno.readTextFile(path), path);
+    const [ids = []] = sequences;
+    if (sequences.length > 1) {
+      throw new RangeError(
+        `Cannot generate from "${path}": it holds ${sequences.length} sequences, expected one`,
+      );
+    }
+    return { ids, name: path };
+  }
+  if (text !== undefined && text !== "-") return { text };
+  // A loaded state needs no prompt, and an inherited stdin may never end: there only "-" reads it.
+  const readsStdin = text === "-" || (!terminal.stdinIsTerminal && !args.text("load-state"));
+  return { text: readsStdin ? new TextDecoder().decode(await terminal.readStdin()) : "" };
+}
+
+/** The prompt's token ids; none for the empty text. */
+export function promptIds(prompt: Prompt, model: Model): readonly number[] {
+  const { head, input } = model.config;
+  if (head.kind !== "lm" || input.kind !== "embedding") {
+    throw new TypeError(
+      `Cannot generate with this model: its head is "${head.kind}", expected "lm". ` +
+        `Use the command classify`,
+    );
+  }
+  if ("ids" in prompt) {
+    checkIdRange(prompt.ids, input.vocab_size, prompt.name);
+    return prompt.ids;
+  }
+  if (prompt.text === "") return [];
+  if (model.tokenizer === undefined) {
+    throw new TypeError(
+      "Cannot encode the prompt: this checkpoint has no tokenizer.json. Give token ids with --ids",
+    );
+  }
+  return model.tokenizer.encode(prompt.text);
+}

@@ -1,0 +1,258 @@
+/** `infer.ts score`: how well a model foresees a text, token by token. */
+
+import type { Model } from "../engine/model.ts";
+import type { TokenScore } from "../engine/score.ts";
+import { createRowWriter } from "../io/row_writer.ts";
+import { type Arguments, type CommandSpec, UsageError } from "./arguments.ts";
+import { formatCount, formatDuration, formatRate } from "./format.ts";
+import { checkIdRange, parseIds } from "./id_file.ts";
+import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
+import { Progress } from "./progress.ts";
+import { scoreLogits } from "./score_logits.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What the parser and the help know of this command. */
+export const SCORE: CommandSpec = {
+  name: "score",
+  summary:
+    "Says how well a model foresees a text: log-probability by token, perplexity, bits per byte.",
+  positionals: ["<model>"],
+  required: 1,
+  example: "score ./mamba-130m-hf --text README.md",
+  details: [
+    "Prints a line a token: id, log-probability in nats, rank (0: the likeliest), text; then the sums.\n" +
+    "The first token of a sequence has nothing before it, and no score: - or null.",
+  ],
+  options: [
+    { name: "text", value: "FILE", help: "The text to score (default: stdin)" },
+    { name: "ids", value: "FILE", help: "Token ids: a JSON array, or one of arrays (sequences)" },
+    {
+      name: "logits",
+      value: "FILE",
+      help: "Also write f32 logits [T, vocab_size], as safetensors",
+    },
+    { name: "json", help: "Print one JSON object" },
+    ...LOAD_OPTIONS,
+  ],
+};
+
+/** Logits that are in memory at once. */
+const LOGIT_PIECE_BYTES = 16_000_000;
+
+interface Sequences {
+  readonly sequences: readonly (readonly number[])[];
+  /** Whether the file held an array of arrays: the output then has that form too. */
+  readonly nested: boolean;
+}
+
+/** Runs the command. */
+export async function score(args: Arguments, terminal: Terminal): Promise<void> {
+  const [source = ""] = args.positionals;
+  const settings = loadSettings(args);
+  const logitsPath = args.text("logits");
+  const input = await readInput(args, terminal);
+  if (logitsPath !== undefined && "sequences" in input) checkEqualLengths(input, args.text("ids"));
+  using model = await loadForCommand(source, settings, terminal);
+  const { sequences, nested } = toSequences(input, model, args.text("ids") ?? "");
+  const total = sequences.reduce((sum, ids) => sum + ids.length, 0);
+  const start = performance.now();
+  const scored: TokenScore[][] = [];
+  {
+    using progress = new Progress(terminal, { label: "Scoring", total, unit: "tokens" });
+    let done = 0;
+    const advance = (count: number) => progress.update(done += count);
+    if (logitsPath === undefined) {
+      for (const ids of sequences) scored.push(await scoreSequence(model, ids, advance));
+    } else {
+      scored.push(...await scoreWithLogits(model, sequences, nested, logitsPath, advance));
+    }
+  }
+  const elapsedMs = performance.now() - start;
+  terminal.writeError(
+    `${formatCount(total)} tokens in ${formatDuration(elapsedMs)}, ` +
+      `${formatRate(total, elapsedMs)} tokens/s\n`,
+  );
+  const summary = summarize(scored, "text" in input ? textBytes(input.text, model) : undefined);
+  terminal.write(
+    args.has("json")
+      ? `${JSON.stringify(toJson(scored, nested, summary, model))}\n`
+      : toLines(scored, summary, model),
+  );
+}
+
+type Input = { readonly text: string } | Sequences;
+
+async function readInput(args: Arguments, terminal: Terminal): Promise<Input> {
+  const textPath = args.text("text"), idsPath = args.text("ids");
+  if (textPath !== undefined && idsPath !== undefined) {
+    throw new UsageError("Cannot use --text and --ids together: the input is one of them");
+  }
+  if (idsPath !== undefined) return parseIds(await Deno.readTextFile(idsPath), idsPath);
+  if (textPath !== undefined && textPath !== "-") {
+    return { text: await Deno.readTextFile(textPath) };
+  }
+  if (terminal.stdinIsTerminal) {
+    throw new UsageError("Cannot score: give --text, --ids, or text on stdin");
+  }
+  return { text: new TextDecoder().decode(await terminal.readStdin()) };
+}
+
+function checkEqualLengths({ sequences }: Sequences, path = ""): void {
+  const [first = []] = sequences;
+  const other = sequences.findIndex((ids) => ids.length !== first.length);
+  if (other >= 0) {
+    throw new RangeError(
+      `Cannot write the logits of "${path}" as one tensor: sequence 0 has ${first.length} tokens ` +
+        `and sequence ${other} has ${sequences[other]?.length}`,
+    );
+  }
+}
+
+function toSequences(input: Input, model: Model, path: string): Sequences {
+  const { head, input: modelInput } = model.config;
+  if (head.kind !== "lm" || modelInput.kind !== "embedding") {
+    throw new TypeError(
+      `Cannot score with this model: its head is "${head.kind}", expected "lm". ` +
+        `Use the command classify`,
+    );
+  }
+  if ("sequences" in input) {
+    for (const ids of input.sequences) checkIdRange(ids, modelInput.vocab_size, path);
+    return input;
+  }
+  if (model.tokenizer === undefined) {
+    throw new TypeError(
+      "Cannot encode the text: this checkpoint has no tokenizer.json. Give token ids with --ids",
+    );
+  }
+  const ids = model.tokenizer.encode(input.text);
+  if (ids.length === 0) throw new RangeError("Cannot score: the text is empty");
+  return { sequences: [ids], nested: false };
+}
+
+async function scoreSequence(
+  model: Model,
+  ids: readonly number[],
+  advance: (count: number) => void,
+): Promise<TokenScore[]> {
+  const scores: TokenScore[] = [];
+  for await (const token of model.score(ids)) {
+    scores.push(token);
+    advance(1);
+  }
+  return scores;
+}
+
+/** One pass gives both: the logits of each step are written, and say how likely the next token was. */
+async function scoreWithLogits(
+  model: Model,
+  sequences: readonly (readonly number[])[],
+  nested: boolean,
+  path: string,
+  advance: (count: number) => void,
+): Promise<TokenScore[][]> {
+  const { head, real_vocab_size } = model.config;
+  const vocab_size = head.kind === "lm" ? head.vocab_size : 0;
+  const seqlen = sequences[0]?.length ?? 0;
+  const shape = nested ? [sequences.length, seqlen, vocab_size] : [seqlen, vocab_size];
+  const pieceLength = Math.max(1, Math.min(512, Math.floor(LOGIT_PIECE_BYTES / 4 / vocab_size)));
+  await using file = await createRowWriter(path, "logits", shape);
+  using session = model.createSession();
+  const scored: TokenScore[][] = [];
+  for (const ids of sequences) {
+    session.reset();
+    const [first = 0] = ids;
+    const scores: TokenScore[] = [{ id: first, logprob: NaN, rank: NaN, entropy: NaN }];
+    for (let at = 0; at < seqlen; at += pieceLength) {
+      const piece = ids.slice(at, at + pieceLength);
+      const logits = await session.prefill(piece, { logits: "all" });
+      if (logits === undefined) throw new TypeError("Cannot write logits: the model gave none");
+      await file.write(logits);
+      for (const i of piece.keys()) {
+        const next = ids[at + i + 1];
+        if (next === undefined) continue;
+        const row = logits.subarray(i * vocab_size, i * vocab_size + real_vocab_size);
+        scores.push({ id: next, ...scoreLogits(row, next) });
+      }
+      advance(piece.length);
+    }
+    scored.push(scores);
+  }
+  await file.close();
+  return scored;
+}
+
+/** UTF-8 bytes of what was scored: all but the first token. */
+function textBytes(text: string, { tokenizer }: Model): number {
+  const encoder = new TextEncoder();
+  const [first] = tokenizer?.encode(text) ?? [];
+  const unscored = first === undefined ? "" : tokenizer?.decode([first]) ?? "";
+  return Math.max(encoder.encode(text).length - encoder.encode(unscored).length, 0);
+}
+
+interface Summary {
+  /** Tokens that have a score. */
+  readonly scored: number;
+  readonly nats_per_token: number | null;
+  readonly perplexity: number | null;
+  readonly bits_per_byte?: number;
+}
+
+function summarize(scored: readonly TokenScore[][], bytes: number | undefined): Summary {
+  // The first token of each sequence, which nothing precedes.
+  const all = scored.flat().filter(({ logprob }) => !Number.isNaN(logprob));
+  const nats = all.reduce((sum, { logprob }) => sum - logprob, 0);
+  const mean = all.length > 0 ? nats / all.length : null;
+  return {
+    scored: all.length,
+    nats_per_token: mean,
+    perplexity: mean === null ? null : Math.exp(mean),
+    ...(bytes ? { bits_per_byte: nats / Math.LN2 / bytes } : {}),
+  };
+}
+
+function toJson(
+  scored: readonly TokenScore[][],
+  nested: boolean,
+  summary: Summary,
+  { tokenizer }: Model,
+): unknown {
+  const sequences = scored.map((scores) =>
+    scores.map(({ id, logprob, rank, entropy }) => ({
+      id,
+      ...(tokenizer === undefined ? {} : { text: tokenizer.decode([id]) }),
+      logprob,
+      rank,
+      entropy,
+    }))
+  );
+  return nested
+    ? { sequences: sequences.map((scores) => ({ scores })), ...summary }
+    : { scores: sequences[0] ?? [], ...summary };
+}
+
+function toLines(
+  scored: readonly TokenScore[][],
+  summary: Summary,
+  { tokenizer }: Model,
+): string {
+  const lines = scored.map((scores) =>
+    scores.map(({ id, logprob, rank }) =>
+      [
+        id,
+        Number.isNaN(logprob) ? "-" : logprob.toFixed(4),
+        Number.isNaN(rank) ? "-" : rank,
+        tokenizer ? JSON.stringify(tokenizer.decode([id])) : "",
+      ]
+        .join("\t").trimEnd() + "\n"
+    ).join("")
+  );
+  const { scored: count, nats_per_token, perplexity, bits_per_byte } = summary;
+  const sums = nats_per_token === null ? [`scored tokens ${count}`] : [
+    `scored tokens ${count}`,
+    `nats per token ${nats_per_token.toFixed(4)}`,
+    `perplexity ${perplexity?.toFixed(4)}`,
+    ...(bits_per_byte === undefined ? [] : [`bits per byte ${bits_per_byte.toFixed(4)}`]),
+  ];
+  return `${lines.join("\n")}\n${sums.join("\n")}\n`;
+}

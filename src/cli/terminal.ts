@@ -1,0 +1,46 @@
+/** Where a command reads and writes: the process's own streams, or a test's. */
+
+/** A command's surroundings. */
+export interface Terminal {
+  /** Writes to stdout: the result, and nothing but the result. */
+  write(text: string): void;
+  /** Writes to stderr: everything else. */
+  writeError(text: string): void;
+  /** Whether stderr is a terminal, on which a line can be rewritten. */
+  readonly rewrites: boolean;
+  /** Whether stdin is a terminal: then nothing is read from it. */
+  readonly stdinIsTerminal: boolean;
+  /** Reads stdin to its end. */
+  readStdin(): Promise<Uint8Array>;
+}
+
+/** The process's own streams. */
+export function processTerminal(): Terminal {
+  const encoder = new TextEncoder();
+  return {
+    write: (text) => writeAll(Deno.stdout, encoder.encode(text)),
+    writeError(text) {
+      try {
+        writeAll(Deno.stderr, encoder.encode(text));
+      } catch (error) {
+        // Nobody listens any more: that does not make the result wrong.
+        if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+      }
+    },
+    rewrites: Deno.stderr.isTerminal(),
+    stdinIsTerminal: Deno.stdin.isTerminal(),
+    readStdin: async () => new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer()),
+  };
+}
+
+function writeAll(stream: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
+  for (let written = 0; written < bytes.length;) {
+    try {
+      written += stream.writeSync(bytes.subarray(written));
+    } catch (error) {
+      // The other side may have made the pipe non-blocking, and it is full now.
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}
