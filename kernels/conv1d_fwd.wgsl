@@ -1,11 +1,12 @@
 // conv1d_fwd: depth-wise causal convolution and SiLU, from any window of past inputs.
 //   y[b, t, d] = silu(sum_k weight[d, k] x[b, t - (D_CONV - 1) + k, d] + bias[d])
 // Inputs before t = 0 come from conv_state, which holds the last D_CONV inputs, the newest last; the new window is
-// written there. One lane per channel and tile of TILE steps. The lane of the first tile is the only one that reads or
-// writes its channel's window, so no lane can see a window that another has moved on.
+// written there. One lane per channel and tile of TILE steps. TILE is at least D_CONV - 1, so the lane of the first tile
+// is the only one that reads or writes its channel's window: no lane can see a window that another has moved on.
 override D_INNER: u32;
 override D_CONV: u32;
 override BIAS: bool;
+override TILE: u32;
 
 struct Params {
   seqlen: u32,
@@ -18,8 +19,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> conv_state: array<f32>; // (batch, D_INNER, D_CONV)
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;          // (batch, seqlen, D_INNER)
 @group(0) @binding(5) var<uniform> params: Params;
-
-const TILE = 32u;
 
 // Input at step t of this call; t counts back from 0 into the window of past inputs.
 fn input_at(b: u32, d: u32, t: i32) -> f32 {

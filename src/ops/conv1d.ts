@@ -12,8 +12,11 @@ export const conv1dFwdKernel = defineKernel({
   source,
   bindings: { x: "read", weight: "read", bias: "read", conv_state: "read_write", y: "write" },
   params: { seqlen: "u32", ld_x: "u32" },
-  overrides: ["D_INNER", "D_CONV", "BIAS"],
+  overrides: ["D_INNER", "D_CONV", "BIAS", "TILE"],
 });
+
+/** Steps a lane computes; more where the window is longer, see the kernel. */
+const TILE = 32;
 
 /**
  * y (batch, seqlen, d_inner) = silu(conv1d(x)), and conv_state (batch, d_inner, d_conv) moves on by seqlen inputs.
@@ -33,11 +36,17 @@ export function conv1dFwd(
   },
 ): void {
   const { batch, seqlen, d_inner, d_conv, ldX = d_inner, label } = shape;
+  const tile = Math.max(TILE, d_conv - 1);
   program.add(conv1dFwdKernel, {
     tensors: { ...tensors, bias: tensors.bias ?? unusedTensors(program.gpu).read },
-    overrides: { D_INNER: d_inner, D_CONV: d_conv, BIAS: tensors.bias !== undefined },
+    overrides: {
+      D_INNER: d_inner,
+      D_CONV: d_conv,
+      BIAS: tensors.bias !== undefined,
+      TILE: tile,
+    },
     params: { seqlen, ld_x: ldX },
-    workgroups: [Math.ceil(d_inner / 64), Math.ceil(seqlen / 32), batch],
+    workgroups: [Math.ceil(d_inner / 64), Math.ceil(seqlen / tile), batch],
     label,
   });
 }
