@@ -1,0 +1,122 @@
+/** `bench decode`: the cost of one token. */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { openGpu } from "../../src/gpu/device.ts";
+import { profile, type Program, timePass } from "../../src/gpu/recorder.ts";
+import { WebGpuExecutor } from "../../src/engine/webgpu_executor.ts";
+import { stateBytes } from "../../src/model/state.ts";
+import type { MatrixDType } from "../../src/ops/matrix.ts";
+import { copyBandwidth } from "./bandwidth.ts";
+import { randomWeights } from "./random_weights.ts";
+import { shapeConfig } from "./shapes.ts";
+
+/** Runs the benchmark. */
+export async function decode(args: string[]): Promise<void> {
+  const options = parseArgs(args, {
+    string: ["shape", "dtype", "tokens", "batch"],
+    boolean: ["json", "kernels"],
+    default: { shape: "mamba-130m", dtype: "f16", tokens: "256", batch: "1" },
+  });
+  const config = shapeConfig(options.shape);
+  const dtype = options.dtype as MatrixDType;
+  const tokens = Number(options.tokens);
+  const batch = Number(options.batch);
+  using gpu = await openGpu();
+  using executor = new WebGpuExecutor(gpu, config, await randomWeights(gpu, config, dtype));
+  using state = executor.createState(batch);
+  using keep = executor.createState(batch);
+  const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 };
+  executor.setSampler(state, greedy);
+  const worstDifference = await checkStep(executor);
+
+  // Wall time: bursts, as generation makes them.
+  await executor.forward(state, new Uint32Array(batch).fill(1), "none");
+  await executor.draw(state, executor.maxDraws, { consumeFirst: false, keep });
+  const start = performance.now();
+  let drawn = 0;
+  while (drawn < tokens) {
+    const steps = Math.min(executor.maxDraws, tokens - drawn);
+    await executor.draw(state, steps, { consumeFirst: true, keep });
+    drawn += steps;
+  }
+  const tokensPerSecond = batch * drawn / ((performance.now() - start) / 1000);
+
+  // GPU time: the same programs between two timestamps.
+  const step = executor.stepProgramOf(state);
+  const sample = executor.sampleProgramOf(state);
+  const repeats = gpu.isSoftware ? 1 : 16;
+  const programs = Array.from({ length: repeats }, () => [step, sample]).flat();
+  const times: number[] = [];
+  for (let i = 0; i < 5; i++) times.push(await timePass(gpu, programs) / repeats);
+  times.sort((a, b) => a - b);
+  const gpuMicroseconds = times[2] ?? NaN;
+
+  const bytesPerToken = executor.weightBytes + 2 * batch * stateBytes(config);
+  const bandwidth = await copyBandwidth(gpu);
+  const result = {
+    bench: "decode",
+    device: gpu.name,
+    shape: options.shape,
+    dtype,
+    batch,
+    tokensPerSecond: round(tokensPerSecond, 1),
+    gpuMicrosecondsPerToken: round(gpuMicroseconds, 1),
+    gpuTokensPerSecond: round(batch * 1e6 / gpuMicroseconds, 1),
+    dispatchesPerToken: step.length + sample.length,
+    bytesReadPerToken: bytesPerToken,
+    copyBytesPerSecond: round(bandwidth, 0),
+    shareOfCopyBandwidth: round(bytesPerToken / (gpuMicroseconds / 1e6) / bandwidth, 3),
+    checkedWorstDifference: worstDifference,
+    gpuBytes: gpu.live.sizeBytes,
+  };
+  if (options.json) console.log(JSON.stringify(result));
+  else console.table(result);
+  if (options.kernels) console.log(JSON.stringify(await byKernel(gpu, [step, sample])));
+}
+
+/**
+ * The step's kernels against the general ones: logits of 3 tokens, stepped and as one sequence.
+ *
+ * @returns The largest difference over the largest logit.
+ */
+async function checkStep(executor: WebGpuExecutor): Promise<number> {
+  using stepped = executor.createState(1);
+  using whole = executor.createState(1);
+  const ids = new Uint32Array([11, 222, 3333]);
+  let last: Float32Array | undefined;
+  for (const id of ids) last = await executor.forward(stepped, new Uint32Array([id]), "last");
+  const expected = await executor.forward(whole, ids, "last");
+  let difference = 0;
+  let largest = 0;
+  for (const [index, value] of (expected ?? []).entries()) {
+    difference = Math.max(difference, Math.abs(value - (last?.[index] ?? NaN)));
+    largest = Math.max(largest, Math.abs(value));
+  }
+  if (!(largest > 0 && difference / largest < 1e-4)) {
+    throw new Error(
+      `Cannot time the step: its logits differ from the sequence's by ${difference} of ${largest}`,
+    );
+  }
+  return difference / largest;
+}
+
+/** Microseconds by op, each dispatch in a pass of its own. */
+async function byKernel(
+  gpu: Parameters<typeof profile>[0],
+  programs: Program[],
+): Promise<Record<string, number>> {
+  const sums: Record<string, number> = {};
+  for (let run = 0; run < 3; run++) {
+    for (const program of programs) {
+      for (const { label, microseconds } of await profile(gpu, program)) {
+        const op = label.replace(/^layers\.\d+\./, "");
+        sums[op] = (sums[op] ?? 0) + (run === 0 ? 0 : microseconds / 2);
+      }
+    }
+  }
+  return Object.fromEntries(Object.entries(sums).map(([op, sum]) => [op, round(sum, 1)]));
+}
+
+function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}

@@ -1,0 +1,95 @@
+/** `bench matvec`: how long a matvec of each of the models' shapes takes under each tiling. */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { openGpu } from "../../src/gpu/device.ts";
+import { Program, timePass } from "../../src/gpu/recorder.ts";
+import { readFloats } from "../../src/gpu/readback.ts";
+import { createTensor } from "../../src/gpu/tensor.ts";
+import { fromFloat32 } from "../../src/io/dtype.ts";
+import { matvecFwd, type MatvecTiling, matvecTiling } from "../../src/ops/linear.ts";
+import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
+import { randomUniform } from "./random_weights.ts";
+
+/** Rows and columns of in_proj, x_proj, out_proj and head of mamba-130m and mamba-2.8b. */
+const SHAPES: readonly (readonly [number, number])[] = [
+  [3072, 768],
+  [80, 1536],
+  [768, 1536],
+  [50280, 768],
+  [10240, 2560],
+  [192, 5120],
+  [2560, 5120],
+  [50280, 2560],
+];
+
+/** Copies of a weight beyond the device's cache, so that each is read from memory. */
+const COLD_BYTES = 2 ** 28;
+
+/** Runs the benchmark. */
+export async function matvec(args: string[]): Promise<void> {
+  const options = parseArgs(args, { boolean: ["json", "all"], string: ["shape"] });
+  using gpu = await openGpu();
+  for (const [rows, columns] of SHAPES) {
+    if (options.shape !== undefined && options.shape !== `${rows}x${columns}`) continue;
+    using resources = new DisposableStack();
+    const bytes = rows * columns * 2;
+    const copies = gpu.isSoftware ? 2 : Math.max(2, Math.min(256, Math.ceil(COLD_BYTES / bytes)));
+    const values = randomUniform(rows * columns, 3).map((value) => value * columns ** -0.5);
+    const bits = new Uint16Array(fromFloat32(values, "F16").buffer);
+    const matrices = Array.from({ length: copies }, () => {
+      const matrix = resources.use(createMatrix(gpu, "weight", [rows, columns], { dtype: "f16" }));
+      writeMatrixRows(matrix, 0, bits);
+      return matrix;
+    });
+    const x = resources.use(createTensor(gpu, "x", [columns]));
+    x.write(randomUniform(columns, 4));
+    const y = resources.use(createTensor(gpu, "y", [rows]));
+    let expected: Float32Array | undefined;
+    const results: { tiling: MatvecTiling; microseconds: number }[] = [];
+    for (const lanes of [8, 16, 32, 64, 128, 256]) {
+      for (const groups of [1, 2, 4, 8]) {
+        if (lanes * groups > 256 || lanes * 8 > 2 * columns) continue;
+        using program = new Program(gpu);
+        for (const weight of matrices) {
+          matvecFwd(program, { x, weight, y }, { rows: 1, label: "matvec" }, {
+            tiling: { lanes, groups },
+          });
+        }
+        const times: number[] = [];
+        for (let i = 0; i < 4; i++) times.push(await timePass(gpu, [program]) / copies);
+        const got = await readFloats(gpu, y);
+        expected ??= got;
+        checkClose(got, expected);
+        results.push({ tiling: { lanes, groups }, microseconds: Math.min(...times) });
+      }
+    }
+    results.sort((a, b) => a.microseconds - b.microseconds);
+    const chosen = matvecTiling(rows, columns);
+    const own = results.find(({ tiling }) =>
+      tiling.lanes === chosen.lanes && tiling.groups === chosen.groups
+    );
+    console.log(JSON.stringify({
+      bench: "matvec",
+      device: gpu.name,
+      rows,
+      columns,
+      chosen: [chosen.lanes, chosen.groups, Number(own?.microseconds.toFixed(2))],
+      gigabytesPerSecond: Math.round(bytes / (results[0]?.microseconds ?? NaN) / 1000),
+      best: results.slice(0, options.all ? 99 : 5).map(({ tiling, microseconds }) => [
+        tiling.lanes,
+        tiling.groups,
+        Number(microseconds.toFixed(2)),
+      ]),
+    }));
+  }
+}
+
+function checkClose(got: Float32Array, expected: Float32Array): void {
+  for (const [index, value] of got.entries()) {
+    if (!(Math.abs(value - (expected[index] ?? NaN)) < 1e-4)) {
+      throw new Error(
+        `Cannot time the matvec: y[${index}] is ${value} and ${expected[index]} by two tilings`,
+      );
+    }
+  }
+}

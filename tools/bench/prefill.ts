@@ -1,0 +1,49 @@
+/** `bench prefill`: tokens a second of a prompt. */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { openGpu } from "../../src/gpu/device.ts";
+import { WebGpuExecutor } from "../../src/engine/webgpu_executor.ts";
+import type { MatrixDType } from "../../src/ops/matrix.ts";
+import { randomWeights } from "./random_weights.ts";
+import { shapeConfig } from "./shapes.ts";
+
+/** Runs the benchmark. */
+export async function prefill(args: string[]): Promise<void> {
+  const options = parseArgs(args, {
+    string: ["shape", "dtype", "tokens"],
+    boolean: ["json"],
+    default: { shape: "mamba-130m", dtype: "f16", tokens: "512" },
+  });
+  const config = shapeConfig(options.shape);
+  using gpu = await openGpu();
+  const weights = await randomWeights(gpu, config, options.dtype as MatrixDType);
+  using executor = new WebGpuExecutor(gpu, config, weights);
+  using state = executor.createState(1);
+  const ids = Uint32Array.from(
+    { length: Number(options.tokens) },
+    (_, index) => (index * 7919) % 50277,
+  );
+  const times: number[] = [];
+  for (let run = 0; run < 5; run++) {
+    executor.resetState(state);
+    const start = performance.now();
+    const logits = await executor.forward(state, ids, "last");
+    times.push(performance.now() - start);
+    if (!logits?.every(Number.isFinite)) {
+      throw new Error("Cannot time the prefill: its logits are not finite");
+    }
+  }
+  times.sort((a, b) => a - b);
+  const milliseconds = times[2] ?? NaN;
+  const result = {
+    bench: "prefill",
+    device: gpu.name,
+    shape: options.shape,
+    dtype: options.dtype,
+    tokens: ids.length,
+    milliseconds: Number(milliseconds.toFixed(2)),
+    tokensPerSecond: Number((ids.length / milliseconds * 1000).toFixed(0)),
+  };
+  if (options.json) console.log(JSON.stringify(result));
+  else console.table(result);
+}
