@@ -58,7 +58,7 @@ export function describeStatistics(statistics: GenerationStatistics): string {
   const parts: string[] = [];
   if (prefillTokensPerSecond !== undefined) {
     const rate = formatRate(prefillTokensPerSecond, 1000);
-    parts.push(`prefill ${promptTokens} tokens, ${rate} tokens/s`);
+    parts.push(`prefill ${promptTokens} tokens, ${rate} tokens/s with compiling the kernels`);
   }
   if (statistics.timeToFirstTokenMs !== undefined) {
     parts.push(`first token after ${formatDuration(statistics.timeToFirstTokenMs)}`);

@@ -44,7 +44,7 @@ function checkSequence(sequence: unknown, name: string, at: string): number[] {
   }
   if (sequence.length === 0) throw emptySequence(name);
   return sequence.map((id: unknown, i) => {
-    if (typeof id !== "number" || !Number.isInteger(id) || id < 0) {
+    if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 0) {
       throw new TypeError(
         `Cannot read token ids from "${name}": entry ${at}[${i}] is ${JSON.stringify(id)}, ` +
           `expected a whole number of 0 or more`,

@@ -42,6 +42,8 @@ export class Progress implements Disposable {
   readonly #now: () => number;
   readonly #start: number;
   #shownAt: number | undefined;
+  /** Where the rate is measured from: what comes before the first update is setting up. */
+  #first: { readonly at: number; readonly done: number } | undefined;
   #shownTenth = 0;
 
   /** Starts the clock; nothing is shown yet. */
@@ -61,17 +63,17 @@ export class Progress implements Disposable {
   update(done: number, note = ""): void {
     const { total, delayMs = 1000 } = this.#options;
     const now = this.#now();
-    const elapsedMs = now - this.#start;
-    if (elapsedMs < delayMs) return;
+    this.#first ??= { at: now, done };
+    if (now - this.#start < delayMs) return;
     const sinceShown = this.#shownAt === undefined ? Infinity : now - this.#shownAt;
     if (this.#terminal.rewrites) {
       if (sinceShown < REWRITE_INTERVAL_MS && done !== total) return;
-      this.#terminal.writeError(`\r\x1b[K${this.#line(done, elapsedMs, note)}`);
+      this.#terminal.writeError(`\r\x1b[K${this.#line(done, now, note)}`);
     } else {
       const tenth = total === undefined ? 0 : Math.floor(done / total * 10);
       if (tenth <= this.#shownTenth && sinceShown < LINE_INTERVAL_MS) return;
       this.#shownTenth = tenth;
-      this.#terminal.writeError(`${this.#line(done, elapsedMs, note)}\n`);
+      this.#terminal.writeError(`${this.#line(done, now, note)}\n`);
     }
     this.#shownAt = now;
   }
@@ -84,22 +86,26 @@ export class Progress implements Disposable {
     this.#shownAt = undefined;
   }
 
-  #line(done: number, elapsedMs: number, note: string): string {
+  #line(done: number, now: number, note: string): string {
     const { label, total, unit } = this.#options;
+    const amount = (count: number) => unit === "bytes" ? formatBytes(count) : formatCount(count);
+    const counted = unit === "bytes" ? "" : ` ${unit}`;
     const parts = [
-      total === undefined
-        ? unit === "bytes" ? formatBytes(done) : `${formatCount(done)} ${unit}`
-        : unit === "bytes"
-        ? `${formatBytes(done)} of ${formatBytes(total)}`
-        : `${formatCount(done)} of ${formatCount(total)} ${unit}`,
-      unit === "bytes"
-        ? `${formatBytes(Math.round(done / elapsedMs * 1000))}/s`
-        : `${formatRate(done, elapsedMs)}/s`,
+      `${label}: ${amount(done)}${total === undefined ? "" : ` of ${amount(total)}`}${counted}`,
     ];
-    if (total !== undefined && done > 0 && done < total) {
-      parts.push(`${formatDuration(elapsedMs / done * (total - done))} left`);
+    const first = this.#first ?? { at: now, done };
+    const perMs = (done - first.done) / (now - first.at);
+    if (perMs > 0 && Number.isFinite(perMs)) {
+      parts.push(
+        unit === "bytes"
+          ? `${formatBytes(Math.round(perMs * 1000))}/s`
+          : `${formatRate(perMs, 1)}/s`,
+      );
+      if (total !== undefined && done < total) {
+        parts.push(`${formatDuration((total - done) / perMs)} left`);
+      }
     }
     if (note !== "") parts.push(note);
-    return `${label}: ${parts.join(", ")}`;
+    return parts.join(", ");
   }
 }

@@ -193,9 +193,9 @@ function textBytes(text: string, { tokenizer }: Model): number {
 interface Summary {
   /** Tokens that have a score. */
   readonly scored: number;
-  readonly nats_per_token: number | null;
+  readonly natsPerToken: number | null;
   readonly perplexity: number | null;
-  readonly bits_per_byte?: number;
+  readonly bitsPerByte?: number;
 }
 
 function summarize(scored: readonly TokenScore[][], bytes: number | undefined): Summary {
@@ -205,9 +205,9 @@ function summarize(scored: readonly TokenScore[][], bytes: number | undefined): 
   const mean = all.length > 0 ? nats / all.length : null;
   return {
     scored: all.length,
-    nats_per_token: mean,
+    natsPerToken: mean,
     perplexity: mean === null ? null : Math.exp(mean),
-    ...(bytes ? { bits_per_byte: nats / Math.LN2 / bytes } : {}),
+    ...(bytes ? { bitsPerByte: nats / Math.LN2 / bytes } : {}),
   };
 }
 
@@ -247,12 +247,12 @@ function toLines(
         .join("\t").trimEnd() + "\n"
     ).join("")
   );
-  const { scored: count, nats_per_token, perplexity, bits_per_byte } = summary;
-  const sums = nats_per_token === null ? [`scored tokens ${count}`] : [
+  const { scored: count, natsPerToken, perplexity, bitsPerByte } = summary;
+  const sums = natsPerToken === null ? [`scored tokens ${count}`] : [
     `scored tokens ${count}`,
-    `nats per token ${nats_per_token.toFixed(4)}`,
+    `nats per token ${natsPerToken.toFixed(4)}`,
     `perplexity ${perplexity?.toFixed(4)}`,
-    ...(bits_per_byte === undefined ? [] : [`bits per byte ${bits_per_byte.toFixed(4)}`]),
+    ...(bitsPerByte === undefined ? [] : [`bits per byte ${bitsPerByte.toFixed(4)}`]),
   ];
   return `${lines.join("\n")}\n${sums.join("\n")}\n`;
 }

@@ -1,0 +1,33 @@
+import type { Terminal } from "../../src/cli/terminal.ts";
+
+/** Collects what a command writes, and gives it what it reads. */
+export class FakeTerminal implements Terminal {
+  stdout = "";
+  stderr = "";
+  readonly rewrites: boolean;
+  readonly stdinIsTerminal: boolean;
+  readonly #stdin: Uint8Array;
+
+  /** Without `stdin`, stdin is a terminal. */
+  constructor(options: { stdin?: Uint8Array | string; rewrites?: boolean } = {}) {
+    const { stdin } = options;
+    this.rewrites = options.rewrites ?? false;
+    this.stdinIsTerminal = stdin === undefined;
+    this.#stdin = typeof stdin === "string"
+      ? new TextEncoder().encode(stdin)
+      : stdin ?? new Uint8Array();
+  }
+
+  write(text: string): void {
+    this.stdout += text;
+  }
+
+  writeError(text: string): void {
+    this.stderr += text;
+  }
+
+  readStdin(): Promise<Uint8Array> {
+    if (this.stdinIsTerminal) throw new Error("stdin was read, and it is a terminal");
+    return Promise.resolve(this.#stdin);
+  }
+}
