@@ -36,7 +36,7 @@ export async function infer(
   } catch (error) {
     // Whoever read the result has seen enough, as in `| head`.
     if (error instanceof Deno.errors.BrokenPipe) return 0;
-    terminal.writeError(`${describeError(error)}\n`);
+    terminal.writeError(`${describeError(error, args[0])}\n`);
     return error instanceof UsageError ? 2 : 1;
   }
 }
@@ -63,8 +63,10 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<nu
 }
 
 /** One line, and no stack: what failed is in the message. */
-function describeError(error: unknown): string {
-  if (!(error instanceof Error)) return `Cannot go on: ${String(error)}`;
-  const message = error.message.replaceAll(/\s*\n\s*/g, " ");
-  return error instanceof UsageError ? `${message}. See --help` : message;
+function describeError(error: unknown, command = ""): string {
+  const message = (error instanceof Error ? error.message : String(error))
+    .replaceAll(/\s*\n\s*/g, " ");
+  if (error instanceof UsageError) return `${message}. See --help`;
+  // The system's own errors name the file, but not what was being done.
+  return message.startsWith("Cannot ") ? message : `Cannot run ${command}: ${message}`;
 }

@@ -32,7 +32,8 @@ export async function inspect(args: Arguments, terminal: Terminal): Promise<void
   const facts = isSnapshot
     ? await describeSnapshot(source)
     : describeModel(checkpoint.config, tensors);
-  const list = [...tensors.tensors.values()];
+  const list = [...tensors.tensors.values()]
+    .map(({ name, dtype, shape, sizeBytes }) => ({ name, dtype, shape, sizeBytes }));
   terminal.write(
     args.has("json") ? `${JSON.stringify({ ...facts, tensors: list })}\n` : toText(facts, list),
   );
