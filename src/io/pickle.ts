@@ -16,8 +16,8 @@ export * from "./pickle_values.ts";
 
 /** A checkpoint's pickle names its tensors: kilobytes. A pickled data set is some megabytes. */
 const MAX_PICKLE_BYTES = 64 * 1024 * 1024;
-/** A tensor takes about 30 opcodes. An opcode costs at most about 60 bytes of memory, all told. */
-const MAX_OPCODES = 2_000_000;
+/** A tensor takes about 30 opcodes. An opcode costs at most about 100 bytes of memory, all told. */
+const MAX_OPCODES = 1_000_000;
 /** Python's own pickler gives up before this depth. */
 const MAX_OPEN_MARKS = 1000;
 /** What strings, and bytes spelled as strings, may add up to. */
@@ -313,8 +313,8 @@ class PickleMachine {
 
   #setItems(items: readonly PickleValue[]): void {
     const target = this.#top();
-    let entries: Map<PickleValue, PickleValue>;
-    if (target instanceof PickleDict) entries = target.entries;
+    let entries: { set(key: PickleValue, value: PickleValue): unknown };
+    if (target instanceof PickleDict) entries = target;
     else if (target instanceof PickleObject) entries = target.entries ??= new Map();
     else throw this.#reader.fail("members are set on something that has none");
     if (items.length % 2 !== 0) throw this.#reader.fail("a key has no value");

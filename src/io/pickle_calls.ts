@@ -85,7 +85,7 @@ function makeDict(pairs: readonly PickleValue[], budget: PickleBudget): PickleDi
     if (key === undefined || value === undefined) {
       throw budget.fail("a dict is made of something other than pairs");
     }
-    dict.entries.set(key, value);
+    dict.set(key, value);
   }
   return dict;
 }

@@ -41,11 +41,22 @@ export class PickleSet {
 
 /** A dict or an OrderedDict. Keys that are not plain values are compared by identity. */
 export class PickleDict {
-  /** The members, in the order of the pickle. */
-  readonly entries: Map<PickleValue, PickleValue> = new Map();
+  // Made with the first member: an empty dict is one byte of a pickle, and a Map some 200.
+  #entries: Map<PickleValue, PickleValue> | undefined;
   /** Attributes that the pickle set on it, such as a state dict's `_metadata`. */
   state: PickleValue | undefined;
+  /** The members, in the order of the pickle. */
+  get entries(): ReadonlyMap<PickleValue, PickleValue> {
+    return this.#entries ?? NO_ENTRIES;
+  }
+  /** Adds or replaces a member. */
+  set(key: PickleValue, value: PickleValue): void {
+    this.#entries ??= new Map();
+    this.#entries.set(key, value);
+  }
 }
+
+const NO_ENTRIES: ReadonlyMap<PickleValue, PickleValue> = new Map();
 
 /** A class or function, by name. It is never looked up, imported or called. */
 export class PickleGlobal {
