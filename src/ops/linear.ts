@@ -112,9 +112,13 @@ const ROWS_PER_GROUP = 4;
 export function matvecTiling(rows: number, columns: number): MatvecTiling {
   const chunks = Math.ceil(columns / 8);
   const perLane = rows < 512 ? 1 : 3;
-  const lanes = Math.min(256, Math.max(4, 2 ** Math.ceil(Math.log2(chunks / perLane))));
+  let lanes = Math.min(256, Math.max(4, 2 ** Math.ceil(Math.log2(chunks / perLane))));
   let groups = Math.max(1, Math.floor(32 / lanes));
-  while (Math.ceil(rows / (ROWS_PER_GROUP * groups)) > 65535) groups *= 2;
+  while (Math.ceil(rows / (ROWS_PER_GROUP * groups)) > 65535) {
+    groups *= 2;
+    // 256 lanes together are what every device has.
+    lanes = Math.min(lanes, 256 / groups);
+  }
   return { lanes, groups };
 }
 
