@@ -1,0 +1,4 @@
+import { EMBEDDING_CHECKS } from "./embedding_checks.ts";
+import { testChecks } from "./test_checks.ts";
+
+testChecks(EMBEDDING_CHECKS);

@@ -1,0 +1,27 @@
+/** Every kernel against its oracle: what the tests of this folder assert, and what `doctor` runs on its device. */
+
+import { CONV1D_CHECKS } from "./conv1d_checks.ts";
+import { EMBEDDING_CHECKS } from "./embedding_checks.ts";
+import type { KernelCheck } from "./kernel_check.ts";
+import { LINEAR_CHECKS } from "./linear_checks.ts";
+import { MEAN_POOL_CHECKS } from "./mean_pool_checks.ts";
+import { RMS_NORM_CHECKS } from "./rms_norm_checks.ts";
+import { SAMPLE_CHECKS } from "./sample_checks.ts";
+import { SELECTIVE_SCAN_CHECKS } from "./selective_scan_checks.ts";
+import { SOFTPLUS_CHECKS } from "./softplus_checks.ts";
+import { TOKEN_SCORE_CHECKS } from "./token_score_checks.ts";
+
+export type { CheckResult, KernelCheck } from "./kernel_check.ts";
+
+/** All checks, those of a kernel one after the other. */
+export const KERNEL_CHECKS: readonly KernelCheck[] = [
+  ...SOFTPLUS_CHECKS,
+  ...EMBEDDING_CHECKS,
+  ...RMS_NORM_CHECKS,
+  ...LINEAR_CHECKS,
+  ...CONV1D_CHECKS,
+  ...SELECTIVE_SCAN_CHECKS,
+  ...MEAN_POOL_CHECKS,
+  ...SAMPLE_CHECKS,
+  ...TOKEN_SCORE_CHECKS,
+];

@@ -1,0 +1,93 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { createMatrix, matrixBytes, writeMatrixRows } from "../../src/ops/matrix.ts";
+import { linearFwd, MATVEC_MAX_ROWS, matvecTiling } from "../../src/ops/linear.ts";
+import { Program } from "../../src/gpu/recorder.ts";
+import { createTensor } from "../../src/gpu/tensor.ts";
+import { readFloats } from "../../src/gpu/readback.ts";
+import { withGpu } from "../with_gpu.ts";
+import { LINEAR_CHECKS } from "./linear_checks.ts";
+import { testChecks } from "./test_checks.ts";
+
+testChecks(LINEAR_CHECKS);
+
+Deno.test("matvecTiling() gives powers of two that a workgroup holds, for any shape", () => {
+  for (const rows of [1, 80, 511, 512, 3072, 300_000, 2 ** 23]) {
+    for (const columns of [1, 8, 9, 768, 5120, 2 ** 20]) {
+      const { lanes, groups } = matvecTiling(rows, columns);
+      assertEquals(Math.log2(lanes) % 1, 0, `${rows} x ${columns}: ${lanes} lanes`);
+      assertEquals(lanes >= 4 && lanes * groups <= 256, true, `${lanes} lanes, ${groups} groups`);
+    }
+  }
+});
+
+Deno.test(
+  "linearFwd() takes the matvec for few rows and the matmul for many",
+  withGpu((gpu) => {
+    using weight = createMatrix(gpu, "weight", [3, 5], { dtype: "f32" });
+    using x = createTensor(gpu, "x", [64]);
+    using y = createTensor(gpu, "y", [64]);
+    const names = [1, MATVEC_MAX_ROWS, MATVEC_MAX_ROWS + 1].map((rows) => {
+      using program = new Program(gpu);
+      let name = "";
+      const { add } = program;
+      program.add = (kernel, use) => {
+        name = kernel.name;
+        add.call(program, kernel, use);
+      };
+      linearFwd(program, { x, weight, y }, { rows, label: "test" });
+      return name;
+    });
+    assertEquals(names, ["matvec_fwd", "matvec_fwd", "matmul_fwd"]);
+  }),
+);
+
+Deno.test(
+  "writeMatrixRows() pads rows with zeros and finds the block of each row",
+  withGpu(async (gpu) => {
+    // 16 columns a stored row of 9, so 64 bytes: two rows a block.
+    using matrix = createMatrix(gpu, "m", [5, 9], { dtype: "f32", maxBindingBytes: 128 });
+    assertEquals(matrix.stride, 16);
+    assertEquals(matrix.blocks.map(({ rowStart, rows }) => [rowStart, rows]), [[0, 2], [2, 2], [
+      4,
+      1,
+    ]]);
+    const value = (row: number, column: number) => row * 10 + column + 1;
+    const rows = (first: number, count: number) =>
+      Float32Array.from({ length: count * 9 }, (_, i) => value(first + Math.floor(i / 9), i % 9));
+    writeMatrixRows(matrix, 1, rows(1, 3));
+    writeMatrixRows(matrix, 0, rows(0, 1));
+    writeMatrixRows(matrix, 4, rows(4, 1));
+    const stored: number[] = [];
+    for (const { tensor } of matrix.blocks) stored.push(...await readFloats(gpu, tensor));
+    const expected = Array.from(
+      { length: 5 * 16 },
+      (_, i) => i % 16 < 9 ? value(Math.floor(i / 16), i % 16) : 0,
+    );
+    assertEquals(stored, expected);
+  }),
+);
+
+Deno.test(
+  "writeMatrixRows() refuses another dtype and broken rows",
+  withGpu((gpu) => {
+    using matrix = createMatrix(gpu, "m", [2, 3], { dtype: "f16" });
+    assertThrows(() => writeMatrixRows(matrix, 0, new Float32Array(3)), TypeError, "f16");
+    assertThrows(() => writeMatrixRows(matrix, 0, new Uint16Array(4)), TypeError, "rows of 3");
+  }),
+);
+
+Deno.test(
+  "createMatrix() counts its bytes as matrixBytes() does, and refuses rows past a binding",
+  withGpu((gpu) => {
+    const before = gpu.live.sizeBytes;
+    for (const dtype of ["f32", "f16", "bf16"] as const) {
+      using _matrix = createMatrix(gpu, "m", [7, 13], { dtype });
+      assertEquals(gpu.live.sizeBytes - before, matrixBytes([7, 13], dtype));
+    }
+    assertThrows(
+      () => createMatrix(gpu, "lm_head", [2, 100], { dtype: "f32", maxBindingBytes: 128 }),
+      RangeError,
+      "Cannot load lm_head [2, 100]: one row takes 416 bytes, and this device binds 128",
+    );
+  }),
+);

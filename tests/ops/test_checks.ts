@@ -1,0 +1,17 @@
+import { assert } from "@std/assert";
+import { withGpu } from "../with_gpu.ts";
+import type { KernelCheck } from "./kernel_check.ts";
+
+/** Makes a test of each check, named after the op's function. */
+export function testChecks(checks: readonly KernelCheck[]): void {
+  for (const check of checks) {
+    const op = check.kernel.replace(/(?<=[a-z0-9])_([a-z])/g, (_, letter) => letter.toUpperCase());
+    Deno.test(
+      `${op}() agrees with its oracle: ${check.name}`,
+      withGpu(async (gpu) => {
+        const { worst, detail } = await check.run(gpu);
+        assert(worst <= 1, `the error is ${worst.toPrecision(4)} x its limit: ${detail}`);
+      }),
+    );
+  }
+}

@@ -1,0 +1,4 @@
+import { TOKEN_SCORE_CHECKS } from "./token_score_checks.ts";
+import { testChecks } from "./test_checks.ts";
+
+testChecks(TOKEN_SCORE_CHECKS);
