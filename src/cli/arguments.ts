@@ -4,7 +4,8 @@ import { parseArgs } from "@std/cli/parse-args";
 
 /** A command line that does not follow the usage. Exit code 2, and a pointer to --help. */
 export class UsageError extends Error {
-  override name = "UsageError";
+  /** The class's name. */
+  override readonly name = "UsageError";
 }
 
 /** An option of a command. */
@@ -21,6 +22,7 @@ export interface OptionSpec {
 
 /** A command: all that its help and its parsing need. */
 export interface CommandSpec {
+  /** What selects it on the command line. */
   readonly name: string;
   /** One line: what it does. */
   readonly summary: string;
@@ -28,6 +30,7 @@ export interface CommandSpec {
   readonly positionals: readonly string[];
   /** How many positional arguments must be there. */
   readonly required: number;
+  /** The named arguments, in the order of the help. */
   readonly options: readonly OptionSpec[];
   /** A command line that works, without `deno run`. */
   readonly example: string;

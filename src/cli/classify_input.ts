@@ -36,6 +36,7 @@ export function imagePreprocessing(config: ModelConfig, what: string): ImagePrep
 export interface RawInput {
   /** What error messages call it. */
   readonly name: string;
+  /** The whole file. */
   readonly bytes: Uint8Array;
   /** Which image of an IDX file. */
   readonly index?: number;

@@ -51,8 +51,11 @@ export const GENERATE: CommandSpec = {
   ],
 };
 
-/** Runs the command. */
-export async function generate(args: Arguments, terminal: Terminal): Promise<void> {
+/** What a shell sees of a program that Ctrl-C ended. */
+const INTERRUPTED = 130;
+
+/** Runs the command, and returns its exit code. */
+export async function generate(args: Arguments, terminal: Terminal): Promise<number> {
   const [source = ""] = args.positionals;
   const maxTokens = args.integer("max-tokens", { min: 0 }) ?? 256;
   const sampling = samplingOptions(args);
@@ -100,6 +103,7 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<voi
     terminal.writeError(`State: ${savePath}, after ${session.position} inputs\n`);
   }
   terminal.writeError(`${describeStatistics(statistics)}\n`);
+  return signal?.aborted ? INTERRUPTED : 0;
 }
 
 function samplingOptions(args: Arguments): SamplingOptions {

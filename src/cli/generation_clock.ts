@@ -4,8 +4,11 @@ import { formatDuration, formatRate } from "./format.ts";
 
 /** Figures of one generation; undefined where there was nothing to measure. */
 export interface GenerationStatistics {
+  /** Tokens fed before the first draw. */
   readonly promptTokens: number;
+  /** Tokens drawn. */
   readonly tokens: number;
+  /** Of the prompt; the first kernels are compiled in this time. */
   readonly prefillTokensPerSecond: number | undefined;
   /** Of the tokens after the first. */
   readonly decodeTokensPerSecond: number | undefined;

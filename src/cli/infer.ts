@@ -10,7 +10,8 @@ import { processTerminal, type Terminal } from "./terminal.ts";
 
 interface Command {
   readonly spec: CommandSpec;
-  readonly run: (args: Arguments, terminal: Terminal) => Promise<void>;
+  /** Gives the exit code, 0 if nothing. */
+  readonly run: (args: Arguments, terminal: Terminal) => Promise<number | void>;
 }
 
 const COMMANDS: readonly Command[] = [
@@ -25,7 +26,8 @@ const COMMANDS: readonly Command[] = [
  *
  * @param args The command line after the program's name.
  * @param terminal Where it reads and writes; the process's own streams if left out.
- * @returns The exit code: 0, 1 for a failure, 2 for a command line that does not follow the usage.
+ * @returns The exit code: 0, 1 for a failure, 2 for a command line that does not follow the usage, 130 after
+ * Ctrl-C.
  */
 export async function infer(
   args: readonly string[],
@@ -58,8 +60,7 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<nu
     terminal.write(commandHelp(command.spec));
     return 0;
   }
-  await command.run(parseArguments(command.spec, rest), terminal);
-  return 0;
+  return await command.run(parseArguments(command.spec, rest), terminal) ?? 0;
 }
 
 /** One line, and no stack: what failed is in the message. */

@@ -26,8 +26,11 @@ export interface ImageLayout {
 
 /** An image's pixels. */
 export interface PixelArray {
+  /** Pixels in a row. */
   readonly width: number;
+  /** Rows. */
   readonly height: number;
+  /** 1 for grey, 3 for RGB. */
   readonly channels: number;
   /** (height, width, channels), row-major; a batch of images may follow one another. */
   readonly pixels: Uint8Array;

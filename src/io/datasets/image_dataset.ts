@@ -9,7 +9,9 @@ export type Split = "train" | "test";
 export interface ImageArray {
   /** Number of images. */
   readonly count: number;
+  /** Rows of each image. */
   readonly height: number;
+  /** Pixels in a row. */
   readonly width: number;
   /** 1 for grey, 3 for RGB. */
   readonly channels: number;

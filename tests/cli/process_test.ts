@@ -1,0 +1,79 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { goldenPath } from "../golden_files.ts";
+
+const PROGRAM = new URL("../../infer.ts", import.meta.url).pathname;
+const LM = goldenPath("mamba1");
+
+/** Starts `deno run infer.ts`; stdin ends at once. */
+function start(args: string[]): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", PROGRAM, ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+Deno.test("infer.ts ends with 2 for wrong usage and with 1 for a failure, in one line each", async () => {
+  for (const [args, expected] of [[["generate"], 2], [["inspect", "no/such/folder"], 1]] as const) {
+    const { code, stdout, stderr } = await start([...args]).output();
+    assertEquals(code, expected);
+    assertEquals(text(stdout), "");
+    assertMatch(text(stderr), /^Cannot .+\n$/);
+  }
+});
+
+Deno.test("infer.ts ends quietly when the reader of its result goes away", async () => {
+  const child = start([
+    "generate",
+    LM,
+    "--prompt",
+    "Hey",
+    "--seed",
+    "1",
+    "--max-tokens",
+    "1000000",
+  ]);
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  assert(value !== undefined && value.length > 0);
+  await reader.cancel();
+  const [{ code }, stderr] = await Promise.all([child.status, new Response(child.stderr).text()]);
+  assertEquals(code, 0, stderr);
+  assert(!/panic|BrokenPipe|Broken pipe|\n {4}at /.test(stderr), stderr);
+});
+
+Deno.test("infer.ts saves the state where Ctrl-C ended it", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const state = `${folder}/state.safetensors`;
+    const child = start([
+      ...["generate", LM, "--prompt", "Hey", "--seed", "1", "--max-tokens", "1000000"],
+      ...["--save-state", state, "--json"],
+    ]);
+    const reader = child.stdout.getReader();
+    let output = text((await reader.read()).value ?? new Uint8Array());
+    child.kill("SIGINT");
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      output += text(part.value);
+    }
+    const [{ code, signal }, stderr] = await Promise.all([
+      child.status,
+      new Response(child.stderr).text(),
+    ]);
+    assertEquals([code, signal], [130, null], stderr);
+    const lines = output.trimEnd().split("\n").map((line) => JSON.parse(line));
+    const { statistics } = lines.pop();
+    assertEquals(statistics.tokens, lines.length);
+    // Three bytes of prompt, and every token but the last is consumed.
+    const { metadata } = JSON.parse(
+      text((await start(["inspect", state, "--json"]).output()).stdout),
+    );
+    assertEquals(metadata.position, String(3 + lines.length - 1));
+    assertEquals(metadata.pendingToken, String(lines.at(-1).id));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
