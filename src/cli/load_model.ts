@@ -47,7 +47,9 @@ export async function loadForCommand(
     });
     const elapsed = formatDuration(performance.now() - start);
     terminal.writeError(
-      `Device: ${model.device}\n` +
+      `Device: ${model.device}${
+        model.isSoftware ? ", a software adapter: right, and slow" : ""
+      }\n` +
         `Model: ${source}, ${formatBytes(model.weightBytes)} of weights, ` +
         `${formatBytes(model.stateBytes)} of state, loaded in ${elapsed}\n`,
     );
