@@ -1,6 +1,8 @@
+import { numpyScalar } from "./pickle_numpy.ts";
 import { PickleDict, PickleObject, PickleTuple, type PickleValue } from "./pickle_values.ts";
 import {
   describeTensor,
+  type Fail,
   type PyTorchTensor,
   type StorageSize,
   tensorCall,
@@ -14,8 +16,6 @@ export interface CheckpointContents {
   /** Every number, boolean and text that is the value of a named member. */
   readonly metadata: Map<string, string>;
 }
-
-type Fail = (found: string) => Error;
 
 /** State dicts are two or three deep; whole pickled modules perhaps twenty. */
 const MAX_DEPTH = 64;
@@ -73,6 +73,8 @@ class Walker {
   }
 
   #walkObject(value: PickleValue & object, name: string): void {
+    const scalar = numpyScalar(value);
+    if (scalar !== undefined) return this.#addMetadata(scalar, name);
     const fail: Fail = (found) => this.#fail(`tensor ${quote(name)} ${found}`);
     const call = tensorCall(value, fail);
     if (call !== undefined) {

@@ -21,7 +21,8 @@ export interface PyTorchTensor extends TensorInfo, Layout {
 /** What the zip archive says of a storage. */
 export type StorageSize = (key: string) => number | undefined;
 
-type Fail = (found: string) => Error;
+/** Makes the error from what was found. */
+export type Fail = (found: string) => Error;
 
 const STORAGE_DTYPES: ReadonlyMap<string, DType> = new Map([
   ["BoolStorage", "BOOL"],
