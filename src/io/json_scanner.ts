@@ -2,6 +2,10 @@ import { quote } from "./quote.ts";
 
 const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const MAX_SKIPPED_DEPTH = 32;
+/** Above any model's tensors in one file. All keys of an object are held, to find the second of two. */
+const MAX_KEYS = 300_000;
+/** Metadata may hold a whole config or tokenizer. */
+const MAX_STRING_BYTES = 16 * 1024 * 1024;
 
 /**
  * A strict pull scanner over the bytes of a JSON text.
@@ -57,7 +61,7 @@ export class JsonScanner {
   /**
    * Reads an object, calling `member` after each key; `member` consumes the value.
    *
-   * @throws What `fail` makes, if a key comes twice.
+   * @throws What `fail` makes, if a key comes twice or there are more than 300,000.
    */
   object(member: (key: string) => void): void {
     this.expect("{");
@@ -66,6 +70,7 @@ export class JsonScanner {
     do {
       const key = this.string();
       if (seen.has(key)) throw this.#fail(`the key ${quote(key)} is there twice`);
+      if (seen.size === MAX_KEYS) throw this.#fail(`an object has more than ${MAX_KEYS} keys`);
       seen.add(key);
       this.expect(":");
       member(key);
@@ -91,6 +96,9 @@ export class JsonScanner {
       const byte = this.#bytes[this.#position] ?? 0;
       if (byte === 0x22) {
         const end = ++this.#position;
+        if (end - start > MAX_STRING_BYTES) {
+          throw this.#fail(`the string at byte ${start} has more than ${MAX_STRING_BYTES} bytes`);
+        }
         return escaped ? this.#unescape(start, end) : this.#decode(start + 1, end - 1);
       }
       if (byte < 0x20) throw this.#unexpected("no control character in a string");

@@ -147,6 +147,15 @@ Deno.test("openSafetensors() refuses headers that are not JSON", async () => {
   await refused(joinBytes(le(5, 8), '{"', 0xff, '":'), "not UTF-8");
 });
 
+Deno.test("openSafetensors() refuses more keys and longer text than it would hold", async () => {
+  const pairs = Array.from({ length: 300_001 }, (_, i) => `"${i}":""`);
+  await refused(makeFile(`{"__metadata__":{${pairs.join()}}}`), "more than 300000 keys");
+  const entry = tensor("U8", [0], [0, 0]);
+  const many = Array.from({ length: 250_001 }, (_, i) => `"${i}":${entry}`);
+  await refused(makeFile(`{${many.join()}}`), "more than 250000 tensors");
+  await refused(makeFile(`{"__metadata__":{"a":"${"x".repeat(2 ** 24)}"}}`), "more than 16777216");
+});
+
 Deno.test("openSafetensors() refuses deep nesting without running out of stack", async () => {
   const nested = `{"a":{"x":${"[".repeat(1_000_000)}`;
   await refused(makeFile(nested), "nested deeper");
