@@ -62,6 +62,22 @@ export class Gpu implements Disposable {
     });
   }
 
+  /**
+   * Makes WebGPU calls whose refusal {@linkcode Gpu.check} knows at the next readback. Without a scope of their own it
+   * is an event, which comes a task later: after a readback that had nothing to wait for.
+   */
+  watch<T>(calls: () => T): T {
+    this.device.pushErrorScope("validation");
+    try {
+      return calls();
+    } finally {
+      this.device.popErrorScope().then((error) => {
+        if (error === null) return;
+        this.fail(new Error(`Cannot continue on ${this.name}: ${error.message}`));
+      }, () => {/* The device is gone; device.lost reports that. */});
+    }
+  }
+
   /** Keeps the first failure for {@linkcode Gpu.check}. */
   fail(error: Error): void {
     this.#failure ??= error;

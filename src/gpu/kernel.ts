@@ -198,6 +198,6 @@ export function compileErrorMessage(name: string, prelude: string, report: strin
     .filter((line) => line !== "").join(": ")).trim();
   if (place === null) return `Cannot compile kernels/${name}.wgsl: ${summary}`;
   const line = Number(place[1]) - preludeLines;
-  const file = line >= 1 ? `${name}.wgsl: ${line}` : `_math.wgsl: ${Number(place[1])}`;
+  const file = line >= 1 ? `${name}.wgsl:${line}` : `_math.wgsl:${Number(place[1])}`;
   return `Cannot compile kernels/${file}:${place[2]}: ${summary}`;
 }

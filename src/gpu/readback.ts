@@ -28,10 +28,20 @@ export class Staging implements Disposable {
     gpu.live.count += 1;
   }
 
-  /** Makes a staging buffer and maps it for the first time. */
+  /**
+   * Makes a staging buffer and maps it for the first time.
+   *
+   * @throws {DeviceLostError} If the device is gone.
+   */
   static async create(gpu: Gpu, sizeBytes: number): Promise<Staging> {
     const staging = new Staging(gpu, sizeBytes);
-    await staging.buffer.mapAsync(GPUMapMode.READ);
+    try {
+      await staging.buffer.mapAsync(GPUMapMode.READ);
+    } catch (error) {
+      staging[Symbol.dispose]();
+      gpu.check();
+      throw error;
+    }
     staging.buffer.unmap();
     return staging;
   }
@@ -66,6 +76,8 @@ export class Staging implements Disposable {
     const bytes = new Uint8Array(sizeBytes);
     bytes.set(new Uint8Array(range, 0, sizeBytes));
     this.buffer.unmap();
+    // Where the data came without waiting, the error scopes of the work before have not settled yet.
+    await undefined;
     this.#gpu.check();
     return bytes;
   }

@@ -99,8 +99,16 @@ export class Program implements Disposable {
       this.gpu.live.sizeBytes += this.#uniforms.size;
       this.gpu.live.count += 1;
     }
+    this.#recorded = this.gpu.watch(() => this.#bind(offsets));
+    this.#pending.length = 0;
+    return this.#recorded;
+  }
+
+  /** Bind groups over the tensors, and over the params at `offsets` in the uniform buffer, which it writes. */
+  #bind(offsets: ReadonlyMap<string, number>): Recorded[] {
+    const { device } = this.gpu;
     const written = new Set<number>();
-    this.#recorded = this.#pending.map((dispatch) => {
+    return this.#pending.map((dispatch) => {
       const entries: GPUBindGroupEntry[] = dispatch.tensors.map((tensor, binding) => ({
         binding,
         resource: { buffer: tensor.buffer, offset: tensor.offset, size: tensor.sizeBytes },
@@ -129,8 +137,6 @@ export class Program implements Disposable {
         bindGroup: device.createBindGroup({ label, layout, entries }),
       };
     });
-    this.#pending.length = 0;
-    return this.#recorded;
   }
 
   /** Frees the uniform buffer; the tensors belong to others. */
@@ -155,13 +161,15 @@ export function encode(
   programs: Iterable<Program>,
   copies: { readonly before?: readonly Copy[]; readonly after?: readonly Copy[] } = {},
 ): GPUCommandBuffer {
-  const encoder = gpu.device.createCommandEncoder();
-  for (const copy of copies.before ?? []) encodeCopy(encoder, copy);
-  const pass = encoder.beginComputePass();
-  for (const program of programs) program.encode(pass);
-  pass.end();
-  for (const copy of copies.after ?? []) encodeCopy(encoder, copy);
-  return encoder.finish();
+  return gpu.watch(() => {
+    const encoder = gpu.device.createCommandEncoder();
+    for (const copy of copies.before ?? []) encodeCopy(encoder, copy);
+    const pass = encoder.beginComputePass();
+    for (const program of programs) program.encode(pass);
+    pass.end();
+    for (const copy of copies.after ?? []) encodeCopy(encoder, copy);
+    return encoder.finish();
+  });
 }
 
 /** Encodes one copy. */
