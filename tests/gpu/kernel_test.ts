@@ -1,0 +1,128 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import { compileErrorMessage, defineKernel } from "../../src/gpu/kernel.ts";
+import { Staging } from "../../src/gpu/readback.ts";
+import { encode, Program } from "../../src/gpu/recorder.ts";
+import { createTensor } from "../../src/gpu/tensor.ts";
+import { withGpu } from "../with_gpu.ts";
+import { scaleKernel } from "./probe_kernel.ts";
+
+const PRELUDE = "// A prelude\nconst ONE = 1.0;\n";
+
+/** Compiles and runs a kernel on a device of its own, and reads its result once: what does that throw? */
+async function runOnce(source: string, prelude = PRELUDE): Promise<void> {
+  using gpu = await openGpu();
+  using y = createTensor(gpu, "y", [4]);
+  using staging = await Staging.create(gpu, 16);
+  using program = new Program(gpu);
+  const kernel = defineKernel({
+    name: "broken",
+    prelude,
+    source,
+    bindings: { y: "write" },
+    params: {},
+    overrides: [],
+  });
+  const use = { tensors: { y }, overrides: {}, params: {}, label: "test" };
+  program.add(kernel, { ...use, workgroups: [1, 1, 1] });
+  const copy = { from: y, to: { buffer: staging.buffer, offset: 0 }, sizeBytes: 16 };
+  gpu.device.queue.submit([encode(gpu, [program], { after: [copy] })]);
+  await staging.read();
+}
+
+Deno.test("defineKernel() points to the line in the kernel's own file, at the next readback", async () => {
+  const binding = "@group(0) @binding(0) var<storage, read_write> y: array<f32>;\n";
+  const entry = "@compute @workgroup_size(1)\nfn broken() {\n";
+  await runOnce(`${binding}${entry}  y[0] = ONE;\n}\n`);
+  await assertRejects(
+    () => runOnce(`${binding}${entry}  y[0] = MISSING;\n}\n`),
+    SyntaxError,
+    "Cannot compile kernels/broken.wgsl:4:10: no definition in scope for identifier",
+  );
+  await assertRejects(
+    () => runOnce(`${binding}${entry}  y[0] = ONE;\n}\n`, "// A prelude\nconst ONE = ;\n"),
+    SyntaxError,
+    "Cannot compile kernels/_math.wgsl:2:13: ",
+  );
+  await assertRejects(
+    () => runOnce(`${binding}@compute @workgroup_size(1)\nfn another() {}\n`),
+    SyntaxError,
+    "Cannot compile kernels/broken.wgsl: ",
+  );
+});
+
+Deno.test("compileErrorMessage() makes one line of a report without a place", () => {
+  assertEquals(
+    compileErrorMessage("scale", "", "\n  Limit exceeded\n   too many bindings\n"),
+    "Cannot compile kernels/scale.wgsl: Limit exceeded: too many bindings",
+  );
+});
+
+function dispatchScale(gpu: Gpu, change: Record<string, unknown>): void {
+  using x = createTensor(gpu, "x", [4]);
+  using y = createTensor(gpu, "y", [4]);
+  scaleKernel.dispatch(gpu, {
+    tensors: { x, y },
+    overrides: { OFFSET: 1 },
+    params: { factor: 1, count: 4 },
+    workgroups: [1, 1, 1],
+    label: "layers.3.scale",
+    ...change,
+  });
+}
+
+Deno.test(
+  "Kernel.dispatch() refuses a missing override or param, by name",
+  withGpu((gpu) => {
+    dispatchScale(gpu, {});
+    assertThrows(
+      () => dispatchScale(gpu, { overrides: {} }),
+      TypeError,
+      "Cannot compile scale: override OFFSET is missing",
+    );
+    assertThrows(
+      () => dispatchScale(gpu, { params: { factor: 1 } }),
+      TypeError,
+      "params.count is missing",
+    );
+  }),
+);
+
+Deno.test(
+  "Kernel.dispatch() refuses grids that no device runs",
+  withGpu((gpu) => {
+    const most = gpu.device.limits.maxComputeWorkgroupsPerDimension;
+    for (const count of [0, 0.5, NaN, most + 1]) {
+      assertThrows(
+        () => dispatchScale(gpu, { workgroups: [1, count, 1] }),
+        RangeError,
+        `Cannot dispatch scale in layers.3.scale: [1, ${count}, 1] workgroups, ` +
+          `and each must be between 1 and ${most}`,
+      );
+    }
+  }),
+);
+
+Deno.test(
+  "Kernel.dispatch() refuses a tensor that one binding cannot hold",
+  withGpu((gpu) => {
+    using y = createTensor(gpu, "y", [4]);
+    const most = gpu.device.limits.maxStorageBufferBindingSize;
+    const x = Object.create(y, { sizeBytes: { value: most + 16 } });
+    assertThrows(
+      () => dispatchScale(gpu, { tensors: { x, y } }),
+      RangeError,
+      `Cannot bind "x" of scale in layers.3.scale: ${most + 16} bytes in one binding, ` +
+        `and this device allows ${most}`,
+    );
+  }),
+);
+
+Deno.test(
+  "Kernel.dispatch() compiles once for each set of overrides",
+  withGpu((gpu) => {
+    const before = gpu.pipelines.size;
+    for (const OFFSET of [71, 72, 71, 72]) dispatchScale(gpu, { overrides: { OFFSET } });
+    assertEquals(gpu.pipelines.size, before + 2);
+  }),
+);
