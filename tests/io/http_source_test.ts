@@ -125,6 +125,11 @@ const FAULTS: [string, string, (request: Request, count: number) => Response][] 
     return new Response(DATA.slice(0, 30), { status: 206, headers });
   }],
   ["another range", "Content-Range", (r) => ranged(r, { "content-range": "bytes 0-9/200000" })],
+  [
+    "a range that begins elsewhere",
+    "Content-Range",
+    (r) => ranged(r, { "content-range": "bytes 99-109/200000" }),
+  ],
   ["no range at all", "Content-Range", (r) => ranged(r, { "content-range": "" })],
   ["a size that is not known", "Content-Range", (r) => {
     const [first, last] = rangeOf(r);

@@ -180,7 +180,7 @@ Deno.test("unpickle() refuses stacks, marks and memos that do not fit", () => {
   refused("left over", "N(N.");
   refused("a mark is needed", "t.");
   refused("2 values", "N", 0x86, ".");
-  refused("none is on the stack", "N(a.");
+  refused("none is on the stack", "]N(a.");
   refused("nothing is in the memo at 7", "h", 7, ".");
   refused("memo", "Np-1\n.");
   refused("key has no value", "}(Nu.");

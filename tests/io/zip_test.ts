@@ -78,6 +78,14 @@ Deno.test("openZip() refuses local headers that disagree with the directory", as
   await refused([{ ...A, localName: "dir/b" }, B], "another name");
   await refused([{ ...A, localSize: 2 }, B], "disagrees");
   await refused([{ ...A, begin: 3 }], "passes the central directory");
+  // Flags, method, checksum, and the two sizes of the first local header.
+  for (const at of [6, 8, 14, 18, 22]) {
+    const changed = makeZip([A, B]);
+    changed[at] = (changed[at] ?? 0) ^ 4;
+    const archive = await openZip(fromBytes("x.zip", changed));
+    await assertRejects(() => archive.read("dir/a", 0, 1), ZipError, "disagrees");
+    assertEquals([...await archive.read("b", 0, 1)], [4]);
+  }
   const bytes = makeZip([A, B]);
   bytes[0] = 0;
   const archive = await openZip(fromBytes("x.zip", bytes));
