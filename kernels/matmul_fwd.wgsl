@@ -1,7 +1,7 @@
 // matmul_fwd: y[m, o] = sum_k x[m, k] weight[o, k] + bias[o], for many rows m (prefill, training).
 //   Row m of x starts at x_offset + m * ld_x. RESIDUAL: y += instead of =.
-// A workgroup of 256 lanes computes a tile of 64 x 64: slices of 16 columns of x and weight go through workgroup memory,
-// transposed, and each lane keeps 4 x 4 sums in registers. Every sum runs over k in order, whatever the batch.
+// A workgroup of 256 lanes computes a tile of 64 x 64: slices of 16 columns of x and weight go through
+// workgroup memory, transposed, and each lane keeps 4 x 4 sums in registers. Every sum runs over k in order.
 // A weight may be split by rows over several buffers: this dispatch writes columns ROW_START to ROW_START + ROWS of y.
 override D_IN: u32;
 override W_STRIDE: u32;   // elements from row to row of weight, a multiple of 8; zeros beyond D_IN

@@ -63,7 +63,8 @@ fn norm_weight_at(i: u32) -> vec4<f32> {
 fn dot8(row: u32, chunk: u32, low: vec4<f32>, high: vec4<f32>) -> f32 {
   let element = row * W_STRIDE + chunk * 8u;
   if (W_DTYPE == DTYPE_F32) {
-    return dot(low, bitcast<vec4<f32>>(weight[element / 4u])) + dot(high, bitcast<vec4<f32>>(weight[element / 4u + 1u]));
+    let words = vec2<u32>(element / 4u, element / 4u + 1u);
+    return dot(low, bitcast<vec4<f32>>(weight[words.x])) + dot(high, bitcast<vec4<f32>>(weight[words.y]));
   }
   let words = weight[element / 8u];
   if (W_DTYPE == DTYPE_F16) {

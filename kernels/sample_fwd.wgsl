@@ -66,7 +66,11 @@ fn multiply_high(a: u32, b: u32) -> u32 {
 
 // The logit that is drawn from: after repetition penalty and temperature.
 fn adjusted(b: u32, id: u32) -> f32 {
-  var value = logits[b * VOCAB_SIZE + id];
+  return adjust(b, id, logits[b * VOCAB_SIZE + id]);
+}
+
+fn adjust(b: u32, id: u32, logit: f32) -> f32 {
+  var value = logit;
   if (repetition_penalty() != 1.0 && (seen[b * SEEN_WORDS + id / 32u] >> (id % 32u) & 1u) == 1u) {
     value = select(value * repetition_penalty(), value / repetition_penalty(), value > 0.0);
   }
@@ -153,26 +157,33 @@ fn scan_counts(lane: u32) {
 }
 
 // Largest logit and sum of exponentials of the raw and of the adjusted logits, and the adjusted ones' first maximum.
+// Four ids at a time: their loads overlap, and the running sums are rescaled once for all four.
 fn summarise(b: u32, lane: u32) {
   var raw_max = LOWEST;
   var raw_sum = 0.0;
   var top = LOWEST;
   var top_sum = 0.0;
   var top_id = NO_TOKEN;
-  for (var id = lane; id < REAL_VOCAB_SIZE; id += LANES) {
-    let raw = logits[b * VOCAB_SIZE + id];
-    let value = adjusted(b, id);
-    if (raw > raw_max) {
-      raw_sum *= exp(raw_max - raw);
-      raw_max = raw;
+  for (var first = lane; first < REAL_VOCAB_SIZE; first += 4u * LANES) {
+    var raw = vec4<f32>(LOWEST);
+    for (var i = 0u; i < 4u; i++) {
+      if (first + i * LANES < REAL_VOCAB_SIZE) {
+        raw[i] = logits[b * VOCAB_SIZE + first + i * LANES];
+      }
     }
-    raw_sum += exp(raw - raw_max);
-    if (value > top) {
-      top_sum *= exp(top - value);
-      top = value;
-      top_id = id;
+    let larger_raw = max(max(raw_max, max(raw.x, raw.y)), max(raw.z, raw.w));
+    raw_sum = raw_sum * exp(raw_max - larger_raw) + dot(exp(raw - larger_raw), vec4<f32>(1.0));
+    raw_max = larger_raw;
+    var value = raw;
+    for (var i = 0u; i < 4u; i++) {
+      value[i] = adjust(b, first + i * LANES, raw[i]);
+      if (value[i] > top && first + i * LANES < REAL_VOCAB_SIZE) {
+        top_id = first + i * LANES;
+        top_sum *= exp(top - value[i]);
+        top = value[i];
+      }
     }
-    top_sum += exp(value - top);
+    top_sum += dot(exp(value - top), vec4<f32>(1.0));
   }
   maxima[lane] = raw_max;
   sums[lane] = raw_sum;

@@ -18,7 +18,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read> u: array<f32>;               // (batch, seqlen, D_INNER)
 @group(0) @binding(1) var<storage, read> dt: array<f32>;              // (batch, seqlen, D_INNER), before softplus
 @group(0) @binding(2) var<storage, read> x_dbl: array<f32>;           // (batch, seqlen, DT_RANK + 2 D_STATE)
-@group(0) @binding(3) var<storage, read> xz: array<f32>;              // (batch, seqlen, 2 D_INNER), z in the second half
+@group(0) @binding(3) var<storage, read> xz: array<f32>;              // (batch, seqlen, 2 D_INNER), z second
 @group(0) @binding(4) var<storage, read> A_log: array<f32>;           // (D_INNER, D_STATE)
 @group(0) @binding(5) var<storage, read> D: array<f32>;               // (D_INNER)
 @group(0) @binding(6) var<storage, read_write> ssm_state: array<f32>; // (batch, D_INNER, D_STATE)

@@ -1,0 +1,162 @@
+import { assert, assertEquals } from "@std/assert";
+import { loadModel, type Model } from "../../mod.ts";
+import { assertClose } from "../assert_close.ts";
+import { defined } from "../defined.ts";
+import { goldenPath, readGoldenJson, readGoldenTensors, tensorData } from "../golden_files.ts";
+
+const LANGUAGE_MODELS = [
+  "mamba1",
+  "mamba1-odd",
+  "mamba1-raw",
+  "mamba1-odd-raw",
+  "mamba1-sharded",
+  "mamba1-f16",
+  "mamba1-bf16",
+  "mamba1-odd-f16",
+  "mamba1-odd-bf16",
+];
+
+/** What the field accepts of a whole model in f32. */
+const LOGITS = { rtol: 1e-3, atol: 1e-3 };
+
+function vocabularySize(model: Model): number {
+  return model.config.head.kind === "lm" ? model.config.head.vocab_size : 0;
+}
+
+function goldenTensor(folder: string, name: string): Float32Array {
+  return defined(tensorData(readGoldenTensors(folder, "expected.safetensors"))[name], name);
+}
+
+function argmax(values: ArrayLike<number>): number {
+  return Array.from(values).reduce(
+    (best, value, index) => value > (values[best] ?? NaN) ? index : best,
+    0,
+  );
+}
+
+for (const name of LANGUAGE_MODELS) {
+  Deno.test(`prefill() gives PyTorch's logits for ${name}`, async () => {
+    using model = await loadModel(goldenPath(name));
+    const ids = readGoldenJson<number[]>(name, "ids.json");
+    const expected = goldenTensor(name, "logits");
+    using session = model.createSession();
+    const logits = defined(await session.prefill(ids, { logits: "all" }));
+    assertClose(logits, expected, { ...LOGITS, name: "logits" });
+    const n = vocabularySize(model);
+    for (let t = 0; t < ids.length; t++) {
+      const row = (values: Float32Array) => argmax(values.subarray(t * n, (t + 1) * n));
+      assertEquals(row(logits), row(expected), `top-1 at position ${t}`);
+    }
+  });
+
+  Deno.test(`generate() gives PyTorch's greedy ids for ${name}`, async () => {
+    using model = await loadModel(goldenPath(name));
+    const ids = readGoldenJson<number[]>(name, "ids.json");
+    const tokens = await Array.fromAsync(model.generate(ids, { maxTokens: 24, temperature: 0 }));
+    assertEquals(tokens.map(({ id }) => id), readGoldenJson<number[]>(name, "greedy.json"));
+    assertEquals(
+      tokens.map(({ position }) => position),
+      tokens.map((_, index) => ids.length + index),
+    );
+  });
+}
+
+for (const name of ["mamba1", "mamba1-odd"]) {
+  Deno.test(`prefill() leaves PyTorch's conv_state and ssm_state for ${name}`, async () => {
+    using model = await loadModel(goldenPath(name));
+    const expected = tensorData(readGoldenTensors(name, "expected.safetensors"));
+    using session = model.createSession();
+    await session.prefill(readGoldenJson<number[]>(name, "ids.json"), { logits: "none" });
+    const { state } = await session.snapshot();
+    for (const { name: part, bytes } of state.filter((array) => array.name.startsWith("layers."))) {
+      const values = defined(expected[part], part);
+      // States grow to a few tens and cancel in places: an absolute part of 1e-4 beside the scan's relative one.
+      assertClose(new Float32Array(bytes.buffer), values, { rtol: 1e-4, atol: 1e-4, name: part });
+    }
+  });
+}
+
+for (const name of ["classifier", "classifier-last"]) {
+  Deno.test(`step() and prefill() give PyTorch's class logits for ${name}`, async () => {
+    using model = await loadModel(goldenPath(name));
+    const [inputs, expected] = [goldenTensor(name, "inputs"), goldenTensor(name, "logits")];
+    using session = model.createSession();
+    const all = defined(await session.prefill(inputs, { logits: "all" }));
+    assertClose(all, expected, { ...LOGITS, name: "logits of all steps" });
+    session.reset();
+    const classes = expected.length / (inputs.length / 3);
+    for (let t = 0; t * 3 < inputs.length; t++) {
+      const logits = await session.step(inputs.subarray(3 * t, 3 * t + 3));
+      assertClose(logits, expected.subarray(t * classes, (t + 1) * classes), {
+        ...LOGITS,
+        name: `logits of step ${t}`,
+      });
+    }
+  });
+
+  Deno.test(`classifyBatch() gives each sequence of ${name} what it gets alone`, async () => {
+    using model = await loadModel(goldenPath(name));
+    const inputs = goldenTensor(name, "inputs_batch");
+    const half = inputs.length / 2;
+    // Five sequences: more than a step of few sequences serves, so the general kernels run.
+    const five = new Float32Array(5 * half);
+    for (let b = 0; b < 5; b++) {
+      five.set(inputs.subarray((b % 2) * half, (b % 2 + 1) * half), b * half);
+    }
+    const together = await model.classifyBatch(five, 5);
+    for (const [b, { probabilities, index, label }] of together.entries()) {
+      const alone = await model.classify(inputs.subarray((b % 2) * half, (b % 2 + 1) * half));
+      assertClose(probabilities, alone.probabilities, {
+        rtol: 1e-5,
+        atol: 1e-6,
+        name: `sequence ${b}`,
+      });
+      assertEquals([index, label], [alone.index, model.labels?.[alone.index]]);
+    }
+  });
+
+  Deno.test(`classifyStream() ends with what classify() says for ${name}`, async () => {
+    using model = await loadModel(goldenPath(name));
+    const inputs = goldenTensor(name, "inputs");
+    const steps = Array.from(
+      { length: inputs.length / 3 },
+      (_, t) => inputs.slice(3 * t, 3 * t + 3),
+    );
+    const said = await Array.fromAsync(model.classifyStream(steps));
+    assertEquals(said.length, steps.length);
+    const whole = await model.classify(inputs);
+    const last = defined(said.at(-1));
+    assertClose(last.probabilities, whole.probabilities, { rtol: 1e-5, atol: 1e-6, name: "last" });
+  });
+}
+
+Deno.test("score() gives the log-probabilities, ranks and entropies of PyTorch's logits", async () => {
+  using model = await loadModel(goldenPath("mamba1"));
+  const ids = readGoldenJson<number[]>("mamba1", "ids.json");
+  const logits = goldenTensor("mamba1", "logits");
+  const scores = await Array.fromAsync(model.score(ids));
+  const streamed = await Array.fromAsync(model.score((async function* () {
+    yield* ids;
+  })()));
+  assertEquals(scores.length, ids.length);
+  assert(Number.isNaN(scores[0]?.logprob));
+  for (let t = 1; t < ids.length; t++) {
+    const row = Array.from(logits.subarray((t - 1) * 256, t * 256));
+    const largest = Math.max(...row);
+    const logSum = largest +
+      Math.log(row.reduce((sum, value) => sum + Math.exp(value - largest), 0));
+    const target = row[ids[t] ?? 0] ?? NaN;
+    const entropy = -row.reduce(
+      (sum, value) => sum + Math.exp(value - logSum) * (value - logSum),
+      0,
+    );
+    const rank = row.filter((value) => value > target).length;
+    for (const score of [defined(scores[t]), defined(streamed[t])]) {
+      assertClose([score.logprob, score.entropy], [target - logSum, entropy], {
+        ...LOGITS,
+        name: `token ${t}`,
+      });
+      assertEquals([score.id, score.rank], [ids[t], rank]);
+    }
+  }
+});
