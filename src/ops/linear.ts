@@ -107,7 +107,7 @@ const ROWS_PER_GROUP = 4;
 const BUSY_LANES = 131072;
 
 /**
- * The tiling for a weight of this shape, as measured on an H100 by `deno task bench tiling`.
+ * The tiling for a weight of this shape, as measured on an H100 by `deno task bench matvec`.
  *
  * As many lanes a row as keep the device busy with all rows; but short rows do best with 32, since a workgroup of one
  * warp has no barrier to wait at.

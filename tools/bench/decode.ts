@@ -9,6 +9,7 @@ import type { MatrixDType } from "../../src/ops/matrix.ts";
 import { copyBandwidth } from "./bandwidth.ts";
 import { randomWeights } from "./random_weights.ts";
 import { shapeConfig } from "./shapes.ts";
+import { warmTime } from "./warm_time.ts";
 
 /** Runs the benchmark. */
 export async function decode(args: string[]): Promise<void> {
@@ -44,12 +45,9 @@ export async function decode(args: string[]): Promise<void> {
   // GPU time: the same programs between two timestamps.
   const step = executor.stepProgramOf(state);
   const sample = executor.sampleProgramOf(state);
-  const repeats = gpu.isSoftware ? 1 : 16;
+  const repeats = gpu.isSoftware ? 1 : 32;
   const programs = Array.from({ length: repeats }, () => [step, sample]).flat();
-  const times: number[] = [];
-  for (let i = 0; i < 5; i++) times.push(await timePass(gpu, programs) / repeats);
-  times.sort((a, b) => a - b);
-  const gpuMicroseconds = times[2] ?? NaN;
+  const gpuMicroseconds = await warmTime(gpu, programs) / repeats;
 
   const bytesPerToken = executor.weightBytes + 2 * batch * stateBytes(config);
   const bandwidth = await copyBandwidth(gpu);

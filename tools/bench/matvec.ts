@@ -2,13 +2,14 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../../src/gpu/device.ts";
-import { Program, timePass } from "../../src/gpu/recorder.ts";
+import { Program } from "../../src/gpu/recorder.ts";
 import { readFloats } from "../../src/gpu/readback.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { fromFloat32 } from "../../src/io/dtype.ts";
 import { matvecFwd, type MatvecTiling, matvecTiling } from "../../src/ops/linear.ts";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { randomUniform } from "./random_weights.ts";
+import { warmTime } from "./warm_time.ts";
 
 /** Rows and columns of in_proj, x_proj, out_proj and head of mamba-130m and mamba-2.8b. */
 const SHAPES: readonly (readonly [number, number])[] = [
@@ -55,12 +56,11 @@ export async function matvec(args: string[]): Promise<void> {
             tiling: { lanes, groups },
           });
         }
-        const times: number[] = [];
-        for (let i = 0; i < 4; i++) times.push(await timePass(gpu, [program]) / copies);
+        const microseconds = await warmTime(gpu, [program]) / copies;
         const got = await readFloats(gpu, y);
         expected ??= got;
         checkClose(got, expected);
-        results.push({ tiling: { lanes, groups }, microseconds: Math.min(...times) });
+        results.push({ tiling: { lanes, groups }, microseconds });
       }
     }
     results.sort((a, b) => a.microseconds - b.microseconds);
