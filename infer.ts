@@ -1,4 +1,4 @@
-/** The inference command: see `deno run -A infer.ts --help`. */
+/** The inference command: see `deno run --allow-read infer.ts --help`. */
 
 import { infer } from "./src/cli/infer.ts";
 

@@ -3,7 +3,7 @@
 import type { CommandSpec, OptionSpec } from "./arguments.ts";
 
 /** How the help says that the program is started. */
-const PROGRAM = "deno run -A infer.ts";
+const PROGRAM = "deno run --allow-read infer.ts";
 
 /** Columns before an option's explanation. */
 const OPTION_COLUMN = 28;

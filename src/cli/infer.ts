@@ -2,6 +2,7 @@
 
 import { type Arguments, type CommandSpec, parseArguments, UsageError } from "./arguments.ts";
 import { CLASSIFY, classify } from "./classify.ts";
+import { doctor } from "./doctor.ts";
 import { GENERATE, generate } from "./generate.ts";
 import { commandHelp, programHelp } from "./help.ts";
 import { INSPECT, inspect } from "./inspect.ts";
@@ -14,11 +15,28 @@ interface Command {
   readonly run: (args: Arguments, terminal: Terminal) => Promise<number | void>;
 }
 
+const DOCTOR: CommandSpec = {
+  name: "doctor",
+  summary: "Describes the GPU adapter, and checks every kernel on it against a float64 oracle.",
+  positionals: [],
+  required: 0,
+  example: "doctor",
+  options: [
+    { name: "json", help: "Print one JSON object" },
+    { name: "help", help: "Show this help" },
+  ],
+};
+
 const COMMANDS: readonly Command[] = [
   { spec: GENERATE, run: generate },
   { spec: CLASSIFY, run: classify },
   { spec: SCORE, run: score },
   { spec: INSPECT, run: inspect },
+  {
+    spec: DOCTOR,
+    run: (args, terminal) =>
+      doctor({ json: args.has("json"), write: (text) => terminal.write(text) }),
+  },
 ];
 
 /**

@@ -118,6 +118,12 @@ async function locate(
   return await locateLocal(url ?? location);
 }
 
+/** What to do with a name such as "state-spaces/mamba-130m-hf", which is a hub's and no folder's. */
+function hubHint(location: string | URL): string {
+  if (!/^[\w.-]+\/[\w.-]+(@[\w./-]+)?$/.test(String(location))) return "";
+  return ". This version downloads nothing from a hub: clone the model's repository, and give its folder";
+}
+
 async function locateLocal(
   location: string | URL,
 ): Promise<{ folder: Folder; file: string | undefined }> {
@@ -127,7 +133,7 @@ async function locateLocal(
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new Deno.errors.NotFound(
-      `Cannot load ${quote(String(location))}: there is no such folder or file`,
+      `Cannot load ${quote(String(location))}: there is no such folder or file${hubHint(location)}`,
       { cause: error },
     );
   }

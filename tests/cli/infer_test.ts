@@ -42,8 +42,8 @@ Deno.test("infer() shows its help for no argument, and each command's with an ex
   for (const name of ["generate", "classify", "score", "inspect"]) {
     assertMatch(stdout, new RegExp(`^  ${name} `, "m"));
     const help = (await run([name, "--help"])).stdout;
-    assertMatch(help, new RegExp(`^Usage: deno run -A infer\\.ts ${name} <model`, "m"));
-    assertMatch(help, new RegExp(`^Example: deno run -A infer\\.ts ${name} `, "m"));
+    assertMatch(help, new RegExp(`^Usage: deno run --allow-read infer\\.ts ${name} <model`, "m"));
+    assertMatch(help, new RegExp(`^Example: deno run --allow-read infer\\.ts ${name} `, "m"));
     assertMatch(help, /^ {2}--help/m);
     for (const line of help.split("\n")) assert(line.length <= 100, line);
   }
