@@ -41,6 +41,8 @@ export interface Executor extends Disposable {
   readonly config: ModelConfig;
   /** Bytes that the weights take on the device. */
   readonly weightBytes: number;
+  /** Bytes of all buffers on the device now: weights, states, programs' parameters and what calls work in. */
+  readonly gpuBytes: number;
   /** The longest burst that {@linkcode Executor.draw} takes. */
   readonly maxDraws: number;
   /** A state of zeros for `batch` sequences. */

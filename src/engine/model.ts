@@ -36,6 +36,12 @@ export interface Model extends Disposable {
   /** Bytes of one session's recurrent state, whatever its length. */
   readonly stateBytes: number;
   /**
+   * Bytes of GPU memory that the model and its open sessions hold now: weights, states, and what calls work in, which
+   * is made when first needed and kept. The same however much a session has consumed; 0 after the model and its
+   * sessions are freed. What the driver takes for itself is not in it.
+   */
+  readonly gpuBytes: number;
+  /**
    * Streams a continuation of a prompt.
    *
    * @param prompt Text, or token ids.
@@ -94,6 +100,9 @@ export function createModel(
     isSoftware: executor.isSoftware,
     weightBytes: executor.weightBytes,
     stateBytes: stateBytes(executor.config),
+    get gpuBytes() {
+      return executor.gpuBytes;
+    },
     async *generate(prompt, options) {
       using session = new Session(parts, options);
       await session.prefill(encode(prompt), { logits: "none" });

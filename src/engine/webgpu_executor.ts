@@ -126,6 +126,10 @@ export class WebGpuExecutor implements Executor {
     return this.#loaded.sizeBytes;
   }
 
+  get gpuBytes(): number {
+    return this.#gpu.live.sizeBytes;
+  }
+
   createState(batch: number): WebGpuState {
     if (batch > this.#maxRows) {
       throw new RangeError(
