@@ -156,6 +156,17 @@ fn scan_counts(lane: u32) {
   workgroupBarrier();
 }
 
+fn logit_or_lowest(b: u32, id: u32) -> f32 {
+  if (id < REAL_VOCAB_SIZE) {
+    return logits[b * VOCAB_SIZE + id];
+  }
+  return LOWEST;
+}
+
+fn largest(values: vec4<f32>) -> f32 {
+  return max(max(values.x, values.y), max(values.z, values.w));
+}
+
 // Largest logit and sum of exponentials of the raw and of the adjusted logits, and the adjusted ones' first maximum.
 // Four ids at a time: their loads overlap, and the running sums are rescaled once for all four.
 fn summarise(b: u32, lane: u32) {
@@ -165,23 +176,20 @@ fn summarise(b: u32, lane: u32) {
   var top_sum = 0.0;
   var top_id = NO_TOKEN;
   for (var first = lane; first < REAL_VOCAB_SIZE; first += 4u * LANES) {
-    var raw = vec4<f32>(LOWEST);
-    for (var i = 0u; i < 4u; i++) {
-      if (first + i * LANES < REAL_VOCAB_SIZE) {
-        raw[i] = logits[b * VOCAB_SIZE + first + i * LANES];
-      }
-    }
-    let larger_raw = max(max(raw_max, max(raw.x, raw.y)), max(raw.z, raw.w));
+    let ids = first + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES);
+    let raw = vec4<f32>(
+      logit_or_lowest(b, ids.x), logit_or_lowest(b, ids.y), logit_or_lowest(b, ids.z), logit_or_lowest(b, ids.w));
+    let larger_raw = max(raw_max, largest(raw));
     raw_sum = raw_sum * exp(raw_max - larger_raw) + dot(exp(raw - larger_raw), vec4<f32>(1.0));
     raw_max = larger_raw;
-    var value = raw;
-    for (var i = 0u; i < 4u; i++) {
-      value[i] = adjust(b, first + i * LANES, raw[i]);
-      if (value[i] > top && first + i * LANES < REAL_VOCAB_SIZE) {
-        top_id = first + i * LANES;
-        top_sum *= exp(top - value[i]);
-        top = value[i];
-      }
+    let value = vec4<f32>(
+      adjust(b, ids.x, raw.x), adjust(b, ids.y, raw.y), adjust(b, ids.z, raw.z), adjust(b, ids.w, raw.w));
+    let larger = largest(value);
+    if (larger > top) {
+      top_sum *= exp(top - larger);
+      top = larger;
+      top_id = select(ids.w, select(ids.z, select(ids.y, ids.x, value.x == larger), max(value.x, value.y) == larger),
+                      max(max(value.x, value.y), value.z) == larger);
     }
     top_sum += dot(exp(value - top), vec4<f32>(1.0));
   }

@@ -107,19 +107,18 @@ const ROWS_PER_GROUP = 4;
 const BUSY_LANES = 131072;
 
 /**
- * The tiling for a weight of this shape, as measured on an H100 by `deno task bench matvec`.
+ * The tiling for a weight of this shape: as many lanes a row as keep the device busy with all rows.
  *
- * As many lanes a row as keep the device busy with all rows; but short rows do best with 32, since a workgroup of one
- * warp has no barrier to wait at.
+ * Measured on an H100 by `deno task bench matvec` and within whole steps by `deno task bench decode --kernels`.
  */
 export function matvecTiling(rows: number, columns: number): MatvecTiling {
   const chunks = Math.ceil(columns / 8);
   const wanted = 2 ** Math.round(Math.log2(BUSY_LANES * ROWS_PER_GROUP / rows));
   const useful = 2 ** Math.ceil(Math.log2(chunks));
-  const lanes = Math.max(4, Math.min(wanted, chunks <= 192 ? 32 : 256, useful));
-  let groups = lanes <= 32 ? 32 / lanes : 256 / lanes;
-  while (Math.ceil(rows / (ROWS_PER_GROUP * groups)) > 65535) groups *= 2;
-  return { lanes, groups };
+  // Very many rows need several groups a workgroup, as a dispatch has at most 65535 of these.
+  const needed = 2 ** Math.ceil(Math.log2(Math.max(1, rows / (ROWS_PER_GROUP * 65535))));
+  const lanes = Math.max(4, Math.min(Math.max(32, wanted), 256 / needed, useful));
+  return { lanes, groups: Math.max(needed, lanes <= 32 ? 32 / lanes : 256 / lanes) };
 }
 
 /** y (rows, out) = x weight^T + bias, with what can be fused; for few rows. */
