@@ -118,7 +118,10 @@ export function matvecTiling(rows: number, columns: number): MatvecTiling {
   // Very many rows need several groups a workgroup, as a dispatch has at most 65535 of these.
   const needed = 2 ** Math.ceil(Math.log2(Math.max(1, rows / (ROWS_PER_GROUP * 65535))));
   const lanes = Math.max(4, Math.min(Math.max(32, wanted), 256 / needed, useful));
-  return { lanes, groups: Math.max(needed, lanes <= 32 ? 32 / lanes : 256 / lanes) };
+  return {
+    lanes,
+    groups: Math.min(256 / lanes, Math.max(needed, lanes <= 32 ? 32 / lanes : 256 / lanes)),
+  };
 }
 
 /** y (rows, out) = x weight^T + bias, with what can be fused; for few rows. */

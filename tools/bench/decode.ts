@@ -2,7 +2,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../../src/gpu/device.ts";
-import { profile, type Program, timePass } from "../../src/gpu/recorder.ts";
+import { encode, profile, type Program } from "../../src/gpu/recorder.ts";
 import { WebGpuExecutor } from "../../src/engine/webgpu_executor.ts";
 import { stateBytes } from "../../src/model/state.ts";
 import type { MatrixDType } from "../../src/ops/matrix.ts";
