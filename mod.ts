@@ -15,7 +15,13 @@
  */
 
 export type { Classification } from "./src/engine/classify.ts";
-export type { LogitsWanted, StateArray } from "./src/engine/executor.ts";
+export type {
+  Draws,
+  Executor,
+  ExecutorState,
+  LogitsWanted,
+  StateArray,
+} from "./src/engine/executor.ts";
 export type { GeneratedToken, GenerateOptions } from "./src/engine/generate.ts";
 export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";
 export type { LoadProgress, WeightDType } from "./src/engine/load_weights.ts";
@@ -29,3 +35,18 @@ export {
   type ModelIdentity,
   type Snapshot,
 } from "./src/engine/snapshot.ts";
+export { DeviceLostError, UnsupportedDeviceError } from "./src/gpu/device.ts";
+export { HttpError } from "./src/io/http_source.ts";
+export { PyTorchFileError } from "./src/io/pytorch_error.ts";
+export { SafetensorsError } from "./src/io/safetensors.ts";
+export type { DecodeOptions, Tokenizer, TokenStream } from "./src/io/tokenizer.ts";
+export {
+  ConfigError,
+  type HeadConfig,
+  type ImagePreprocessing,
+  type InputConfig,
+  type ModelConfig,
+  type SeriesPreprocessing,
+} from "./src/model/config.ts";
+export type { MatrixDType } from "./src/ops/matrix.ts";
+export type { SamplerSettings } from "./src/ops/sample.ts";

@@ -14,8 +14,11 @@ export interface ExecutorState extends Disposable {
 
 /** A part of a state in host memory. */
 export interface StateArray {
+  /** Which part: `layers.N.ssm_state`, ... */
   readonly name: string;
+  /** Type of the elements. */
   readonly dtype: "F32" | "U32";
+  /** Row-major shape, the batch first. */
   readonly shape: readonly number[];
   /** Little-endian elements. */
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -23,6 +26,7 @@ export interface StateArray {
 
 /** Tokens drawn by {@linkcode Executor.draw}, in order. */
 export interface Draws {
+  /** The tokens. */
   readonly ids: readonly number[];
   /** Natural logarithm of each token's probability under the model, before sampling settings. */
   readonly logprobs: readonly number[];
@@ -38,6 +42,7 @@ export interface Executor extends Disposable {
   readonly device: string;
   /** Whether the device computes on the CPU. */
   readonly isSoftware: boolean;
+  /** The model that it runs. */
   readonly config: ModelConfig;
   /** Bytes that the weights take on the device. */
   readonly weightBytes: number;

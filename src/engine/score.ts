@@ -5,6 +5,7 @@ import { yieldToEventLoop } from "./yield.ts";
 
 /** How expected one token was, given all before it. */
 export interface TokenScore {
+  /** The token. */
   readonly id: number;
   /** Natural logarithm of its probability; NaN for the first input of a session, which nothing precedes. */
   readonly logprob: number;

@@ -10,7 +10,9 @@ import { checkSnapshot, type ModelIdentity, type Snapshot } from "./snapshot.ts"
 
 /** What a session needs of its model. */
 export interface SessionModel extends ModelIdentity {
+  /** What runs the model. */
   readonly executor: Executor;
+  /** What makes text of ids; without one, tokens come with empty texts. */
   readonly tokenizer: Tokenizer | undefined;
 }
 

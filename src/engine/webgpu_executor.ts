@@ -27,6 +27,9 @@ const SCRATCH_BYTES = 64 * 2 ** 20;
 /** Logits of a chunk may take this much: 50280 of them for 256 steps. */
 const LOGITS_BYTES = 50 * 2 ** 20;
 
+/** Steps of a burst that go into one submit: the next ones are encoded while the GPU works on these. */
+const PIECE = 8;
+
 /** Programs for sequences of this many different lengths are kept. */
 const KEPT_PROGRAMS = 4;
 
@@ -45,8 +48,8 @@ class WebGpuState implements ExecutorState {
   readonly chunkPrograms: Map<string, Program> = new Map();
   stepProgram: Program | undefined;
   sampleProgram: Program | undefined;
-  /** The next burst, encoded while the GPU worked on this one. */
-  prepared: { readonly key: string; readonly commands: GPUCommandBuffer } | undefined;
+  /** The first piece of the next burst, encoded while the GPU worked on this one. */
+  prepared: { readonly length: number; readonly commands: GPUCommandBuffer } | undefined;
   /** Draws made so far by sequence 0, as the device counts them. */
   draws = 0;
   #staging: Staging | undefined;
@@ -283,17 +286,26 @@ export class WebGpuExecutor implements Executor {
   ): Promise<Draws> {
     const ours = asOurs(state);
     const keep = asOurs(options.keep);
-    const { device } = this.#gpu;
+    const { queue } = this.#gpu.device;
     const staging = await ours.staging(RING * 8);
-    const commands = this.#burst(ours, keep, steps, options.consumeFirst, staging);
-    ours.prepared = undefined;
-    keep.draws = ours.draws;
-    device.queue.submit([commands]);
-    // The following burst is most likely as long as this one: its commands are encoded while the GPU works.
-    ours.prepared = {
-      key: `${steps} true`,
-      commands: this.#encodeBurst(ours, keep, steps, true, staging),
-    };
+    this.copyState(ours, keep);
+    for (let done = 0; done < steps; done += PIECE) {
+      const length = Math.min(PIECE, steps - done);
+      const consumeFirst = done > 0 || options.consumeFirst;
+      const prepared = done === 0 ? ours.prepared : undefined;
+      const fits = prepared?.length === length && consumeFirst;
+      queue.submit([fits ? prepared.commands : this.#encodePiece(ours, length, consumeFirst)]);
+    }
+    const encoder = this.#gpu.device.createCommandEncoder();
+    encodeCopy(encoder, {
+      from: ours.parts.ring,
+      to: { buffer: staging.buffer, offset: 0 },
+      sizeBytes: RING * 8,
+    });
+    queue.submit([encoder.finish()]);
+    // The following burst is most likely as long as this one: it begins at once if its first piece is encoded by then.
+    const length = Math.min(PIECE, steps);
+    ours.prepared = { length, commands: this.#encodePiece(ours, length, true) };
     const bytes = await staging.read(RING * 8);
     const words = new Uint32Array(bytes.buffer, bytes.byteOffset);
     const floats = new Float32Array(bytes.buffer, bytes.byteOffset);
@@ -469,34 +481,13 @@ export class WebGpuExecutor implements Executor {
     return new Float32Array(bytes.buffer);
   }
 
-  #burst(
-    state: WebGpuState,
-    keep: WebGpuState,
-    steps: number,
-    consumeFirst: boolean,
-    staging: Staging,
-  ): GPUCommandBuffer {
-    if (state.prepared?.key === `${steps} ${consumeFirst}`) return state.prepared.commands;
-    return this.#encodeBurst(state, keep, steps, consumeFirst, staging);
-  }
-
-  #encodeBurst(
-    state: WebGpuState,
-    keep: WebGpuState,
-    steps: number,
-    consumeFirst: boolean,
-    staging: Staging,
-  ): GPUCommandBuffer {
+  #encodePiece(state: WebGpuState, steps: number, consumeFirst: boolean): GPUCommandBuffer {
     const programs: Program[] = [];
     for (let step = 0; step < steps; step++) {
       if (step > 0 || consumeFirst) programs.push(this.#stepProgram(state));
       programs.push(this.#sampleProgram(state));
     }
-    const ring = state.parts.ring;
-    return encode(this.#gpu, programs, {
-      before: [stateCopy(state, keep)],
-      after: [{ from: ring, to: { buffer: staging.buffer, offset: 0 }, sizeBytes: RING * 8 }],
-    });
+    return encode(this.#gpu, programs);
   }
 }
 

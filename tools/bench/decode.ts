@@ -8,14 +8,15 @@ import { stateBytes } from "../../src/model/state.ts";
 import type { MatrixDType } from "../../src/ops/matrix.ts";
 import { copyBandwidth } from "./bandwidth.ts";
 import { randomWeights } from "./random_weights.ts";
+import { type Result, round } from "./result.ts";
 import { shapeConfig } from "./shapes.ts";
 import { warmTime } from "./warm_time.ts";
 
 /** Runs the benchmark. */
-export async function decode(args: string[]): Promise<void> {
+export async function* decode(args: string[]): AsyncGenerator<Result> {
   const options = parseArgs(args, {
     string: ["shape", "dtype", "tokens", "batch"],
-    boolean: ["json", "kernels"],
+    boolean: ["kernels"],
     default: { shape: "mamba-130m", dtype: "f16", tokens: "256", batch: "1" },
   });
   const config = shapeConfig(options.shape);
@@ -56,7 +57,7 @@ export async function decode(args: string[]): Promise<void> {
 
   const bytesPerToken = executor.weightBytes + 2 * batch * stateBytes(config);
   const bandwidth = await copyBandwidth(gpu);
-  const result = {
+  yield {
     bench: "decode",
     device: gpu.name,
     shape: options.shape,
@@ -73,9 +74,10 @@ export async function decode(args: string[]): Promise<void> {
     checkedWorstDifference: worstDifference,
     gpuBytes: gpu.live.sizeBytes,
   };
-  if (options.json) console.log(JSON.stringify(result));
-  else console.table(result);
-  if (options.kernels) console.log(JSON.stringify(await byKernel(gpu, [step, sample])));
+  if (options.kernels) {
+    const microseconds = await byKernel(gpu, [step, sample]);
+    yield { bench: "decode kernels", device: gpu.name, shape: options.shape, dtype, microseconds };
+  }
 }
 
 /**
@@ -119,8 +121,4 @@ async function byKernel(
     }
   }
   return Object.fromEntries(Object.entries(sums).map(([op, sum]) => [op, round(sum, 1)]));
-}
-
-function round(value: number, digits: number): number {
-  return Number(value.toFixed(digits));
 }

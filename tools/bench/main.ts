@@ -1,10 +1,12 @@
-/** `deno task bench <name> [options]`: benchmarks, one JSON line a result with --json. */
+// deno-lint-ignore-file no-console -- a program, whose output this is
+/** `deno task bench <name> [options]`: benchmarks, a JSON line a result with --json, else readable. */
 
 import { decode } from "./decode.ts";
 import { matvec } from "./matvec.ts";
 import { prefill } from "./prefill.ts";
+import type { Result } from "./result.ts";
 
-const BENCHMARKS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
+const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Result>>> = {
   decode,
   matvec,
   prefill,
@@ -18,4 +20,9 @@ if (benchmark === undefined) {
   );
   Deno.exit(2);
 }
-await benchmark(args);
+for await (const result of benchmark(args.filter((arg) => arg !== "--json"))) {
+  if (args.includes("--json")) console.log(JSON.stringify(result));
+  else {for (const [key, value] of Object.entries(result)) {
+      console.log(key.padEnd(28), JSON.stringify(value));
+    }}
+}

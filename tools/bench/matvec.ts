@@ -9,6 +9,7 @@ import { fromFloat32 } from "../../src/io/dtype.ts";
 import { matvecFwd, type MatvecTiling, matvecTiling } from "../../src/ops/linear.ts";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { randomUniform } from "./random_weights.ts";
+import { type Result, round } from "./result.ts";
 import { warmTime } from "./warm_time.ts";
 
 /** Rows and columns of in_proj, x_proj, out_proj and head of mamba-130m and mamba-2.8b. */
@@ -27,8 +28,8 @@ const SHAPES: readonly (readonly [number, number])[] = [
 const COLD_BYTES = 2 ** 28;
 
 /** Runs the benchmark. */
-export async function matvec(args: string[]): Promise<void> {
-  const options = parseArgs(args, { boolean: ["json", "all"], string: ["shape"] });
+export async function* matvec(args: string[]): AsyncGenerator<Result> {
+  const options = parseArgs(args, { boolean: ["all"], string: ["shape"] });
   using gpu = await openGpu();
   for (const [rows, columns] of SHAPES) {
     if (options.shape !== undefined && options.shape !== `${rows}x${columns}`) continue;
@@ -68,19 +69,19 @@ export async function matvec(args: string[]): Promise<void> {
     const own = results.find(({ tiling }) =>
       tiling.lanes === chosen.lanes && tiling.groups === chosen.groups
     );
-    console.log(JSON.stringify({
+    yield {
       bench: "matvec",
       device: gpu.name,
       rows,
       columns,
-      chosen: [chosen.lanes, chosen.groups, Number(own?.microseconds.toFixed(2))],
+      chosen: [chosen.lanes, chosen.groups, round(own?.microseconds ?? NaN, 2)],
       gigabytesPerSecond: Math.round(bytes / (results[0]?.microseconds ?? NaN) / 1000),
       best: results.slice(0, options.all ? 99 : 5).map(({ tiling, microseconds }) => [
         tiling.lanes,
         tiling.groups,
-        Number(microseconds.toFixed(2)),
+        round(microseconds, 2),
       ]),
-    }));
+    };
   }
 }
 

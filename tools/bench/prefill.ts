@@ -5,13 +5,13 @@ import { openGpu } from "../../src/gpu/device.ts";
 import { WebGpuExecutor } from "../../src/engine/webgpu_executor.ts";
 import type { MatrixDType } from "../../src/ops/matrix.ts";
 import { randomWeights } from "./random_weights.ts";
+import { type Result, round } from "./result.ts";
 import { shapeConfig } from "./shapes.ts";
 
 /** Runs the benchmark. */
-export async function prefill(args: string[]): Promise<void> {
+export async function* prefill(args: string[]): AsyncGenerator<Result> {
   const options = parseArgs(args, {
     string: ["shape", "dtype", "tokens"],
-    boolean: ["json"],
     default: { shape: "mamba-130m", dtype: "f16", tokens: "512" },
   });
   const config = shapeConfig(options.shape);
@@ -35,15 +35,13 @@ export async function prefill(args: string[]): Promise<void> {
   }
   times.sort((a, b) => a - b);
   const milliseconds = times[2] ?? NaN;
-  const result = {
+  yield {
     bench: "prefill",
     device: gpu.name,
     shape: options.shape,
     dtype: options.dtype,
     tokens: ids.length,
-    milliseconds: Number(milliseconds.toFixed(2)),
-    tokensPerSecond: Number((ids.length / milliseconds * 1000).toFixed(0)),
+    milliseconds: round(milliseconds, 2),
+    tokensPerSecond: round(ids.length / milliseconds * 1000, 0),
   };
-  if (options.json) console.log(JSON.stringify(result));
-  else console.table(result);
 }
