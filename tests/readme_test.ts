@@ -1,0 +1,169 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { goldenPath } from "./golden_files.ts";
+
+const ROOT = new URL("../", import.meta.url);
+const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
+const README = read("README.md");
+const MANIFEST: {
+  version: string;
+  tasks: Record<string, string>;
+  imports: Record<string, string>;
+} = JSON.parse(read("deno.json"));
+
+/** Texts of the fenced blocks in these languages. */
+function blocks(...languages: string[]): string[] {
+  const fences = README.matchAll(/^( *)```(\w+)[^\n]*\n(.*?)^\1```/gms);
+  return [...fences].filter(([, , language = ""]) => languages.includes(language))
+    .map(([, , , text = ""]) => text);
+}
+
+async function deno(args: string[], cwd: string | URL = ROOT): Promise<[number, string]> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args,
+    cwd,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return [code, decoder.decode(stdout) + decoder.decode(stderr)];
+}
+
+const PROGRAMS = blocks("ts").filter((text) => /from "[^"]*\/mod\.ts"/.test(text));
+
+Deno.test("README.md shows how mod.ts is used", () => {
+  assert(PROGRAMS.length > 0);
+});
+
+for (const [index, program] of PROGRAMS.entries()) {
+  Deno.test(`README.md's program ${index + 1} type-checks and runs on a golden checkpoint`, async () => {
+    const golden = goldenPath(/\.classify/.test(program) ? "classifier" : "mamba1");
+    const text = program
+      .replaceAll(/from "[^"]*\/mod\.ts"/g, `from "${new URL("mod.ts", ROOT)}"`)
+      .replaceAll(/loadModel\("[^"]*"/g, `loadModel("${golden}"`);
+    const folder = await Deno.makeTempDir();
+    try {
+      await Deno.writeTextFile(`${folder}/main.ts`, text);
+      const [code, output] = await deno(["run", "-A", "--no-lock", "--check", "main.ts"], folder);
+      assertEquals(code, 0, `${text}\n${output}`);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+}
+
+/** A shell line's commands, each as its words. */
+function shellCommands(line: string): string[][] {
+  const words = line.matchAll(/"([^"]*)"|'([^']*)'|([|;&]+)|([^\s|;&"']+)/g);
+  const commands: string[][] = [[]];
+  for (const [, double, single, separator, plain] of words) {
+    if (separator !== undefined) commands.push([]);
+    else commands.at(-1)?.push(double ?? single ?? plain ?? "");
+  }
+  return commands;
+}
+
+/** The lines that somebody types which start Deno, each as what Deno is given. */
+function denoCommands(): string[][] {
+  const lines = blocks("console", "sh", "bash", "shell").flatMap((text) =>
+    text.replaceAll(/\\\n/g, " ").split("\n").filter((line) => !/^\s*#/.test(line))
+  );
+  return lines.flatMap((line) => shellCommands(line.replace(/^\s*\$ /, ""))).flatMap((words) => {
+    if (words[0] === "npx") {
+      const start = words.findIndex((word) => /^deno(@.*)?$/.test(word));
+      assert(start > 0, `npx starts something else than deno: ${words.join(" ")}`);
+      return [words.slice(start + 1)];
+    }
+    return words[0] === "deno" ? [words.slice(1)] : [];
+  });
+}
+
+/** Names of the options among the words, up to what follows a `--`. */
+function optionsIn(words: readonly string[]): string[] {
+  const end = words.indexOf("--");
+  return words.slice(0, end < 0 ? undefined : end)
+    .filter((word) => /^--?[a-zA-Z]/.test(word)).map((word) => word.replace(/=.*/, ""));
+}
+
+/** Each option stands in the text as a word of its own. */
+function assertListed(options: readonly string[], text: string, name: string): void {
+  for (const option of options) {
+    assertMatch(text, new RegExp(`(^|[\\s"'\`\\[])${option}(?![\\w-])`, "m"), `${name} ${option}`);
+  }
+}
+
+/** Checks `script args...`; a script named by URL is the one at the end of its path. */
+async function checkScript(script: string, args: readonly string[]): Promise<void> {
+  const path = /^https?:/.test(script) ? script.replace(/^.*\/(?=(tools\/)?[^/]+$)/, "") : script;
+  if (path === "infer.ts") {
+    const command = args.slice(0, args[0]?.startsWith("-") ? 0 : 1);
+    const [code, help] = await deno(["run", "-A", path, ...command, "--help"]);
+    assertEquals(code, 0, `${script} ${command} --help: ${help}`);
+    assertListed(optionsIn(args), `${help} --help`, `${script} ${command}`);
+    return;
+  }
+  // The others are small enough to have no --help: what they take is in their source, or beside main.ts.
+  const folder = new URL(path.endsWith("/main.ts") ? path.replace("main.ts", "") : ".", ROOT);
+  const files = path.endsWith("/main.ts")
+    ? [...Deno.readDirSync(folder)].map(({ name }) => new URL(name, folder))
+    : [new URL(path, ROOT)];
+  const source = files.map((file) => Deno.readTextFileSync(file)).join("\n");
+  const names = optionsIn(args).map((option) => option.replace(/^-+/, "(--)?"));
+  assertListed(names, source, script);
+}
+
+Deno.test("README.md's command lines name tasks, commands and options that exist", async () => {
+  const commands = denoCommands();
+  assert(commands.length > 0);
+  for (const [subcommand = "", ...rest] of commands) {
+    if (subcommand.startsWith("-")) {
+      assertListed(optionsIn([subcommand]), (await deno(["--help"]))[1] + "--version", "deno");
+      continue;
+    }
+    const [code, help] = await deno([subcommand, "--help"]);
+    assertEquals(code, 0, `deno ${subcommand} does not exist`);
+    if (subcommand !== "run" && subcommand !== "task") {
+      assertListed(optionsIn(rest), help, `deno ${subcommand}`);
+      continue;
+    }
+    const start = rest.findIndex((word) => !word.startsWith("-"));
+    const [target = "", ...args] = rest.slice(start);
+    assertListed(optionsIn(rest.slice(0, start)), help, `deno ${subcommand}`);
+    if (subcommand === "run") {
+      await checkScript(target, args);
+      continue;
+    }
+    assert(target in MANIFEST.tasks, `there is no task ${target}`);
+    // What is typed after a task's name goes to the last thing it runs.
+    const [script] = /\S+\.ts(?=[^.]*$)/.exec(MANIFEST.tasks[target] ?? "") ?? [];
+    if (script !== undefined && args.length > 0) await checkScript(script, args);
+  }
+});
+
+Deno.test("CHANGELOG.md has a section of deno.json's version", () => {
+  const headings = read("CHANGELOG.md").split("\n").filter((line) => line.startsWith("## "));
+  const versions = headings.map((line) => /\d+\.\d+\.\d+[^\s\])]*/.exec(line)?.[0]);
+  assert(versions.includes(MANIFEST.version), `it has ${versions}, and not ${MANIFEST.version}`);
+});
+
+/** All modules that are published: those under src and beside it. */
+function publishedModules(folder: URL = ROOT): URL[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+    const isSource = folder.href !== ROOT.href || name === "src";
+    if (isDirectory) return isSource ? publishedModules(new URL(`${name}/`, folder)) : [];
+    return name.endsWith(".ts") ? [new URL(name, folder)] : [];
+  });
+}
+
+Deno.test("README.md names every npm package that src needs, with its version", () => {
+  const sources = publishedModules().map((module) => Deno.readTextFileSync(module)).join("\n");
+  const mapped = Object.entries(MANIFEST.imports)
+    .filter(([name]) => sources.includes(`from "${name}"`)).map(([, target]) => `"${target}`);
+  // Data sets are named without "npm:", as their packages are only looked for when asked for.
+  const specifiers = [sources, ...mapped].join("\n")
+    .matchAll(/"(?:npm:)?((?:@[\w.-]+\/)?[a-z][\w.-]*)@(\d+\.\d+\.\d+)/g);
+  const packages = new Set([...specifiers].map(([, name, version]) => `${name} ${version}`));
+  assert(packages.size >= 3, [...packages].join());
+  const plain = README.replaceAll(/[@`\[(|]+/g, " ").replaceAll(/ +/g, " ");
+  const absent = [...packages].filter((named) => !plain.includes(named.replace(/^@/, "")));
+  assertEquals(absent, []);
+});
