@@ -24,7 +24,7 @@ Deno.test("a session that has consumed 20,000 tokens holds as much memory as one
   assert(hostGrowth < 5 * MB, `the host's heap grew by ${hostGrowth} bytes`);
   // The process may grow by what the first long calls touch, and then no more: on a software adapter the GPU's buffers
   // lie in it; kernels for many rows are compiled; and allocators keep what garbage took between two collections
-  // (60 MB in all on llvmpipe, and 30 MB more after a further 280,000 tokens). A state kept for every token would be
+  // (20 to 60 MB on llvmpipe, and 30 MB more over the next 280,000 tokens). A state kept for every token would be
   // four times that.
   const rssGrowth = many.rssBytes - few.rssBytes;
   assert(rssGrowth < many.gpuBytes + 64 * MB, `the process grew by ${rssGrowth} bytes`);
