@@ -2,8 +2,8 @@
 //   Order as in transformers: repetition penalty, temperature, top-k, top-p, min-p. temperature 0 takes the largest.
 //   The log-probability is of the model's own distribution, before any of these. Padding rows take no part.
 // One workgroup a batch entry. Nothing is sorted: a cut is a threshold on the logits' bits, found by four histograms of
-// eight bits each. Probabilities are integers of 2^-31, so sums are exact in any order, and a token depends on the
-// logits, the seed and the number of draws alone, not on how many lanes there are. Ties at a threshold are all kept.
+// eight bits each. Probabilities are integers of 2^-31, so their sums are exact in any order: on one device a token
+// depends on the logits, the seed and the number of draws alone. Ties at a threshold are all kept.
 // A row without one finite logit gives the id NO_TOKEN.
 override VOCAB_SIZE: u32;
 override REAL_VOCAB_SIZE: u32;

@@ -1,7 +1,7 @@
 /** The executor on WebGPU. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { type Copy, encode, encodeCopy, Program } from "../gpu/recorder.ts";
+import { type Copy, encode, Program } from "../gpu/recorder.ts";
 import { readBuffer, Staging } from "../gpu/readback.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -144,18 +144,20 @@ export class WebGpuExecutor implements Executor {
 
   resetState(state: ExecutorState): void {
     const { parts } = asOurs(state);
-    const encoder = this.#gpu.device.createCommandEncoder();
-    encoder.clearBuffer(parts.buffer.buffer);
-    this.#gpu.device.queue.submit([encoder.finish()]);
+    const { device } = this.#gpu;
+    this.#gpu.watch(() => {
+      const encoder = device.createCommandEncoder();
+      encoder.clearBuffer(parts.buffer.buffer);
+      device.queue.submit([encoder.finish()]);
+    });
     asOurs(state).draws = 0;
   }
 
   copyState(from: ExecutorState, to: ExecutorState): void {
     const source = asOurs(from);
     const target = asOurs(to);
-    const encoder = this.#gpu.device.createCommandEncoder();
-    encodeCopy(encoder, stateCopy(source, target));
-    this.#gpu.device.queue.submit([encoder.finish()]);
+    const copy = encode(this.#gpu, [], { before: [stateCopy(source, target)] });
+    this.#gpu.device.queue.submit([copy]);
     target.draws = source.draws;
   }
 
@@ -296,13 +298,12 @@ export class WebGpuExecutor implements Executor {
       const fits = prepared?.length === length && consumeFirst;
       queue.submit([fits ? prepared.commands : this.#encodePiece(ours, length, consumeFirst)]);
     }
-    const encoder = this.#gpu.device.createCommandEncoder();
-    encodeCopy(encoder, {
+    const out = {
       from: ours.parts.ring,
       to: { buffer: staging.buffer, offset: 0 },
       sizeBytes: RING * 8,
-    });
-    queue.submit([encoder.finish()]);
+    };
+    queue.submit([encode(this.#gpu, [], { after: [out] })]);
     // The following burst is most likely as long as this one: it begins at once if its first piece is encoded by then.
     const length = Math.min(PIECE, steps);
     ours.prepared = { length, commands: this.#encodePiece(ours, length, true) };

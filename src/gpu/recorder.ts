@@ -172,8 +172,7 @@ export function encode(
   });
 }
 
-/** Encodes one copy. */
-export function encodeCopy(encoder: GPUCommandEncoder, { from, to, sizeBytes }: Copy): void {
+function encodeCopy(encoder: GPUCommandEncoder, { from, to, sizeBytes }: Copy): void {
   encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, sizeBytes);
 }
 
