@@ -50,12 +50,14 @@ export interface LoadOptions {
  * @throws {TypeError} If config.json and the weights do not fit each other.
  * @throws {UnsupportedDeviceError} If there is no GPU adapter.
  *
- * @example Streaming text
- * ```ts no-eval
+ * @example Streaming tokens
+ * ```ts
  * import { loadModel } from "./load_model.ts";
  *
- * using model = await loadModel("checkpoints/my-mamba");
- * for await (const { text } of model.generate("Once upon a time")) console.log(text);
+ * using model = await loadModel("tests/golden/mamba1");
+ * for await (const { id, logprob } of model.generate("Hey", { maxTokens: 3 })) {
+ *   console.log(id, logprob);
+ * }
  * ```
  */
 export async function loadModel(source: string | URL, options: LoadOptions = {}): Promise<Model> {
