@@ -10,7 +10,7 @@ export type MatrixDType = "f32" | "f16" | "bf16";
 export const W_DTYPE: Readonly<Record<MatrixDType, number>> = { f32: 0, f16: 1, bf16: 2 };
 
 /** Rows are padded with zeros to a multiple of this, so that kernels load 8 elements at a time. */
-const ROW_STEP = 8;
+export const MATRIX_ROW_STEP = 8;
 
 /** Some consecutive rows of a matrix, in one buffer. */
 export interface MatrixBlock {
@@ -36,7 +36,7 @@ export function matrixElementBytes(dtype: MatrixDType): number {
 
 /** GPU bytes of a matrix, without allocating it. */
 export function matrixBytes(shape: readonly [number, number], dtype: MatrixDType): number {
-  return shape[0] * roundUp(shape[1], ROW_STEP) * matrixElementBytes(dtype);
+  return shape[0] * roundUp(shape[1], MATRIX_ROW_STEP) * matrixElementBytes(dtype);
 }
 
 /**
@@ -52,7 +52,7 @@ export function createMatrix(
 ): Matrix {
   const { dtype } = options;
   const [rows, columns] = shape;
-  const stride = roundUp(columns, ROW_STEP);
+  const stride = roundUp(columns, MATRIX_ROW_STEP);
   const rowBytes = stride * matrixElementBytes(dtype);
   const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
   const limit = options.maxBindingBytes ?? Math.min(maxStorageBufferBindingSize, maxBufferSize);
