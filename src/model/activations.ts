@@ -1,0 +1,126 @@
+/** What a training pass keeps of its forward half for its backward half, and where gradients of activations go. */
+
+import type { Gpu } from "../gpu/device.ts";
+import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import type { ModelConfig } from "./config.ts";
+import type { Scratch } from "./scratch.ts";
+import { logitCount } from "./state.ts";
+
+/** Steps between saved states of the scan: the backward pass recomputes what lies between. */
+export const CHUNK = 64;
+
+/** Size of a training pass. */
+export interface BatchShape {
+  readonly batch: number;
+  readonly seqlen: number;
+}
+
+/** What one layer keeps. */
+export interface LayerActivations {
+  /** What the layer's ops write; `residual` is the block's output. */
+  readonly scratch: Scratch;
+  /** The window that conv1d began with: (batch, d_inner, d_conv). */
+  readonly conv_initial: Tensor;
+  /** The window that it ended with. */
+  readonly conv_state: Tensor;
+  /** States at chunk borders: (batch, chunks + 1, d_inner, d_state). */
+  readonly ssm_states: Tensor;
+}
+
+/** Everything a training pass of one shape needs beside the parameters. */
+export interface Activations extends Disposable {
+  readonly shape: BatchShape;
+  /** Token ids (batch, seqlen) or floats (batch, seqlen, d_input). */
+  readonly inputs: Tensor;
+  /** The residual stream before the first block. */
+  readonly embedded: Tensor;
+  readonly layers: readonly LayerActivations[];
+  /** norm_f of the last block's output, and a classifier's pooled mean (batch, seqlen, d_model). */
+  readonly normed: Tensor;
+  readonly pooled: Tensor;
+  readonly pool_state: Tensor;
+  /** Logits, then their gradients, in place: (rows, logits), a row for each target. */
+  readonly logits: Tensor;
+  /** One for each row of logits. */
+  readonly targets: Tensor;
+  readonly losses: Tensor;
+  /** Gradients of activations, shared by all layers. */
+  readonly grad: {
+    readonly residual: Tensor;
+    readonly normed: Tensor;
+    readonly y: Tensor;
+    readonly u: Tensor;
+    readonly dt: Tensor;
+    readonly x_dbl: Tensor;
+    readonly xz: Tensor;
+    readonly ssm_state: Tensor;
+    readonly conv_state: Tensor;
+  };
+}
+
+/** Rows of logits: one a step for a language model, one a sequence for a classifier. */
+export function targetRows(config: ModelConfig, { batch, seqlen }: BatchShape): number {
+  return config.head.kind === "lm" ? batch * seqlen : batch;
+}
+
+/** Allocates what a training pass of this shape needs. */
+export function createActivations(gpu: Gpu, config: ModelConfig, shape: BatchShape): Activations {
+  const { batch, seqlen } = shape;
+  const { d_model, d_inner, d_state, d_conv, dt_rank, input } = config;
+  const rows = batch * seqlen;
+  const owned: Tensor[] = [];
+  const make = (label: string, ...dimensions: number[]): Tensor => {
+    const tensor = createTensor(gpu, label, dimensions);
+    owned.push(tensor);
+    return tensor;
+  };
+  const inputs = make("inputs", rows, input.kind === "linear" ? input.d_input : 1);
+  const normed = make("normed", rows, d_model);
+  const pooled = make("pooled", rows, d_model);
+  const chunks = Math.ceil(seqlen / CHUNK);
+  const layers = Array.from({ length: config.n_layer }, () => ({
+    scratch: {
+      rows,
+      inputs,
+      normed,
+      pooled,
+      residual: make("residual", rows, d_model),
+      xz: make("xz", rows, 2 * d_inner),
+      u: make("u", rows, d_inner),
+      x_dbl: make("x_dbl", rows, dt_rank + 2 * d_state),
+      dt: make("dt", rows, d_inner),
+      y: make("y", rows, d_inner),
+      [Symbol.dispose]: () => {},
+    },
+    conv_initial: make("conv_initial", batch, d_inner, d_conv),
+    conv_state: make("conv_state", batch, d_inner, d_conv),
+    ssm_states: make("ssm_states", batch, chunks + 1, d_inner, d_state),
+  }));
+  const logitRows = targetRows(config, shape);
+  return {
+    shape,
+    inputs,
+    embedded: make("embedded", rows, d_model),
+    layers,
+    normed,
+    pooled,
+    pool_state: make("pool_state", batch, 2, d_model),
+    logits: make("logits", logitRows, logitCount(config)),
+    targets: make("targets", logitRows),
+    losses: make("losses", logitRows),
+    grad: {
+      residual: make("grad_residual", rows, d_model),
+      normed: make("grad_normed", rows, d_model),
+      y: make("grad_y", rows, d_inner),
+      u: make("grad_u", rows, d_inner),
+      dt: make("grad_dt", rows, d_inner),
+      x_dbl: make("grad_x_dbl", rows, dt_rank + 2 * d_state),
+      xz: make("grad_xz", rows, 2 * d_inner),
+      ssm_state: make("grad_ssm_state", batch, d_inner, d_state),
+      conv_state: make("grad_conv_state", batch, d_inner, d_conv),
+    },
+    [Symbol.dispose](): void {
+      for (const tensor of owned) tensor[Symbol.dispose]();
+    },
+  };
+}
