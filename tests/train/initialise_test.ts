@@ -1,0 +1,107 @@
+import { assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
+import type { ModelConfig } from "../../src/model/config.ts";
+import { weightSpecs } from "../../src/model/weights.ts";
+import { initialise } from "../../src/train/initialise.ts";
+import { defined } from "../defined.ts";
+
+const LM: ModelConfig = {
+  model_type: "mamba",
+  d_model: 48,
+  n_layer: 4,
+  d_inner: 96,
+  d_state: 6,
+  d_conv: 4,
+  dt_rank: 3,
+  norm_epsilon: 1e-5,
+  use_bias: true,
+  use_conv_bias: true,
+  input: { kind: "embedding", vocab_size: 101 },
+  head: { kind: "lm", vocab_size: 101, tied: false },
+  real_vocab_size: 101,
+  eos_token_ids: [],
+};
+
+const CLASSIFIER: ModelConfig = {
+  ...LM,
+  n_layer: 1,
+  input: { kind: "linear", d_input: 5, bias: true },
+  head: { kind: "classifier", n_classes: 3, pool: "mean", bias: true },
+  real_vocab_size: 0,
+};
+
+function extreme(values: Float32Array): number {
+  return values.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+}
+
+Deno.test("initialise() makes every tensor of the model, in its size", () => {
+  for (
+    const config of [LM, CLASSIFIER, { ...LM, head: { ...LM.head, tied: true } } as ModelConfig]
+  ) {
+    const sizes = [...initialise(config, 1)].map(([name, values]) => [name, values.length]);
+    const expected = weightSpecs(config).map(({ name, shape }) => [
+      name,
+      shape.reduce((a, b) => a * b, 1),
+    ]);
+    assertEquals(sizes, expected);
+  }
+});
+
+Deno.test("initialise() gives the same bits for a seed, and others for another", () => {
+  assertEquals(initialise(LM, 1), initialise(LM, 1));
+  const name = "backbone.layers.0.mixer.in_proj.weight";
+  assertNotEquals(initialise(LM, 1).get(name), initialise(LM, 2).get(name));
+  assertEquals(initialise(LM, 1).get(name), initialise({ ...LM, n_layer: 1 }, 1).get(name));
+  assertNotEquals(
+    initialise(LM, 1).get(name),
+    initialise(LM, 1).get("backbone.layers.1.mixer.in_proj.weight"),
+  );
+});
+
+Deno.test("initialise() keeps to the published ranges", () => {
+  const weights = initialise(LM, 3);
+  const get = (name: string) => defined(weights.get(name), name);
+  const mixer = (name: string) => get(`backbone.layers.2.mixer.${name}`);
+  // Uniform within a bound: the largest of hundreds of values comes close to it, and none passes it.
+  const bounds: [Float32Array, number][] = [
+    [mixer("in_proj.weight"), 1 / Math.sqrt(48)],
+    [mixer("x_proj.weight"), 1 / Math.sqrt(96)],
+    [mixer("conv1d.weight"), 1 / 2],
+    [mixer("conv1d.bias"), 1 / 2],
+    [mixer("dt_proj.weight"), 1 / Math.sqrt(3)],
+    [mixer("out_proj.weight"), 1 / Math.sqrt(96) / Math.sqrt(4)],
+    [get("lm_head.weight"), 1 / Math.sqrt(48)],
+  ];
+  for (const [values, bound] of bounds) {
+    const most = extreme(values) / bound;
+    assertEquals(most > 0.95 && most <= 1.000001, true, `${most}`);
+  }
+  const embedding = get("backbone.embeddings.weight");
+  const variance = embedding.reduce((sum, v) => sum + v * v, 0) / embedding.length;
+  assertAlmostEquals(Math.sqrt(variance), 0.02, 0.001);
+  for (const name of ["in_proj.bias", "out_proj.bias"]) assertEquals(extreme(mixer(name)), 0);
+  assertEquals(mixer("D").every((v) => v === 1), true);
+  assertEquals(get("backbone.norm_f.weight").every((v) => v === 1), true);
+  const row = Float32Array.from([1, 2, 3, 4, 5, 6], Math.log);
+  assertEquals(mixer("A_log").subarray(0, 6), row);
+  assertEquals(mixer("A_log").subarray(-6), row);
+});
+
+Deno.test("initialise() makes dt log-uniform from 0.001 to 0.1", () => {
+  const bias = defined(
+    initialise({ ...LM, d_inner: 2000 }, 4).get("backbone.layers.0.mixer.dt_proj.bias"),
+  );
+  const decades = Array.from(bias, (v) => Math.log10(Math.log1p(Math.exp(v))));
+  assertAlmostEquals(Math.min(...decades), -3, 0.02);
+  assertAlmostEquals(Math.max(...decades), -1, 0.02);
+  assertAlmostEquals(decades.reduce((a, b) => a + b, 0) / decades.length, -2, 0.05);
+});
+
+Deno.test("initialise() makes linear inputs and classifier heads", () => {
+  const weights = initialise(CLASSIFIER, 5);
+  const input = extreme(defined(weights.get("backbone.input_proj.weight"))) * Math.sqrt(5);
+  assertEquals(input > 0.95 && input <= 1.000001, true, `${input}`);
+  const head = extreme(defined(weights.get("classifier.weight"))) * Math.sqrt(48);
+  assertEquals(head > 0.9 && head <= 1.000001, true, `${head}`);
+  assertEquals(extreme(defined(weights.get("backbone.input_proj.bias"))), 0);
+  assertEquals(extreme(defined(weights.get("classifier.bias"))), 0);
+});
