@@ -16,10 +16,12 @@ after ids.json) and expected.safetensors (f32, from a float64 run on the weights
 
 A classifier's expected.safetensors has inputs [T, d_input] and inputs_batch instead of ids, and its
 logits are those after each step. sampling/cases.json: distributions after the sampling filters.
+golden_training.py says what gradients.safetensors and losses.json hold.
 """
 
 import argparse
 import contextlib
+import functools
 import json
 import math
 import os
@@ -39,6 +41,7 @@ from safetensors.torch import load_file, save_file
 from transformers import MambaConfig, MambaForCausalLM, MambaModel
 from transformers.models.mamba import modeling_mamba
 
+import golden_training
 import mamba_numpy
 
 GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden"
@@ -279,22 +282,78 @@ def expect(folder, config, weights, inputs, inputs_batch, seed, pool=None):
     tensors["norm_f.output"] = norm_f[0]
     if pool is not None:
         tensors["inputs"], tensors["inputs_batch"] = inputs, inputs_batch
-    about = {
-        "made_by": "tools/make_golden.py",
-        "seed": seed,
-        "computed_in": "float64, stored as float32",
-        "min_top1_margin": min(margins),
-        "largest_logit": float(np.abs(logits).max()),
-        "transformers_max_abs_difference": far,
-        "versions": {m.__name__: m.__version__ for m in (torch, transformers, np, safetensors)},
-    }
+    metadata = about(
+        seed,
+        min_top1_margin=min(margins),
+        largest_logit=float(np.abs(logits).max()),
+        transformers_max_abs_difference=far,
+    )
     # One key: safetensors does not promise the order of several.
     save_file(
         {k: to_f32(v) for k, v in tensors.items()},
         folder / "expected.safetensors",
-        {"golden": json.dumps(about)},
+        {"golden": json.dumps(metadata)},
     )
     print(f"{folder.name:20} margin {min(margins):.4f}  transformers differs by {far}")
+
+
+def load_for_training(config, weights, inputs, targets, pool):
+    """Parameters in float64 by official name, and the function that computes the loss with them."""
+    inputs = torch.as_tensor(inputs)
+    if pool is None:
+        model = build_model(config, weights, torch.float64)
+        backbone, parameters = model.backbone, dict(model.named_parameters())
+    else:
+        backbone = build_backbone(config, weights, torch.float64)
+        parameters = {f"backbone.{name}": p for name, p in backbone.named_parameters()}
+        del parameters["backbone.embeddings.weight"]
+        for name, weight in weights.items():
+            parameters.setdefault(name, weight.double().requires_grad_())
+    assert parameters.keys() == weights.keys()
+
+    def loss():
+        with float64_transformers():
+            if pool is None:
+                logits = model(inputs, use_cache=False).logits[:, :-1]
+            else:
+                p = parameters
+                embedded = F.linear(
+                    inputs.double(), p["backbone.input_proj.weight"], p["backbone.input_proj.bias"]
+                )
+                hidden = backbone(inputs_embeds=embedded, use_cache=False).last_hidden_state
+                pooled = hidden[:, -1] if pool == "last" else hidden.mean(1)
+                logits = F.linear(pooled, p["classifier.weight"], p["classifier.bias"])
+        return golden_training.mean_cross_entropy(logits, targets)
+
+    return parameters, loss
+
+
+def expect_training(folder, config, weights, inputs, seed, pool=None):
+    """gradients.safetensors and losses.json of `inputs`, a batch."""
+    targets = inputs[:, 1:].tolist() if pool is None else golden_training.LABELS
+
+    def numpy_loss(moved):
+        logits, *_ = run_numpy(moved, inputs, pool)
+        used = logits[:, :-1] if pool is None else logits[:, -1]
+        return golden_training.mean_cross_entropy(torch.from_numpy(used), targets).item()
+
+    golden_training.expect_training(
+        folder,
+        lambda: load_for_training(config, weights, inputs, targets, pool),
+        targets,
+        numpy_loss,
+        functools.partial(about, seed),
+    )
+
+
+def about(seed, **measured):
+    return {
+        "made_by": "tools/make_golden.py",
+        "seed": seed,
+        "computed_in": "float64, stored as float32",
+        **measured,
+        "versions": {m.__name__: m.__version__ for m in (torch, transformers, np, safetensors)},
+    }
 
 
 # Files ------------------------------------------------------------------------------------------
@@ -413,6 +472,7 @@ def make(root):
         for suffix, dtype in stored.items():
             write_hf(root / (name + suffix), config, weights, dtype)
             expect(root / (name + suffix), config, round_to(weights, dtype), *data, seed)
+        expect_training(root / name, config, weights, data[1], seed)
         if name == "mamba1":
             write_raw(root / f"{name}-raw", config, weights, {}, RAW_VOCAB_SIZE, 8)
         else:
@@ -433,6 +493,7 @@ def make(root):
     for name, pool in [("classifier", "mean"), ("classifier-last", "last")]:
         write_classifier(root / name, config, weights, pool)
         expect(root / name, config, weights, *data, seed, pool)
+        expect_training(root / name, config, weights, data[1], seed, pool)
     write_sampling(root / "sampling", SEEDS["sampling"])
 
 
@@ -447,6 +508,9 @@ def compare(made, committed):
         if a.read_bytes() == b.read_bytes():
             continue
         print(f"{name}: other bytes")
+        if name.name == "losses.json":
+            golden_training.compare_losses(*(json.loads(p.read_text()) for p in (a, b)))
+            continue
         if name.suffix == ".json":
             same = [{**json.loads(p.read_text()), "transformers_version": ""} for p in (a, b)]
             assert name.name == "config.json" and same[0] == same[1], f"{name} differs"
