@@ -1,13 +1,18 @@
 // matmul_fwd: y[m, o] = sum_k x[m, k] weight[o, k] + bias[o], for many rows m (prefill, training).
 //   Row m of x starts at x_offset + m * ld_x. RESIDUAL: y += instead of =.
-// A workgroup of 256 lanes computes a tile of 64 x 64: slices of 16 columns of x and weight go through
-// workgroup memory, transposed, and each lane keeps 4 x 4 sums in registers. Every sum runs over k in order.
+// A workgroup of 256 lanes computes a tile of 128 x 128 (WIDE) or 64 x 64. Slices of 16 columns of x and weight pass
+// through workgroup memory, transposed, and the next slice is already on its way while one is used. A lane keeps a block
+// of 4 x 4 sums in each quadrant of the tile, or in the only one. Every sum runs over k in order.
+// Slices are stored with their columns m / 4 permuted by k (see swizzled), so that no two lanes meet in a bank.
 // A weight may be split by rows over several buffers: this dispatch writes columns ROW_START to ROW_START + ROWS of y.
 override D_IN: u32;
-override W_STRIDE: u32;   // elements from row to row of weight, a multiple of 8; zeros beyond D_IN
+override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8; zeros beyond D_IN
 override W_DTYPE: u32;
 override ROW_START: u32;
 override ROWS: u32;
+override WIDE: bool;
+override X_ALIGNED: bool;  // D_IN, ld_x and x_offset are multiples of 4
+override Y_ALIGNED: bool;  // ROWS, ROW_START and ld_y are multiples of 4
 override BIAS: bool;
 override RESIDUAL: bool;
 
@@ -18,102 +23,196 @@ struct Params {
   ld_y: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;             // (rows, D_IN) at stride ld_x
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;       // (rows, D_IN) at stride ld_x
 @group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;  // (ROWS, W_STRIDE), packed
-@group(0) @binding(2) var<storage, read> bias: array<f32>;          // (all rows of weight)
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;       // (rows, all rows of weight) at stride ld_y
+@group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;    // (all rows of weight)
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (rows, all rows of weight) at stride ld_y
 @group(0) @binding(4) var<uniform> params: Params;
 
-const TILE = 64u;
 const DEPTH = 16u;
-var<workgroup> x_tile: array<array<vec4<f32>, 16>, DEPTH>;       // [k][m / 4], TILE / 4 of them
-var<workgroup> weight_tile: array<array<vec4<f32>, 16>, DEPTH>;  // [k][o / 4]
+var<workgroup> x_tile: array<array<vec4<f32>, 32>, DEPTH>;          // [k][m / 4], 16 of the 32 if not WIDE
+var<workgroup> weight_tile: array<array<vec4<f32>, 32>, DEPTH>;     // [k][o / 4], likewise
 
-fn load_x(m0: u32, k0: u32, index: u32) {
-  let m4 = index / DEPTH;
-  let k = index % DEPTH;
-  var values = vec4<f32>(0.0);
-  if (k0 + k < D_IN) {
-    for (var i = 0u; i < 4u; i++) {
-      let m = m0 + m4 * 4u + i;
-      if (m < params.rows) {
-        values[i] = x[params.x_offset + m * params.ld_x + k0 + k];
-      }
-    }
-  }
-  x_tile[k][m4] = values;
+// What one lane brings of a slice: 4 columns of a row, and of the row 64 below.
+struct Slice {
+  x0: vec4<f32>,
+  x1: vec4<f32>,
+  weight0: vec4<f32>,
+  weight1: vec4<f32>,
 }
 
-// Lane index < 128 brings 8 columns of one row of the weight.
-fn load_weight(o0: u32, k0: u32, index: u32) {
-  let o = index / 2u;
-  let k = (index % 2u) * 8u;
-  var low = vec4<f32>(0.0);
-  var high = vec4<f32>(0.0);
-  if (o0 + o < ROWS && k0 + k < W_STRIDE) {
-    let element = (o0 + o) * W_STRIDE + k0 + k;
-    if (W_DTYPE == DTYPE_F32) {
-      low = bitcast<vec4<f32>>(weight[element / 4u]);
-      high = bitcast<vec4<f32>>(weight[element / 4u + 1u]);
-    } else {
-      let words = weight[element / 8u];
-      if (W_DTYPE == DTYPE_F16) {
-        low = unpack_f16(words.xy);
-        high = unpack_f16(words.zw);
-      } else {
-        low = unpack_bf16(words.xy);
-        high = unpack_bf16(words.zw);
-      }
+// A lane's sums, one block a quadrant; block[i][j] is row i, column j.
+struct Sums {
+  s00: mat4x4<f32>,
+  s01: mat4x4<f32>,
+  s10: mat4x4<f32>,
+  s11: mat4x4<f32>,
+}
+
+fn x_element(start: u32, k: u32) -> f32 {
+  let i = start + min(k, D_IN - 1u);
+  return select(0.0, x[i / 4u][i % 4u], k < D_IN);
+}
+
+// Columns k to k + 3 of a row, zero past D_IN. Rows past the end are the last one's copies, whose sums nobody writes.
+fn x_at(m: u32, k: u32) -> vec4<f32> {
+  let start = params.x_offset + min(m, params.rows - 1u) * params.ld_x;
+  if (X_ALIGNED) {
+    return select(vec4<f32>(0.0), x[(start + min(k, D_IN - 4u)) / 4u], k < D_IN);
+  }
+  return vec4<f32>(x_element(start, k), x_element(start, k + 1u), x_element(start, k + 2u), x_element(start, k + 3u));
+}
+
+// Where x is zero, past D_IN, any element of the row will do.
+fn weight_at(o: u32, k: u32) -> vec4<f32> {
+  let element = min(o, ROWS - 1u) * W_STRIDE + min(k, W_STRIDE - 4u);
+  if (W_DTYPE == DTYPE_F32) {
+    return bitcast<vec4<f32>>(weight[element / 4u]);
+  }
+  let words = weight[element / 8u];
+  let half = select(words.xy, words.zw, element % 8u == 4u);
+  if (W_DTYPE == DTYPE_F16) {
+    return unpack_f16(half);
+  }
+  return unpack_bf16(half);
+}
+
+fn load(m0: u32, o0: u32, k0: u32, lane: u32) -> Slice {
+  let row = lane / 4u;
+  let k = k0 + lane % 4u * 4u;
+  var slice: Slice;
+  slice.x0 = x_at(m0 + row, k);
+  slice.weight0 = weight_at(o0 + row, k);
+  if (WIDE) {
+    slice.x1 = x_at(m0 + row + 64u, k);
+    slice.weight1 = weight_at(o0 + row + 64u, k);
+  }
+  return slice;
+}
+
+// The 32 lanes that store at once hold 4 values of k / 4 by 8 of m: moved by 2 vec4 from one k / 4 to the next, their
+// words fall in 32 different banks. Readers share one k, so for them this is only another order.
+fn swizzled(column: u32, k: u32) -> u32 {
+  return column ^ (k / 4u * 2u);
+}
+
+fn store(slice: Slice, lane: u32) {
+  let k = lane % 4u * 4u;
+  let column = swizzled(lane / 16u, k);
+  let i = lane / 4u % 4u;
+  x_tile[k][column][i] = slice.x0.x;
+  x_tile[k + 1u][column][i] = slice.x0.y;
+  x_tile[k + 2u][column][i] = slice.x0.z;
+  x_tile[k + 3u][column][i] = slice.x0.w;
+  weight_tile[k][column][i] = slice.weight0.x;
+  weight_tile[k + 1u][column][i] = slice.weight0.y;
+  weight_tile[k + 2u][column][i] = slice.weight0.z;
+  weight_tile[k + 3u][column][i] = slice.weight0.w;
+  if (WIDE) {
+    x_tile[k][column + 16u][i] = slice.x1.x;
+    x_tile[k + 1u][column + 16u][i] = slice.x1.y;
+    x_tile[k + 2u][column + 16u][i] = slice.x1.z;
+    x_tile[k + 3u][column + 16u][i] = slice.x1.w;
+    weight_tile[k][column + 16u][i] = slice.weight1.x;
+    weight_tile[k + 1u][column + 16u][i] = slice.weight1.y;
+    weight_tile[k + 2u][column + 16u][i] = slice.weight1.z;
+    weight_tile[k + 3u][column + 16u][i] = slice.weight1.w;
+  }
+}
+
+fn add_outer(sum: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(sum[0] + a.x * b, sum[1] + a.y * b, sum[2] + a.z * b, sum[3] + a.w * b);
+}
+
+fn add_step(sums: Sums, k: u32, m4: u32, o4: u32) -> Sums {
+  let a0 = x_tile[k][swizzled(m4, k)];
+  let b0 = weight_tile[k][swizzled(o4, k)];
+  var next = sums;
+  next.s00 = add_outer(sums.s00, a0, b0);
+  if (WIDE) {
+    let a1 = x_tile[k][swizzled(m4, k) + 16u];
+    let b1 = weight_tile[k][swizzled(o4, k) + 16u];
+    next.s01 = add_outer(sums.s01, a0, b1);
+    next.s10 = add_outer(sums.s10, a1, b0);
+    next.s11 = add_outer(sums.s11, a1, b1);
+  }
+  return next;
+}
+
+fn add_4_steps(sums: Sums, k: u32, m4: u32, o4: u32) -> Sums {
+  let two = add_step(add_step(sums, k, m4, o4), k + 1u, m4, o4);
+  return add_step(add_step(two, k + 2u, m4, o4), k + 3u, m4, o4);
+}
+
+fn write1(i: u32, o: u32, sum: f32) {
+  if (o >= ROWS) {
+    return;
+  }
+  var value = sum;
+  if (BIAS) {
+    value += bias[(ROW_START + o) / 4u][(ROW_START + o) % 4u];
+  }
+  if (RESIDUAL) {
+    value += y[i / 4u][i % 4u];
+  }
+  y[i / 4u][i % 4u] = value;
+}
+
+fn write4(m: u32, o: u32, sum: vec4<f32>) {
+  if (m >= params.rows || o >= ROWS) {
+    return;
+  }
+  let i = m * params.ld_y + ROW_START + o;
+  if (Y_ALIGNED) {
+    var value = sum;
+    if (BIAS) {
+      value += bias[(ROW_START + o) / 4u];
     }
+    if (RESIDUAL) {
+      value += y[i / 4u];
+    }
+    y[i / 4u] = value;
+  } else {
+    write1(i, o, sum.x);
+    write1(i + 1u, o + 1u, sum.y);
+    write1(i + 2u, o + 2u, sum.z);
+    write1(i + 3u, o + 3u, sum.w);
   }
-  for (var i = 0u; i < 4u; i++) {
-    weight_tile[k + i][o / 4u][o % 4u] = low[i];
-    weight_tile[k + 4u + i][o / 4u][o % 4u] = high[i];
-  }
+}
+
+fn write_block(m: u32, o: u32, block: mat4x4<f32>) {
+  write4(m, o, block[0]);
+  write4(m + 1u, o, block[1]);
+  write4(m + 2u, o, block[2]);
+  write4(m + 3u, o, block[3]);
 }
 
 @compute @workgroup_size(256)
 fn matmul_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let o0 = wid.x * TILE;
-  let m0 = wid.y * TILE;
+  let o0 = wid.x * select(64u, 128u, WIDE);
+  let m0 = wid.y * select(64u, 128u, WIDE);
   let o4 = lane % 16u;
   let m4 = lane / 16u;
-  var sum0 = vec4<f32>(0.0);
-  var sum1 = vec4<f32>(0.0);
-  var sum2 = vec4<f32>(0.0);
-  var sum3 = vec4<f32>(0.0);
+  var sums: Sums;
+  var slice = load(m0, o0, 0u, lane);
   for (var k0 = 0u; k0 < D_IN; k0 += DEPTH) {
-    load_x(m0, k0, lane);
-    if (lane < 128u) {
-      load_weight(o0, k0, lane);
-    }
+    store(slice, lane);
     workgroupBarrier();
-    for (var k = 0u; k < DEPTH; k++) {
-      let a = x_tile[k][m4];
-      let w = weight_tile[k][o4];
-      sum0 += a.x * w;
-      sum1 += a.y * w;
-      sum2 += a.z * w;
-      sum3 += a.w * w;
+    if (k0 + DEPTH < D_IN) {
+      slice = load(m0, o0, k0 + DEPTH, lane);
     }
+    sums = add_4_steps(sums, 0u, m4, o4);
+    sums = add_4_steps(sums, 4u, m4, o4);
+    sums = add_4_steps(sums, 8u, m4, o4);
+    sums = add_4_steps(sums, 12u, m4, o4);
     workgroupBarrier();
   }
-  let sums = array<vec4<f32>, 4>(sum0, sum1, sum2, sum3);
-  for (var i = 0u; i < 4u; i++) {
-    let m = m0 + m4 * 4u + i;
-    for (var j = 0u; j < 4u; j++) {
-      let o = o0 + o4 * 4u + j;
-      if (m < params.rows && o < ROWS) {
-        let target_index = m * params.ld_y + ROW_START + o;
-        var value = sums[i][j];
-        if (BIAS) {
-          value += bias[ROW_START + o];
-        }
-        if (RESIDUAL) {
-          value += y[target_index];
-        }
-        y[target_index] = value;
-      }
-    }
+  let m = m0 + m4 * 4u;
+  let o = o0 + o4 * 4u;
+  write_block(m, o, sums.s00);
+  if (WIDE) {
+    write_block(m, o + 64u, sums.s01);
+    write_block(m + 64u, o, sums.s10);
+    write_block(m + 64u, o + 64u, sums.s11);
   }
 }

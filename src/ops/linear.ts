@@ -5,6 +5,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import matmulSource from "../../kernels/matmul_fwd.wgsl" with { type: "text" };
 import matvecSource from "../../kernels/matvec_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
+import { areMultiplesOf4, type MatmulTile, matmulTile } from "./matmul_tile.ts";
 import { type Matrix, W_DTYPE } from "./matrix.ts";
 import { unusedTensors } from "./unused.ts";
 
@@ -49,7 +50,18 @@ export const matmulFwdKernel = defineKernel({
   source: matmulSource,
   bindings: { x: "read", weight: "read", bias: "read", y: "read_write" },
   params: { rows: "u32", ld_x: "u32", x_offset: "u32", ld_y: "u32" },
-  overrides: ["D_IN", "W_STRIDE", "W_DTYPE", "ROW_START", "ROWS", "BIAS", "RESIDUAL"],
+  overrides: [
+    "D_IN",
+    "W_STRIDE",
+    "W_DTYPE",
+    "ROW_START",
+    "ROWS",
+    "WIDE",
+    "X_ALIGNED",
+    "Y_ALIGNED",
+    "BIAS",
+    "RESIDUAL",
+  ],
 });
 
 /** Up to this many rows the weights are read once a row; beyond it a matmul reads them once a tile. */
@@ -174,12 +186,22 @@ export function matvecFwd(
   }
 }
 
-/** y (rows, out) = x weight^T + bias, for any number of rows. */
-export function matmulFwd(program: Program, tensors: LinearTensors, shape: LinearShape): void {
+/**
+ * y (rows, out) = x weight^T + bias, for any number of rows.
+ *
+ * @param tile The side of the tiles; default: see {@linkcode matmulTile}.
+ */
+export function matmulFwd(
+  program: Program,
+  tensors: LinearTensors,
+  shape: LinearShape,
+  tile?: MatmulTile,
+): void {
   const { x, weight, bias, y } = tensors;
   const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
     shape;
   for (const block of weight.blocks) {
+    const side = tile ?? matmulTile(program.gpu, rows, block.rows);
     program.add(matmulFwdKernel, {
       tensors: { x, weight: block.tensor, bias: bias ?? unusedTensors(program.gpu).read, y },
       overrides: {
@@ -188,11 +210,14 @@ export function matmulFwd(program: Program, tensors: LinearTensors, shape: Linea
         W_DTYPE: W_DTYPE[weight.dtype],
         ROW_START: block.rowStart,
         ROWS: block.rows,
+        WIDE: side === 128,
+        X_ALIGNED: areMultiplesOf4(weight.columns, ldX, xOffset),
+        Y_ALIGNED: areMultiplesOf4(block.rows, block.rowStart, ldY),
         BIAS: bias !== undefined,
         RESIDUAL: residual,
       },
       params: { rows, ld_x: ldX, x_offset: xOffset, ld_y: ldY },
-      workgroups: [Math.ceil(block.rows / 64), Math.ceil(rows / 64), 1],
+      workgroups: [Math.ceil(block.rows / side), Math.ceil(rows / side), 1],
       label,
     });
   }

@@ -5,6 +5,7 @@ import {
   matvecFwd,
   type MatvecTiling,
 } from "../../src/ops/linear.ts";
+import type { MatmulTile } from "../../src/ops/matmul_tile.ts";
 import type { MatrixDType } from "../../src/ops/matrix.ts";
 import { MAMBA_130M, MATMUL_CASES, type MatmulCase, ODD } from "../cases.ts";
 import { Random } from "../random.ts";
@@ -28,6 +29,8 @@ interface LinearCase extends MatmulCase {
   readonly ldY?: number;
   /** Rows a block, where the weight is to be split. */
   readonly rowsPerBlock?: number;
+  /** For the matmul alone. */
+  readonly tile?: MatmulTile;
   /** For the matvec alone. */
   readonly norm?: boolean;
   readonly conv?: { readonly d_inner: number; readonly d_conv: number; readonly bias: boolean };
@@ -78,6 +81,10 @@ function layoutCases(rows: number, d_ins: readonly number[]): LinearCase[] {
 /** Aligned and not; of 768, each lane takes several chunks. */
 const D_INS: readonly number[] = [1, 3, 5, 8, 52, 101, 156, 768];
 
+function inTiles(each: LinearCase): LinearCase {
+  return { ...each, name: `tile of 128, ${each.name}`, tile: 128 };
+}
+
 const MATMUL: readonly LinearCase[] = [
   ...MATMUL_CASES,
   ...layoutCases(3, [3, 101]),
@@ -92,6 +99,30 @@ const MATMUL: readonly LinearCase[] = [
     seed: 4,
     dtype,
   })),
+  // The large tile, at and past its side; software adapters never choose it, and compile it in seconds.
+  inTiles({ name: "257 rows", rows: 257, in: 48, out: 260, bias: true, residual: true, seed: 5 }),
+  inTiles({
+    name: "129 unaligned rows into wider rows",
+    rows: 129,
+    in: 17,
+    out: 129,
+    bias: true,
+    residual: true,
+    seed: 6,
+    ldX: 23,
+    xOffset: 3,
+    ldY: 131,
+  }),
+  inTiles({
+    name: "64 rows, f16",
+    rows: 64,
+    in: 24,
+    out: 128,
+    bias: false,
+    residual: false,
+    seed: 7,
+    dtype: "f16",
+  }),
 ];
 
 const inProj = (shape: typeof ODD) => ({
@@ -181,7 +212,7 @@ function checkLinear(run: KernelRun, each: LinearCase, kernel: "matmul_fwd" | "m
   let limits = sumLimits(d_in);
 
   if (kernel === "matmul_fwd") {
-    matmulFwd(run.program, tensors, options);
+    matmulFwd(run.program, tensors, options, each.tile);
     const expected = reference(x, weight.values, bias, shape, residual);
     run.expect("y", y, spread(expected, out, ldY, SENTINEL), limits);
     return;
