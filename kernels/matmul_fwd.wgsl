@@ -1,9 +1,9 @@
 // matmul_fwd: y[m, o] = sum_k x[m, k] weight[o, k] + bias[o], for many rows m (prefill, training).
 //   Row m of x starts at x_offset + m * ld_x. RESIDUAL: y += instead of =.
-// A workgroup of 256 lanes computes a tile of 128 x 128 (WIDE) or 64 x 64. Slices of 16 columns of x and weight pass
-// through workgroup memory, transposed, and the next slice is already on its way while one is used. A lane keeps a block
-// of 4 x 4 sums in each quadrant of the tile, or in the only one. Every sum runs over k in order.
-// Slices are stored with their columns m / 4 permuted by k (see swizzled), so that no two lanes meet in a bank.
+// A workgroup of 256 lanes computes a tile of 128 x 128 (WIDE) or 64 x 64. Slices of 16 columns of x and weight go
+// through workgroup memory, transposed, and the next slice is on its way while one is used. A lane keeps 4 x 4 sums in
+// each quadrant of the tile, or in the only one. The steps over k are written out, so that all indices are constants.
+// Slices are stored with columns m / 4 permuted by k (see swizzled): no two lanes meet in a bank. Sums run in order.
 // A weight may be split by rows over several buffers: this dispatch writes columns ROW_START to ROW_START + ROWS of y.
 override D_IN: u32;
 override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8; zeros beyond D_IN

@@ -8,6 +8,7 @@ import { meanPoolFwdKernel } from "./mean_pool.ts";
 import { rmsNormFwdKernel } from "./rms_norm.ts";
 import { sampleFwdKernel } from "./sample.ts";
 import { selectiveScanFwdKernel, selectiveScanStepKernel } from "./selective_scan.ts";
+import { sumPartialsKernel } from "./sum_partials.ts";
 import { tokenScoreFwdKernel } from "./token_score.ts";
 
 /** All kernels. */
@@ -25,4 +26,5 @@ export const ALL_KERNELS: readonly Pick<
   meanPoolFwdKernel,
   sampleFwdKernel,
   tokenScoreFwdKernel,
+  sumPartialsKernel,
 ];

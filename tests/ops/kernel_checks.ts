@@ -9,6 +9,7 @@ import { RMS_NORM_CHECKS } from "./rms_norm_checks.ts";
 import { SAMPLE_CHECKS } from "./sample_checks.ts";
 import { SELECTIVE_SCAN_CHECKS } from "./selective_scan_checks.ts";
 import { SOFTPLUS_CHECKS } from "./softplus_checks.ts";
+import { SUM_PARTIALS_CHECKS } from "./sum_partials_checks.ts";
 import { TOKEN_SCORE_CHECKS } from "./token_score_checks.ts";
 
 export type { CheckResult, KernelCheck } from "./kernel_check.ts";
@@ -24,4 +25,5 @@ export const KERNEL_CHECKS: readonly KernelCheck[] = [
   ...MEAN_POOL_CHECKS,
   ...SAMPLE_CHECKS,
   ...TOKEN_SCORE_CHECKS,
+  ...SUM_PARTIALS_CHECKS,
 ];

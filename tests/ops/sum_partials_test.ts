@@ -1,0 +1,4 @@
+import { SUM_PARTIALS_CHECKS } from "./sum_partials_checks.ts";
+import { testChecks } from "./test_checks.ts";
+
+testChecks(SUM_PARTIALS_CHECKS);
