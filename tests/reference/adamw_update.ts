@@ -35,7 +35,7 @@ export function adamwUpdate(
     v: ArrayLike<number>;
   },
   { step, learningRate, beta1, beta2, epsilon, weightDecay, clipFactor = 1 }: AdamwSettings,
-): { weight: Float64Array; m: Float64Array; v: Float64Array } {
+): Record<"weight" | "m" | "v", Float64Array<ArrayBuffer>> {
   const next = {
     weight: new Float64Array(weight.length),
     m: new Float64Array(weight.length),
