@@ -26,11 +26,15 @@ export interface GoldenRun {
 
 /** One folder: a model, a batch, and what PyTorch makes of them. */
 export interface GoldenTraining {
+  /** Of the model. */
   config: MambaConfig;
+  /** By official name, as stored. */
   weights: Record<string, GoldenTensor>;
   /** Ids (batch, seqlen), or vectors (batch, seqlen, d_input). */
   inputs: Float32Array | number[];
+  /** Number of sequences. */
   batch: number;
+  /** Number of steps. */
   seqlen: number;
   /** (batch, seqlen): the right column of the logits after each step, -1 where the loss reads none. */
   targets: Int32Array;
@@ -48,7 +52,9 @@ export interface GoldenTraining {
     weight_decay: number;
     max_norm: number;
   };
+  /** Without clipping. */
   plain: GoldenRun;
+  /** Clipped at settings.max_norm. */
   clipped: GoldenRun;
 }
 
