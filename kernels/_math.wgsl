@@ -29,3 +29,26 @@ fn unpack_bf16(words: vec2<u32>) -> vec4<f32> {
   return bitcast<vec4<f32>>(vec4<u32>(
     words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
 }
+
+// Threefry-2x32 with 20 rounds (Salmon et al. 2011): random bits as a function of key and counter.
+fn threefry(key: vec2<u32>, counter: vec2<u32>) -> vec2<u32> {
+  let odd = vec4<u32>(13u, 15u, 26u, 6u);
+  let even = vec4<u32>(17u, 29u, 16u, 24u);
+  let last = 0x1bd11bdau ^ key.x ^ key.y;
+  var x = counter + key;
+  x = threefry_rounds(x, odd) + vec2<u32>(key.y, last + 1u);
+  x = threefry_rounds(x, even) + vec2<u32>(last, key.x + 2u);
+  x = threefry_rounds(x, odd) + vec2<u32>(key.x, key.y + 3u);
+  x = threefry_rounds(x, even) + vec2<u32>(key.y, last + 4u);
+  return threefry_rounds(x, odd) + vec2<u32>(last, key.x + 5u);
+}
+
+fn threefry_rounds(x: vec2<u32>, rotations: vec4<u32>) -> vec2<u32> {
+  return threefry_round(
+    threefry_round(threefry_round(threefry_round(x, rotations.x), rotations.y), rotations.z), rotations.w);
+}
+
+fn threefry_round(x: vec2<u32>, bits: u32) -> vec2<u32> {
+  let sum = x.x + x.y;
+  return vec2<u32>(sum, ((x.y << bits) | (x.y >> (32u - bits))) ^ sum);
+}

@@ -39,23 +39,6 @@ fn top_p() -> f32 { return bitcast<f32>(settings[2]); }
 fn min_p() -> f32 { return bitcast<f32>(settings[3]); }
 fn repetition_penalty() -> f32 { return bitcast<f32>(settings[4]); }
 
-// Threefry-2x32 with 20 rounds (Salmon et al. 2011): random bits as a function of key and counter.
-fn threefry(key: vec2<u32>, counter: vec2<u32>) -> vec2<u32> {
-  let rotations = array<u32, 8>(13u, 15u, 26u, 6u, 17u, 29u, 16u, 24u);
-  let keys = array<u32, 3>(key.x, key.y, 0x1bd11bdau ^ key.x ^ key.y);
-  var x = counter + key;
-  for (var round = 0u; round < 20u; round++) {
-    let bits = rotations[round % 8u];
-    x.x += x.y;
-    x.y = ((x.y << bits) | (x.y >> (32u - bits))) ^ x.x;
-    if (round % 4u == 3u) {
-      let injection = round / 4u + 1u;
-      x += vec2<u32>(keys[injection % 3u], keys[(injection + 1u) % 3u] + injection);
-    }
-  }
-  return x;
-}
-
 // High word of the 64-bit product.
 fn multiply_high(a: u32, b: u32) -> u32 {
   let low = (a & 0xffffu) * (b & 0xffffu);

@@ -1,11 +1,18 @@
 /** Every kernel there is, for the checks that go over all of them. */
 
 import type { Kernel } from "../gpu/kernel.ts";
+import { adamwUpdateKernel } from "./adamw.ts";
 import { conv1dFwdKernel } from "./conv1d.ts";
+import { crossEntropyKernel } from "./cross_entropy.ts";
+import { dropoutKernel } from "./dropout.ts";
 import { embeddingFwdKernel } from "./embedding.ts";
+import { embeddingBwdKernel } from "./embedding_bwd.ts";
+import { clipFactorKernel, sumOfSquaresKernel } from "./grad_norm.ts";
 import { matmulFwdKernel, matvecFwdKernel } from "./linear.ts";
 import { meanPoolFwdKernel } from "./mean_pool.ts";
+import { meanPoolBwdKernel } from "./mean_pool_bwd.ts";
 import { rmsNormFwdKernel } from "./rms_norm.ts";
+import { rmsNormBwdKernel } from "./rms_norm_bwd.ts";
 import { sampleFwdKernel } from "./sample.ts";
 import { selectiveScanFwdKernel, selectiveScanStepKernel } from "./selective_scan.ts";
 import { sumPartialsKernel } from "./sum_partials.ts";
@@ -26,5 +33,13 @@ export const ALL_KERNELS: readonly Pick<
   meanPoolFwdKernel,
   sampleFwdKernel,
   tokenScoreFwdKernel,
+  embeddingBwdKernel,
+  rmsNormBwdKernel,
+  meanPoolBwdKernel,
+  crossEntropyKernel,
+  dropoutKernel,
+  sumOfSquaresKernel,
+  clipFactorKernel,
+  adamwUpdateKernel,
   sumPartialsKernel,
 ];

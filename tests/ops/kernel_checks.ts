@@ -1,10 +1,17 @@
 /** Every kernel against its oracle: what the tests of this folder assert, and what `doctor` runs on its device. */
 
+import { ADAMW_CHECKS } from "./adamw_checks.ts";
 import { CONV1D_CHECKS } from "./conv1d_checks.ts";
+import { CROSS_ENTROPY_CHECKS } from "./cross_entropy_checks.ts";
+import { DROPOUT_CHECKS } from "./dropout_checks.ts";
+import { EMBEDDING_BWD_CHECKS } from "./embedding_bwd_checks.ts";
 import { EMBEDDING_CHECKS } from "./embedding_checks.ts";
+import { GRAD_NORM_CHECKS } from "./grad_norm_checks.ts";
 import type { KernelCheck } from "./kernel_check.ts";
 import { LINEAR_CHECKS } from "./linear_checks.ts";
+import { MEAN_POOL_BWD_CHECKS } from "./mean_pool_bwd_checks.ts";
 import { MEAN_POOL_CHECKS } from "./mean_pool_checks.ts";
+import { RMS_NORM_BWD_CHECKS } from "./rms_norm_bwd_checks.ts";
 import { RMS_NORM_CHECKS } from "./rms_norm_checks.ts";
 import { SAMPLE_CHECKS } from "./sample_checks.ts";
 import { SELECTIVE_SCAN_CHECKS } from "./selective_scan_checks.ts";
@@ -25,5 +32,12 @@ export const KERNEL_CHECKS: readonly KernelCheck[] = [
   ...MEAN_POOL_CHECKS,
   ...SAMPLE_CHECKS,
   ...TOKEN_SCORE_CHECKS,
+  ...EMBEDDING_BWD_CHECKS,
+  ...RMS_NORM_BWD_CHECKS,
+  ...MEAN_POOL_BWD_CHECKS,
+  ...CROSS_ENTROPY_CHECKS,
+  ...DROPOUT_CHECKS,
+  ...GRAD_NORM_CHECKS,
+  ...ADAMW_CHECKS,
   ...SUM_PARTIALS_CHECKS,
 ];

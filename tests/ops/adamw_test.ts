@@ -1,0 +1,4 @@
+import { ADAMW_CHECKS } from "./adamw_checks.ts";
+import { testChecks } from "./test_checks.ts";
+
+testChecks(ADAMW_CHECKS);
