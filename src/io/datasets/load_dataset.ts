@@ -1,5 +1,6 @@
 /** Datasets by name. A new one is a file with a loader, and a line here. */
 
+import { loadCifar10 } from "./cifar10.ts";
 import type { ImageDataset, Split } from "./image_dataset.ts";
 import { loadMnist } from "./mnist.ts";
 
@@ -17,6 +18,7 @@ type Loader = (split: Split, options: DatasetOptions) => Promise<ImageDataset>;
 
 const LOADERS: ReadonlyMap<string, Loader> = new Map<string, Loader>([
   ["mnist", loadMnist],
+  ["cifar10", loadCifar10],
 ]);
 
 /** Names that `loadDataset` takes. */

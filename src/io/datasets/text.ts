@@ -1,0 +1,141 @@
+/** Text to train on: UTF-8 files, a vocabulary of their characters, and ids. A character is a Unicode code point. */
+
+import { quote } from "../quote.ts";
+
+/**
+ * Reads UTF-8. A byte order mark at the start is dropped; all else stays as it is, line ends too.
+ *
+ * @param bytes The whole file.
+ * @param name What error messages call it.
+ * @throws {SyntaxError} If it is empty, or not UTF-8: the first bad byte is named.
+ */
+export function decodeText(bytes: Uint8Array, name: string): string {
+  if (bytes.length === 0) {
+    throw new SyntaxError(`Cannot read ${quote(name)}: it is empty, expected text`);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    const offset = validPrefix(bytes);
+    throw new SyntaxError(
+      `Cannot read ${quote(name)}: byte ${offset} is 0x${
+        (bytes[offset] ?? 0).toString(16).padStart(2, "0")
+      }, which is not UTF-8 there. Convert the file to UTF-8`,
+      { cause },
+    );
+  }
+}
+
+/** The longest prefix that is UTF-8, in bytes; a character may be cut at its end. */
+function validPrefix(bytes: Uint8Array): number {
+  let valid = 0, invalid = bytes.length + 1;
+  while (invalid - valid > 1) {
+    const middle = (valid + invalid) >> 1;
+    try {
+      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, middle), { stream: true });
+      valid = middle;
+    } catch {
+      invalid = middle;
+    }
+  }
+  return Math.min(valid, bytes.length - 1);
+}
+
+/** The characters of a text, each once, by code point: their places are their ids. */
+export function charactersOf(text: string): string[] {
+  const points = new Set<number>();
+  for (let i = 0; i < text.length; i++) {
+    const point = text.codePointAt(i) ?? 0;
+    points.add(point);
+    if (point > 0xffff) i++;
+  }
+  return [...points].sort((a, b) => a - b).map((point) => String.fromCodePoint(point));
+}
+
+/**
+ * Ids of a text by character.
+ *
+ * @param text Any text.
+ * @param characters The vocabulary, as `charactersOf` gives it.
+ * @throws {RangeError} If the text holds a character that the vocabulary lacks.
+ */
+export function encodeCharacters(
+  text: string,
+  characters: readonly string[],
+): Uint32Array<ArrayBuffer> {
+  const idOf = new Map(characters.map((character, id) => [character.codePointAt(0) ?? 0, id]));
+  const ids = new Uint32Array(text.length);
+  let count = 0;
+  for (let i = 0; i < text.length; i++) {
+    const point = text.codePointAt(i) ?? 0;
+    const id = idOf.get(point);
+    if (id === undefined) {
+      throw new RangeError(
+        `Cannot encode the text: the vocabulary of ${characters.length} characters lacks ` +
+          `${JSON.stringify(String.fromCodePoint(point))}`,
+      );
+    }
+    ids[count++] = id;
+    if (point > 0xffff) i++;
+  }
+  return ids.slice(0, count);
+}
+
+/**
+ * A `tokenizer.json` whose tokens are characters: byte pair encoding without merges. Every implementation of the format
+ * loads it; what the vocabulary lacks is left out when encoding.
+ *
+ * @param characters The vocabulary, as `charactersOf` gives it.
+ * @returns The file's text.
+ */
+export function characterTokenizer(characters: readonly string[]): string {
+  const description = {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: [],
+    normalizer: null,
+    // Without the split a whole text would be one word, and looking for merges in it slow.
+    pre_tokenizer: {
+      type: "Split",
+      pattern: { Regex: "[\\s\\S]" },
+      behavior: "Isolated",
+      invert: false,
+    },
+    post_processor: null,
+    // Without a decoder, tokens are joined by spaces.
+    decoder: { type: "Fuse" },
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab: Object.fromEntries(characters.map((character, id) => [character, id])),
+      merges: [],
+    },
+  };
+  return `${JSON.stringify(description, null, 1)}\n`;
+}
+
+/**
+ * Splits a text as nanoGPT does: the first 90% of its characters, rounded down, to train on, the rest to validate with.
+ *
+ * @returns Both parts; together they are the text.
+ */
+export function splitText(text: string): { readonly train: string; readonly validation: string } {
+  let characters = text.length;
+  for (let i = 0; i < text.length; i++) if (isHighSurrogate(text, i)) characters--;
+  let remaining = Math.floor(characters * 0.9);
+  let end = 0;
+  for (; remaining > 0; remaining--) end += isHighSurrogate(text, end) ? 2 : 1;
+  return { train: text.slice(0, end), validation: text.slice(end) };
+}
+
+/** Whether the character at `index` takes two code units. */
+function isHighSurrogate(text: string, index: number): boolean {
+  return (text.charCodeAt(index) & 0xfc00) === 0xd800;
+}

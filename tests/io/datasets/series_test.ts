@@ -1,0 +1,122 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { loadSeries, parseSeries } from "../../../src/io/datasets/series.ts";
+
+const UCR = new URL("../../../../shared/data/ucr/", import.meta.url);
+
+async function exists(url: URL): Promise<boolean> {
+  return await Deno.stat(url).then(() => true, () => false);
+}
+
+async function withFiles(
+  files: Readonly<Record<string, string>>,
+  run: (folder: string) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const [name, text] of Object.entries(files)) {
+      await Deno.writeTextFile(`${folder}/${name}`, text);
+    }
+    await run(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("parseSeries() reads a class, then values, whatever separates them", () => {
+  const expected = {
+    ...{ name: "x", count: 3, length: 2 },
+    values: Float32Array.of(0.5, -2, 3, 4, 5, 6),
+    labels: Uint32Array.of(1, 2, 0),
+    classNames: ["-1", "2", "10"],
+  };
+  const texts = [
+    "  2.0000000e+000  5.0e-001 -2.0\n 10 3 4\n-1.0 5 6\n",
+    "2,0.5,-2\r\n10, 3, 4\r\n\r\n-1,5,6",
+    "2\t.5\t-2\n10\t3\t4\n-1\t5\t6\n\n",
+    "2;0.5;-2\n10;3;4\n-1;5;6",
+  ];
+  for (const text of texts) assertEquals(parseSeries(text, "x"), expected);
+  const named = parseSeries("walk 1 2\nrun 3 4\nwalk 5 6", "x");
+  assertEquals([named.classNames, [...named.labels]], [["run", "walk"], [1, 0, 1]]);
+});
+
+Deno.test("parseSeries() names the line that is wrong", () => {
+  const cases: [string, string][] = [
+    ["", "it holds no series"],
+    ["\n \n", "it holds no series"],
+    ["1 2 3\n2 4", "line 2 has 1 values after its class, expected 2 as in line 1"],
+    ["1", "line 1 has 0 values after its class, expected at least 1"],
+    ["1 2 3\n\n2 4 NaN", 'value 2 of line 3 is "NaN", expected a finite number'],
+    ["1,2,,3", 'value 2 of line 1 is ""'],
+    ["1 2 1e999", 'value 2 of line 1 is "1e999"'],
+    [",1,2", "line 1 begins with a comma"],
+    ["<!DOCTYPE html>", 'value 1 of line 1 is "html>"'],
+  ];
+  for (const [text, message] of cases) {
+    assertThrows(() => parseSeries(text, "x"), SyntaxError, `Cannot read "x": ${message}`);
+  }
+  assertThrows(
+    () => parseSeries("1 2\n3 4", "x", ["1", "2"]),
+    SyntaxError,
+    'line 2 is of class "3", expected 1, 2',
+  );
+});
+
+Deno.test("loadSeries() finds the file to test with", async () => {
+  const files = { "A_TRAIN.txt": "1 1 2\n2 3 4\n", "A_TEST.txt": "2 5 6\n", "README.md": "A" };
+  await withFiles(files, async (folder) => {
+    for (const path of [folder, `${folder}/`, `${folder}/A_TRAIN.txt`]) {
+      const { train, test } = await loadSeries(path);
+      assertEquals([train.count, test.count, [...test.labels]], [2, 1, [1]]);
+    }
+  });
+});
+
+Deno.test("loadSeries() refuses data that cannot be trained on", async () => {
+  const load = (files: Record<string, string>, name: string) => async () =>
+    await withFiles(files, async (folder) => void await loadSeries(`${folder}${name}`));
+  const train = "1 1 2\n2 3 4\n";
+  await assertRejects(
+    load({ "TRAIN.txt": "1 1 2\n1 3 4\n", "TEST.txt": "1 5 6\n" }, "/TRAIN.txt"),
+    SyntaxError,
+    'all 2 series are of class "1", expected two classes or more',
+  );
+  await assertRejects(
+    load({ "TRAIN.txt": train, "TEST.txt": "1 5 6 7\n" }, "/TRAIN.txt"),
+    SyntaxError,
+    "its series have 3 values",
+  );
+  await assertRejects(
+    load({ "TRAIN.txt": train, "TEST.txt": "3 5 6\n" }, "/TRAIN.txt"),
+    SyntaxError,
+    'line 1 is of class "3"',
+  );
+  await assertRejects(load({ "TRAIN.txt": train }, "/TRAIN.txt"), Deno.errors.NotFound);
+  await assertRejects(
+    load({ "a.txt": train }, "/a.txt"),
+    RangeError,
+    "its name has no TRAIN in it",
+  );
+  await assertRejects(load({ "a.txt": train }, ""), RangeError, "0 of its files have TRAIN");
+  await assertRejects(
+    load({ "A_TRAIN": train, "B_TRAIN": train }, ""),
+    RangeError,
+    "2 of its files have TRAIN",
+  );
+});
+
+Deno.test({
+  name: "loadSeries() loads ECG200 and GunPoint of the UCR archive",
+  ignore: !await exists(UCR),
+  async fn() {
+    const sizes: [string, number, number, number][] = [
+      ["ECG200", 100, 100, 96],
+      ["Gun_Point", 50, 150, 150],
+    ];
+    for (const [name, trainCount, testCount, length] of sizes) {
+      const { train, test } = await loadSeries(new URL(`${name}_TRAIN.txt`, UCR).pathname);
+      assertEquals([train.count, test.count, train.length], [trainCount, testCount, length]);
+      assertEquals(train.classNames.length, 2);
+    }
+  },
+});
