@@ -4,12 +4,14 @@
 // A workgroup serves CHANNELS channels of one batch entry with LANES lanes each; a lane keeps 4 of the channel's states
 // in registers (LANES * 4 >= D_STATE, the rest are zero). Time is serial, in tiles of TILE steps: inputs of a tile
 // come through workgroup memory, and the lanes' parts of y are only added up once a tile, which saves a barrier a step.
+// Inference moves ssm_state on in place. Training keeps the state before every chunk of CHUNK steps and the final one.
 override D_INNER: u32;
 override D_STATE: u32;
 override DT_RANK: u32;   // B and C follow dt_rank columns in x_dbl
 override LANES: u32;     // a power of two
 override CHANNELS: u32;
 override TILE: u32;
+override CHUNK: u32;     // a multiple of TILE; 0 in inference
 
 struct Params {
   seqlen: u32,
@@ -21,7 +23,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> xz: array<f32>;              // (batch, seqlen, 2 D_INNER), z second
 @group(0) @binding(4) var<storage, read> A_log: array<f32>;           // (D_INNER, D_STATE)
 @group(0) @binding(5) var<storage, read> D: array<f32>;               // (D_INNER)
-@group(0) @binding(6) var<storage, read_write> ssm_state: array<f32>; // (batch, D_INNER, D_STATE)
+@group(0) @binding(6) var<storage, read_write> ssm_state: array<f32>; // (batch, slots, D_INNER, D_STATE)
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;         // (batch, seqlen, D_INNER)
 @group(0) @binding(8) var<uniform> params: Params;
 
@@ -31,6 +33,18 @@ var<workgroup> u_tile: array<f32, TILE * CHANNELS>;
 var<workgroup> B_tile: array<vec4<f32>, TILE * LANES>;
 var<workgroup> C_tile: array<vec4<f32>, TILE * LANES>;
 var<workgroup> y_parts: array<f32, TILE * CHANNELS * LANES>;
+
+// One slot in inference. In training: before chunk 0, after chunk 0, ..., after the last chunk.
+fn slot_count() -> u32 {
+  if (CHUNK == 0u) {
+    return 1u;
+  }
+  return (params.seqlen + max(CHUNK, 1u) - 1u) / max(CHUNK, 1u) + 1u;
+}
+
+fn slot_start(b: u32, slot: u32, d: u32) -> u32 {
+  return ((b * slot_count() + slot) * D_INNER + d) * D_STATE;
+}
 
 fn B_or_C(row: u32, first: u32, lane: u32) -> vec4<f32> {
   var values = vec4<f32>(0.0);
@@ -48,13 +62,13 @@ fn selective_scan_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invo
   let b = wid.y;
   let d0 = wid.x * CHANNELS;
   let d = d0 + lid.y;
-  let first_state = (b * D_INNER + d) * D_STATE + lid.x * STATES;
+  let first_state = lid.x * STATES;
   var h = vec4<f32>(0.0);
   var A = vec4<f32>(0.0);
   for (var i = 0u; i < STATES; i++) {
-    if (d < D_INNER && lid.x * STATES + i < D_STATE) {
-      h[i] = ssm_state[first_state + i];
-      A[i] = -exp(A_log[d * D_STATE + lid.x * STATES + i]);
+    if (d < D_INNER && first_state + i < D_STATE) {
+      h[i] = ssm_state[slot_start(b, 0u, d) + first_state + i];
+      A[i] = -exp(A_log[d * D_STATE + first_state + i]);
     }
   }
   for (var t0 = 0u; t0 < params.seqlen; t0 += TILE) {
@@ -91,10 +105,15 @@ fn selective_scan_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invo
       }
     }
     workgroupBarrier();
-  }
-  for (var i = 0u; i < STATES; i++) {
-    if (d < D_INNER && lid.x * STATES + i < D_STATE) {
-      ssm_state[first_state + i] = h[i];
+    let after = t0 + steps;
+    let is_chunk_end = CHUNK > 0u && after % max(CHUNK, 1u) == 0u;
+    if (d < D_INNER && (is_chunk_end || after == params.seqlen)) {
+      let slot = select(after / max(CHUNK, 1u), slot_count() - 1u, after == params.seqlen);
+      for (var i = 0u; i < STATES; i++) {
+        if (first_state + i < D_STATE) {
+          ssm_state[slot_start(b, slot, d) + first_state + i] = h[i];
+        }
+      }
     }
   }
 }

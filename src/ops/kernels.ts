@@ -3,6 +3,7 @@
 import type { Kernel } from "../gpu/kernel.ts";
 import { adamwUpdateKernel } from "./adamw.ts";
 import { conv1dFwdKernel } from "./conv1d.ts";
+import { conv1dBwdKernel } from "./conv1d_bwd.ts";
 import { crossEntropyKernel } from "./cross_entropy.ts";
 import { dropoutKernel } from "./dropout.ts";
 import { embeddingFwdKernel } from "./embedding.ts";
@@ -15,6 +16,7 @@ import { rmsNormFwdKernel } from "./rms_norm.ts";
 import { rmsNormBwdKernel } from "./rms_norm_bwd.ts";
 import { sampleFwdKernel } from "./sample.ts";
 import { selectiveScanFwdKernel, selectiveScanStepKernel } from "./selective_scan.ts";
+import { selectiveScanBwdKernel, selectiveScanBwdSumKernel } from "./selective_scan_bwd.ts";
 import { sumPartialsKernel } from "./sum_partials.ts";
 import { tokenScoreFwdKernel } from "./token_score.ts";
 
@@ -36,6 +38,9 @@ export const ALL_KERNELS: readonly Pick<
   embeddingBwdKernel,
   rmsNormBwdKernel,
   meanPoolBwdKernel,
+  conv1dBwdKernel,
+  selectiveScanBwdKernel,
+  selectiveScanBwdSumKernel,
   crossEntropyKernel,
   dropoutKernel,
   sumOfSquaresKernel,

@@ -22,7 +22,7 @@ export const selectiveScanFwdKernel = defineKernel({
     y: "write",
   },
   params: { seqlen: "u32" },
-  overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "TILE"],
+  overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "TILE", "CHUNK"],
 });
 
 /** The kernel for seqlen 1, with dt_proj in front. */
@@ -50,15 +50,25 @@ export interface ScanSizes {
   readonly dt_rank: number;
 }
 
-/** States a lane of selective_scan_fwd keeps in registers: the kernel's STATES. */
+/** States a lane of selective_scan_fwd and selective_scan_bwd keeps in registers: the kernels' STATES. */
 const STATES_PER_LANE = 4;
 
 /** Largest d_state that the kernels serve: 256 lanes of a workgroup with 4 states each. */
 export const MAX_D_STATE = 1024;
 
+/** How the lanes of selective_scan_fwd and selective_scan_bwd are arranged: lanes a channel, channels a workgroup. */
+export function scanLanes(d_state: number): { lanes: number; channels: number } {
+  const lanes = nextPowerOfTwo(Math.ceil(d_state / STATES_PER_LANE));
+  return { lanes, channels: Math.max(1, 64 / lanes) };
+}
+
 /**
  * y (batch, seqlen, d_inner) from u and the pre-softplus dt of that shape, B and C in x_dbl (batch, seqlen, dt_rank +
  * 2 d_state), z in the second half of xz; ssm_state (batch, d_inner, d_state) moves on.
+ *
+ * @param shape With a `chunk` (see scanChunk(); default 0), as training needs it, ssm_state is (batch, chunks + 1,
+ * d_inner, d_state) with chunks = ceil(seqlen / chunk): slot 0 is the initial state and stays, slot c + 1 becomes the
+ * state after chunk c, the last slot the final state.
  */
 export function selectiveScanFwd(
   program: Program,
@@ -72,14 +82,19 @@ export function selectiveScanFwd(
     ssm_state: Tensor;
     y: Tensor;
   },
-  shape: ScanSizes & { batch: number; seqlen: number; label: string },
+  shape: ScanSizes & { batch: number; seqlen: number; chunk?: number; label: string },
 ): void {
-  const { batch, seqlen, d_inner, d_state, dt_rank, label } = shape;
-  const lanes = nextPowerOfTwo(Math.ceil(d_state / STATES_PER_LANE));
-  const channels = Math.max(1, 64 / lanes);
+  const { batch, seqlen, d_inner, d_state, dt_rank, chunk = 0, label } = shape;
+  const { lanes, channels } = scanLanes(d_state);
   // Tiles hold 8 lanes + channels (2 + lanes) floats a step; 16 KiB of workgroup memory is what every device has.
   const floatsPerStep = 8 * lanes + channels * (2 + lanes);
-  const tile = Math.max(1, Math.min(16, 2 ** Math.floor(Math.log2(4096 / floatsPerStep))));
+  const most = Math.max(1, Math.min(16, 2 ** Math.floor(Math.log2(4096 / floatsPerStep))));
+  const tile = chunk > 0 ? Math.min(chunk, most) : most;
+  if (chunk % tile !== 0) {
+    throw new RangeError(
+      `Cannot run ${label}: chunk is ${chunk}, and it must be a multiple of ${tile}`,
+    );
+  }
   program.add(selectiveScanFwdKernel, {
     tensors,
     overrides: {
@@ -89,6 +104,7 @@ export function selectiveScanFwd(
       LANES: lanes,
       CHANNELS: channels,
       TILE: tile,
+      CHUNK: chunk,
     },
     params: { seqlen },
     workgroups: [Math.ceil(d_inner / channels), batch, 1],

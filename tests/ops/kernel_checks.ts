@@ -1,6 +1,7 @@
 /** Every kernel against its oracle: what the tests of this folder assert, and what `doctor` runs on its device. */
 
 import { ADAMW_CHECKS } from "./adamw_checks.ts";
+import { CONV1D_BWD_CHECKS } from "./conv1d_bwd_checks.ts";
 import { CONV1D_CHECKS } from "./conv1d_checks.ts";
 import { CROSS_ENTROPY_CHECKS } from "./cross_entropy_checks.ts";
 import { DROPOUT_CHECKS } from "./dropout_checks.ts";
@@ -14,6 +15,7 @@ import { MEAN_POOL_CHECKS } from "./mean_pool_checks.ts";
 import { RMS_NORM_BWD_CHECKS } from "./rms_norm_bwd_checks.ts";
 import { RMS_NORM_CHECKS } from "./rms_norm_checks.ts";
 import { SAMPLE_CHECKS } from "./sample_checks.ts";
+import { SELECTIVE_SCAN_BWD_CHECKS } from "./selective_scan_bwd_checks.ts";
 import { SELECTIVE_SCAN_CHECKS } from "./selective_scan_checks.ts";
 import { SOFTPLUS_CHECKS } from "./softplus_checks.ts";
 import { SUM_PARTIALS_CHECKS } from "./sum_partials_checks.ts";
@@ -35,6 +37,8 @@ export const KERNEL_CHECKS: readonly KernelCheck[] = [
   ...EMBEDDING_BWD_CHECKS,
   ...RMS_NORM_BWD_CHECKS,
   ...MEAN_POOL_BWD_CHECKS,
+  ...CONV1D_BWD_CHECKS,
+  ...SELECTIVE_SCAN_BWD_CHECKS,
   ...CROSS_ENTROPY_CHECKS,
   ...DROPOUT_CHECKS,
   ...GRAD_NORM_CHECKS,

@@ -10,9 +10,11 @@ import { roundedWeight } from "./rounded_weight.ts";
 /** The published kernels allow themselves 6e-4 and 2e-3. */
 const SCAN: Limits = { rtol: 1e-4, atol: 1e-4 };
 
-type ScanShape = Pick<ModelShape, "d_inner" | "d_state" | "dt_rank">;
+/** Sizes of a case. */
+export type ScanShape = Pick<ModelShape, "d_inner" | "d_state" | "dt_rank">;
 
-interface ScanCase {
+/** A case of the scan. */
+export interface ScanCase {
   readonly name: string;
   readonly shape: ScanShape;
   readonly batch: number;
@@ -36,8 +38,24 @@ const CASES: readonly ScanCase[] = [
   states(1024, 3, 2),
 ];
 
+/** What scanData() makes. */
+export interface ScanData {
+  readonly random: Random;
+  readonly x_dbl: Float32Array<ArrayBuffer>;
+  readonly xz: Float32Array<ArrayBuffer>;
+  readonly B: Float32Array<ArrayBuffer>;
+  readonly C: Float32Array<ArrayBuffer>;
+  readonly z: Float32Array<ArrayBuffer>;
+  readonly A_log: Float32Array<ArrayBuffer>;
+  readonly D: Float32Array<ArrayBuffer>;
+  readonly ssm_state: Float32Array<ArrayBuffer>;
+}
+
 /** The data of a case, f32, with B and C as x_dbl holds them. */
-function scanData({ shape, batch, seqlen, initialState }: Omit<ScanCase, "name">, seed: number) {
+export function scanData(
+  { shape, batch, seqlen, initialState }: Omit<ScanCase, "name">,
+  seed: number,
+): ScanData {
   const { d_inner, d_state, dt_rank } = shape;
   const random = new Random(seed);
   const rows = batch * seqlen;
@@ -57,7 +75,12 @@ function scanData({ shape, batch, seqlen, initialState }: Omit<ScanCase, "name">
   };
 }
 
-function columns(matrix: Float32Array, width: number, first: number, count: number): Float32Array {
+function columns(
+  matrix: Float32Array,
+  width: number,
+  first: number,
+  count: number,
+): Float32Array<ArrayBuffer> {
   const rows = matrix.length / width;
   return Float32Array.from(
     { length: rows * count },

@@ -1,0 +1,149 @@
+/** conv1d_bwd: gradients of the depth-wise convolution, and the sums that follow it. */
+
+import type { Gpu } from "../gpu/device.ts";
+import type { Program } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import source from "../../kernels/conv1d_bwd.wgsl" with { type: "text" };
+import { defineKernel } from "./define_kernel.ts";
+import { sumPartials } from "./sum_partials.ts";
+import { unusedTensors } from "./unused.ts";
+
+/** The kernel. Nine storage buffers: training needs a device that has them. */
+export const conv1dBwdKernel = defineKernel({
+  name: "conv1d_bwd",
+  source,
+  bindings: {
+    x: "read",
+    weight: "read",
+    bias: "read",
+    conv_state: "read",
+    grad_y: "read",
+    grad_final: "read",
+    grad_x: "write",
+    grad_conv_state: "write",
+    grad_params: "write",
+  },
+  params: { seqlen: "u32", ld_x: "u32", ld_grad_x: "u32", segment: "u32", bias_start: "u32" },
+  overrides: ["D_INNER", "D_CONV", "BIAS", "TILE", "GRAD_FINAL"],
+});
+
+/** Bytes of a row of the kernel's workgroup memory, a float for each of 64 lanes. */
+const ROW_BYTES = 256;
+
+/** Parts that the sums of grad_weight and grad_bias are at most made of, unless the batch is larger. */
+const MAX_PARTS = 256;
+
+/** Views of a tensor start at multiples of 256 bytes. */
+const VIEW_ALIGNMENT = 64;
+
+/** Sizes of a convolution's batch. */
+export interface Conv1dShape {
+  readonly batch: number;
+  readonly seqlen: number;
+  readonly d_inner: number;
+  readonly d_conv: number;
+}
+
+/**
+ * Elements of the scratch tensor that conv1dBwd() needs; all layers of a model can share it.
+ *
+ * @throws {RangeError} If d_conv is too large for the device's workgroup memory.
+ */
+export function conv1dBwdScratch(gpu: Gpu, shape: Conv1dShape): number {
+  const { parts, bias_start } = split(gpu, shape);
+  return bias_start + parts * shape.d_inner;
+}
+
+/**
+ * Gradients of conv1dFwd(), from grad_y (batch, seqlen, d_inner), that of the output after SiLU.
+ *
+ * conv_state (batch, d_inner, d_conv) is the window before the forward, which moves its own on: keep a copy.
+ * grad_final, of the window after the forward, is zeros when absent; grad_conv_state is that of the window before.
+ * grad_weight (d_inner, d_conv) and grad_bias (d_inner) are written, or added to.
+ *
+ * @param shape `ldX` and `ldGradX` are the distances from step to step of x and grad_x, default d_inner; `accumulate`
+ * (default false) adds to grad_weight and grad_bias.
+ * @throws {RangeError} If d_conv is too large for the device's workgroup memory.
+ */
+export function conv1dBwd(
+  program: Program,
+  tensors: {
+    x: Tensor;
+    weight: Tensor;
+    bias?: Tensor | undefined;
+    conv_state: Tensor;
+    grad_y: Tensor;
+    grad_final?: Tensor | undefined;
+    grad_x: Tensor;
+    grad_conv_state: Tensor;
+    grad_weight: Tensor;
+    grad_bias?: Tensor | undefined;
+    /** Scratch: see {@linkcode conv1dBwdScratch}. */
+    partials: Tensor;
+  },
+  shape: Conv1dShape & {
+    ldX?: number;
+    ldGradX?: number;
+    accumulate?: boolean;
+    label: string;
+  },
+): void {
+  const { batch, seqlen, d_inner, d_conv, ldX = d_inner, ldGradX = d_inner, label } = shape;
+  const { accumulate = false } = shape;
+  const { bias, grad_final, grad_weight, grad_bias, partials, ...bound } = tensors;
+  const { tile, segment, segments, parts, bias_start } = split(program.gpu, shape);
+  const unused = unusedTensors(program.gpu).read;
+  program.add(conv1dBwdKernel, {
+    tensors: {
+      ...bound,
+      bias: bias ?? unused,
+      grad_final: grad_final ?? unused,
+      grad_params: partials,
+    },
+    overrides: {
+      D_INNER: d_inner,
+      D_CONV: d_conv,
+      BIAS: bias !== undefined,
+      TILE: tile,
+      GRAD_FINAL: grad_final !== undefined,
+    },
+    params: { seqlen, ld_x: ldX, ld_grad_x: ldGradX, segment, bias_start },
+    workgroups: [Math.ceil(d_inner / 64), segments, batch],
+    label,
+  });
+  sumPartials(
+    program,
+    { partials: partials.view(0, [parts, d_inner, d_conv]), y: grad_weight },
+    { parts, size: d_inner * d_conv, accumulate, label: `${label}.grad_weight` },
+  );
+  if (grad_bias === undefined) return;
+  sumPartials(
+    program,
+    { partials: partials.view(4 * bias_start, [parts, d_inner]), y: grad_bias },
+    { parts, size: d_inner, accumulate, label: `${label}.grad_bias` },
+  );
+}
+
+/** How the steps are split into segments and tiles, and where the partials of bias begin. */
+function split(gpu: Gpu, { batch, seqlen, d_inner, d_conv }: Conv1dShape) {
+  const available = gpu.device.limits.maxComputeWorkgroupStorageSize;
+  // The kernel's inputs, g, weights and their sums.
+  const rows = (tile: number) => 2 * tile + 5 * d_conv;
+  let tile = 32;
+  while (tile > 1 && rows(tile) * ROW_BYTES > available) tile /= 2;
+  if (rows(tile) * ROW_BYTES > available) {
+    throw new RangeError(
+      `Cannot train conv1d with d_conv ${d_conv}: it needs ${
+        rows(tile) * ROW_BYTES
+      } bytes of workgroup memory, and ` +
+        `${gpu.name} has ${available}. Use a smaller d_conv`,
+    );
+  }
+  const tiles = Math.ceil(seqlen / tile);
+  const wanted = Math.min(tiles, Math.max(1, Math.floor(MAX_PARTS / batch)));
+  const segment = Math.ceil(tiles / wanted) * tile;
+  const segments = Math.ceil(seqlen / segment);
+  const parts = batch * segments;
+  const bias_start = Math.ceil(parts * d_inner * d_conv / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
+  return { tile, segment, segments, parts, bias_start };
+}
