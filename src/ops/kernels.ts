@@ -10,6 +10,7 @@ import { embeddingFwdKernel } from "./embedding.ts";
 import { embeddingBwdKernel } from "./embedding_bwd.ts";
 import { clipFactorKernel, sumOfSquaresKernel } from "./grad_norm.ts";
 import { matmulFwdKernel, matvecFwdKernel } from "./linear.ts";
+import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./linear_bwd.ts";
 import { meanPoolFwdKernel } from "./mean_pool.ts";
 import { meanPoolBwdKernel } from "./mean_pool_bwd.ts";
 import { rmsNormFwdKernel } from "./rms_norm.ts";
@@ -47,4 +48,7 @@ export const ALL_KERNELS: readonly Pick<
   clipFactorKernel,
   adamwUpdateKernel,
   sumPartialsKernel,
+  matmulBwdXKernel,
+  matmulBwdWKernel,
+  columnSumKernel,
 ];

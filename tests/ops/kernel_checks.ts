@@ -11,6 +11,7 @@ import { GRAD_NORM_CHECKS } from "./grad_norm_checks.ts";
 import type { KernelCheck } from "./kernel_check.ts";
 import { LINEAR_CHECKS } from "./linear_checks.ts";
 import { MEAN_POOL_BWD_CHECKS } from "./mean_pool_bwd_checks.ts";
+import { LINEAR_BWD_CHECKS } from "./linear_bwd_checks.ts";
 import { MEAN_POOL_CHECKS } from "./mean_pool_checks.ts";
 import { RMS_NORM_BWD_CHECKS } from "./rms_norm_bwd_checks.ts";
 import { RMS_NORM_CHECKS } from "./rms_norm_checks.ts";
@@ -44,4 +45,5 @@ export const KERNEL_CHECKS: readonly KernelCheck[] = [
   ...GRAD_NORM_CHECKS,
   ...ADAMW_CHECKS,
   ...SUM_PARTIALS_CHECKS,
+  ...LINEAR_BWD_CHECKS,
 ];

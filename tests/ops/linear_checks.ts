@@ -21,6 +21,7 @@ import {
   SENTINEL,
 } from "./kernel_check.ts";
 import { roundedWeight } from "./rounded_weight.ts";
+import { spreadRows } from "./spread_rows.ts";
 
 interface LinearCase extends MatmulCase {
   readonly dtype?: MatrixDType;
@@ -186,8 +187,8 @@ const MATVEC: readonly LinearCase[] = [
   })),
 ];
 
-/** Sums of `in` products of typical size 1 / sqrt(in), which keeps outputs as large as inputs, then bias and residual. */
-function sumLimits(d_in: number): Limits {
+/** Sums of `in` products of typical size 1 / sqrt(in), which keeps results as large as inputs, then bias and residual. */
+export function sumLimits(d_in: number): Limits {
   return { rtol: ELEMENTWISE.rtol, atol: 1e-7 * (Math.sqrt(d_in) + 2) };
 }
 
@@ -203,9 +204,9 @@ function checkLinear(run: KernelRun, each: LinearCase, kernel: "matmul_fwd" | "m
   const residual = each.residual ? random.normal(rows * out) : undefined;
   const rowBytes = Math.ceil(d_in / 8) * 8 * (dtype === "f32" ? 4 : 2);
   const matrix = run.matrix(weight, [out, d_in], each.rowsPerBlock && each.rowsPerBlock * rowBytes);
-  const strided = spread(x, d_in, ldX, NaN, xOffset);
+  const strided = spreadRows(x, d_in, ldX, NaN, xOffset);
   const y = run.state(
-    spread(residual ?? new Float32Array(rows * out).fill(SENTINEL), out, ldY, SENTINEL),
+    spreadRows(residual ?? new Float32Array(rows * out).fill(SENTINEL), out, ldY, SENTINEL),
   );
   const tensors = { x: run.input(strided), weight: matrix, bias: bias && run.input(bias), y };
   const options = { rows, ldX, xOffset, ldY, residual: each.residual, label: "check" };
@@ -214,7 +215,7 @@ function checkLinear(run: KernelRun, each: LinearCase, kernel: "matmul_fwd" | "m
   if (kernel === "matmul_fwd") {
     matmulFwd(run.program, tensors, options, each.tile);
     const expected = reference(x, weight.values, bias, shape, residual);
-    run.expect("y", y, spread(expected, out, ldY, SENTINEL), limits);
+    run.expect("y", y, spreadRows(expected, out, ldY, SENTINEL), limits);
     return;
   }
 
@@ -254,23 +255,7 @@ function checkLinear(run: KernelRun, each: LinearCase, kernel: "matmul_fwd" | "m
     ...(each.tiling && { tiling: each.tiling }),
   });
   residual?.forEach((value, i) => expected[i] = (expected[i] ?? NaN) + value);
-  run.expect("y", y, spread(expected, out, ldY, SENTINEL), limits);
-}
-
-/** Rows of `width` at a distance of `stride`, with `gap` before and between them. */
-function spread(
-  rows: Float32Array | Float64Array,
-  width: number,
-  stride: number,
-  gap: number,
-  offset = 0,
-): Float32Array {
-  const count = rows.length / width;
-  const spread = new Float32Array(offset + (count - 1) * stride + width).fill(gap);
-  for (let row = 0; row < count; row++) {
-    spread.set(rows.subarray(row * width, (row + 1) * width), offset + row * stride);
-  }
-  return spread;
+  run.expect("y", y, spreadRows(expected, out, ldY, SENTINEL), limits);
 }
 
 /** Checks of matmul_fwd and matvec_fwd. */

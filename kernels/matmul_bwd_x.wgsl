@@ -1,0 +1,191 @@
+// matmul_bwd_x: grad_x[m, i] = sum_o grad_y[m, o] weight[o, i], the gradient of matmul_fwd's x.
+//   Row m of grad_y starts at m * ld_y, of grad_x at x_offset + m * ld_x. ACCUMULATE: grad_x += instead of =.
+// Tiles, slices and sums are matmul_fwd's, with slices of 16 columns of grad_y, which are transposed, and of 16 rows of
+// weight, which are not.
+override D_IN: u32;
+override D_OUT: u32;
+override W_STRIDE: u32;      // elements from row to row of weight, a multiple of 8; zeros beyond D_IN
+override WIDE: bool;         // tiles of 128 x 128, not 64 x 64
+override Y_ALIGNED: bool;    // D_OUT and ld_y are multiples of 4
+override X_ALIGNED: bool;    // D_IN, ld_x and x_offset are multiples of 4
+override ACCUMULATE: bool;
+
+struct Params {
+  rows: u32,
+  ld_x: u32,
+  x_offset: u32,
+  ld_y: u32,
+}
+
+@group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;       // (rows, D_OUT) at stride ld_y
+@group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;       // (D_OUT, W_STRIDE)
+@group(0) @binding(2) var<storage, read_write> grad_x: array<vec4<f32>>; // (rows, D_IN) at stride ld_x
+@group(0) @binding(3) var<uniform> params: Params;
+
+const DEPTH = 16u;
+var<workgroup> y_tile: array<array<vec4<f32>, 32>, DEPTH>;               // [o][m / 4], 16 of the 32 if not WIDE
+var<workgroup> weight_tile: array<array<vec4<f32>, 32>, DEPTH>;          // [o][i / 4], likewise
+
+// What one lane brings of a slice: 4 columns of two rows of grad_y, 64 apart, and of two rows of weight, 8 apart.
+struct Slice {
+  y0: vec4<f32>,
+  y1: vec4<f32>,
+  weight0: vec4<f32>,
+  weight1: vec4<f32>,
+}
+
+// A lane's sums, one block a quadrant; block[i][j] is row i, column j.
+struct Sums {
+  s00: mat4x4<f32>,
+  s01: mat4x4<f32>,
+  s10: mat4x4<f32>,
+  s11: mat4x4<f32>,
+}
+
+fn y_element(start: u32, o: u32) -> f32 {
+  let i = start + min(o, D_OUT - 1u);
+  return select(0.0, grad_y[i / 4u][i % 4u], o < D_OUT);
+}
+
+// Columns o to o + 3 of a row, zero past D_OUT. Rows past the end are the last one's copies, whose sums nobody writes.
+fn y_at(m: u32, o: u32) -> vec4<f32> {
+  let start = min(m, params.rows - 1u) * params.ld_y;
+  if (Y_ALIGNED) {
+    return select(vec4<f32>(0.0), grad_y[(start + min(o, D_OUT - 4u)) / 4u], o < D_OUT);
+  }
+  return vec4<f32>(y_element(start, o), y_element(start, o + 1u), y_element(start, o + 2u), y_element(start, o + 3u));
+}
+
+// Where grad_y is zero, past D_OUT, any row will do.
+fn weight_at(o: u32, i: u32) -> vec4<f32> {
+  return weight[(min(o, D_OUT - 1u) * W_STRIDE + min(i, W_STRIDE - 4u)) / 4u];
+}
+
+fn load(m0: u32, i0: u32, o0: u32, lane: u32) -> Slice {
+  let row = lane / 4u;
+  let column = lane % 4u * 4u;
+  let across = select(16u, 32u, WIDE);
+  var slice: Slice;
+  slice.y0 = y_at(m0 + row, o0 + column);
+  slice.weight0 = weight_at(o0 + lane / across, i0 + lane % across * 4u);
+  if (WIDE) {
+    slice.y1 = y_at(m0 + row + 64u, o0 + column);
+    slice.weight1 = weight_at(o0 + lane / across + 8u, i0 + lane % across * 4u);
+  }
+  return slice;
+}
+
+// The 32 lanes that store at once hold 4 values of o / 4 by 8 of m: moved by 2 vec4 from one o / 4 to the next, their
+// words fall in 32 different banks. Readers share one o, so for them this is only another order.
+fn swizzled(column: u32, o: u32) -> u32 {
+  return column ^ (o / 4u * 2u);
+}
+
+fn store(slice: Slice, lane: u32) {
+  let o = lane % 4u * 4u;
+  let column = swizzled(lane / 16u, o);
+  let i = lane / 4u % 4u;
+  let across = select(16u, 32u, WIDE);
+  y_tile[o][column][i] = slice.y0.x;
+  y_tile[o + 1u][column][i] = slice.y0.y;
+  y_tile[o + 2u][column][i] = slice.y0.z;
+  y_tile[o + 3u][column][i] = slice.y0.w;
+  weight_tile[lane / across][lane % across] = slice.weight0;
+  if (WIDE) {
+    y_tile[o][column + 16u][i] = slice.y1.x;
+    y_tile[o + 1u][column + 16u][i] = slice.y1.y;
+    y_tile[o + 2u][column + 16u][i] = slice.y1.z;
+    y_tile[o + 3u][column + 16u][i] = slice.y1.w;
+    weight_tile[lane / across + 8u][lane % across] = slice.weight1;
+  }
+}
+
+fn add_outer(sum: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(sum[0] + a.x * b, sum[1] + a.y * b, sum[2] + a.z * b, sum[3] + a.w * b);
+}
+
+fn add_step(sums: Sums, o: u32, m4: u32, i4: u32) -> Sums {
+  let a0 = y_tile[o][swizzled(m4, o)];
+  let b0 = weight_tile[o][i4];
+  var next = sums;
+  next.s00 = add_outer(sums.s00, a0, b0);
+  if (WIDE) {
+    let a1 = y_tile[o][swizzled(m4, o) + 16u];
+    let b1 = weight_tile[o][i4 + 16u];
+    next.s01 = add_outer(sums.s01, a0, b1);
+    next.s10 = add_outer(sums.s10, a1, b0);
+    next.s11 = add_outer(sums.s11, a1, b1);
+  }
+  return next;
+}
+
+fn add_4_steps(sums: Sums, o: u32, m4: u32, i4: u32) -> Sums {
+  let two = add_step(add_step(sums, o, m4, i4), o + 1u, m4, i4);
+  return add_step(add_step(two, o + 2u, m4, i4), o + 3u, m4, i4);
+}
+
+fn write1(at: u32, i: u32, sum: f32) {
+  if (i < D_IN) {
+    var value = sum;
+    if (ACCUMULATE) {
+      value += grad_x[at / 4u][at % 4u];
+    }
+    grad_x[at / 4u][at % 4u] = value;
+  }
+}
+
+fn write4(m: u32, i: u32, sum: vec4<f32>) {
+  if (m >= params.rows || i >= D_IN) {
+    return;
+  }
+  let at = params.x_offset + m * params.ld_x + i;
+  if (X_ALIGNED) {
+    var value = sum;
+    if (ACCUMULATE) {
+      value += grad_x[at / 4u];
+    }
+    grad_x[at / 4u] = value;
+  } else {
+    write1(at, i, sum.x);
+    write1(at + 1u, i + 1u, sum.y);
+    write1(at + 2u, i + 2u, sum.z);
+    write1(at + 3u, i + 3u, sum.w);
+  }
+}
+
+fn write_block(m: u32, i: u32, block: mat4x4<f32>) {
+  write4(m, i, block[0]);
+  write4(m + 1u, i, block[1]);
+  write4(m + 2u, i, block[2]);
+  write4(m + 3u, i, block[3]);
+}
+
+@compute @workgroup_size(256)
+fn matmul_bwd_x(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let i0 = wid.x * select(64u, 128u, WIDE);
+  let m0 = wid.y * select(64u, 128u, WIDE);
+  let i4 = lane % 16u;
+  let m4 = lane / 16u;
+  var sums: Sums;
+  var slice = load(m0, i0, 0u, lane);
+  for (var o0 = 0u; o0 < D_OUT; o0 += DEPTH) {
+    store(slice, lane);
+    workgroupBarrier();
+    if (o0 + DEPTH < D_OUT) {
+      slice = load(m0, i0, o0 + DEPTH, lane);
+    }
+    sums = add_4_steps(sums, 0u, m4, i4);
+    sums = add_4_steps(sums, 4u, m4, i4);
+    sums = add_4_steps(sums, 8u, m4, i4);
+    sums = add_4_steps(sums, 12u, m4, i4);
+    workgroupBarrier();
+  }
+  let m = m0 + m4 * 4u;
+  let i = i0 + i4 * 4u;
+  write_block(m, i, sums.s00);
+  if (WIDE) {
+    write_block(m, i + 64u, sums.s01);
+    write_block(m + 64u, i, sums.s10);
+    write_block(m + 64u, i + 64u, sums.s11);
+  }
+}
