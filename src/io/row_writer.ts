@@ -44,8 +44,13 @@ export async function createRowWriter(
         );
       }
       open = false;
-      await writer.close();
-      await Deno.rename(temporary, path);
+      try {
+        await writer.close();
+        await Deno.rename(temporary, path);
+      } catch (error) {
+        await Deno.remove(temporary).catch(() => {});
+        throw error;
+      }
     },
     async [Symbol.asyncDispose]() {
       if (!open) return;

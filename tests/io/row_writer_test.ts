@@ -32,6 +32,17 @@ Deno.test("createRowWriter() writes a safetensors file piece by piece", () =>
     assertEquals(new Float32Array(bytes.buffer), Float32Array.of(1, 2, 3, 4, 5, 6));
   }));
 
+Deno.test("createRowWriter() leaves nothing beside a place that it cannot take", () =>
+  inFolder(async (folder) => {
+    await Deno.mkdir(`${folder}/out`);
+    await assertRejects(async () => {
+      await using writer = await createRowWriter(`${folder}/out`, "logits", [1]);
+      await writer.write(Float32Array.of(1));
+      await writer.close();
+    });
+    assertEquals(await list(folder), ["out"]);
+  }));
+
 Deno.test("createRowWriter() refuses an incomplete tensor, and leaves what was there", () =>
   inFolder(async (folder) => {
     const path = `${folder}/out.safetensors`;
