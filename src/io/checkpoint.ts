@@ -43,7 +43,8 @@ const WEIGHTS = [
  *
  * A folder must have config.json and one of model.safetensors, model.safetensors.index.json,
  * pytorch_model.bin and pytorch_model.bin.index.json; the first of these counts. Of a single file
- * (`.safetensors`, `.bin`, `.pth`, `.pt` or an index) the config is taken if it lies beside it.
+ * (`.safetensors`, `.bin`, `.pth`, `.pt` or an index; another name is told by its first bytes) the config is taken if
+ * it lies beside it.
  *
  * Needs `--allow-read` of the folder, or `--allow-net` of the host, and nothing else.
  *
@@ -216,7 +217,17 @@ async function openTensors(folder: Folder, name: string, source: ByteSource): Pr
       (found) => new PyTorchFileError(`Cannot read ${quote(source.name)}: ${found}`),
     );
   }
-  return await (name.endsWith(".safetensors") ? openSafetensors(source) : openPyTorchZip(source));
+  return await (await isSafetensors(name, source)
+    ? openSafetensors(source)
+    : openPyTorchZip(source));
+}
+
+/** The name says what a file is; one without a known ending (a saved state, say) is told by its first bytes. */
+async function isSafetensors(name: string, source: ByteSource): Promise<boolean> {
+  if (/\.(safetensors|bin|pth|pt)$/i.test(name)) return name.endsWith(".safetensors");
+  const [first, second] = await source.read(0, Math.min(2, source.sizeBytes));
+  const isZip = first === 0x50 && second === 0x4b;
+  return !isZip;
 }
 
 async function readJson(folder: Folder, file: string, limit: number): Promise<unknown> {

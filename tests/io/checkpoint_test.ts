@@ -5,6 +5,7 @@ import { HttpError } from "../../src/io/http_source.ts";
 import { SafetensorsError } from "../../src/io/safetensors.ts";
 import { openShardedSafetensors } from "../../src/io/safetensors_index.ts";
 import { encodeSafetensors } from "../../src/io/safetensors_writer.ts";
+import { ZipError } from "../../src/io/zip_directory.ts";
 
 const GOLDEN = new URL("../golden/", import.meta.url);
 const ONE = { name: "a", dtype: "U8", shape: [1], bytes: Uint8Array.of(7) } as const;
@@ -100,6 +101,17 @@ Deno.test("openCheckpoint() opens a single file, with the config beside it or wi
     assertEquals(file.config, { d_model: 3 });
     await assertRejects(() => file.readText("../x"), RangeError, "plain name");
     await assertRejects(() => file.readText(".."), RangeError, "plain name");
+  });
+});
+
+Deno.test("openCheckpoint() tells a file of any name by its first bytes", async () => {
+  const files = { state: encodeSafetensors([ONE]), "state.7": encodeSafetensors([ONE]) };
+  await withFolder({ ...files, zip: new Uint8Array([0x50, 0x4b]) }, async (folder) => {
+    for (const name of ["state", "state.7"]) {
+      using file = await openCheckpoint(`${folder}/${name}`);
+      assertEquals(file.tensors.tensors.size, 1);
+    }
+    await assertRejects(() => openCheckpoint(`${folder}/zip`), ZipError);
   });
 });
 
