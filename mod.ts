@@ -14,7 +14,7 @@
  * @module
  */
 
-export type { Classification } from "./src/engine/classify.ts";
+export type { Classification, ClassifyOptions } from "./src/engine/classify.ts";
 export type {
   Draws,
   Executor,

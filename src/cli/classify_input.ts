@@ -98,7 +98,7 @@ export async function toModelInput(raw: RawInput, config: ModelConfig): Promise<
   return numbersToInput(parseNumbers(bytes, name), name, config);
 }
 
-/** Reads numbers separated by white space or commas. */
+/** Reads numbers separated by white space or commas, or a JSON array of them. */
 function parseNumbers(bytes: Uint8Array, name: string): Float32Array {
   let text: string;
   try {
@@ -106,7 +106,7 @@ function parseNumbers(bytes: Uint8Array, name: string): Float32Array {
   } catch (cause) {
     throw new SyntaxError(`Cannot read "${name}": it is not PNG, IDX, or text`, { cause });
   }
-  const words = text.split(/[\s,;]+/).filter((word) => word !== "");
+  const words = text.split(/[\s,;[\]]+/).filter((word) => word !== "");
   return Float32Array.from(words, (word, i) => {
     const value = Number(word);
     if (!Number.isFinite(value)) {

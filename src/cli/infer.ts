@@ -85,7 +85,9 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<nu
 function describeError(error: unknown, command = ""): string {
   const message = (error instanceof Error ? error.message : String(error))
     .replaceAll(/\s*\n\s*/g, " ");
-  if (error instanceof UsageError) return `${message}. See --help`;
+  if (error instanceof UsageError) {
+    return `${message}${message.endsWith("?") ? "" : "."} See --help`;
+  }
   // The system's own errors name the file, but not what was being done.
   return message.startsWith("Cannot ") ? message : `Cannot run ${command}: ${message}`;
 }

@@ -1,5 +1,6 @@
 /** `infer.ts inspect`: what a checkpoint or a snapshot holds, from its headers, without a GPU. */
 
+import { embeddingRows } from "../engine/load_weights.ts";
 import { decodeSnapshot } from "../engine/snapshot.ts";
 import { openCheckpoint } from "../io/checkpoint.ts";
 import { stateDictPrefix } from "../io/pytorch_zip.ts";
@@ -56,7 +57,7 @@ function describeModel(json: unknown, file: TensorFile): Facts {
   const metadata = Object.fromEntries(file.metadata);
   const tensorBytes = own.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   if (json === undefined) return { kind: "tensors", tensorBytes, metadata };
-  const config = parseConfig(json);
+  const config = parseConfig(json, "config.json", embeddingRows(file, prefix));
   return {
     kind: "model",
     parameters: own.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),

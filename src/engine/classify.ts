@@ -1,7 +1,7 @@
 /** Classification: of whole sequences, of many at once, and of a stream after every step. */
 
-import type { Executor } from "./executor.ts";
-import { checkInputs, type Session } from "./session.ts";
+import { type Executor, requireLive } from "./executor.ts";
+import { checkInputs, type Inputs, type Session } from "./session.ts";
 import { yieldToEventLoop } from "./yield.ts";
 
 /** What a classifier says of a sequence. */
@@ -12,6 +12,12 @@ export interface Classification {
   readonly index: number;
   /** Probability of every class, by index. */
   readonly probabilities: Float32Array;
+}
+
+/** Options of the calls that classify. */
+export interface ClassifyOptions {
+  /** Ends the call with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Softmax of logits, and the likeliest class. */
@@ -36,24 +42,29 @@ export function classification(
 /**
  * Classifies `batch` sequences of equal length, which lie back to back.
  *
+ * @param inputs Floats (batch, seqlen, d_input), or token ids (batch, seqlen) for a model that takes ids.
  * @throws {TypeError} If the model is no classifier, or the inputs do not divide into that many sequences.
  */
 export async function classifyBatch(
   executor: Executor,
-  inputs: Float32Array,
+  inputs: Inputs,
   batch: number,
+  { signal }: ClassifyOptions = {},
 ): Promise<Classification[]> {
+  requireLive(executor, "classify");
   requireClassifier(executor);
+  signal?.throwIfAborted();
   const checked = checkInputs(executor, inputs);
   const { input, head, labels } = executor.config;
   const stepSize = input.kind === "linear" ? input.d_input : 1;
   if (!Number.isInteger(batch) || batch < 1 || checked.length % (batch * stepSize) !== 0) {
     throw new TypeError(
-      `Cannot classify ${batch} sequences: ${checked.length} floats do not divide into steps of ${stepSize} for each`,
+      `Cannot classify ${batch} sequences: ${checked.length} values do not divide into steps of ${stepSize} for each`,
     );
   }
   using state = executor.createState(batch);
   const logits = await executor.forward(state, checked, "last") ?? new Float32Array();
+  signal?.throwIfAborted();
   const n = head.kind === "classifier" ? head.n_classes : 0;
   return Array.from(
     { length: batch },
@@ -64,10 +75,13 @@ export async function classifyBatch(
 /** Says after every step of a stream what the classifier makes of it so far; breaking off early costs nothing. */
 export async function* classifyStream(
   session: Session,
-  inputs: AsyncIterable<Float32Array> | Iterable<Float32Array>,
+  inputs: AsyncIterable<Float32Array | number> | Iterable<Float32Array | number>,
   labels: readonly string[] | undefined,
+  { signal }: ClassifyOptions = {},
 ): AsyncGenerator<Classification> {
+  signal?.throwIfAborted();
   for await (const input of inputs) {
+    signal?.throwIfAborted();
     yield classification(await session.step(input), labels);
     await yieldToEventLoop();
   }

@@ -44,6 +44,8 @@ export interface Executor extends Disposable {
   readonly isSoftware: boolean;
   /** The model that it runs. */
   readonly config: ModelConfig;
+  /** Whether the weights are freed, and nothing can run any more. */
+  readonly isDisposed: boolean;
   /** Bytes that the weights take on the device. */
   readonly weightBytes: number;
   /** Bytes of all buffers on the device now: weights, states, programs' parameters and what calls work in. */
@@ -95,4 +97,15 @@ export interface Executor extends Disposable {
     steps: number,
     options: { readonly consumeFirst: boolean; readonly keep: ExecutorState },
   ): Promise<Draws>;
+}
+
+/**
+ * Says so where the model was freed, rather than letting the device complain about its buffers.
+ *
+ * @throws {TypeError} If the executor is disposed.
+ */
+export function requireLive(executor: Executor, action: string): void {
+  if (executor.isDisposed) {
+    throw new TypeError(`Cannot ${action}: the model is disposed. Load it again`);
+  }
 }

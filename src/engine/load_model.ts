@@ -6,7 +6,7 @@ import { stateDictPrefix } from "../io/pytorch_zip.ts";
 import { loadTokenizer, type Tokenizer } from "../io/tokenizer.ts";
 import { type ModelConfig, parseConfig } from "../model/config.ts";
 import { MAX_D_STATE } from "../ops/selective_scan.ts";
-import { type LoadProgress, loadWeights, type WeightDType } from "./load_weights.ts";
+import { embeddingRows, type LoadProgress, loadWeights, type WeightDType } from "./load_weights.ts";
 import { createModel, type Model } from "./model.ts";
 import { WebGpuExecutor } from "./webgpu_executor.ts";
 
@@ -115,7 +115,9 @@ async function load(
 async function describe(
   checkpoint: Checkpoint,
 ): Promise<{ config: ModelConfig; tokenizer: Tokenizer | undefined }> {
-  const config = parseConfig(checkpoint.config);
+  const { tensors } = checkpoint;
+  const rows = embeddingRows(tensors, stateDictPrefix(tensors));
+  const config = parseConfig(checkpoint.config, "config.json", rows);
   if (config.d_state > MAX_D_STATE) {
     throw new RangeError(
       `Cannot run this model: d_state is ${config.d_state}, and kernels take ${MAX_D_STATE}`,

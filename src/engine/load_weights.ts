@@ -5,7 +5,7 @@ import { createTensor, elementCount, type Tensor } from "../gpu/tensor.ts";
 import { type DType, fromFloat32, toFloat32 } from "../io/dtype.ts";
 import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { modelWeights, type WeightSpec, weightSpecs } from "../model/weights.ts";
+import { EMBEDDING_NAMES, modelWeights, type WeightSpec, weightSpecs } from "../model/weights.ts";
 import {
   createMatrix,
   type Matrix,
@@ -97,6 +97,12 @@ export function matchTensors(config: ModelConfig, file: TensorFile, prefix: stri
     );
   }
   return found;
+}
+
+/** Rows of the embedding in a file, by any of its names; undefined if there is none. */
+export function embeddingRows(file: TensorFile, prefix: string): number | undefined {
+  const name = EMBEDDING_NAMES.find((name) => file.tensors.has(prefix + name));
+  return name === undefined ? undefined : file.tensors.get(prefix + name)?.shape[0];
 }
 
 function isTiedHead(config: ModelConfig, name: string): boolean {

@@ -6,6 +6,7 @@ import { stateBytes } from "../model/state.ts";
 import {
   type Classification,
   classifyBatch,
+  type ClassifyOptions,
   classifyStream,
   requireClassifier,
 } from "./classify.ts";
@@ -13,7 +14,7 @@ import type { Executor } from "./executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import { scoreTokens, type TokenScore } from "./score.ts";
-import { Session, type SessionModel } from "./session.ts";
+import { type Inputs, Session, type SessionModel } from "./session.ts";
 
 /**
  * A model on a device. Weights are shared by all sessions; freeing the model frees them.
@@ -53,18 +54,23 @@ export interface Model extends Disposable {
   /**
    * Classifies one sequence.
    *
-   * @param input Floats (seqlen, d_input), preprocessed as the config says.
+   * @param input Floats (seqlen, d_input), preprocessed as the config says; token ids for a model that takes ids.
    */
-  classify(input: Float32Array | readonly number[]): Promise<Classification>;
+  classify(input: Inputs, options?: ClassifyOptions): Promise<Classification>;
   /** Classifies `batch` sequences of equal length, back to back in `inputs`. */
-  classifyBatch(inputs: Float32Array, batch: number): Promise<Classification[]>;
+  classifyBatch(
+    inputs: Inputs,
+    batch: number,
+    options?: ClassifyOptions,
+  ): Promise<Classification[]>;
   /**
    * Classifies a stream after every step: break when sure enough.
    *
-   * @param inputs The d_input floats of each step.
+   * @param inputs The d_input floats of each step; one token id for a model that takes ids.
    */
   classifyStream(
-    inputs: AsyncIterable<Float32Array> | Iterable<Float32Array>,
+    inputs: AsyncIterable<Float32Array | number> | Iterable<Float32Array | number>,
+    options?: ClassifyOptions,
   ): AsyncIterable<Classification>;
   /**
    * Says of every token how expected it was, in constant memory.
@@ -104,30 +110,43 @@ export function createModel(
       return executor.gpuBytes;
     },
     async *generate(prompt, options) {
+      requireLanguageModel(executor, "generate");
       using session = new Session(parts, options);
       await session.prefill(encode(prompt), { logits: "none" });
       yield* session.generate(options);
     },
-    async classify(input) {
-      const [only] = await classifyBatch(executor, Float32Array.from(input), 1);
+    async classify(input, options) {
+      const [only] = await classifyBatch(executor, input, 1, options);
       if (only === undefined) throw new TypeError("Cannot classify: there is no input");
       return only;
     },
-    async classifyBatch(inputs, batch) {
-      return await classifyBatch(executor, inputs, batch);
+    async classifyBatch(inputs, batch, options) {
+      return await classifyBatch(executor, inputs, batch, options);
     },
-    async *classifyStream(inputs) {
+    async *classifyStream(inputs, options) {
       requireClassifier(executor);
       using session = new Session(parts);
-      yield* classifyStream(session, inputs, executor.config.labels);
+      yield* classifyStream(session, inputs, executor.config.labels, options);
     },
     async *score(input) {
+      requireLanguageModel(executor, "score");
       using session = new Session(parts);
       yield* scoreTokens(session, typeof input === "string" ? encode(input) : input);
     },
     createSession: (options) => new Session(parts, options),
     [Symbol.dispose]: () => parts.free(),
   };
+}
+
+/** Before the prompt is looked at: a classifier would complain about its shape. */
+function requireLanguageModel(executor: Executor, action: string): void {
+  const { head, input } = executor.config;
+  if (head.kind !== "lm") {
+    throw new TypeError(`Cannot ${action}: this model is a classifier. Use classify`);
+  }
+  if (input.kind !== "embedding") {
+    throw new TypeError(`Cannot ${action}: this model takes ${input.d_input} floats, not tokens`);
+  }
 }
 
 /** What an executor of another kind would have to be given to serve the same models. */

@@ -2,7 +2,13 @@
 
 import type { Tokenizer } from "../io/tokenizer.ts";
 import type { SamplerSettings } from "../ops/sample.ts";
-import type { Draws, Executor, ExecutorState, LogitsWanted } from "./executor.ts";
+import {
+  type Draws,
+  type Executor,
+  type ExecutorState,
+  type LogitsWanted,
+  requireLive,
+} from "./executor.ts";
 import { stateBytes } from "../model/state.ts";
 import { type GeneratedToken, type GenerateOptions, generateTokens } from "./generate.ts";
 import { defaultSampling, resolveSampling, type SamplingOptions } from "./sampling.ts";
@@ -41,6 +47,7 @@ export class Session implements Disposable {
   /** Use `model.createSession()`. */
   constructor(model: SessionModel, options: SamplingOptions = {}) {
     this.#model = model;
+    requireLive(model.executor, "open a session");
     this.#sampler = resolveSampling(options, defaultSampling());
     this.#state = model.executor.createState(1);
     model.executor.setSampler(this.#state, this.#sampler);
@@ -74,13 +81,17 @@ export class Session implements Disposable {
     inputs: Inputs,
     options: { readonly logits?: LogitsWanted } = {},
   ): Promise<Float32Array | undefined> {
+    const { logits: wanted = "last" } = options;
+    if (!["none", "last", "all"].includes(wanted)) {
+      throw new TypeError(`Cannot prefill: logits is "${wanted}", expected none, last or all`);
+    }
     const checked = checkInputs(this.#model.executor, inputs);
     return await this.#exclusively("prefill", async () => {
       await this.#consumePending();
       const logits = await this.#model.executor.forward(
         this.#state,
         checked,
-        options.logits ?? "last",
+        wanted,
       );
       this.#advance(this.#steps(checked));
       return logits;
@@ -251,6 +262,7 @@ export class Session implements Disposable {
 
   #enter(action: string): void {
     if (this.#disposed) throw new TypeError(`Cannot ${action}: the session is disposed`);
+    requireLive(this.#model.executor, action);
     if (this.#busy !== undefined) {
       throw new TypeError(
         `Cannot ${action}: the session is busy (${this.#busy}). Await it first, or fork the session`,

@@ -98,6 +98,7 @@ export class WebGpuExecutor implements Executor {
   #scores: Tensor | undefined;
   readonly #maxRows: number;
   readonly #maxLogitRows: number;
+  #disposed = false;
 
   constructor(gpu: Gpu, config: ModelConfig, loaded: LoadedWeights) {
     this.#gpu = gpu;
@@ -328,7 +329,13 @@ export class WebGpuExecutor implements Executor {
     return { ids, logprobs };
   }
 
+  get isDisposed(): boolean {
+    return this.#disposed;
+  }
+
   [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
     this.#stepScratch[Symbol.dispose]();
     this.#chunkScratch?.[Symbol.dispose]();
     this.#chunkLogits?.[Symbol.dispose]();

@@ -146,6 +146,8 @@ export function parseConfigText(text: string, fileName = "config.json"): ModelCo
  *
  * @param json What `JSON.parse` gave.
  * @param fileName What error messages call the file.
+ * @param tableRows Rows of the embedding in the weights, where known: a config of `mamba_ssm` that is silent about
+ * padding, beside a table of exactly `vocab_size` rows, has none.
  * @returns The model's description, every field present, checked and derived.
  * @throws {ConfigError} Where the file is not a Mamba-1 config, a field is wrong, or two fields contradict each other.
  *
@@ -158,7 +160,11 @@ export function parseConfigText(text: string, fileName = "config.json"): ModelCo
  * config.input; // { kind: "embedding", vocab_size: 50280 }
  * ```
  */
-export function parseConfig(json: unknown, fileName = "config.json"): ModelConfig {
+export function parseConfig(
+  json: unknown,
+  fileName = "config.json",
+  tableRows?: number,
+): ModelConfig {
   const fields = new Fields(json, fileName);
   const ssm_cfg = fields.object("ssm_cfg");
   refuseRelatives(fields, ssm_cfg);
@@ -204,7 +210,7 @@ export function parseConfig(json: unknown, fileName = "config.json"): ModelConfi
   )?.value ?? true;
   const tied = agreed([[fields, "tie_word_embeddings"], [fields, "tie_embeddings"]], boolean);
 
-  const { input, head, real_vocab_size } = parseEnds(fields, dialect, tied);
+  const { input, head, real_vocab_size } = parseEnds(fields, { dialect, tied, tableRows });
   const labels = parseLabels(fields, head);
   const preprocessing = parsePreprocessing(fields, input);
   const config: ModelConfig = {

@@ -13,8 +13,11 @@ export type Dialect = "mamba_ssm" | "transformers";
 /** Both ends of the model, and the vocabulary that they share where they have one. */
 export function parseEnds(
   fields: Fields,
-  dialect: Dialect,
-  tied: Setting<boolean> | undefined,
+  { dialect, tied, tableRows }: {
+    readonly dialect: Dialect;
+    readonly tied: Setting<boolean> | undefined;
+    readonly tableRows: number | undefined;
+  },
 ): Pick<ModelConfig, "input" | "head" | "real_vocab_size"> {
   const inputFields = fields.object("input");
   const inputKind = inputFields === undefined
@@ -29,7 +32,7 @@ export function parseEnds(
 
   const hasVocabulary = inputKind === "embedding" || headKind === "lm";
   const { vocab_size, real_vocab_size } = hasVocabulary
-    ? parseVocabulary(fields, dialect)
+    ? parseVocabulary(fields, dialect, tableRows)
     : { vocab_size: 0, real_vocab_size: 0 };
   if (inputKind === "linear" && headKind === "lm" && tied?.value === true) {
     fields.fail(
@@ -58,9 +61,11 @@ export function parseEnds(
 function parseVocabulary(
   fields: Fields,
   dialect: Dialect,
+  tableRows: number | undefined,
 ): { vocab_size: number; real_vocab_size: number } {
   const stated = fields.requiredInteger("vocab_size", 1, MAX_VOCAB_SIZE);
-  const multiple = fields.integer("pad_vocab_size_multiple", 1, MAX_VOCAB_SIZE) ?? 8;
+  const multiple = fields.integer("pad_vocab_size_multiple", 1, MAX_VOCAB_SIZE) ??
+    (tableRows === stated ? 1 : 8);
   const padded = Math.ceil(stated / multiple) * multiple;
   const vocab_size = dialect === "transformers" ? stated : padded;
   const real_vocab_size = fields.integer("real_vocab_size", 1, MAX_VOCAB_SIZE) ?? stated;

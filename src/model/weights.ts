@@ -32,6 +32,10 @@ export interface ModelWeights {
 }
 
 const EMBEDDING = "backbone.embeddings.weight";
+const EMBEDDING_ALIASES: readonly string[] = ["backbone.embedding.weight"];
+
+/** The names that the table of token embeddings has in one dialect or another. */
+export const EMBEDDING_NAMES: readonly string[] = [EMBEDDING, ...EMBEDDING_ALIASES];
 
 /** Every tensor the model is made of. A tied head is the embedding, and no tensor of its own. */
 export function weightSpecs(config: ModelConfig): WeightSpec[] {
@@ -40,7 +44,7 @@ export function weightSpecs(config: ModelConfig): WeightSpec[] {
   if (input.kind === "embedding") {
     specs.push({
       name: EMBEDDING,
-      aliases: ["backbone.embedding.weight"],
+      aliases: EMBEDDING_ALIASES,
       shape: [input.vocab_size, d_model],
       kind: "matrix",
     });

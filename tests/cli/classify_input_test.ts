@@ -38,6 +38,7 @@ Deno.test("toModelInput() sends PNG, IDX and pixel values through the same prepr
   assertEquals(await toModelInput(png, IMAGE), expected);
   assertEquals(await toModelInput({ name: "in", bytes: IDX, index: 1 }, IMAGE), expected);
   assertEquals(await toModelInput(text("5 6\n7,8\n"), IMAGE), expected);
+  assertEquals(await toModelInput(text("[[5, 6], [7, 8]]"), IMAGE), expected);
 });
 
 Deno.test("toModelInput() takes numbers for series, and as they are without preprocessing", async () => {

@@ -70,8 +70,9 @@ Deno.test("infer() ends with 2 where the command line does not follow the usage"
   for (const [args, message] of cases) {
     const line = await fail(args, 2);
     assert(line.includes(message), line);
-    assertMatch(line, /See --help$/);
+    assertMatch(line, /[^?]\. See --help$/);
   }
+  assertMatch(await fail([...model, "--max-token", "3"], 2), /--max-tokens\? See --help$/);
 });
 
 Deno.test("infer() ends with 1 and one line where a value or a file is wrong", () =>
@@ -176,7 +177,9 @@ Deno.test("infer() generate goes on from a saved state as if it had never stoppe
     assertMatch(stderr, /^Seed: 7$/m);
     assertEquals((await Array.fromAsync(Deno.readDir(folder))).length, 1);
 
-    const inspected = JSON.parse((await run(["inspect", state, "--json"])).stdout);
+    // A state may have any name.
+    await Deno.copyFile(state, `${folder}/after 25`);
+    const inspected = JSON.parse((await run(["inspect", `${folder}/after 25`, "--json"])).stdout);
     assertEquals(inspected.kind, "snapshot");
     assertEquals(inspected.sampler.topK, 50);
     // 40 ids and 24 of 25 tokens are consumed; the last token is pending.

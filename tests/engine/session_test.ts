@@ -232,6 +232,12 @@ Deno.test("a session refuses wrong inputs, and is as it was", async () => {
     "id 1 is 256, and ids go from 0 to 255",
   );
   await assertRejects(() => session.prefill([1.5]), RangeError, "id 0 is 1.5");
+  const everything = JSON.parse('{"logits":"everything"}');
+  await assertRejects(
+    () => session.prefill([1], everything),
+    TypeError,
+    'logits is "everything", expected none, last or all',
+  );
   await assertRejects(() => session.step(-1), RangeError, "id 0 is -1");
   await assertRejects(() => session.prefill(new Float32Array([1])), TypeError, "these are floats");
   await assertRejects(
@@ -253,6 +259,21 @@ Deno.test("a session refuses two things at once", async () => {
   await first;
   session[Symbol.dispose]();
   await assertRejects(() => session.step(1), TypeError, "the session is disposed");
+});
+
+Deno.test("a model that is freed says so, to its open sessions too", async () => {
+  const model = await loadModel(goldenPath("mamba1"));
+  using session = model.createSession();
+  await session.prefill([1]);
+  model[Symbol.dispose]();
+  model[Symbol.dispose]();
+  await assertRejects(() => session.step(1), TypeError, "Cannot step: the model is disposed");
+  assertThrows(() => model.createSession(), TypeError, "the model is disposed");
+  await assertRejects(
+    () => Array.fromAsync(model.generate([1])),
+    TypeError,
+    "the model is disposed",
+  );
 });
 
 Deno.test("restore() refuses a snapshot of another model by what differs", async () => {

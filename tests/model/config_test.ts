@@ -178,6 +178,18 @@ Deno.test("parseConfig() pads the vocabulary of raw configs alone", () => {
   assertEquals(hf.real_vocab_size, 50277);
 });
 
+Deno.test("parseConfig() believes a table that has no padding, unless the config says it has", () => {
+  const raw = { d_model: 8, n_layer: 1, vocab_size: 101 };
+  const rows = (config: object, tableRows: number) => {
+    const { input } = parseConfig(config, "config.json", tableRows);
+    return input.kind === "embedding" ? input.vocab_size : 0;
+  };
+  assertEquals(rows(raw, 101), 101);
+  assertEquals(rows(raw, 104), 104);
+  assertEquals(rows(raw, 112), 104);
+  assertEquals(rows({ ...raw, pad_vocab_size_multiple: 8 }, 101), 104);
+});
+
 Deno.test("parseConfig() takes intermediate_size as it is where expand is absent", () => {
   const config = parseConfig({
     ...HF_130M,
