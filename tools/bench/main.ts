@@ -2,12 +2,14 @@
 /** `deno task bench <name> [options]`: benchmarks, a JSON line a result with --json, else readable. */
 
 import { decode } from "./decode.ts";
+import { matmul } from "./matmul.ts";
 import { matvec } from "./matvec.ts";
 import { prefill } from "./prefill.ts";
 import type { Result } from "./result.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Result>>> = {
   decode,
+  matmul,
   matvec,
   prefill,
 };
