@@ -1,13 +1,17 @@
 /** What a training pass keeps of its forward half for its backward half, and where gradients of activations go. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import { createTensor, roundUp, type Tensor } from "../gpu/tensor.ts";
+import { conv1dBwdScratch } from "../ops/conv1d_bwd.ts";
+import { embeddingBwdParts } from "../ops/embedding_bwd.ts";
+import { columnSumScratch, matmulBwdWScratch } from "../ops/linear_bwd.ts";
+import { MATRIX_ROW_STEP } from "../ops/matrix.ts";
+import { rmsNormBwdParts } from "../ops/rms_norm_bwd.ts";
+import { scanBwdScratch, scanChunk } from "../ops/selective_scan_bwd.ts";
 import type { ModelConfig } from "./config.ts";
 import type { Scratch } from "./scratch.ts";
 import { logitCount } from "./state.ts";
-
-/** Steps between saved states of the scan: the backward pass recomputes what lies between. */
-export const CHUNK = 64;
+import { weightSpecs } from "./weights.ts";
 
 /** Size of a training pass. */
 export interface BatchShape {
@@ -44,23 +48,55 @@ export interface Activations extends Disposable {
   /** One for each row of logits. */
   readonly targets: Tensor;
   readonly losses: Tensor;
+  /** Steps between kept states of the scan. */
+  readonly chunk: number;
+  /** Zeros: what a sequence's state and a classifier's mean begin with. */
+  readonly zeros: Tensor;
   /** Gradients of activations, shared by all layers. */
   readonly grad: {
     readonly residual: Tensor;
     readonly normed: Tensor;
+    /** Of the head's input, for a classifier: (batch, d_model). */
+    readonly last: Tensor;
+    /** Of the gated output; the scan's backward turns it into that of its input. */
     readonly y: Tensor;
-    readonly u: Tensor;
-    readonly dt: Tensor;
     readonly x_dbl: Tensor;
     readonly xz: Tensor;
     readonly ssm_state: Tensor;
     readonly conv_state: Tensor;
   };
+  /** Partial sums on their way to a parameter's gradient. */
+  readonly partials: { readonly weights: Tensor; readonly BC: Tensor; readonly scan: Tensor };
 }
 
 /** Rows of logits: one a step for a language model, one a sequence for a classifier. */
 export function targetRows(config: ModelConfig, { batch, seqlen }: BatchShape): number {
   return config.head.kind === "lm" ? batch * seqlen : batch;
+}
+
+/** Elements of the largest partial sums of any parameter's gradient. */
+function partialElements(gpu: Gpu, config: ModelConfig, shape: BatchShape): number {
+  const { d_model, d_inner, input } = config;
+  const rows = shape.batch * shape.seqlen;
+  const logitRows = targetRows(config, shape);
+  const matrices = weightSpecs(config).filter(({ kind }) => kind === "matrix").map((spec) => {
+    const [out = 0, columns = 0] = spec.shape;
+    const isHead = spec.name === "classifier.weight" || spec.name === "lm_head.weight";
+    const matrix = { rows: out, columns, stride: roundUp(columns, MATRIX_ROW_STEP) };
+    return matmulBwdWScratch(gpu, matrix, isHead ? logitRows : rows);
+  });
+  const table = input.kind === "embedding"
+    ? embeddingBwdParts(rows, input.vocab_size) * input.vocab_size *
+      roundUp(d_model, MATRIX_ROW_STEP)
+    : 0;
+  return Math.max(
+    ...matrices,
+    table,
+    conv1dBwdScratch(gpu, { ...shape, ...config }),
+    rmsNormBwdParts(rows) * d_model,
+    columnSumScratch(rows, 2 * d_inner),
+    columnSumScratch(logitRows, logitCount(config)),
+  );
 }
 
 /** Allocates what a training pass of this shape needs. */
@@ -77,7 +113,9 @@ export function createActivations(gpu: Gpu, config: ModelConfig, shape: BatchSha
   const inputs = make("inputs", rows, input.kind === "linear" ? input.d_input : 1);
   const normed = make("normed", rows, d_model);
   const pooled = make("pooled", rows, d_model);
-  const chunks = Math.ceil(seqlen / CHUNK);
+  const chunk = scanChunk(gpu, d_state);
+  const chunks = Math.ceil(seqlen / chunk);
+  const scan = scanBwdScratch({ ...shape, ...config });
   const layers = Array.from({ length: config.n_layer }, () => ({
     scratch: {
       rows,
@@ -108,16 +146,22 @@ export function createActivations(gpu: Gpu, config: ModelConfig, shape: BatchSha
     logits: make("logits", logitRows, logitCount(config)),
     targets: make("targets", logitRows),
     losses: make("losses", logitRows),
+    chunk,
+    zeros: make("zeros", batch, 2, d_model),
     grad: {
       residual: make("grad_residual", rows, d_model),
       normed: make("grad_normed", rows, d_model),
+      last: make("grad_last", batch, d_model),
       y: make("grad_y", rows, d_inner),
-      u: make("grad_u", rows, d_inner),
-      dt: make("grad_dt", rows, d_inner),
       x_dbl: make("grad_x_dbl", rows, dt_rank + 2 * d_state),
       xz: make("grad_xz", rows, 2 * d_inner),
       ssm_state: make("grad_ssm_state", batch, d_inner, d_state),
       conv_state: make("grad_conv_state", batch, d_inner, d_conv),
+    },
+    partials: {
+      weights: make("partials", partialElements(gpu, config, shape)),
+      BC: make("partials_BC", scan.partials_BC),
+      scan: make("partials_scan", scan.partials_params),
     },
     [Symbol.dispose](): void {
       for (const tensor of owned) tensor[Symbol.dispose]();

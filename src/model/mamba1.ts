@@ -91,14 +91,16 @@ export interface BlockTensors {
  *
  * A single step of few sequences takes four dispatches: norm, in_proj and conv1d in one; x_proj; dt_proj, scan and gate
  * in one; out_proj and the residual. Everything else takes seven, from the same formulas.
+ *
+ * @param shape With a `chunk`, state.ssm_state has a slot for each chunk of the sequence: see selectiveScanFwd().
  */
 export function mamba1Fwd(
   program: Program,
   config: ModelConfig,
   tensors: BlockTensors,
-  shape: { batch: number; seqlen: number; label: string },
+  shape: { batch: number; seqlen: number; chunk?: number; label: string },
 ): void {
-  if (shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS) {
+  if (!shape.chunk && shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS) {
     mamba1Step(program, config, tensors, shape);
   } else mamba1Sequence(program, config, tensors, shape);
 }
@@ -156,7 +158,12 @@ function mamba1Sequence(
   program: Program,
   config: ModelConfig,
   { norm, weights, state, scratch }: BlockTensors,
-  { batch, seqlen, label }: { batch: number; seqlen: number; label: string },
+  { batch, seqlen, chunk = 0, label }: {
+    batch: number;
+    seqlen: number;
+    chunk?: number;
+    label: string;
+  },
 ): void {
   const { d_model, d_inner, d_state, d_conv, dt_rank, norm_epsilon } = config;
   const { residual, normed, xz, u, x_dbl, dt, y } = scratch;
@@ -195,7 +202,7 @@ function mamba1Sequence(
   selectiveScanFwd(
     program,
     { u, dt, x_dbl, xz, A_log: weights.A_log, D: weights.D, ssm_state: state.ssm_state, y },
-    { batch, seqlen, d_inner, d_state, dt_rank, label: `${label}.mixer.scan` },
+    { batch, seqlen, d_inner, d_state, dt_rank, chunk, label: `${label}.mixer.scan` },
   );
   linearFwd(
     program,

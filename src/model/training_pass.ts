@@ -1,0 +1,229 @@
+/** A training pass: forward with the kernels of inference, loss, and backward, recorded as one program. */
+
+import type { Program } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { crossEntropy } from "../ops/cross_entropy.ts";
+import { embeddingFwd } from "../ops/embedding.ts";
+import { embeddingBwd } from "../ops/embedding_bwd.ts";
+import { matmulFwd } from "../ops/linear.ts";
+import { columnSum, matmulBwdW, matmulBwdX } from "../ops/linear_bwd.ts";
+import { meanPoolFwd } from "../ops/mean_pool.ts";
+import { lastStepBwd, meanPoolBwd } from "../ops/mean_pool_bwd.ts";
+import { rmsNormFwd } from "../ops/rms_norm.ts";
+import { rmsNormBwd } from "../ops/rms_norm_bwd.ts";
+import { sumPartials } from "../ops/sum_partials.ts";
+import { type Activations, targetRows } from "./activations.ts";
+import type { ModelConfig } from "./config.ts";
+import { mamba1Fwd } from "./mamba1.ts";
+import { mamba1Bwd } from "./mamba1_bwd.ts";
+import { logitCount } from "./state.ts";
+import type { ModelWeights } from "./weights.ts";
+
+/** What a training pass works on. */
+export interface TrainingTensors {
+  readonly weights: ModelWeights;
+  readonly activations: Activations;
+}
+
+/**
+ * Records the forward half: from activations.inputs to activations.logits, all layers keeping what backward needs.
+ *
+ * Each layer's state begins with conv_initial and slot 0 of ssm_states.
+ */
+export function recordTrainingForward(
+  program: Program,
+  config: ModelConfig,
+  { weights, activations }: TrainingTensors,
+): void {
+  const { d_model, d_inner, d_conv, norm_epsilon } = config;
+  const { shape, inputs, embedded, layers, normed, chunk } = activations;
+  const { batch, seqlen } = shape;
+  const rows = batch * seqlen;
+  const { input, head, norm_f } = weights;
+  if (config.input.kind === "embedding") {
+    const tensors = { ids: inputs, weight: input.weight, y: embedded };
+    embeddingFwd(program, tensors, { batch, seqlen, label: "embedding" });
+  } else {
+    const tensors = { x: inputs, weight: input.weight, bias: input.bias, y: embedded };
+    matmulFwd(program, tensors, { rows, label: "input_proj" });
+  }
+  for (const [index, layer] of layers.entries()) {
+    const { norm, mixer } = at(weights.layers, index);
+    const label = `layers.${index}`;
+    copy(program, blockInput(activations, index), layer.scratch.residual, rows * d_model);
+    copy(program, layer.conv_initial, layer.conv_state, batch * d_inner * d_conv);
+    mamba1Fwd(
+      program,
+      config,
+      {
+        norm,
+        weights: mixer,
+        state: { conv_state: layer.conv_state, ssm_state: layer.ssm_states },
+        scratch: layer.scratch,
+      },
+      { batch, seqlen, chunk, label },
+    );
+  }
+  rmsNormFwd(program, { x: lastResidual(activations), weight: norm_f, y: normed }, {
+    rows,
+    d_model,
+    eps: norm_epsilon,
+    label: "norm_f",
+  });
+  if (poolsMean(config)) {
+    copy(program, activations.zeros, activations.pool_state, 2 * batch * d_model);
+    const pool = { x: normed, pool_state: activations.pool_state, y: activations.pooled };
+    meanPoolFwd(program, pool, { batch, seqlen, d_model, label: "pool" });
+  }
+  matmulFwd(
+    program,
+    {
+      x: headInput(config, activations),
+      weight: head.weight,
+      bias: head.bias,
+      y: activations.logits,
+    },
+    { ...headRows(config, activations), label: "head" },
+  );
+}
+
+/**
+ * Records loss and backward: activations.losses, and the gradient of every parameter.
+ *
+ * @param targetCount Targets that are not ignored: the loss is their mean.
+ */
+export function recordBackward(
+  program: Program,
+  config: ModelConfig,
+  tensors: TrainingTensors & { readonly gradients: ModelWeights },
+  targetCount: number,
+): void {
+  const { d_model, norm_epsilon, head: headConfig } = config;
+  const { weights, gradients, activations } = tensors;
+  const { shape, grad, logits, layers } = activations;
+  const { batch, seqlen } = shape;
+  const rows = batch * seqlen;
+  const partials = activations.partials.weights;
+  const logitRows = targetRows(config, shape);
+  crossEntropy(program, { logits, targets: activations.targets, loss: activations.losses }, {
+    rows: logitRows,
+    vocab_size: logitCount(config),
+    real_vocab_size: headConfig.kind === "lm" ? config.real_vocab_size : headConfig.n_classes,
+    scale: 1 / targetCount,
+    label: "cross_entropy",
+  });
+
+  const x = headInput(config, activations);
+  matmulBwdW(program, { grad_y: logits, x, grad_weight: gradients.head.weight, partials }, {
+    ...headRows(config, activations),
+    label: "head_bwd",
+  });
+  if (gradients.head.bias !== undefined) {
+    columnSum(program, { x: logits, partials, y: gradients.head.bias }, {
+      rows: logitRows,
+      columns: logitCount(config),
+      label: "head_bwd",
+    });
+  }
+  const isLanguageModel = headConfig.kind === "lm";
+  const grad_x = isLanguageModel ? grad.normed : grad.last;
+  matmulBwdX(program, { grad_y: logits, weight: weights.head.weight, grad_x }, {
+    rows: logitRows,
+    label: "head_bwd",
+  });
+  if (!isLanguageModel) {
+    const pool = { grad_y: grad.last, grad_x: grad.normed };
+    const poolShape = { batch, seqlen, d_model, label: "pool_bwd" };
+    if (poolsMean(config)) meanPoolBwd(program, pool, poolShape);
+    else lastStepBwd(program, pool, poolShape);
+  }
+  rmsNormBwd(
+    program,
+    {
+      x: lastResidual(activations),
+      weight: weights.norm_f,
+      grad_y: grad.normed,
+      grad_x: grad.residual,
+      partials,
+      grad_weight: gradients.norm_f,
+    },
+    { rows, d_model, eps: norm_epsilon, label: "norm_f_bwd" },
+  );
+
+  for (let index = layers.length - 1; index >= 0; index--) {
+    mamba1Bwd(
+      program,
+      config,
+      {
+        weights: at(weights.layers, index),
+        gradients: at(gradients.layers, index),
+        activations,
+        layer: at(layers, index),
+        input: blockInput(activations, index),
+      },
+      `layers.${index}`,
+    );
+  }
+
+  if (config.input.kind === "embedding") {
+    // A tied table has its head's gradient already.
+    const accumulate = headConfig.kind === "lm" && headConfig.tied;
+    const table = { ids: activations.inputs, grad_y: grad.residual, partials };
+    embeddingBwd(program, { ...table, grad_weight: gradients.input.weight }, {
+      rows,
+      accumulate,
+      label: "embedding_bwd",
+    });
+    return;
+  }
+  const projection = { grad_y: grad.residual, x: activations.inputs, partials };
+  matmulBwdW(program, { ...projection, grad_weight: gradients.input.weight }, {
+    rows,
+    label: "input_proj_bwd",
+  });
+  if (gradients.input.bias !== undefined) {
+    columnSum(program, { x: grad.residual, partials, y: gradients.input.bias }, {
+      rows,
+      columns: d_model,
+      label: "input_proj_bwd",
+    });
+  }
+}
+
+function poolsMean({ head }: ModelConfig): boolean {
+  return head.kind === "classifier" && head.pool === "mean";
+}
+
+function headInput(config: ModelConfig, { normed, pooled }: Activations): Tensor {
+  return poolsMean(config) ? pooled : normed;
+}
+
+/** Which rows of its input the head reads: all of them, or the last step of each sequence. */
+function headRows(
+  config: ModelConfig,
+  { shape }: Activations,
+): { rows: number; ldX: number; xOffset: number } {
+  const { d_model } = config;
+  const rows = targetRows(config, shape);
+  if (config.head.kind === "lm") return { rows, ldX: d_model, xOffset: 0 };
+  return { rows, ldX: shape.seqlen * d_model, xOffset: (shape.seqlen - 1) * d_model };
+}
+
+function blockInput({ embedded, layers }: Activations, index: number): Tensor {
+  return index === 0 ? embedded : at(layers, index - 1).scratch.residual;
+}
+
+function lastResidual(activations: Activations): Tensor {
+  return blockInput(activations, activations.layers.length);
+}
+
+/** A sum of one part is a copy, inside the pass. */
+function copy(program: Program, from: Tensor, to: Tensor, size: number): void {
+  sumPartials(program, { partials: from, y: to }, { parts: 1, size, label: "copy" });
+}
+
+function at<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw new RangeError(`Cannot run layer ${index} of ${list.length}`);
+  return item;
+}

@@ -1,0 +1,291 @@
+/** The trainer: parameters, gradients and moments on the GPU, and one step of training after the other. */
+
+import type { Gpu } from "../gpu/device.ts";
+import { Staging } from "../gpu/readback.ts";
+import { encode, Program } from "../gpu/recorder.ts";
+import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import { type Activations, createActivations, targetRows } from "../model/activations.ts";
+import type { ModelConfig } from "../model/config.ts";
+import {
+  createParameterSet,
+  packParameter,
+  type ParameterLayout,
+  parameterLayout,
+  type ParameterSet,
+  unpackParameter,
+} from "../model/parameters.ts";
+import { recordBackward, recordTrainingForward } from "../model/training_pass.ts";
+import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/adamw.ts";
+import { CLIP_SIZE, gradNorm, gradNormStarts, type NormTerm } from "../ops/grad_norm.ts";
+import type { Batch } from "./batches.ts";
+
+/** How parameters follow their gradients: torch.optim.AdamW's settings. */
+export interface OptimiserSettings {
+  /** Decay of the gradient's average. */
+  readonly beta1: number;
+  /** Decay of its square's average. */
+  readonly beta2: number;
+  /** Added to the root of the square's average. */
+  readonly eps: number;
+  /** Decoupled; for matrices and convolutions only. */
+  readonly weightDecay: number;
+  /** The gradient's global norm is clipped at this; Infinity for no clipping. */
+  readonly maxNorm: number;
+}
+
+/** What a step gives. */
+export interface StepResult {
+  /** Mean cross-entropy over the batch's targets, in nats, before the update. */
+  readonly loss: number;
+  /** Global norm of the gradient, before clipping. */
+  readonly norm: number;
+}
+
+/** Values by official tensor name, without padding. */
+export type NamedValues = ReadonlyMap<string, Float32Array>;
+
+interface Passes extends Disposable {
+  readonly activations: Activations;
+  /** Forward, loss, backward, norm, update. */
+  readonly step: Program;
+  /** Forward and loss. */
+  readonly evaluate: Program;
+  readonly targetCount: number;
+}
+
+/**
+ * Trains a model's parameters on a device.
+ *
+ * Everything is f32, and every sum has a fixed order: the same parameters and batches give the same bits.
+ */
+export class Trainer implements Disposable {
+  /** The model. */
+  readonly config: ModelConfig;
+  readonly #gpu: Gpu;
+  readonly #settings: OptimiserSettings;
+  readonly #layout: ParameterLayout;
+  readonly #sets: {
+    values: ParameterSet;
+    gradients: ParameterSet;
+    m: ParameterSet;
+    v: ParameterSet;
+  };
+  readonly #schedule: Tensor;
+  readonly #clip: Tensor;
+  readonly #partials: Tensor;
+  readonly #passes: Map<string, Passes> = new Map();
+  #staging: Staging | undefined;
+  #step = 0;
+
+  /** Starts from given values, with moments of zero. */
+  constructor(gpu: Gpu, config: ModelConfig, values: NamedValues, settings: OptimiserSettings) {
+    this.#gpu = gpu;
+    this.config = config;
+    this.#settings = settings;
+    this.#layout = parameterLayout(config);
+    const make = (label: string) => createParameterSet(gpu, config, this.#layout, label);
+    this.#sets = {
+      values: make("weights"),
+      gradients: make("gradients"),
+      m: make("m"),
+      v: make("v"),
+    };
+    this.#schedule = createTensor(gpu, "schedule", [ADAMW_SCHEDULE_SIZE]);
+    this.#clip = createTensor(gpu, "clip", [CLIP_SIZE]);
+    this.#partials = createTensor(gpu, "norm_partials", [
+      gradNormStarts(this.#sizes()).at(-1) ?? 1,
+    ]);
+    this.#write(this.#sets.values, values);
+  }
+
+  /** Steps made so far. */
+  get step(): number {
+    return this.#step;
+  }
+
+  /**
+   * One step: forward, backward, clip, update.
+   *
+   * A loss or a norm that is not finite leaves the parameters as they were.
+   */
+  async train(batch: Batch, learningRate: number): Promise<StepResult> {
+    const passes = this.#passesFor(batch);
+    const { beta1, beta2 } = this.#settings;
+    this.#feed(passes, batch);
+    this.#schedule.write(encodeAdamwSchedule(this.#step + 1, learningRate, { beta1, beta2 }));
+    const { loss, extra } = await this.#run(passes, passes.step, [this.#clip]);
+    const norm = extra[1] ?? NaN;
+    if (Number.isFinite(norm)) this.#step++;
+    return { loss, norm };
+  }
+
+  /** Mean cross-entropy of a batch, and the logits (rows, logits), with the parameters as they are. */
+  async evaluate(
+    batch: Batch,
+  ): Promise<{ readonly losses: Float32Array; readonly logits: Float32Array }> {
+    const passes = this.#passesFor(batch);
+    this.#feed(passes, batch);
+    const { activations } = passes;
+    const { losses, extra } = await this.#run(passes, passes.evaluate, [activations.logits]);
+    return { losses, logits: extra };
+  }
+
+  /** The gradients of the latest step, by official name. */
+  gradients(): Promise<Map<string, Float32Array>> {
+    return this.#read(this.#sets.gradients);
+  }
+
+  /** The parameters, by official name. */
+  values(): Promise<Map<string, Float32Array>> {
+    return this.#read(this.#sets.values);
+  }
+
+  /** AdamW's averages, by official name: what resuming needs beside the parameters. */
+  async moments(): Promise<{ m: Map<string, Float32Array>; v: Map<string, Float32Array> }> {
+    return { m: await this.#read(this.#sets.m), v: await this.#read(this.#sets.v) };
+  }
+
+  /** Goes on from a saved point with the same bits. */
+  restore(step: number, saved: { values: NamedValues; m: NamedValues; v: NamedValues }): void {
+    this.#write(this.#sets.values, saved.values);
+    this.#write(this.#sets.m, saved.m);
+    this.#write(this.#sets.v, saved.v);
+    this.#step = step;
+  }
+
+  /** Frees everything on the device. */
+  [Symbol.dispose](): void {
+    for (const passes of this.#passes.values()) passes[Symbol.dispose]();
+    this.#passes.clear();
+    for (const set of Object.values(this.#sets)) set[Symbol.dispose]();
+    for (const tensor of [this.#schedule, this.#clip, this.#partials]) tensor[Symbol.dispose]();
+    this.#staging?.[Symbol.dispose]();
+    this.#staging = undefined;
+  }
+
+  #sizes(): number[] {
+    return this.#layout.places.map(({ rows, stride }) => rows * stride);
+  }
+
+  #passesFor({ batch, seqlen, targetCount }: Batch): Passes {
+    const key = `${batch} ${seqlen} ${targetCount}`;
+    const kept = this.#passes.get(key);
+    if (kept !== undefined) return kept;
+    const activations = createActivations(this.#gpu, this.config, { batch, seqlen });
+    const { values, gradients } = this.#sets;
+    const tensors = { weights: values.weights, gradients: gradients.weights, activations };
+    const step = new Program(this.#gpu);
+    recordTrainingForward(step, this.config, tensors);
+    recordBackward(step, this.config, tensors, targetCount);
+    this.#recordUpdate(step);
+    const evaluate = new Program(this.#gpu);
+    recordTrainingForward(evaluate, this.config, tensors);
+    const passes: Passes = {
+      activations,
+      step,
+      evaluate,
+      targetCount,
+      [Symbol.dispose]: () => {
+        for (const owned of [step, evaluate, activations]) owned[Symbol.dispose]();
+      },
+    };
+    this.#passes.set(key, passes);
+    return passes;
+  }
+
+  /** Norm and clip factor over all gradients, then AdamW over the two ranges: with decay, and without. */
+  #recordUpdate(program: Program): void {
+    const { values, gradients, m, v } = this.#sets;
+    const { maxNorm, weightDecay, beta1, beta2, eps } = this.#settings;
+    const terms: NormTerm[] = this.#layout.places.map(({ spec, start, rows, stride }) => ({
+      tensor: gradients.flat.view(start * 4, [rows * stride]),
+      size: rows * stride,
+      label: spec.name,
+    }));
+    gradNorm(program, { gradients: terms, partials: this.#partials, clip: this.#clip }, {
+      maxNorm,
+      label: "norm",
+    });
+    const { decayEnd, size } = this.#layout;
+    for (
+      const [start, end, weight_decay] of [[0, decayEnd, weightDecay], [decayEnd, size, 0]] as const
+    ) {
+      const range = ({ flat }: ParameterSet): Tensor => flat.view(start * 4, [end - start]);
+      adamwUpdate(
+        program,
+        {
+          weight: range(values),
+          grad: range(gradients),
+          m: range(m),
+          v: range(v),
+          clip: this.#clip,
+          schedule: this.#schedule,
+        },
+        { beta1, beta2, eps, weight_decay, size: end - start, label: "adamw" },
+      );
+    }
+  }
+
+  #feed({ activations }: Passes, { inputs, targets }: Batch): void {
+    activations.inputs.write(inputs);
+    activations.targets.write(targets);
+  }
+
+  /** Runs a program, and reads the losses and what else is asked for. */
+  async #run(
+    { activations, targetCount }: Passes,
+    program: Program,
+    others: readonly Tensor[],
+  ): Promise<{ loss: number; losses: Float32Array; extra: Float32Array }> {
+    const { device } = this.#gpu;
+    const lossBytes = targetRows(this.config, activations.shape) * 4;
+    const sizes = others.map(({ size }) => size * 4);
+    const total = sizes.reduce((sum, size) => sum + size, lossBytes);
+    if (this.#staging === undefined || this.#staging.buffer.size < total) {
+      this.#staging?.[Symbol.dispose]();
+      this.#staging = await Staging.create(this.#gpu, total);
+    }
+    let offset = lossBytes;
+    const copies = [{
+      from: activations.losses,
+      to: { buffer: this.#staging.buffer, offset: 0 },
+      sizeBytes: lossBytes,
+    }];
+    for (const [index, from] of others.entries()) {
+      const sizeBytes = sizes[index] ?? 0;
+      copies.push({ from, to: { buffer: this.#staging.buffer, offset }, sizeBytes });
+      offset += sizeBytes;
+    }
+    device.queue.submit([encode(this.#gpu, [program], { after: copies })]);
+    const bytes = await this.#staging.read(total);
+    const losses = new Float32Array(bytes.buffer, 0, lossBytes / 4);
+    const loss = losses.reduce((sum, value) => sum + value, 0) / targetCount;
+    return { loss, losses, extra: new Float32Array(bytes.buffer, lossBytes) };
+  }
+
+  async #read(set: ParameterSet): Promise<Map<string, Float32Array>> {
+    using staging = await Staging.create(this.#gpu, this.#layout.size * 4);
+    const copy = {
+      from: set.flat,
+      to: { buffer: staging.buffer, offset: 0 },
+      sizeBytes: this.#layout.size * 4,
+    };
+    this.#gpu.device.queue.submit([encode(this.#gpu, [], { after: [copy] })]);
+    const flat = new Float32Array((await staging.read(this.#layout.size * 4)).buffer);
+    return new Map(
+      this.#layout.places.map((place) => [place.spec.name, unpackParameter(flat, place)]),
+    );
+  }
+
+  #write(set: ParameterSet, values: NamedValues): void {
+    const flat = new Float32Array(this.#layout.size);
+    for (const place of this.#layout.places) {
+      const found = values.get(place.spec.name);
+      if (found === undefined) {
+        throw new RangeError(`Cannot start training: there are no values for "${place.spec.name}"`);
+      }
+      packParameter(flat, place, found);
+    }
+    set.flat.write(flat);
+  }
+}

@@ -1,0 +1,131 @@
+import { assert, assertEquals } from "@std/assert";
+import { parseConfig } from "../../src/model/config.ts";
+import { type NamedValues, Trainer } from "../../src/train/trainer.ts";
+import type { Batch } from "../../src/train/batches.ts";
+import { defined } from "../defined.ts";
+import { goldenPath } from "../golden_files.ts";
+import { GOLDEN_TRAINED, readGoldenTraining } from "../golden_training.ts";
+import { withGpu } from "../with_gpu.ts";
+
+function prepared(folder: string) {
+  const golden = readGoldenTraining(folder);
+  const config = parseConfig(JSON.parse(Deno.readTextFileSync(goldenPath(folder, "config.json"))));
+  const values: NamedValues = new Map(
+    Object.entries(golden.weights).map(([name, { data }]) => [name, Float32Array.from(data)]),
+  );
+  // A classifier's targets are those of the last step.
+  const isLanguageModel = config.head.kind === "lm";
+  const { batch, seqlen, targetCount } = golden;
+  const targets = isLanguageModel
+    ? Uint32Array.from(golden.targets)
+    : Uint32Array.from({ length: batch }, (_, b) => golden.targets[(b + 1) * seqlen - 1] ?? 0);
+  const inputs = golden.inputs instanceof Float32Array
+    ? Float32Array.from(golden.inputs)
+    : Uint32Array.from(golden.inputs);
+  const example = { inputs, targets, batch, seqlen, targetCount } as unknown as Batch;
+  const { lr, betas: [beta1, beta2], eps, weight_decay: weightDecay, max_norm } = golden.settings;
+  return {
+    golden,
+    config,
+    values,
+    example,
+    lr,
+    settings: { beta1, beta2, eps, weightDecay },
+    max_norm,
+  };
+}
+
+for (const folder of GOLDEN_TRAINED) {
+  Deno.test(
+    `Trainer gives PyTorch's gradients within 1e-3 a tensor for ${folder}`,
+    withGpu(async (gpu) => {
+      const { golden, config, values, example, settings } = prepared(folder);
+      using trainer = new Trainer(gpu, config, values, { ...settings, maxNorm: Infinity });
+      const { loss, norm } = await trainer.train(example, 0);
+      assert(
+        Math.abs(loss - golden.loss) < 1e-4 * golden.loss,
+        `loss ${loss}, expected ${golden.loss}`,
+      );
+      assert(Math.abs(norm / (golden.plain.norms[0] ?? NaN) - 1) < 1e-3, `norm ${norm}`);
+      const gradients = await trainer.gradients();
+      assertEquals([...gradients.keys()].sort(), Object.keys(golden.gradients).sort());
+      for (const [name, { data }] of Object.entries(golden.gradients)) {
+        const got = defined(gradients.get(name), name);
+        let difference = 0;
+        let size = 0;
+        for (const [index, expected] of Array.from(data).entries()) {
+          difference += (expected - (got[index] ?? NaN)) ** 2;
+          size += expected ** 2;
+        }
+        const relative = Math.sqrt(difference / size);
+        assert(relative < 1e-3, `${name}: relative difference ${relative}`);
+      }
+    }),
+  );
+
+  for (const run of ["plain", "clipped"] as const) {
+    Deno.test(
+      `Trainer follows ten of PyTorch's AdamW steps, ${run}, for ${folder}`,
+      withGpu(async (gpu) => {
+        const { golden, config, values, example, settings, lr, max_norm } = prepared(folder);
+        const maxNorm = run === "clipped" ? max_norm : Infinity;
+        using trainer = new Trainer(gpu, config, values, { ...settings, maxNorm });
+        for (const [index, expected] of golden[run].losses.entries()) {
+          const { loss } = await trainer.train(example, lr);
+          assert(
+            Math.abs(loss - expected) < 1e-4,
+            `step ${index}: loss ${loss}, expected ${expected}`,
+          );
+        }
+        assertEquals(trainer.step, golden[run].losses.length);
+      }),
+    );
+  }
+}
+
+Deno.test(
+  "Trainer gives the same bits twice, and after restore()",
+  withGpu(async (gpu) => {
+    const { config, values, example, settings, lr } = prepared("mamba1-odd");
+    const make = () => new Trainer(gpu, config, values, { ...settings, maxNorm: 1 });
+    using straight = make();
+    using begun = make();
+    using resumed = make();
+    for (let step = 0; step < 6; step++) await straight.train(example, lr);
+    for (let step = 0; step < 3; step++) await begun.train(example, lr);
+    resumed.restore(begun.step, { values: await begun.values(), ...await begun.moments() });
+    for (let step = 0; step < 3; step++) await resumed.train(example, lr);
+    assertEquals(await resumed.values(), await straight.values());
+    assertEquals(await resumed.moments(), await straight.moments());
+  }),
+);
+
+Deno.test(
+  "Trainer drives the loss of one batch to near zero",
+  withGpu(async (gpu) => {
+    const { config, values, example, settings } = prepared("mamba1");
+    using trainer = new Trainer(gpu, config, values, { ...settings, weightDecay: 0, maxNorm: 1 });
+    let loss = Infinity;
+    for (let step = 0; step < 150 && loss > 0.05; step++) {
+      loss = (await trainer.train(example, 1e-2)).loss;
+    }
+    assert(loss < 0.05, `loss is ${loss}`);
+  }),
+);
+
+Deno.test(
+  "Trainer leaves the parameters alone where the gradient is not finite",
+  withGpu(async (gpu) => {
+    const { config, values, example, settings } = prepared("mamba1");
+    const broken = new Map(values);
+    broken.set("backbone.layers.1.mixer.D", new Float32Array(128).fill(NaN));
+    using trainer = new Trainer(gpu, config, broken, { ...settings, maxNorm: 1 });
+    const { loss } = await trainer.train(example, 1e-3);
+    assert(Number.isNaN(loss));
+    assertEquals(trainer.step, 0);
+    assertEquals(
+      (await trainer.values()).get("backbone.layers.0.mixer.D"),
+      values.get("backbone.layers.0.mixer.D"),
+    );
+  }),
+);
