@@ -38,9 +38,10 @@ struct Params {
 @group(0) @binding(12) var<uniform> params: Params;
 
 const STATES = 4u;
-var<workgroup> dt_tile: array<f32, CHUNK * CHANNELS>;
-var<workgroup> u_tile: array<f32, CHUNK * CHANNELS>;
-var<workgroup> g_tile: array<f32, CHUNK * CHANNELS>;
+const LOG2_E = 1.442695;
+// dt after softplus, dt u, g, u. Zeros past the last step leave h and p as they are, so that loops over a chunk's steps
+// have a constant length.
+var<workgroup> tile: array<vec4<f32>, CHUNK * CHANNELS>;
 var<workgroup> B_tile: array<vec4<f32>, CHUNK * LANES>;
 var<workgroup> C_tile: array<vec4<f32>, CHUNK * LANES>;
 // Slot t: the state before step t, and from the recurrence of p on, p dt u.
@@ -48,11 +49,14 @@ var<workgroup> states: array<vec4<f32>, (CHUNK + 1u) * LANES * CHANNELS>;
 // A lane's parts of sums over states: C . h; then A p exp(dt A) h[t-1] and p . B.
 var<workgroup> parts: array<vec2<f32>, CHUNK * LANES * CHANNELS>;
 
-fn B_or_C(row: u32, first: u32, lane: u32) -> vec4<f32> {
+// States of lane i % LANES in step i / LANES of a chunk that begins at row0.
+fn B_or_C(row0: u32, i: u32, steps: u32, first: u32) -> vec4<f32> {
+  let row = row0 + i / LANES;
+  let state = i % LANES * STATES;
   var values = vec4<f32>(0.0);
-  for (var i = 0u; i < STATES; i++) {
-    if (lane * STATES + i < D_STATE) {
-      values[i] = x_dbl[row * (DT_RANK + 2u * D_STATE) + first + lane * STATES + i];
+  for (var j = 0u; j < STATES; j++) {
+    if (state + j < D_STATE && i / LANES < steps) {
+      values[j] = x_dbl[row * (DT_RANK + 2u * D_STATE) + first + state + j];
     }
   }
   return values;
@@ -103,6 +107,7 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
       }
     }
   }
+  let A_2 = LOG2_E * A;
   var A_sum = vec4<f32>(0.0);
   var D_sum = 0.0;
 
@@ -111,20 +116,20 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
     let steps = min(CHUNK, params.seqlen - t0);
     let row0 = b * params.seqlen + t0;
 
-    for (var i = index; i < steps * CHANNELS; i += SIZE) {
-      dt_tile[i] = 0.0;
-      u_tile[i] = 0.0;
-      g_tile[i] = 0.0;
-      if (own < D_INNER) {
+    for (var i = index; i < CHUNK * CHANNELS; i += SIZE) {
+      var values = vec4<f32>(0.0);
+      if (own < D_INNER && i / CHANNELS < steps) {
         let row = row0 + i / CHANNELS;
-        dt_tile[i] = softplus(dt[row * D_INNER + own]);
-        u_tile[i] = u[row * D_INNER + own];
-        g_tile[i] = grad_y[row * D_INNER + own] * silu(xz[row * 2u * D_INNER + D_INNER + own]);
+        let dt_t = softplus(dt[row * D_INNER + own]);
+        let u_t = u[row * D_INNER + own];
+        let g = grad_y[row * D_INNER + own] * silu(xz[row * 2u * D_INNER + D_INNER + own]);
+        values = vec4<f32>(dt_t, dt_t * u_t, g, u_t);
       }
+      tile[i] = values;
     }
-    for (var i = index; i < steps * LANES; i += SIZE) {
-      B_tile[i] = B_or_C(row0 + i / LANES, DT_RANK, i % LANES);
-      C_tile[i] = B_or_C(row0 + i / LANES, DT_RANK + D_STATE, i % LANES);
+    for (var i = index; i < CHUNK * LANES; i += SIZE) {
+      B_tile[i] = B_or_C(row0, i, steps, DT_RANK);
+      C_tile[i] = B_or_C(row0, i, steps, DT_RANK + D_STATE);
     }
     var h = vec4<f32>(0.0);
     for (var i = 0u; i < STATES; i++) {
@@ -134,22 +139,22 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
     }
     workgroupBarrier();
 
-    for (var t = 0u; t < steps; t++) {
+    for (var t = 0u; t < CHUNK; t++) {
       states[t * SIZE + index] = h;
-      let dt_t = dt_tile[t * CHANNELS + lid.y];
-      h = exp(dt_t * A) * h + (dt_t * u_tile[t * CHANNELS + lid.y]) * B_tile[t * LANES + lid.x];
-      parts[t * SIZE + index] = vec2<f32>(dot(C_tile[t * LANES + lid.x], h), 0.0);
+      let values = tile[t * CHANNELS + lid.y];
+      h = exp2(values.x * A_2) * h + values.y * B_tile[t * LANES + lid.x];
+      parts[t * SIZE + index].x = dot(C_tile[t * LANES + lid.x], h);
     }
-    states[steps * SIZE + index] = h;
+    states[CHUNK * SIZE + index] = h;
     workgroupBarrier();
 
     for (var i = index; i < steps * CHANNELS; i += SIZE) {
-      D_sum += g_tile[i] * u_tile[i];
+      D_sum += tile[i].z * tile[i].w;
       if (own < D_INNER) {
         let row = row0 + i / CHANNELS;
         let z = xz[row * 2u * D_INNER + D_INNER + own];
         let s = sigmoid(z);
-        let y = sum_of_parts(i).x + own_D * u_tile[i];
+        let y = sum_of_parts(i).x + own_D * tile[i].w;
         grad_xz[row * 2u * D_INNER + D_INNER + own] = grad_y[row * D_INNER + own] * y * s * (1.0 + z * (1.0 - s));
       }
     }
@@ -158,21 +163,21 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
       var sum = vec4<f32>(0.0);
       for (var k = 0u; k < CHANNELS; k++) {
         let channel = (k + t) % CHANNELS;
-        sum += g_tile[t * CHANNELS + channel] * states[(t + 1u) * SIZE + channel * LANES + i % LANES];
+        sum += tile[t * CHANNELS + channel].z * states[(t + 1u) * SIZE + channel * LANES + i % LANES];
       }
       store_BC(wid.x * count.y * params.seqlen + row0 + t, D_STATE, i % LANES, sum);
     }
     workgroupBarrier();
 
-    for (var after = steps; after > 0u; after--) {
+    for (var after = CHUNK; after > 0u; after--) {
       let t = after - 1u;
-      let dt_t = dt_tile[t * CHANNELS + lid.y];
-      let p = carry + g_tile[t * CHANNELS + lid.y] * C_tile[t * LANES + lid.x];
-      carry = exp(dt_t * A) * p;
+      let values = tile[t * CHANNELS + lid.y];
+      let p = carry + values.z * C_tile[t * LANES + lid.x];
+      carry = exp2(values.x * A_2) * p;
       let through_A = carry * states[t * SIZE + index];
-      A_sum += dt_t * through_A;
+      A_sum += values.x * through_A;
       parts[t * SIZE + index] = vec2<f32>(dot(A, through_A), dot(p, B_tile[t * LANES + lid.x]));
-      states[t * SIZE + index] = (dt_t * u_tile[t * CHANNELS + lid.y]) * p;
+      states[t * SIZE + index] = values.y * p;
     }
     workgroupBarrier();
 
@@ -180,8 +185,8 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
       if (own < D_INNER) {
         let element = (row0 + i / CHANNELS) * D_INNER + own;
         let sum = sum_of_parts(i);
-        dt[element] = sigmoid(dt[element]) * (sum.x + u_tile[i] * sum.y);
-        grad_y[element] = own_D * g_tile[i] + dt_tile[i] * sum.y;
+        dt[element] = sigmoid(dt[element]) * (sum.x + tile[i].w * sum.y);
+        grad_y[element] = own_D * tile[i].z + tile[i].x * sum.y;
       }
     }
     for (var i = index; i < steps * LANES; i += SIZE) {

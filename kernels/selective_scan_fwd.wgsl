@@ -33,8 +33,9 @@ var<workgroup> u_tile: array<f32, TILE * CHANNELS>;
 var<workgroup> B_tile: array<vec4<f32>, TILE * LANES>;
 var<workgroup> C_tile: array<vec4<f32>, TILE * LANES>;
 var<workgroup> y_parts: array<f32, TILE * CHANNELS * LANES>;
+var<workgroup> kept: array<f32, CHANNELS * LANES * STATES>; // states on their way out, so that lanes write side by side
 
-// One slot in inference. In training: before chunk 0, after chunk 0, ..., after the last chunk.
+// One slot in inference. In training: the state before chunk 0, after chunk 0, ..., after the last chunk.
 fn slot_count() -> u32 {
   if (CHUNK == 0u) {
     return 1u;
@@ -107,12 +108,16 @@ fn selective_scan_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invo
     workgroupBarrier();
     let after = t0 + steps;
     let is_chunk_end = CHUNK > 0u && after % max(CHUNK, 1u) == 0u;
-    if (d < D_INNER && (is_chunk_end || after == params.seqlen)) {
-      let slot = select(after / max(CHUNK, 1u), slot_count() - 1u, after == params.seqlen);
+    if (is_chunk_end || after == params.seqlen) {
       for (var i = 0u; i < STATES; i++) {
         if (first_state + i < D_STATE) {
-          ssm_state[slot_start(b, slot, d) + first_state + i] = h[i];
+          kept[lid.y * D_STATE + first_state + i] = h[i];
         }
+      }
+      workgroupBarrier();
+      let slot = select(after / max(CHUNK, 1u), slot_count() - 1u, after == params.seqlen);
+      for (var i = index; i < min(CHANNELS, D_INNER - d0) * D_STATE; i += LANES * CHANNELS) {
+        ssm_state[slot_start(b, slot, d0) + i] = kept[i];
       }
     }
   }

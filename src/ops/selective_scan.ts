@@ -86,7 +86,8 @@ export function selectiveScanFwd(
 ): void {
   const { batch, seqlen, d_inner, d_state, dt_rank, chunk = 0, label } = shape;
   const { lanes, channels } = scanLanes(d_state);
-  // Tiles hold 8 lanes + channels (2 + lanes) floats a step; 16 KiB of workgroup memory is what every device has.
+  // Tiles hold 8 lanes + channels (2 + lanes) floats a step; 16 KiB of workgroup memory is what every
+  // device has; the states on their way out, 4 floats a lane, fit beside what rounding down leaves.
   const floatsPerStep = 8 * lanes + channels * (2 + lanes);
   const most = Math.max(1, Math.min(16, 2 ** Math.floor(Math.log2(4096 / floatsPerStep))));
   const tile = chunk > 0 ? Math.min(chunk, most) : most;

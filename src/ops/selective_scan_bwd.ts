@@ -57,8 +57,8 @@ export function scanChunk(gpu: Gpu, d_state: number): number {
   const size = lanes * channels;
   const available = gpu.device.limits.maxComputeWorkgroupStorageSize;
   for (let chunk = MAX_CHUNK; chunk >= 1; chunk /= 2) {
-    // The kernel's states, parts, B and C tiles, and its tiles of dt, u and g.
-    const bytes = 16 * (chunk + 1) * size + chunk * (8 * size + 32 * lanes + 12 * channels);
+    // The kernel's states, parts, B and C tiles, and its tile of dt, dt u, g and u.
+    const bytes = 16 * (chunk + 1) * size + chunk * (8 * size + 32 * lanes + 16 * channels);
     if (bytes <= available) return chunk;
   }
   throw new RangeError(
