@@ -201,7 +201,8 @@ export function matmulFwd(
   const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
     shape;
   for (const block of weight.blocks) {
-    const side = tile ?? matmulTile(program.gpu, rows, block.rows);
+    const sizes = { rows, columns: block.rows, depth: weight.columns };
+    const side = tile ?? matmulTile(program.gpu, sizes);
     program.add(matmulFwdKernel, {
       tensors: { x, weight: block.tensor, bias: bias ?? unusedTensors(program.gpu).read, y },
       overrides: {

@@ -68,7 +68,7 @@ export function matmulBwdX(
   const { rows, label, accumulate = false } = shape;
   const { columns: d_in, rows: d_out, stride } = weight;
   const { ldX = d_in, xOffset = 0, ldY = d_out } = shape;
-  const side = tile ?? matmulTile(program.gpu, rows, d_in);
+  const side = tile ?? matmulTile(program.gpu, { rows, columns: d_in, depth: d_out });
   program.add(matmulBwdXKernel, {
     tensors: { grad_y, weight: oneBlock(weight, label), grad_x },
     overrides: {
@@ -106,10 +106,8 @@ export function matmulBwdWTiling(
   weight: Pick<Matrix, "rows" | "columns">,
   rows: number,
 ): MatmulBwdWTiling {
-  const tile = cheaperTile(gpu, weight.rows, weight.columns);
-  const wanted = Math.floor(
-    BUSY_WORKGROUPS[tile] / tileCount(tile, weight.rows, weight.columns),
-  );
+  const tile = cheaperTile(gpu, { rows: weight.rows, columns: weight.columns, depth: rows });
+  const wanted = Math.floor(BUSY_WORKGROUPS[tile] / tileCount(tile, weight));
   const useful = Math.ceil(rows / MIN_ROWS_PER_PART);
   return { tile, parts: Math.max(1, Math.min(wanted, useful)) };
 }

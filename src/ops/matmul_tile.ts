@@ -11,22 +11,35 @@ const BUSY_TILES = 132;
 /** What a multiplication costs in a tile of 64, in units of one in a tile of 128: 28 and 22 TFLOP/s on an H100. */
 const NARROW_COST = 1.27;
 
+/** Multiplications from which a software adapter's seconds of compiling the large tile pay off within a few dozen runs. */
+const SOFTWARE_WORK = 2 ** 26;
+
+/** A product's sizes: a result of (rows, columns), each element a sum of `depth` products. */
+export interface MatmulSizes {
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+}
+
 /** Tiles of one side in a result of (rows, columns), partly filled ones included. */
-export function tileCount(tile: MatmulTile, rows: number, columns: number): number {
+export function tileCount(
+  tile: MatmulTile,
+  { rows, columns }: Omit<MatmulSizes, "depth">,
+): number {
   return Math.ceil(rows / tile) * Math.ceil(columns / tile);
 }
 
-/** The tile that a busy device computes a result of (rows, columns) with in less time. */
-export function cheaperTile(gpu: Gpu, rows: number, columns: number): MatmulTile {
-  // A software adapter has no registers for 64 sums a lane, and takes seconds to compile them.
-  if (gpu.isSoftware) return 64;
-  const cost = 4 * tileCount(128, rows, columns);
-  return cost < NARROW_COST * tileCount(64, rows, columns) ? 128 : 64;
+/** The tile that takes a busy device less time. */
+export function cheaperTile(gpu: Gpu, sizes: MatmulSizes): MatmulTile {
+  const { rows, columns, depth } = sizes;
+  if (gpu.isSoftware && rows * columns * depth < SOFTWARE_WORK) return 64;
+  return 4 * tileCount(128, sizes) < NARROW_COST * tileCount(64, sizes) ? 128 : 64;
 }
 
-/** The tile for a result of (rows, columns), each of whose tiles is one workgroup. */
-export function matmulTile(gpu: Gpu, rows: number, columns: number): MatmulTile {
-  return tileCount(128, rows, columns) < BUSY_TILES ? 64 : cheaperTile(gpu, rows, columns);
+/** The tile where each tile of the result is one workgroup. */
+export function matmulTile(gpu: Gpu, sizes: MatmulSizes): MatmulTile {
+  const isIdle = !gpu.isSoftware && tileCount(128, sizes) < BUSY_TILES;
+  return isIdle ? 64 : cheaperTile(gpu, sizes);
 }
 
 /** Whether 16-byte loads reach rows with these widths, strides and starts, in elements. */

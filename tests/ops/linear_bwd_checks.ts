@@ -48,7 +48,7 @@ const CASES: readonly LinearBwdCase[] = [
   backward("one column out", [3, 7, 1]),
   backward("all sizes 1", [1, 1, 1], { accumulate: true }),
   backward("many rows", [2100, 12, 8], { parts: 8 }),
-  // At and past the side of the large tile, which software adapters never choose, and compile in seconds.
+  // At and past the side of the large tile, which a software adapter takes a second to compile.
   backward("tile of 128", [130, 132, 260], { tile: 128, parts: 3, accumulate: true }),
   backward("tile of 128, unaligned", [129, 129, 131], {
     tile: 128,

@@ -78,17 +78,16 @@ Deno.test(
 );
 
 Deno.test(
-  "matmulTile() takes the large tile for large results alone, and never in software",
+  "matmulTile() takes the large tile where it is filled, busy, and worth compiling",
   withGpu((gpu) => {
+    const sizes = (rows: number, columns: number, depth: number) => ({ rows, columns, depth });
     const hardware = { ...gpu, isSoftware: false } as typeof gpu;
-    assertEquals(matmulTile(hardware, 16384, 1024), 128);
-    assertEquals(
-      matmulTile(hardware, 512, 768),
-      64,
-      "24 tiles of 128 would leave most of a device idle",
-    );
-    assertEquals(matmulTile(hardware, 65536, 48), 64, "most of each tile of 128 would be empty");
-    assertEquals(cheaperTile(hardware, 128, 128), 128);
-    assertEquals(matmulTile({ ...gpu, isSoftware: true } as typeof gpu, 16384, 1024), 64);
+    assertEquals(matmulTile(hardware, sizes(16384, 1024, 256)), 128);
+    assertEquals(matmulTile(hardware, sizes(512, 768, 768)), 64, "24 tiles leave a device idle");
+    assertEquals(matmulTile(hardware, sizes(65536, 48, 512)), 64, "most of each would be empty");
+    assertEquals(cheaperTile(hardware, sizes(128, 128, 64)), 128);
+    const software = { ...gpu, isSoftware: true } as typeof gpu;
+    assertEquals(matmulTile(software, sizes(512, 768, 768)), 128);
+    assertEquals(matmulTile(software, sizes(17, 1536, 768)), 64, "compiling takes longer");
   }),
 );

@@ -100,7 +100,7 @@ const MATMUL: readonly LinearCase[] = [
     seed: 4,
     dtype,
   })),
-  // The large tile, at and past its side; software adapters never choose it, and compile it in seconds.
+  // The large tile, at and past its side; a software adapter takes a second to compile it.
   inTiles({ name: "257 rows", rows: 257, in: 48, out: 260, bias: true, residual: true, seed: 5 }),
   inTiles({
     name: "129 unaligned rows into wider rows",

@@ -42,8 +42,8 @@ export async function* matmul(args: string[]): AsyncGenerator<Result> {
     const parts = Number(options.parts ?? chosen.parts);
     for (const tile of options.all ? [64, 128] as const : [given]) {
       yield await measure(gpu, { rows, out, d_in }, {
-        fwd: tile ?? matmulTile(gpu, rows, out),
-        bwd_x: tile ?? matmulTile(gpu, rows, d_in),
+        fwd: tile ?? matmulTile(gpu, { rows, columns: out, depth: d_in }),
+        bwd_x: tile ?? matmulTile(gpu, { rows, columns: d_in, depth: out }),
         bwd_w: { tile: tile ?? chosen.tile, parts },
       });
     }
