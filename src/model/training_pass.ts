@@ -88,15 +88,32 @@ export function recordTrainingForward(
 }
 
 /**
- * Records loss and backward: activations.losses, and the gradient of every parameter.
+ * Records the loss: activations.losses, and the logits turn into their gradients.
  *
- * @param targetCount Targets that are not ignored: the loss is their mean.
+ * @param targetCount Targets that are not ignored: gradients are those of their mean.
  */
+export function recordLoss(
+  program: Program,
+  config: ModelConfig,
+  activations: Activations,
+  targetCount: number,
+): void {
+  const { logits, targets, losses, shape } = activations;
+  const { head, real_vocab_size } = config;
+  crossEntropy(program, { logits, targets, loss: losses }, {
+    rows: targetRows(config, shape),
+    vocab_size: logitCount(config),
+    real_vocab_size: head.kind === "lm" ? real_vocab_size : head.n_classes,
+    scale: 1 / targetCount,
+    label: "cross_entropy",
+  });
+}
+
+/** Records backward, from the gradients of the logits: the gradient of every parameter. */
 export function recordBackward(
   program: Program,
   config: ModelConfig,
   tensors: TrainingTensors & { readonly gradients: ModelWeights },
-  targetCount: number,
 ): void {
   const { d_model, norm_epsilon, head: headConfig } = config;
   const { weights, gradients, activations } = tensors;
@@ -105,14 +122,6 @@ export function recordBackward(
   const rows = batch * seqlen;
   const partials = activations.partials.weights;
   const logitRows = targetRows(config, shape);
-  crossEntropy(program, { logits, targets: activations.targets, loss: activations.losses }, {
-    rows: logitRows,
-    vocab_size: logitCount(config),
-    real_vocab_size: headConfig.kind === "lm" ? config.real_vocab_size : headConfig.n_classes,
-    scale: 1 / targetCount,
-    label: "cross_entropy",
-  });
-
   const x = headInput(config, activations);
   matmulBwdW(program, { grad_y: logits, x, grad_weight: gradients.head.weight, partials }, {
     ...headRows(config, activations),

@@ -4,7 +4,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { Staging } from "../gpu/readback.ts";
 import { encode, Program } from "../gpu/recorder.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
-import { type Activations, createActivations, targetRows } from "../model/activations.ts";
+import { type Activations, createActivations } from "../model/activations.ts";
 import type { ModelConfig } from "../model/config.ts";
 import {
   createParameterSet,
@@ -14,10 +14,10 @@ import {
   type ParameterSet,
   unpackParameter,
 } from "../model/parameters.ts";
-import { recordBackward, recordTrainingForward } from "../model/training_pass.ts";
+import { recordBackward, recordLoss, recordTrainingForward } from "../model/training_pass.ts";
 import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/adamw.ts";
 import { CLIP_SIZE, gradNorm, gradNormStarts, type NormTerm } from "../ops/grad_norm.ts";
-import type { Batch } from "./batches.ts";
+import { type Batch, IGNORED } from "./batches.ts";
 
 /** How parameters follow their gradients: torch.optim.AdamW's settings. */
 export interface OptimiserSettings {
@@ -44,13 +44,23 @@ export interface StepResult {
 /** Values by official tensor name, without padding. */
 export type NamedValues = ReadonlyMap<string, Float32Array>;
 
+/** What a batch of one shape needs. */
 interface Passes extends Disposable {
   readonly activations: Activations;
-  /** Forward, loss, backward, norm, update. */
-  readonly step: Program;
-  /** Forward and loss. */
+  /** Forward, loss, backward, norm, update, by the number of targets that the mean is over. */
+  readonly steps: Map<number, Program>;
+  /** Forward; for a language model, the losses too. */
   readonly evaluate: Program;
-  readonly targetCount: number;
+}
+
+/** What an evaluation gives of one batch, as sums over its targets. */
+export interface Evaluation {
+  /** Sum of the cross-entropies, in nats. */
+  readonly loss: number;
+  /** Targets counted. */
+  readonly count: number;
+  /** How many a classifier got right; undefined for a language model. */
+  readonly correct: number | undefined;
 }
 
 /**
@@ -106,28 +116,33 @@ export class Trainer implements Disposable {
   /**
    * One step: forward, backward, clip, update.
    *
-   * A loss or a norm that is not finite leaves the parameters as they were.
+   * A norm that is not finite leaves the parameters as they were.
    */
   async train(batch: Batch, learningRate: number): Promise<StepResult> {
     const passes = this.#passesFor(batch);
+    const { activations } = passes;
     const { beta1, beta2 } = this.#settings;
     this.#feed(passes, batch);
     this.#schedule.write(encodeAdamwSchedule(this.#step + 1, learningRate, { beta1, beta2 }));
-    const { loss, extra } = await this.#run(passes, passes.step, [this.#clip]);
-    const norm = extra[1] ?? NaN;
+    const program = this.#stepProgram(passes, batch.targetCount);
+    const [losses, clip] = await this.#run(program, [activations.losses, this.#clip]);
+    const norm = clip?.[1] ?? NaN;
     if (Number.isFinite(norm)) this.#step++;
-    return { loss, norm };
+    return { loss: sum(losses) / batch.targetCount, norm };
   }
 
-  /** Mean cross-entropy of a batch, and the logits (rows, logits), with the parameters as they are. */
-  async evaluate(
-    batch: Batch,
-  ): Promise<{ readonly losses: Float32Array; readonly logits: Float32Array }> {
+  /** What the parameters, as they are, make of a batch. */
+  async evaluate(batch: Batch): Promise<Evaluation> {
     const passes = this.#passesFor(batch);
+    const { losses, logits } = passes.activations;
     this.#feed(passes, batch);
-    const { activations } = passes;
-    const { losses, extra } = await this.#run(passes, passes.evaluate, [activations.logits]);
-    return { losses, logits: extra };
+    const count = batch.targetCount;
+    if (this.config.head.kind === "lm") {
+      const [values] = await this.#run(passes.evaluate, [losses]);
+      return { loss: sum(values), count, correct: undefined };
+    }
+    const [values = new Float32Array()] = await this.#run(passes.evaluate, [logits]);
+    return { ...classify(values, batch.targets, this.config.head.n_classes), count };
   }
 
   /** The gradients of the latest step, by official name. */
@@ -167,30 +182,43 @@ export class Trainer implements Disposable {
     return this.#layout.places.map(({ rows, stride }) => rows * stride);
   }
 
-  #passesFor({ batch, seqlen, targetCount }: Batch): Passes {
-    const key = `${batch} ${seqlen} ${targetCount}`;
+  #passesFor({ batch, seqlen }: Batch): Passes {
+    const key = `${batch} ${seqlen}`;
     const kept = this.#passes.get(key);
     if (kept !== undefined) return kept;
     const activations = createActivations(this.#gpu, this.config, { batch, seqlen });
-    const { values, gradients } = this.#sets;
-    const tensors = { weights: values.weights, gradients: gradients.weights, activations };
-    const step = new Program(this.#gpu);
-    recordTrainingForward(step, this.config, tensors);
-    recordBackward(step, this.config, tensors, targetCount);
-    this.#recordUpdate(step);
+    const steps = new Map<number, Program>();
     const evaluate = new Program(this.#gpu);
-    recordTrainingForward(evaluate, this.config, tensors);
+    recordTrainingForward(evaluate, this.config, {
+      weights: this.#sets.values.weights,
+      activations,
+    });
+    if (this.config.head.kind === "lm") recordLoss(evaluate, this.config, activations, 1);
     const passes: Passes = {
       activations,
-      step,
+      steps,
       evaluate,
-      targetCount,
       [Symbol.dispose]: () => {
-        for (const owned of [step, evaluate, activations]) owned[Symbol.dispose]();
+        for (const owned of [...steps.values(), evaluate, activations]) owned[Symbol.dispose]();
       },
     };
     this.#passes.set(key, passes);
     return passes;
+  }
+
+  #stepProgram({ activations, steps }: Passes, targetCount: number): Program {
+    let program = steps.get(targetCount);
+    if (program === undefined) {
+      const { values, gradients } = this.#sets;
+      const tensors = { weights: values.weights, gradients: gradients.weights, activations };
+      program = new Program(this.#gpu);
+      recordTrainingForward(program, this.config, tensors);
+      recordLoss(program, this.config, activations, targetCount);
+      recordBackward(program, this.config, tensors);
+      this.#recordUpdate(program);
+      steps.set(targetCount, program);
+    }
+    return program;
   }
 
   /** Norm and clip factor over all gradients, then AdamW over the two ranges: with decay, and without. */
@@ -231,36 +259,25 @@ export class Trainer implements Disposable {
     activations.targets.write(targets);
   }
 
-  /** Runs a program, and reads the losses and what else is asked for. */
-  async #run(
-    { activations, targetCount }: Passes,
-    program: Program,
-    others: readonly Tensor[],
-  ): Promise<{ loss: number; losses: Float32Array; extra: Float32Array }> {
-    const { device } = this.#gpu;
-    const lossBytes = targetRows(this.config, activations.shape) * 4;
-    const sizes = others.map(({ size }) => size * 4);
-    const total = sizes.reduce((sum, size) => sum + size, lossBytes);
+  /** Runs a program, and reads tensors. */
+  async #run(program: Program, tensors: readonly Tensor[]): Promise<Float32Array[]> {
+    const total = tensors.reduce((bytes, { size }) => bytes + size * 4, 0);
     if (this.#staging === undefined || this.#staging.buffer.size < total) {
       this.#staging?.[Symbol.dispose]();
       this.#staging = await Staging.create(this.#gpu, total);
     }
-    let offset = lossBytes;
-    const copies = [{
-      from: activations.losses,
-      to: { buffer: this.#staging.buffer, offset: 0 },
-      sizeBytes: lossBytes,
-    }];
-    for (const [index, from] of others.entries()) {
-      const sizeBytes = sizes[index] ?? 0;
-      copies.push({ from, to: { buffer: this.#staging.buffer, offset }, sizeBytes });
-      offset += sizeBytes;
-    }
-    device.queue.submit([encode(this.#gpu, [program], { after: copies })]);
+    const { buffer } = this.#staging;
+    let offset = 0;
+    const after = tensors.map((from) => {
+      const copy = { from, to: { buffer, offset }, sizeBytes: from.size * 4 };
+      offset += copy.sizeBytes;
+      return copy;
+    });
+    this.#gpu.device.queue.submit([encode(this.#gpu, [program], { after })]);
     const bytes = await this.#staging.read(total);
-    const losses = new Float32Array(bytes.buffer, 0, lossBytes / 4);
-    const loss = losses.reduce((sum, value) => sum + value, 0) / targetCount;
-    return { loss, losses, extra: new Float32Array(bytes.buffer, lossBytes) };
+    return after.map(({ to, sizeBytes }) =>
+      new Float32Array(bytes.buffer, to.offset, sizeBytes / 4)
+    );
   }
 
   async #read(set: ParameterSet): Promise<Map<string, Float32Array>> {
@@ -288,4 +305,27 @@ export class Trainer implements Disposable {
     }
     set.flat.write(flat);
   }
+}
+
+function sum(values: Float32Array | undefined): number {
+  return values?.reduce((total, value) => total + value, 0) ?? NaN;
+}
+
+/** Cross-entropies and right answers of a classifier's logits (batch, classes). */
+function classify(
+  logits: Float32Array,
+  targets: Uint32Array,
+  classes: number,
+): { loss: number; correct: number } {
+  let loss = 0;
+  let correct = 0;
+  for (const [row, target] of targets.entries()) {
+    if (target === IGNORED) continue;
+    const values = logits.subarray(row * classes, (row + 1) * classes);
+    const largest = values.reduce((most, value) => Math.max(most, value), -Infinity);
+    const total = values.reduce((partial, value) => partial + Math.exp(value - largest), 0);
+    loss += largest + Math.log(total) - (values[target] ?? NaN);
+    if (values.indexOf(largest) === target) correct++;
+  }
+  return { loss, correct };
 }

@@ -1,0 +1,158 @@
+/** What a run leaves on disk: the model as infer.ts loads it, and beside it what resuming needs. */
+
+import { fromBytes } from "../io/byte_source.ts";
+import { toFloat32 } from "../io/dtype.ts";
+import { openSafetensors, SafetensorsError } from "../io/safetensors.ts";
+import { type TensorToWrite, writeSafetensors } from "../io/safetensors_writer.ts";
+import { type ModelConfig, toHfConfig } from "../model/config.ts";
+import { weightSpecs } from "../model/weights.ts";
+import type { Position } from "./batches.ts";
+import type { NamedValues } from "./trainer.ts";
+
+/** A point of a run: the same point gives the same bits from there on. */
+export interface ResumePoint {
+  /** Steps done. */
+  readonly step: number;
+  /** Where the next batch begins. */
+  readonly position: Position;
+  /** The best validation loss so far; Infinity before the first. */
+  readonly bestLoss: number;
+  /** Task, data and hyperparameters in one line: a run goes on only with its own. */
+  readonly run: string;
+  /** Parameters and AdamW's averages, by official name. */
+  readonly values: NamedValues;
+  /** AdamW's averages of the gradient. */
+  readonly m: NamedValues;
+  /** AdamW's averages of its square. */
+  readonly v: NamedValues;
+}
+
+/** The file, in the run's folder, that a run is resumed from. */
+const RESUME_FILE = "training/resume.safetensors";
+
+/** Writes config.json and, where the model has one, tokenizer.json. */
+export async function writeDescription(
+  folder: string,
+  config: ModelConfig,
+  tokenizer: string | undefined,
+): Promise<void> {
+  await Deno.mkdir(`${folder}/training`, { recursive: true });
+  await writeText(`${folder}/config.json`, `${JSON.stringify(toHfConfig(config), null, 2)}\n`);
+  if (tokenizer !== undefined) await writeText(`${folder}/tokenizer.json`, tokenizer);
+}
+
+/** Writes model.safetensors, in f32: beside first, then renamed. */
+export async function writeModel(
+  folder: string,
+  config: ModelConfig,
+  values: NamedValues,
+): Promise<void> {
+  await writeSafetensors(`${folder}/model.safetensors`, tensorsOf(config, values, ""), {
+    format: "pt",
+  });
+}
+
+/** Writes the point, in one file: whatever kills the process, either the old or the new one is there. */
+export async function writeResumePoint(
+  folder: string,
+  config: ModelConfig,
+  point: ResumePoint,
+): Promise<void> {
+  const { step, position, bestLoss, run, values, m, v } = point;
+  const tensors = [
+    ...tensorsOf(config, values, "value."),
+    ...tensorsOf(config, m, "m."),
+    ...tensorsOf(config, v, "v."),
+  ];
+  await writeSafetensors(`${folder}/${RESUME_FILE}`, tensors, {
+    point: JSON.stringify({
+      step,
+      position,
+      bestLoss: Number.isFinite(bestLoss) ? bestLoss : null,
+      run,
+    }),
+  });
+}
+
+/**
+ * Reads the point that a folder's run has come to.
+ *
+ * @throws {SafetensorsError} If the file is not one of these.
+ */
+export async function readResumePoint(folder: string, config: ModelConfig): Promise<ResumePoint> {
+  const path = `${folder}/${RESUME_FILE}`;
+  using file = await openSafetensors(fromBytes(path, await readFile(path)));
+  const specs = weightSpecs(config);
+  const read = async (prefix: string): Promise<NamedValues> => {
+    const values = new Map<string, Float32Array>();
+    for (const { name, shape } of specs) {
+      const info = file.tensors.get(prefix + name);
+      if (info?.shape.join() !== shape.join()) {
+        throw new SafetensorsError(
+          `Cannot resume from "${path}": "${prefix}${name}" is [${
+            info?.shape.join(", ") ?? "missing"
+          }], ` +
+            `and this run needs [${shape.join(", ")}]`,
+        );
+      }
+      values.set(name, toFloat32(await file.read(prefix + name), info.dtype));
+    }
+    return values;
+  };
+  const point = parsePoint(path, file.metadata.get("point"));
+  return { ...point, values: await read("value."), m: await read("m."), v: await read("v.") };
+}
+
+function parsePoint(
+  path: string,
+  text: string | undefined,
+): Pick<ResumePoint, "step" | "position" | "bestLoss" | "run"> {
+  try {
+    const { step, position, bestLoss, run } = JSON.parse(text ?? "");
+    const whole = [step, position.epoch, position.index].every((value) =>
+      Number.isSafeInteger(value) && value >= 0
+    );
+    if (!whole || typeof run !== "string") throw new TypeError("its numbers are not whole");
+    return {
+      step,
+      position: { epoch: position.epoch, index: position.index },
+      bestLoss: typeof bestLoss === "number" ? bestLoss : Infinity,
+      run,
+    };
+  } catch (cause) {
+    throw new SafetensorsError(`Cannot resume from "${path}": it does not say where its run was`, {
+      cause,
+    });
+  }
+}
+
+async function readFile(path: string): Promise<Uint8Array> {
+  try {
+    return await Deno.readFile(path);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new Deno.errors.NotFound(`Cannot resume: there is no "${path}"`, { cause });
+  }
+}
+
+function tensorsOf(config: ModelConfig, values: NamedValues, prefix: string): TensorToWrite[] {
+  return weightSpecs(config).map(({ name, shape }) => {
+    const floats = values.get(name);
+    if (floats === undefined) {
+      throw new RangeError(`Cannot save the model: "${name}" has no values`);
+    }
+    const bytes = new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
+    return { name: prefix + name, dtype: "F32", shape, bytes };
+  });
+}
+
+async function writeText(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
+  try {
+    await Deno.writeTextFile(temporary, text, { createNew: true });
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw error;
+  }
+}
