@@ -1,0 +1,239 @@
+/** What a task is: a model to make, data to train it on, and settings that suit both. */
+
+import { type ModelConfig, parseConfig, toHfConfig } from "../model/config.ts";
+import type { Source } from "./batches.ts";
+import { checkSchedule, type Schedule } from "./schedule.ts";
+
+/** The settings of a training run. The schedule of the learning rate is among them, steps included. */
+export interface Hyperparameters extends Schedule {
+  /** Of the weights, the order of the data, augmentation and dropout: a whole number from 0. */
+  readonly seed: number;
+  /** Sequences of a batch. */
+  readonly batchSize: number;
+  /** Steps of a sequence. Only text can be cut to any; other data has a length of its own. */
+  readonly seqlen: number;
+  /** Batches whose gradients are added up before the weights change. */
+  readonly accumulation: number;
+  /** Decoupled weight decay; matrices alone have it. */
+  readonly weightDecay: number;
+  /** Decay of AdamW's mean of gradients. */
+  readonly beta1: number;
+  /** Decay of AdamW's mean of squares. */
+  readonly beta2: number;
+  /** Added to the root of AdamW's mean of squares. */
+  readonly eps: number;
+  /** The gradient is scaled down to this norm where it is larger; 0 leaves it as it is. */
+  readonly clipNorm: number;
+  /** Share of each block's output that is dropped in training, from 0 to below 1. */
+  readonly dropout: number;
+  /** Steps between two evaluations. */
+  readonly evaluateEvery: number;
+  /** Whether the state is carried from window to window of a text. */
+  readonly carryState: boolean;
+}
+
+/** Sizes of the model that a task leaves open. */
+export interface ModelSize {
+  /** Width of the residual stream. */
+  readonly d_model: number;
+  /** Number of blocks. */
+  readonly n_layer: number;
+  /** States of each channel. */
+  readonly d_state: number;
+  /** Taps of the convolution. */
+  readonly d_conv: number;
+  /** Channels of a block: this times d_model. */
+  readonly expand: number;
+}
+
+/** What a task can be told. */
+export interface TaskOptions {
+  /**
+   * File or folder of the data.
+   *
+   * @default {undefined} The task's own source, downloaded on first use, where it has one.
+   */
+  readonly data?: string;
+  /**
+   * One of the task's presets.
+   *
+   * @default {undefined} The first.
+   */
+  readonly preset?: string;
+  /**
+   * File with a `tokenizer.json`, for text.
+   *
+   * @default {undefined} The characters of the text are its tokens.
+   */
+  readonly tokenizer?: string;
+  /**
+   * How many training images are kept apart to validate with; with 0, the test images do that.
+   *
+   * @default {5000}
+   */
+  readonly heldOut?: number;
+  /** Settings other than the task's. */
+  readonly hyperparameters?: Partial<Hyperparameters>;
+  /** Sizes other than the task's. */
+  readonly model?: Partial<ModelSize>;
+  /**
+   * How files are downloaded.
+   *
+   * @default {fetch}
+   */
+  readonly fetch?: typeof fetch;
+}
+
+/** A task, ready to train. */
+export interface Task {
+  /** What it is called on the command line. */
+  readonly name: string;
+  /** The model, its preprocessing and labels included. */
+  readonly config: ModelConfig;
+  /** Endless batches to train on. */
+  readonly train: Source;
+  /** Batches that choose the best checkpoint: until `next.epoch` is 1, each target counts once. */
+  readonly validation: Source;
+  /** Batches for the last figure, where they are others than the validation's. */
+  readonly test?: Source;
+  /** The task's hyperparameters, with what the options say in their place. */
+  readonly defaults: Hyperparameters;
+  /** Text of the `tokenizer.json` that belongs to the model. */
+  readonly tokenizer?: string;
+  /** The data in one line, such as "55,000 images to train on, 5,000 to validate with". */
+  readonly summary: string;
+}
+
+/** What most tasks agree on; the rest is each task's own. */
+export const COMMON: Omit<
+  Hyperparameters,
+  "steps" | "batchSize" | "seqlen" | "learningRate" | "minimumLearningRate"
+> = {
+  seed: 1,
+  kind: "cosine",
+  warmupSteps: 100,
+  accumulation: 1,
+  weightDecay: 0.1,
+  beta1: 0.9,
+  beta2: 0.99,
+  eps: 1e-8,
+  clipNorm: 1,
+  dropout: 0,
+  evaluateEvery: 250,
+  carryState: false,
+};
+
+/**
+ * Puts the caller's settings in place of a task's own. A learning rate without a minimum keeps the task's ratio of both;
+ * fewer steps without a warm-up shorten the warm-up to a tenth of them.
+ *
+ * @throws {RangeError} If a setting is out of range.
+ */
+export function settings(
+  own: Hyperparameters,
+  { hyperparameters: given = {} }: TaskOptions,
+): Hyperparameters {
+  const ratio = own.minimumLearningRate / own.learningRate;
+  const merged: Hyperparameters = {
+    ...own,
+    ...(given.learningRate === undefined
+      ? {}
+      : { minimumLearningRate: given.learningRate * ratio }),
+    ...(given.steps === undefined
+      ? {}
+      : { warmupSteps: Math.min(own.warmupSteps, Math.floor(given.steps / 10)) }),
+    ...given,
+  };
+  checkSchedule(merged);
+  for (const name of ["seed", "batchSize", "seqlen", "accumulation", "evaluateEvery"] as const) {
+    const least = name === "seed" ? 0 : 1;
+    if (!Number.isSafeInteger(merged[name]) || merged[name] < least) {
+      throw new RangeError(
+        `Cannot train: ${name} is ${merged[name]}, expected a whole number from ${least}`,
+      );
+    }
+  }
+  for (const name of ["weightDecay", "beta1", "beta2", "dropout"] as const) {
+    if (!(merged[name] >= 0 && merged[name] < 1)) {
+      throw new RangeError(
+        `Cannot train: ${name} is ${merged[name]}, expected a number from 0 to below 1`,
+      );
+    }
+  }
+  if (!(merged.eps > 0)) {
+    throw new RangeError(`Cannot train: eps is ${merged.eps}, expected a number above 0`);
+  }
+  if (!(merged.clipNorm >= 0)) {
+    throw new RangeError(`Cannot train: clipNorm is ${merged.clipNorm}, expected a number from 0`);
+  }
+  return merged;
+}
+
+/**
+ * The config of a new model.
+ *
+ * @param size The task's sizes; those that the options give come in their place.
+ * @param ends Input, head, and what else belongs to the data.
+ * @throws {ConfigError} If a size is out of range.
+ */
+export function newConfig(
+  size: ModelSize,
+  ends:
+    & Pick<ModelConfig, "input" | "head">
+    & Partial<Pick<ModelConfig, "real_vocab_size" | "preprocessing" | "labels">>,
+  options: TaskOptions,
+): ModelConfig {
+  const { d_model, n_layer, d_state, d_conv, expand } = { ...size, ...options.model };
+  const config: ModelConfig = {
+    model_type: "mamba",
+    d_model,
+    n_layer,
+    d_inner: expand * d_model,
+    d_state,
+    d_conv,
+    dt_rank: Math.ceil(d_model / 16),
+    norm_epsilon: 1e-5,
+    use_bias: false,
+    use_conv_bias: true,
+    eos_token_ids: [],
+    ...ends,
+    real_vocab_size: ends.real_vocab_size ??
+      (ends.input.kind === "embedding" ? ends.input.vocab_size : 0),
+  };
+  // What is written must be readable: the same checks as for any other checkpoint.
+  return parseConfig(toHfConfig(config), "the new model's config");
+}
+
+/**
+ * The preset that the options name, or the first.
+ *
+ * @throws {RangeError} If the task has no preset of that name.
+ */
+export function choosePreset<Name extends string>(
+  task: string,
+  names: readonly [Name, ...Name[]],
+  { preset }: TaskOptions,
+): Name {
+  if (preset === undefined) return names[0];
+  const found = names.find((name) => name === preset);
+  if (found === undefined) {
+    throw new RangeError(
+      `Cannot load the task "${task}": it has no preset "${preset}", expected ${names.join(", ")}`,
+    );
+  }
+  return found;
+}
+
+/**
+ * Refuses a length other than the data's.
+ *
+ * @throws {RangeError} If the options ask for another.
+ */
+export function checkLength(task: string, seqlen: number, { hyperparameters }: TaskOptions): void {
+  const asked = hyperparameters?.seqlen;
+  if (asked !== undefined && asked !== seqlen) {
+    throw new RangeError(
+      `Cannot load the task "${task}": seqlen is ${asked}, and its sequences have ${seqlen} steps`,
+    );
+  }
+}

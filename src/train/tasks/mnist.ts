@@ -1,0 +1,72 @@
+/** `mnist`: handwritten digits, classified row by row or pixel by pixel. */
+
+import { loadMnist } from "../../io/datasets/mnist.ts";
+import type { ImagePreprocessing } from "../../model/config.ts";
+import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
+import { checkLength, choosePreset, COMMON, newConfig, settings } from "../task.ts";
+import { imageSources } from "./image_sources.ts";
+
+interface Preset {
+  readonly step: "row" | "pixel";
+  readonly d_input: number;
+  readonly size: ModelSize;
+  /** Pixels by which training images are moved at most. */
+  readonly shift: number;
+  readonly defaults: Hyperparameters;
+}
+
+const PRESETS: Readonly<Record<"rows" | "pixels", Preset>> = {
+  // Small enough for a software adapter.
+  rows: {
+    step: "row",
+    d_input: 28,
+    size: { d_model: 32, n_layer: 2, d_state: 8, d_conv: 4, expand: 2 },
+    shift: 0,
+    defaults: {
+      ...COMMON,
+      ...{ steps: 1200, batchSize: 64, seqlen: 28 },
+      ...{ learningRate: 4e-3, minimumLearningRate: 2e-4 },
+    },
+  },
+  pixels: {
+    step: "pixel",
+    d_input: 1,
+    size: { d_model: 96, n_layer: 6, d_state: 16, d_conv: 4, expand: 2 },
+    shift: 2,
+    defaults: {
+      ...COMMON,
+      ...{ steps: 20_000, batchSize: 64, seqlen: 784, warmupSteps: 500, dropout: 0.1 },
+      ...{ learningRate: 2e-3, minimumLearningRate: 2e-5, evaluateEvery: 1000 },
+    },
+  },
+};
+
+/**
+ * Presets `rows` (28 steps of 28 pixels, the default) and `pixels` (784 steps of one pixel). `data` is a folder of MNIST's
+ * original files.
+ *
+ * @throws {SyntaxError} If the files are not MNIST's.
+ * @throws {RangeError} If an option is out of range.
+ */
+export async function mnistTask(options: TaskOptions = {}): Promise<Task> {
+  const preset = PRESETS[choosePreset("mnist", ["rows", "pixels"], options)];
+  const defaults = settings(preset.defaults, options);
+  checkLength("mnist", preset.defaults.seqlen, options);
+  const preprocessing: ImagePreprocessing = {
+    ...{ kind: "image", width: 28, height: 28, channels: 1, step: preset.step },
+    ...{ rescale: 1 / 255, mean: [0.1307], std: [0.3081] },
+  };
+  const path = options.data === undefined ? {} : { path: options.data };
+  const [train, test] = await Promise.all([loadMnist("train", path), loadMnist("test", path)]);
+  const config = newConfig(preset.size, {
+    input: { kind: "linear", d_input: preset.d_input, bias: true },
+    head: { kind: "classifier", n_classes: 10, pool: "mean", bias: true },
+    preprocessing,
+    labels: train.classNames,
+  }, options);
+  const augmentation = preset.shift > 0
+    ? { shift: preset.shift, flip: false, seed: defaults.seed }
+    : undefined;
+  const sources = imageSources({ train, test }, { options, defaults, preprocessing, augmentation });
+  return { name: "mnist", config, defaults, ...sources };
+}

@@ -1,0 +1,45 @@
+/** `mnist-pixels`: a model of handwritten digits that predicts the next pixel, one of 256 values, 784 times. */
+
+import { loadMnist } from "../../io/datasets/mnist.ts";
+import { pixelExamples } from "../image_examples.ts";
+import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
+import { checkLength, choosePreset, COMMON, newConfig, settings } from "../task.ts";
+import { splitSources } from "./image_sources.ts";
+
+const PIXEL_VALUES = 256;
+const SIZE: ModelSize = { d_model: 192, n_layer: 8, d_state: 16, d_conv: 4, expand: 2 };
+const DEFAULTS: Hyperparameters = {
+  ...COMMON,
+  ...{ steps: 20_000, batchSize: 64, seqlen: 784, warmupSteps: 500, evaluateEvery: 1000 },
+  ...{ learningRate: 2e-3, minimumLearningRate: 2e-5 },
+};
+
+/**
+ * Presets `conditional` (the first id is 256 + the digit: ten ids more) and `unconditional` (it is 256). The ids of pixels
+ * alone can be drawn. `data` is a folder of MNIST's original files.
+ *
+ * @throws {SyntaxError} If the files are not MNIST's.
+ * @throws {RangeError} If an option is out of range.
+ */
+export async function mnistPixelsTask(options: TaskOptions = {}): Promise<Task> {
+  const preset = choosePreset("mnist-pixels", ["conditional", "unconditional"], options);
+  const conditional = preset === "conditional";
+  const defaults = settings(DEFAULTS, options);
+  checkLength("mnist-pixels", DEFAULTS.seqlen, options);
+  const path = options.data === undefined ? {} : { path: options.data };
+  const [train, test] = await Promise.all([loadMnist("train", path), loadMnist("test", path)]);
+  const vocab_size = PIXEL_VALUES + (conditional ? train.classNames.length : 1);
+  const config = newConfig(SIZE, {
+    input: { kind: "embedding", vocab_size },
+    head: { kind: "lm", vocab_size, tied: true },
+    real_vocab_size: PIXEL_VALUES,
+  }, options);
+  const examples = (dataset: typeof train) => pixelExamples(dataset, { conditional });
+  const sources = splitSources({ train, test }, {
+    options,
+    defaults,
+    training: examples,
+    evaluation: examples,
+  });
+  return { name: "mnist-pixels", config, defaults, ...sources };
+}

@@ -1,0 +1,59 @@
+/** `shakespeare`: a character model of the 1.1 MB of Shakespeare that char-rnn and nanoGPT train on. */
+
+import { createHash } from "node:crypto";
+import { decodeText } from "../../io/datasets/text.ts";
+import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
+import { choosePreset, COMMON } from "../task.ts";
+import { languageTask } from "./text.ts";
+
+const ADDRESS =
+  "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt";
+const MD5 = "6fb458f1232090904fb40fe944165e91";
+
+/** 3.1 million parameters. */
+const SIZE: ModelSize = { d_model: 256, n_layer: 7, d_state: 16, d_conv: 4, expand: 2 };
+const DEFAULTS: Hyperparameters = {
+  ...COMMON,
+  ...{ steps: 5000, batchSize: 64, seqlen: 256, dropout: 0.2 },
+  ...{ learningRate: 1e-3, minimumLearningRate: 1e-4 },
+};
+
+/**
+ * One preset, `characters`. `data` is the file, which is downloaded otherwise. The first 1,003,854 characters train, the
+ * last 111,540 validate.
+ *
+ * @throws {SyntaxError} If the file is another.
+ * @throws {Error} If it cannot be downloaded.
+ * @throws {RangeError} If an option is out of range.
+ */
+export async function shakespeareTask(options: TaskOptions = {}): Promise<Task> {
+  choosePreset("shakespeare", ["characters"], options);
+  const name = options.data ?? ADDRESS;
+  const bytes = options.data === undefined
+    ? await download(options.fetch ?? fetch)
+    : await Deno.readFile(options.data);
+  const found = createHash("md5").update(bytes).digest("hex");
+  if (found !== MD5) {
+    throw new SyntaxError(
+      `Cannot use "${name}": ${bytes.length} bytes with MD5 ${found}, expected tiny Shakespeare's ` +
+        `${MD5}. The task "text" takes any text`,
+    );
+  }
+  const text = decodeText(bytes, name);
+  return await languageTask({ name: "shakespeare", text, size: SIZE, own: DEFAULTS }, options);
+}
+
+async function download(fetchFile: typeof fetch): Promise<Uint8Array> {
+  try {
+    const response = await fetchFile(ADDRESS);
+    if (response.ok) return await response.bytes();
+    await response.body?.cancel();
+    throw new Error(`the server answered ${response.status}`);
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(
+      `Cannot download "${ADDRESS}": ${detail}. Check the network, or give the file as data`,
+      { cause },
+    );
+  }
+}

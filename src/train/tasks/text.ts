@@ -1,0 +1,102 @@
+/** `text`: a language model of any UTF-8 file, by characters or with a tokenizer. */
+
+import {
+  charactersOf,
+  characterTokenizer,
+  decodeText,
+  encodeCharacters,
+  splitText,
+} from "../../io/datasets/text.ts";
+import { loadTokenizer } from "../../io/tokenizer.ts";
+import { orderedSource, shuffledSource } from "../batches.ts";
+import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
+import { choosePreset, COMMON, newConfig, settings } from "../task.ts";
+import { laneSource, textWindows } from "../text_windows.ts";
+
+const SIZE: ModelSize = { d_model: 256, n_layer: 6, d_state: 16, d_conv: 4, expand: 2 };
+const DEFAULTS: Hyperparameters = {
+  ...COMMON,
+  ...{ steps: 5000, batchSize: 64, seqlen: 256, dropout: 0.2 },
+  ...{ learningRate: 1e-3, minimumLearningRate: 1e-4 },
+};
+
+/**
+ * One preset, `text`. `data` is the file; the first 90% of its characters train, the last 10% validate, in windows of
+ * `seqlen`, or in lanes whose state goes on from window to window (`carryState`).
+ *
+ * @throws {SyntaxError} If the file is empty, is not UTF-8, or holds one character over and over.
+ * @throws {RangeError} If it is too short for its windows, or an option is out of range.
+ */
+export async function textTask(options: TaskOptions = {}): Promise<Task> {
+  choosePreset("text", ["text"], options);
+  if (options.data === undefined) {
+    throw new TypeError('Cannot load the task "text": it has no data. Give a UTF-8 file as data');
+  }
+  const text = decodeText(await Deno.readFile(options.data), options.data);
+  return await languageTask({ name: "text", text, size: SIZE, own: DEFAULTS }, options);
+}
+
+/** A language model of a text. */
+export async function languageTask(
+  { name, text, size, own }: {
+    readonly name: string;
+    readonly text: string;
+    readonly size: ModelSize;
+    readonly own: Hyperparameters;
+  },
+  options: TaskOptions,
+): Promise<Task> {
+  const defaults = settings(own, options);
+  const { tokenizer, vocab_size, encode } = await vocabulary(text, options);
+  const parts = splitText(text);
+  const train = encode(parts.train), validation = encode(parts.validation);
+  const config = newConfig(size, {
+    input: { kind: "embedding", vocab_size },
+    head: { kind: "lm", vocab_size, tied: true },
+  }, options);
+  const { batchSize, seqlen, seed, carryState } = defaults;
+  const count = (ids: Uint32Array) => ids.length.toLocaleString("en-US");
+  return {
+    name,
+    config,
+    defaults,
+    tokenizer,
+    train: carryState
+      ? laneSource(train, { batchSize, seqlen, seed })
+      : shuffledSource(textWindows(train, { seqlen, seed }), { batchSize, seed }),
+    validation: carryState
+      ? laneSource(validation, { batchSize, seqlen })
+      : orderedSource(textWindows(validation, { seqlen }), { batchSize }),
+    summary: `${count(train)} tokens to train on, ${count(validation)} to validate with, ` +
+      `${vocab_size} different ones`,
+  };
+}
+
+/** The characters of the text, or the tokenizer that the options name. */
+async function vocabulary(text: string, options: TaskOptions): Promise<{
+  readonly tokenizer: string;
+  readonly vocab_size: number;
+  readonly encode: (text: string) => Uint32Array;
+}> {
+  if (options.tokenizer !== undefined) {
+    const json = await Deno.readTextFile(options.tokenizer);
+    const tokenizer = loadTokenizer(json, options.tokenizer);
+    return {
+      tokenizer: json,
+      vocab_size: tokenizer.vocabSize,
+      encode: (part) => Uint32Array.from(tokenizer.encode(part)),
+    };
+  }
+  const characters = charactersOf(text);
+  if (characters.length < 2) {
+    throw new SyntaxError(
+      `Cannot train on the text: its only character is ${JSON.stringify(characters[0] ?? "")}, ` +
+        `expected two different ones or more`,
+    );
+  }
+  return {
+    tokenizer: characterTokenizer(characters),
+    vocab_size: characters.length,
+    encode: (part) => encodeCharacters(part, characters),
+  };
+}

@@ -1,0 +1,76 @@
+import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { ConfigError } from "../../src/model/config.ts";
+import {
+  choosePreset,
+  COMMON,
+  type Hyperparameters,
+  newConfig,
+  settings,
+} from "../../src/train/task.ts";
+
+const OWN: Hyperparameters = {
+  ...COMMON,
+  ...{ steps: 5000, batchSize: 64, seqlen: 256 },
+  ...{ learningRate: 1e-3, minimumLearningRate: 1e-4 },
+};
+const SIZE = { d_model: 20, n_layer: 2, d_state: 8, d_conv: 4, expand: 2 };
+
+Deno.test("settings() puts the caller's settings in place of the task's", () => {
+  assertEquals(settings(OWN, {}), OWN);
+  const given = { seed: 7, batchSize: 8, learningRate: 2e-3, minimumLearningRate: 0 };
+  assertEquals(settings(OWN, { hyperparameters: given }), { ...OWN, ...given });
+});
+
+Deno.test("settings() fits the minimum rate and the warm-up to what is given", () => {
+  const high = settings(OWN, { hyperparameters: { learningRate: 4e-3 } });
+  assertAlmostEquals(high.minimumLearningRate, 4e-4);
+  assertEquals(settings(OWN, { hyperparameters: { steps: 200 } }).warmupSteps, 20);
+  assertEquals(settings(OWN, { hyperparameters: { steps: 9000 } }).warmupSteps, 100);
+  assertEquals(
+    settings(OWN, { hyperparameters: { steps: 200, warmupSteps: 50 } }).warmupSteps,
+    50,
+  );
+});
+
+Deno.test("settings() refuses values out of range, by name", () => {
+  const bad: [Partial<Hyperparameters>, string][] = [
+    [{ batchSize: 0 }, "batchSize is 0, expected a whole number from 1"],
+    [{ seed: -1 }, "seed is -1, expected a whole number from 0"],
+    [{ seqlen: 2.5 }, "seqlen is 2.5"],
+    [{ accumulation: 0 }, "accumulation is 0"],
+    [{ evaluateEvery: NaN }, "evaluateEvery is NaN"],
+    [{ dropout: 1 }, "dropout is 1, expected a number from 0 to below 1"],
+    [{ weightDecay: -0.1 }, "weightDecay is -0.1"],
+    [{ beta2: NaN }, "beta2 is NaN"],
+    [{ clipNorm: -1 }, "clipNorm is -1, expected a number from 0"],
+    [{ eps: 0 }, "eps is 0"],
+    [{ learningRate: -1 }, "learningRate is -1"],
+    [{ steps: 0 }, "steps is 0"],
+  ];
+  for (const [hyperparameters, message] of bad) {
+    assertThrows(() => settings(OWN, { hyperparameters }), RangeError, message);
+  }
+});
+
+Deno.test("newConfig() derives and checks the sizes", () => {
+  const ends = {
+    input: { kind: "embedding", vocab_size: 65 },
+    head: { kind: "lm", vocab_size: 65, tied: true },
+  } as const;
+  const config = newConfig(SIZE, ends, { model: { n_layer: 3 } });
+  const { d_model, d_inner, dt_rank, n_layer, real_vocab_size } = config;
+  assertEquals([d_model, d_inner, dt_rank, n_layer, real_vocab_size], [20, 40, 2, 3, 65]);
+  for (const model of [{ d_model: 0 }, { n_layer: 1.5 }, { d_state: NaN }, { expand: 0 }]) {
+    assertThrows(() => newConfig(SIZE, ends, { model }), ConfigError, "the new model's config");
+  }
+});
+
+Deno.test("choosePreset() takes the first, or the one named", () => {
+  assertEquals(choosePreset("t", ["a", "b"], {}), "a");
+  assertEquals(choosePreset("t", ["a", "b"], { preset: "b" }), "b");
+  assertThrows(
+    () => choosePreset("t", ["a", "b"], { preset: "c" }),
+    RangeError,
+    'Cannot load the task "t": it has no preset "c", expected a, b',
+  );
+});
