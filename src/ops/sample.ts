@@ -46,15 +46,26 @@ export interface SamplerSettings {
 /** Number of words of the settings tensor. */
 export const SETTINGS_WORDS = 8;
 
+/**
+ * Factors from here to its inverse leave logits within f32 that were within 1e8 before. Beyond, a quotient overflows or
+ * a divisor is flushed to zero, and a draw would be from NaN.
+ */
+const SMALLEST_FACTOR = 1e-30;
+
+function withinFactors(value: number): number {
+  return Math.min(Math.max(value, SMALLEST_FACTOR), 1 / SMALLEST_FACTOR);
+}
+
 /** The settings as the kernel reads them: five values, then the seed's low and high word. */
 export function encodeSettings(settings: SamplerSettings): Uint32Array {
   const words = new Uint32Array(SETTINGS_WORDS);
   const floats = new Float32Array(words.buffer);
-  floats[0] = settings.temperature;
+  // Far below any difference of logits, a temperature takes the likeliest token, as 0 does.
+  floats[0] = settings.temperature < SMALLEST_FACTOR ? 0 : withinFactors(settings.temperature);
   words[1] = settings.topK;
-  floats[2] = settings.topP;
+  floats[2] = Math.max(settings.topP, SMALLEST_FACTOR);
   floats[3] = settings.minP;
-  floats[4] = settings.repetitionPenalty;
+  floats[4] = withinFactors(settings.repetitionPenalty);
   words[5] = settings.seed % 2 ** 32;
   words[6] = Math.floor(settings.seed / 2 ** 32);
   return words;

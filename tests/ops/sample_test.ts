@@ -151,3 +151,28 @@ Deno.test("encodeSettings() splits the seed into two words", () => {
     0,
   ]);
 });
+
+Deno.test(
+  "settings beyond what f32 holds draw as their limits do",
+  withGpu(async (gpu) => {
+    const logits = new Random(5).uniform(VOCAB_SIZE, 0, 90);
+    const likeliest = logits.indexOf(Math.max(...logits));
+    const draw = async (settings: Partial<SamplerSettings>) => {
+      const [ids = []] = await drawIds(gpu, {
+        settings: { ...PLAIN, ...settings },
+        logits,
+        batch: 1,
+        count: RING,
+      });
+      return new Set(ids);
+    };
+    for (const temperature of [1e-30, 1e-37, 1e-45, 1e-300]) {
+      assertEquals(await draw({ temperature }), new Set([likeliest]), `temperature ${temperature}`);
+    }
+    assertEquals(await draw({ topP: 1e-300 }), new Set([likeliest]));
+    assert((await draw({ temperature: 1e300 })).size > RING / 2);
+    for (const repetitionPenalty of [1e-300, 1e300]) {
+      for (const id of await draw({ repetitionPenalty })) assert(id < VOCAB_SIZE, String(id));
+    }
+  }),
+);
