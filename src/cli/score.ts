@@ -1,7 +1,7 @@
 /** `infer.ts score`: how well a model foresees a text, token by token. */
 
 import type { Model } from "../engine/model.ts";
-import type { TokenScore } from "../engine/score.ts";
+import { requireScore, type TokenScore } from "../engine/score.ts";
 import { createRowWriter } from "../io/row_writer.ts";
 import { type Arguments, type CommandSpec, UsageError } from "./arguments.ts";
 import { formatCount, formatDuration, formatRate } from "./format.ts";
@@ -172,7 +172,9 @@ async function scoreWithLogits(
         const next = ids[at + i + 1];
         if (next === undefined) continue;
         const row = logits.subarray(i * vocab_size, i * vocab_size + real_vocab_size);
-        scores.push({ id: next, ...scoreLogits(row, next) });
+        const score = scoreLogits(row, next);
+        requireScore(score.logprob, at + i + 1);
+        scores.push({ id: next, ...score });
       }
       advance(piece.length);
     }

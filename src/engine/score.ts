@@ -29,21 +29,42 @@ export async function* scoreTokens(
 ): AsyncGenerator<TokenScore> {
   if (Symbol.asyncIterator in ids) {
     for await (const id of ids) {
-      yield* scored([id], await session.score([id]));
+      const { position } = session;
+      yield* scored([id], await session.score([id]), position);
       await yieldToEventLoop();
     }
     return;
   }
   for (let start = 0; start < ids.length; start += PIECE) {
     const piece = ids.slice(start, start + PIECE);
-    yield* scored(piece, await session.score(piece));
+    const { position } = session;
+    yield* scored(piece, await session.score(piece), position);
     await yieldToEventLoop();
   }
 }
 
-function* scored(ids: readonly number[], figures: Float32Array): Generator<TokenScore> {
+/** Joins ids and figures; `position` is that of the first id in the stream. */
+function* scored(
+  ids: readonly number[],
+  figures: Float32Array,
+  position: number,
+): Generator<TokenScore> {
   for (const [index, id] of ids.entries()) {
     const [logprob = NaN, rank = NaN, entropy = NaN] = figures.subarray(3 * index, 3 * index + 3);
+    if (position + index > 0) requireScore(logprob, position + index);
     yield { id, logprob, rank, entropy };
+  }
+}
+
+/**
+ * Refuses what a broken checkpoint gives, rather than handing out a score that is none.
+ *
+ * @throws {RangeError} If the log-probability is NaN.
+ */
+export function requireScore(logprob: number, position: number): void {
+  if (Number.isNaN(logprob)) {
+    throw new RangeError(
+      `Cannot score token ${position}: the logits before it are not finite. The weights may be damaged`,
+    );
   }
 }

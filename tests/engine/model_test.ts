@@ -95,3 +95,15 @@ Deno.test("a raw config that is silent about padding takes a table without any",
     assertEquals(await draw(model), await draw(same));
   });
 });
+
+Deno.test("score() refuses logits that are not finite, in lists and streams", async () => {
+  const tensors = readGoldenTensors("mamba1", "model.safetensors");
+  tensors["backbone.norm_f.weight"]?.data.fill(NaN, 2, 3);
+  await inFolder(readGoldenJson("mamba1", "config.json"), tensors, async (folder) => {
+    using model = await loadModel(folder);
+    const wanted = "Cannot score token 1: the logits before it are not finite";
+    await assertRejects(() => Array.fromAsync(model.score([1, 2])), RangeError, wanted);
+    const stream = ReadableStream.from([1, 2]);
+    await assertRejects(() => Array.fromAsync(model.score(stream)), RangeError, wanted);
+  });
+});
