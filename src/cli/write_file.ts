@@ -1,5 +1,7 @@
 /** Files that are whole or not there. */
 
+import { writeError } from "../io/write_error.ts";
+
 /** Writes beside the final place, then renames: nobody ever sees half a file under that name. */
 export async function writeFileWhole(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${path}.${crypto.randomUUID()}.tmp`;
@@ -8,6 +10,6 @@ export async function writeFileWhole(path: string, bytes: Uint8Array): Promise<v
     await Deno.rename(temporary, path);
   } catch (error) {
     await Deno.remove(temporary).catch(() => {});
-    throw error;
+    throw writeError(path, temporary, error);
   }
 }

@@ -1,5 +1,7 @@
 /** A safetensors file of one tensor, written as its rows come: never the whole of it in memory. */
 
+import { writeError } from "./write_error.ts";
+
 /** Writes the rows of one f32 tensor. Disposing it without `close` leaves no file behind. */
 export interface RowWriter extends AsyncDisposable {
   /** Appends elements; their number is up to the caller. */
@@ -27,9 +29,9 @@ export async function createRowWriter(
 ): Promise<RowWriter> {
   const sizeBytes = shape.reduce((product, size) => product * size, 4);
   const temporary = `${path}.${crypto.randomUUID()}.tmp`;
-  const file = await Deno.open(temporary, { write: true, createNew: true });
+  const file = await open(temporary, path);
   const writer = file.writable.getWriter();
-  let writtenBytes = 0, open = true;
+  let writtenBytes = 0, isOpen = true;
   await writer.write(encodeHeader(name, shape, sizeBytes));
   return {
     async write(values) {
@@ -43,22 +45,30 @@ export async function createRowWriter(
             `needs ${sizeBytes}`,
         );
       }
-      open = false;
+      isOpen = false;
       try {
         await writer.close();
         await Deno.rename(temporary, path);
       } catch (error) {
         await Deno.remove(temporary).catch(() => {});
-        throw error;
+        throw writeError(path, temporary, error);
       }
     },
     async [Symbol.asyncDispose]() {
-      if (!open) return;
-      open = false;
+      if (!isOpen) return;
+      isOpen = false;
       await writer.close().catch(() => {});
       await Deno.remove(temporary).catch(() => {});
     },
   };
+}
+
+async function open(temporary: string, path: string): Promise<Deno.FsFile> {
+  try {
+    return await Deno.open(temporary, { write: true, createNew: true });
+  } catch (error) {
+    throw writeError(path, temporary, error);
+  }
 }
 
 /** Eight bytes of length, then JSON, padded so that the data begins at a multiple of eight. */

@@ -35,11 +35,15 @@ Deno.test("createRowWriter() writes a safetensors file piece by piece", () =>
 Deno.test("createRowWriter() leaves nothing beside a place that it cannot take", () =>
   inFolder(async (folder) => {
     await Deno.mkdir(`${folder}/out`);
-    await assertRejects(async () => {
-      await using writer = await createRowWriter(`${folder}/out`, "logits", [1]);
+    const write = async (path: string) => {
+      await using writer = await createRowWriter(path, "logits", [1]);
       await writer.write(Float32Array.of(1));
       await writer.close();
-    });
+    };
+    for (const path of [`${folder}/out`, `${folder}/none/out`]) {
+      const error = await assertRejects(() => write(path), Error, `Cannot write "${path}": `);
+      assertEquals(error.message.includes(".tmp"), false, error.message);
+    }
     assertEquals(await list(folder), ["out"]);
   }));
 
