@@ -1,0 +1,71 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { START } from "../../../src/train/batches.ts";
+import { mnistTask } from "../../../src/train/tasks/mnist.ts";
+import { mnistPixelsTask } from "../../../src/train/tasks/mnist_pixels.ts";
+
+Deno.test("mnistTask() makes batches of rows, and keeps images apart to validate with", async () => {
+  const { config, train, validation, test, defaults, summary } = await mnistTask();
+  assertEquals(config.input, { kind: "linear", d_input: 28, bias: true });
+  assertEquals(config.labels?.length, 10);
+  const { inputs, targets, batch, seqlen } = train.batch(START);
+  assertEquals([batch, seqlen, inputs.length], [defaults.batchSize, 28, defaults.batchSize * 784]);
+  assert(inputs instanceof Float32Array && targets.every((label) => label < 10));
+  // Standardized pixels: background is -0.1307 / 0.3081.
+  assertEquals(inputs[0], Math.fround(-0.1307 / 0.3081));
+  assertEquals(train.batchesPerEpoch, 55_000 / defaults.batchSize);
+  assertEquals(validation.batchesPerEpoch, Math.ceil(5000 / defaults.batchSize));
+  assertEquals(test?.batchesPerEpoch, Math.ceil(10_000 / defaults.batchSize));
+  assertEquals(
+    summary,
+    "55,000 images to train on, 5,000 to validate with, 10,000 to test with",
+  );
+  // The images that validate are the last of the training split: their labels are 8, 3, 5, 6, 8 at the end.
+  let last: number[] = [];
+  for (let position = START; position.epoch === 0;) {
+    const { targets, targetCount, next } = validation.batch(position);
+    last = [...targets.subarray(0, targetCount)];
+    position = next;
+  }
+  assertEquals(last.slice(-5), [8, 3, 5, 6, 8]);
+});
+
+Deno.test("mnistTask() has a preset of one pixel a step, and can validate with the test images", async () => {
+  const task = await mnistTask({
+    preset: "pixels",
+    heldOut: 0,
+    hyperparameters: { batchSize: 2 },
+    model: { d_model: 16 },
+  });
+  assertEquals([task.config.d_model, task.train.seqlen, task.test], [16, 784, undefined]);
+  assertEquals(task.validation.batchesPerEpoch, 5000);
+  assertEquals([...task.validation.batch(START).targets], [7, 2]);
+  assertEquals(task.summary, "60,000 images to train on, 10,000 to validate with");
+});
+
+Deno.test("mnistTask() refuses options and data that it cannot use", async () => {
+  await assertRejects(() => mnistTask({ preset: "columns" }), RangeError, "expected rows, pixels");
+  await assertRejects(
+    () => mnistTask({ hyperparameters: { seqlen: 30 } }),
+    RangeError,
+    "seqlen is 30, and its sequences have 28 steps",
+  );
+  await assertRejects(() => mnistTask({ heldOut: 60_000 }), RangeError, "Cannot hold out 60000");
+  await assertRejects(() => mnistTask({ data: "/nowhere" }), Deno.errors.NotFound);
+});
+
+Deno.test("mnistPixelsTask() predicts pixels after the digit's own id", async () => {
+  const { config, validation } = await mnistPixelsTask({ hyperparameters: { batchSize: 3 } });
+  assertEquals(config.input, { kind: "embedding", vocab_size: 266 });
+  assertEquals(config.real_vocab_size, 256);
+  const { inputs, targets, targetCount } = validation.batch(START);
+  assertEquals([inputs.length, targetCount], [3 * 784, 3 * 784]);
+  for (const image of [0, 1, 2]) {
+    const first = inputs[image * 784] ?? NaN;
+    assert(first >= 256 && first < 266);
+  }
+  assert(targets.every((value) => value < 256));
+  assertEquals(inputs.subarray(1, 784), targets.subarray(0, 783));
+  const other = await mnistPixelsTask({ preset: "unconditional" });
+  assertEquals(other.config.input, { kind: "embedding", vocab_size: 257 });
+  assertEquals(other.validation.batch(START).inputs[0], 256);
+});
