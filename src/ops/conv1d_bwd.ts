@@ -58,7 +58,8 @@ export function conv1dBwdScratch(gpu: Gpu, shape: Conv1dShape): number {
  * Gradients of conv1dFwd(), from grad_y (batch, seqlen, d_inner), that of the output after SiLU.
  *
  * conv_state (batch, d_inner, d_conv) is the window before the forward, which moves its own on: keep a copy.
- * grad_final, of the window after the forward, is zeros when absent; grad_conv_state is that of the window before.
+ * grad_final, of the window after the forward, is zeros when absent; grad_conv_state, of the window before, is another
+ * tensor, as workgroups still read the one while others write the other.
  * grad_weight (d_inner, d_conv) and grad_bias (d_inner) are written, or added to.
  *
  * @param shape `ldX` and `ldGradX` are the distances from step to step of x and grad_x, default d_inner; `accumulate`
