@@ -207,11 +207,13 @@ export class Session implements Disposable {
    * Goes to the point where a snapshot was taken, in this process or another.
    *
    * @throws {TypeError} If it belongs to another model; the session is then as before.
+   * @throws {RangeError} If a value in it is impossible; the session is then as before.
    */
   restore(snapshot: Snapshot): void {
     this.#enter("restore");
     try {
       checkSnapshot(snapshot, this.#model);
+      checkCounters(snapshot, this.#model.executor);
       const sampler = resolveSampling({}, snapshot.sampler);
       this.#model.executor.writeState(this.#state, snapshot.state);
       this.#model.executor.setSampler(this.#state, sampler);
@@ -323,6 +325,24 @@ export class Session implements Disposable {
     this.#position += count - (first === undefined ? 1 : 0);
     this.#draws += count;
     this.#pendingToken = kept.at(-1);
+  }
+}
+
+/** What a snapshot says beside its state. */
+function checkCounters({ position, draws, pendingToken }: Snapshot, { config }: Executor): void {
+  const rows = config.input.kind === "embedding" ? config.input.vocab_size : 0;
+  const counters = [["position", position, Infinity], ["draws", draws, Infinity], [
+    "pendingToken",
+    pendingToken ?? 0,
+    Math.max(rows, 1),
+  ]] as const;
+  for (const [name, value, end] of counters) {
+    if (!Number.isSafeInteger(value) || value < 0 || value >= end) {
+      throw new RangeError(
+        `Cannot restore the snapshot: ${name} is ${value}, expected a whole number from 0` +
+          (end === Infinity ? "" : ` to ${end - 1}`),
+      );
+    }
   }
 }
 

@@ -176,7 +176,8 @@ export class WebGpuExecutor implements Executor {
   writeState(state: ExecutorState, arrays: readonly StateArray[]): void {
     const ours = asOurs(state);
     const byName = new Map(arrays.map((array) => [array.name, array]));
-    for (const { name, tensor } of stateParts(ours.parts)) {
+    // All is checked before anything is written: half a state would be of no stream at all.
+    const writes = stateParts(ours.parts).map(({ name, tensor }) => {
       const array = byName.get(name);
       if (array === undefined || array.bytes.length !== tensor.size * 4) {
         throw new RangeError(
@@ -184,6 +185,9 @@ export class WebGpuExecutor implements Executor {
             `and this model needs ${tensor.size * 4}`,
         );
       }
+      return { name, tensor, array };
+    });
+    for (const { name, tensor, array } of writes) {
       tensor.write(array.bytes);
       if (name === "draws") {
         ours.draws = new Uint32Array(array.bytes.buffer, array.bytes.byteOffset, 1)[0] ?? 0;

@@ -293,6 +293,35 @@ Deno.test("restore() refuses a snapshot of another model by what differs", async
   );
 });
 
+Deno.test("restore() refuses impossible values, and the session is as it was", async () => {
+  using model = await loadModel(goldenPath("mamba1"));
+  using session = model.createSession({ temperature: 0 });
+  await session.prefill(IDS);
+  const snapshot = await session.snapshot();
+  const expected = await idsOf(session, 4);
+  session.restore(snapshot);
+  const zeros = snapshot.state.map((part) => {
+    return { ...part, bytes: new Uint8Array(part.bytes.length) };
+  });
+  const broken: [Partial<Snapshot>, string][] = [
+    [{ position: -1 }, "position is -1"],
+    [{ draws: 0.5 }, "draws is 0.5"],
+    [{ pendingToken: 256 }, "pendingToken is 256, expected a whole number from 0 to 255"],
+    [{ sampler: { ...snapshot.sampler, topP: 2 } }, "topP is 2"],
+    [{ state: snapshot.state.slice(1) }, "has 0 bytes"],
+    [{ state: zeros.slice(0, -1) }, "has 0 bytes"],
+  ];
+  for (const [values, message] of broken) {
+    assertThrows(
+      () => session.restore({ ...snapshot, ...values, position: values.position ?? 1 }),
+      RangeError,
+      message,
+    );
+  }
+  assertEquals(session.position, IDS.length);
+  assertEquals(await idsOf(session, 4), expected);
+});
+
 Deno.test("the same weights in another container are the same model", async () => {
   const hashes = new Set<string>();
   for (const name of ["mamba1", "mamba1-sharded"]) {
