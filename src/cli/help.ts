@@ -9,12 +9,12 @@ const PROGRAM = "deno run --allow-read infer.ts";
 const OPTION_COLUMN = 28;
 
 /** The help of one command: usage, one example, every option with its default. */
-export function commandHelp(spec: CommandSpec): string {
+export function commandHelp(spec: CommandSpec, program = PROGRAM): string {
   const lines = [
     spec.summary,
     "",
-    `Usage: ${PROGRAM} ${[spec.name, ...spec.positionals].join(" ")} [options]`,
-    `Example: ${PROGRAM} ${spec.example}`,
+    `Usage: ${[program, spec.name, ...spec.positionals].filter(Boolean).join(" ")} [options]`,
+    `Example: ${program} ${spec.example}`,
     "",
     ...(spec.details ?? []).flatMap((paragraph) => [paragraph, ""]),
     "Options:",

@@ -225,15 +225,20 @@ export function choosePreset<Name extends string>(
 }
 
 /**
- * Refuses a length other than the data's.
+ * Refuses what only text can have: a length other than the data's, and a state that is carried on.
  *
- * @throws {RangeError} If the options ask for another.
+ * @throws {RangeError} If the options ask for either.
  */
 export function checkLength(task: string, seqlen: number, { hyperparameters }: TaskOptions): void {
   const asked = hyperparameters?.seqlen;
   if (asked !== undefined && asked !== seqlen) {
     throw new RangeError(
       `Cannot load the task "${task}": seqlen is ${asked}, and its sequences have ${seqlen} steps`,
+    );
+  }
+  if (hyperparameters?.carryState === true) {
+    throw new RangeError(
+      `Cannot load the task "${task}" with carryState: its sequences do not follow one another`,
     );
   }
 }

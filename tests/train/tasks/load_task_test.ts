@@ -26,5 +26,12 @@ Deno.test("loadTask() refuses wrong settings before it reads any data", async ()
       "batchSize is 0",
     );
   }
+  for (const name of ["mnist", "mnist-pixels", "cifar10"]) {
+    await assertRejects(
+      () => loadTask(name, { data: "/nowhere", hyperparameters: { carryState: true } }),
+      RangeError,
+      "its sequences do not follow one another",
+    );
+  }
   await assertRejects(() => loadTask("cifar10", { data: "/nowhere" }), Deno.errors.NotFound);
 });

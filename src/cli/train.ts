@@ -1,0 +1,216 @@
+/** The training program: `train.ts <task>`. */
+
+import { lossCurve } from "../train/loss_curve.ts";
+import { type Metrics, openMetrics, readMetrics } from "../train/metrics.ts";
+import { progressLine } from "../train/progress_line.ts";
+import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../train/task.ts";
+import { loadTask, TASK_NAMES } from "../train/tasks/load_task.ts";
+import { train, type TrainingStep } from "../train/train.ts";
+import { type Arguments, type CommandSpec, parseArguments, UsageError } from "./arguments.ts";
+import { commandHelp } from "./help.ts";
+import { processTerminal, type Terminal } from "./terminal.ts";
+
+/** Names of the settings that are numbers. */
+type NumberName = {
+  [Name in keyof Hyperparameters]: Hyperparameters[Name] extends number ? Name : never;
+}[keyof Hyperparameters];
+
+/** Settings with numbers for values: option, key, what it is. */
+const NUMBERS: readonly (readonly [string, NumberName, string])[] = [
+  ["steps", "steps", "Steps of the whole run"],
+  ["batch-size", "batchSize", "Sequences of a batch"],
+  ["seqlen", "seqlen", "Steps of a sequence; only text can be cut to any"],
+  ["learning-rate", "learningRate", "Highest learning rate"],
+  ["minimum-learning-rate", "minimumLearningRate", "Where the cosine ends"],
+  ["warmup-steps", "warmupSteps", "Steps over which the rate rises"],
+  ["weight-decay", "weightDecay", "Decoupled; for matrices and convolutions only"],
+  ["beta1", "beta1", "Decay of AdamW's mean of gradients"],
+  ["beta2", "beta2", "Decay of AdamW's mean of squares"],
+  ["clip-norm", "clipNorm", "Largest norm of the gradient; 0 for any"],
+  ["evaluate-every", "evaluateEvery", "Steps between evaluations, each with a checkpoint"],
+  ["seed", "seed", "Of weights and order of the data (default: 1)"],
+];
+
+/** Sizes of the model. */
+const SIZES: readonly (readonly [string, keyof ModelSize, string])[] = [
+  ["d-model", "d_model", "Width of the residual stream"],
+  ["n-layer", "n_layer", "Blocks"],
+  ["d-state", "d_state", "States a channel"],
+  ["d-conv", "d_conv", "Taps of the convolution"],
+  ["expand", "expand", "Channels of a block, times d_model"],
+];
+
+const TRAIN: CommandSpec = {
+  name: "",
+  summary: "Trains a model on the GPU, and writes a checkpoint that infer.ts loads as it is.",
+  positionals: ["[task]"],
+  required: 0,
+  example: "mnist --preset rows --out trained/mnist",
+  details: [
+    `Tasks: ${
+      TASK_NAMES.join(", ")
+    } (default: mnist). Settings that are not given are the task's own.`,
+    "Ctrl-C writes a checkpoint; --resume goes on from it with the same bits.",
+  ],
+  options: [
+    {
+      name: "data",
+      value: "PATH",
+      help: "File or folder of the data (default: the task's own source)",
+    },
+    { name: "preset", value: "NAME", help: "One of the task's presets (default: its first)" },
+    { name: "tokenizer", value: "FILE", help: "A tokenizer.json, for text (default: characters)" },
+    { name: "out", value: "DIR", help: "Where the checkpoint goes (default: trained/<task>)" },
+    { name: "resume", value: "DIR", help: "Go on with the run in this folder" },
+    { name: "epochs", value: "N", help: "Times through the data, instead of --steps" },
+    ...NUMBERS.map(([name, , help]) => ({ name, value: "N", help })),
+    ...SIZES.map(([name, , help]) => ({ name, value: "N", help })),
+    { name: "json", help: "Print one JSON object a step" },
+    { name: "help", help: "Show this help" },
+  ],
+};
+
+/**
+ * Runs the program.
+ *
+ * @returns The exit code: 0, 1 for a failure, 2 for a command line that does not follow the usage, 130 after Ctrl-C.
+ */
+export async function trainCommand(
+  args: readonly string[],
+  terminal: Terminal = processTerminal(),
+): Promise<number> {
+  try {
+    if (args.includes("--help") || args.includes("-h")) {
+      terminal.write(commandHelp(TRAIN, "deno task train"));
+      return 0;
+    }
+    return await run(parseArguments(TRAIN, args), terminal);
+  } catch (error) {
+    const message = (error instanceof Error ? error.message : String(error)).replaceAll(
+      /\s*\n\s*/g,
+      " ",
+    );
+    const line = message.startsWith("Cannot ") ? message : `Cannot train: ${message}`;
+    terminal.writeError(`${line}${error instanceof UsageError ? ". See --help" : ""}\n`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+async function run(args: Arguments, terminal: Terminal): Promise<number> {
+  const [name = "mnist"] = args.positionals;
+  const task = await prepare(name, args);
+  const resume = args.text("resume");
+  const out = resume ?? args.text("out") ?? `trained/${name}`;
+  const { defaults, config } = task;
+  terminal.writeError(`Task: ${name}, ${task.summary}\n`);
+  terminal.writeError(`Model: ${JSON.stringify(config)}\n`);
+  terminal.writeError(`Settings: ${JSON.stringify(defaults)}\n`);
+  terminal.writeError(`Checkpoint: ${out}\n`);
+
+  const controller = new AbortController();
+  const interrupt = () => controller.abort();
+  Deno.addSignalListener("SIGINT", interrupt);
+  try {
+    const steps = train(task, { out, resume: resume !== undefined, signal: controller.signal });
+    const last = await follow(steps, { task, out, json: args.has("json"), terminal });
+    if (last?.validation !== undefined && !args.has("json")) {
+      terminal.write(`step ${last.step}: ${describe(last.validation)}\n`);
+    }
+  } finally {
+    Deno.removeSignalListener("SIGINT", interrupt);
+  }
+  if (!controller.signal.aborted) return 0;
+  terminal.writeError(`Stopped. Go on with: deno task train ${name} --resume ${out}\n`);
+  return 130;
+}
+
+async function prepare(name: string, args: Arguments): Promise<Task> {
+  const pick = <Key extends string>(
+    list: readonly (readonly [string, Key, string])[],
+  ): Partial<Record<Key, number>> => {
+    const found: Partial<Record<Key, number>> = {};
+    for (const [option, key] of list) {
+      const value = args.number(option);
+      if (value !== undefined) found[key] = value;
+    }
+    return found;
+  };
+  const text = (option: "data" | "preset" | "tokenizer") => {
+    const value = args.text(option);
+    return value === undefined ? {} : { [option]: value };
+  };
+  const options: TaskOptions = {
+    ...text("data"),
+    ...text("preset"),
+    ...text("tokenizer"),
+    hyperparameters: pick(NUMBERS),
+    model: pick(SIZES),
+  };
+  const task = await loadTask(name, options);
+  const epochs = args.number("epochs", { above: 0 });
+  if (epochs === undefined) return task;
+  if (args.text("steps") !== undefined) {
+    throw new UsageError("Cannot use --steps with --epochs: give one");
+  }
+  const steps = Math.max(1, Math.round(epochs * task.train.batchesPerEpoch));
+  return await loadTask(name, {
+    ...options,
+    hyperparameters: { ...options.hyperparameters, steps },
+  });
+}
+
+/** Shows steps, notes them in metrics.jsonl, and draws the loss curve at the end. */
+async function follow(
+  steps: AsyncIterable<TrainingStep>,
+  { task, out, json, terminal }: { task: Task; out: string; json: boolean; terminal: Terminal },
+): Promise<TrainingStep | undefined> {
+  const file = `${out}/training/metrics.jsonl`;
+  let log: Awaited<ReturnType<typeof openMetrics>> | undefined;
+  let last: TrainingStep | undefined;
+  let shownAt = -Infinity;
+  try {
+    for await (const step of steps) {
+      log ??= await openMetrics(file, step.step - 1);
+      log.append(toMetrics(step));
+      last = step;
+      if (json) terminal.write(`${JSON.stringify(toMetrics(step))}\n`);
+      const line = progressLine({ ...step, steps: task.defaults.steps });
+      if (terminal.rewrites) terminal.writeError(`\r\x1b[K${line}`);
+      else if (performance.now() - shownAt > 10_000) terminal.writeError(`${line}\n`);
+      else continue;
+      shownAt = performance.now();
+      if (step.validation !== undefined) terminal.writeError(`\n${describe(step.validation)}\n`);
+    }
+  } finally {
+    log?.[Symbol.dispose]();
+    if (terminal.rewrites) terminal.writeError("\n");
+  }
+  await drawCurve(task.name, out, await readMetrics(file));
+  return last;
+}
+
+function toMetrics({ validation, ...step }: TrainingStep): Metrics {
+  if (validation === undefined) return step;
+  return {
+    ...step,
+    validationLoss: validation.loss,
+    ...(validation.accuracy === undefined ? {} : { validationAccuracy: validation.accuracy }),
+  };
+}
+
+function describe({ loss, accuracy }: { loss: number; accuracy: number | undefined }): string {
+  const right = accuracy === undefined ? "" : `, ${(accuracy * 100).toFixed(2)}% right`;
+  return `validation loss ${loss.toFixed(4)}${right}`;
+}
+
+async function drawCurve(title: string, out: string, metrics: readonly Metrics[]): Promise<void> {
+  const curve = (name: string, key: string) => ({
+    name,
+    points: metrics.flatMap((line) => {
+      const value = line[key];
+      return typeof value === "number" ? [[line.step, value] as const] : [];
+    }),
+  });
+  const svg = lossCurve(title, [curve("training", "loss"), curve("validation", "validationLoss")]);
+  await Deno.writeTextFile(`${out}/training/loss.svg`, svg);
+}

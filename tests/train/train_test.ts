@@ -1,0 +1,138 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { parseConfig } from "../../src/model/config.ts";
+import { orderedSource, shuffledSource } from "../../src/train/batches.ts";
+import { COMMON, type Hyperparameters, type Task } from "../../src/train/task.ts";
+import { train } from "../../src/train/train.ts";
+import { textWindows } from "../../src/train/text_windows.ts";
+import { loadModel } from "../../mod.ts";
+import { defined } from "../defined.ts";
+
+/** A text that repeats, and a model that can learn it in seconds. */
+function smallTask(hyperparameters: Partial<Hyperparameters> = {}): Task {
+  const ids = Uint32Array.from({ length: 700 }, (_, index) => (index * index + 3 * index) % 7);
+  const defaults = {
+    ...COMMON,
+    ...{ steps: 12, batchSize: 4, seqlen: 16, learningRate: 1e-2, minimumLearningRate: 1e-3 },
+    ...{ warmupSteps: 2, evaluateEvery: 4 },
+    ...hyperparameters,
+  };
+  const { seqlen, batchSize, seed } = defaults;
+  return {
+    name: "small",
+    config: parseConfig({
+      d_model: 16,
+      n_layer: 2,
+      vocab_size: 7,
+      ssm_cfg: {},
+      pad_vocab_size_multiple: 1,
+    }),
+    train: shuffledSource(textWindows(ids.subarray(0, 600), { seqlen, seed }), { batchSize, seed }),
+    validation: orderedSource(textWindows(ids.subarray(600), { seqlen }), { batchSize }),
+    defaults,
+    summary: "700 ids",
+  };
+}
+
+async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function fileNames(folder: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    if (isDirectory) {
+      names.push(...(await fileNames(`${folder}/${name}`)).map((inner) => `${name}/${inner}`));
+    } else names.push(name);
+  }
+  return names.sort();
+}
+
+Deno.test("train() lowers the loss and writes a model that loadModel() takes as it is", () =>
+  withFolder(async (out) => {
+    const steps = await Array.fromAsync(
+      train(smallTask({ steps: 80, evaluateEvery: 20 }), { out }),
+    );
+    assertEquals(
+      steps.map(({ step }) => step),
+      Array.from({ length: 80 }, (_, index) => index + 1),
+    );
+    // Nothing is known at the start: the loss is about that of a uniform guess.
+    assert(Math.abs((steps[0]?.loss ?? NaN) - Math.log(7)) < 0.3, `first loss ${steps[0]?.loss}`);
+    const validation = defined(steps.at(-1)?.validation);
+    assert(validation.loss < 0.5, `validation loss ${validation.loss}`);
+    assertEquals(await fileNames(out), [
+      "config.json",
+      "model.safetensors",
+      "training/resume.safetensors",
+    ]);
+    using model = await loadModel(out);
+    const ids = Array.from({ length: 40 }, (_, index) => (index * index + 3 * index) % 7);
+    const scores = await Array.fromAsync(model.score(ids));
+    const tail = scores.slice(10);
+    const mean = tail.reduce((sum, { logprob }) => sum - logprob, 0) / tail.length;
+    assert(mean < 0.6, `nats a token ${mean}`);
+  }));
+
+Deno.test("train() gives the same bytes twice, and when it is interrupted and resumed", () =>
+  withFolder(async (folder) => {
+    const read = (name: string) => Deno.readFile(`${folder}/${name}/model.safetensors`);
+    const point = (name: string) => Deno.readFile(`${folder}/${name}/training/resume.safetensors`);
+    for (const name of ["first", "second"]) {
+      await Array.fromAsync(train(smallTask(), { out: `${folder}/${name}` }));
+    }
+    assertEquals(await read("second"), await read("first"));
+    assertEquals(await point("second"), await point("first"));
+
+    // Left at a moment that no checkpoint was written for, as by a kill: the last one is gone on with.
+    for await (const { step } of train(smallTask(), { out: `${folder}/third` })) {
+      if (step === 6) break;
+    }
+    await Array.fromAsync(train(smallTask(), { out: `${folder}/third`, resume: true }));
+    assertEquals(await point("third"), await point("first"));
+    assertEquals(await read("third"), await read("first"));
+
+    // Ended by its signal: that writes a checkpoint of its own.
+    const controller = new AbortController();
+    const options = { out: `${folder}/fourth`, signal: controller.signal };
+    for await (const { step } of train(smallTask(), options)) if (step === 6) controller.abort();
+    const resumed = await Array.fromAsync(
+      train(smallTask(), { out: `${folder}/fourth`, resume: true }),
+    );
+    assertEquals(resumed[0]?.step, 7);
+    assertEquals(await point("fourth"), await point("first"));
+  }));
+
+Deno.test("train() refuses to resume a run with other settings, and what it cannot do", () =>
+  withFolder(async (out) => {
+    for await (const _ of train(smallTask({ steps: 4 }), { out }));
+    await assertRejects(
+      () => Array.fromAsync(train(smallTask({ steps: 5 }), { out, resume: true })),
+      TypeError,
+      "its run had other data or settings",
+    );
+    await assertRejects(
+      () => Array.fromAsync(train(smallTask(), { out: `${out}/nothing`, resume: true })),
+      Deno.errors.NotFound,
+      "Cannot resume: there is no",
+    );
+  }));
+
+Deno.test("train() stops at a loss that is not finite, and names step, tensor and last checkpoint", () =>
+  withFolder(async (out) => {
+    const task = smallTask({
+      learningRate: 1e38,
+      minimumLearningRate: 0,
+      warmupSteps: 0,
+      steps: 10,
+    });
+    await assertRejects(
+      () => Array.fromAsync(train(task, { out })),
+      RangeError,
+      "Cannot continue at step",
+    );
+  }));
