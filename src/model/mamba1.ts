@@ -84,6 +84,8 @@ export interface BlockTensors {
   readonly weights: Mamba1Weights;
   readonly state: LayerState;
   readonly scratch: Scratch;
+  /** Where the mixer's output goes instead of being added to the residual stream: for dropout. */
+  readonly output?: Tensor | undefined;
 }
 
 /**
@@ -157,7 +159,7 @@ function mamba1Step(
 function mamba1Sequence(
   program: Program,
   config: ModelConfig,
-  { norm, weights, state, scratch }: BlockTensors,
+  { norm, weights, state, scratch, output }: BlockTensors,
   { batch, seqlen, chunk = 0, label }: {
     batch: number;
     seqlen: number;
@@ -206,7 +208,7 @@ function mamba1Sequence(
   );
   linearFwd(
     program,
-    { x: y, weight: weights.out_proj, bias: weights.out_proj_bias, y: residual },
-    { rows, residual: true, label: `${label}.mixer.out_proj` },
+    { x: y, weight: weights.out_proj, bias: weights.out_proj_bias, y: output ?? residual },
+    { rows, residual: output === undefined, label: `${label}.mixer.out_proj` },
   );
 }

@@ -23,7 +23,8 @@ export interface LayerParameters {
  * activations.grad.residual holds the gradient of the block's output, and then that of its input. Gradients of the parameters
  * are written. The layer's dt and the shared grad.y are overwritten by gradients on the way.
  *
- * @param tensors `input` is the residual stream before the block.
+ * @param tensors `input` is the residual stream before the block; `gradOutput` the gradient of what the mixer added to it,
+ * which is read before anything is written.
  */
 export function mamba1Bwd(
   program: Program,
@@ -34,11 +35,12 @@ export function mamba1Bwd(
     readonly activations: Activations;
     readonly layer: LayerActivations;
     readonly input: Tensor;
+    readonly gradOutput: Tensor;
   },
   label: string,
 ): void {
   const { d_model, d_inner, d_state, d_conv, dt_rank, norm_epsilon } = config;
-  const { activations, layer, input } = tensors;
+  const { activations, layer, input, gradOutput } = tensors;
   const { mixer } = tensors.weights;
   const gradients = tensors.gradients.mixer;
   const { grad, normed, chunk } = activations;
@@ -49,15 +51,15 @@ export function mamba1Bwd(
   const ldXDbl = dt_rank + 2 * d_state;
   const name = (op: string): string => `${label}.mixer.${op}_bwd`;
 
-  matmulBwdW(program, { grad_y: grad.residual, x: y, grad_weight: gradients.out_proj, partials }, {
+  matmulBwdW(program, { grad_y: gradOutput, x: y, grad_weight: gradients.out_proj, partials }, {
     rows,
     label: name("out_proj"),
   });
   if (gradients.out_proj_bias !== undefined) {
-    const bias = { x: grad.residual, partials, y: gradients.out_proj_bias };
+    const bias = { x: gradOutput, partials, y: gradients.out_proj_bias };
     columnSum(program, bias, { rows, columns: d_model, label: name("out_proj") });
   }
-  matmulBwdX(program, { grad_y: grad.residual, weight: mixer.out_proj, grad_x: grad.y }, {
+  matmulBwdX(program, { grad_y: gradOutput, weight: mixer.out_proj, grad_x: grad.y }, {
     rows,
     label: name("out_proj"),
   });

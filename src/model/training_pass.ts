@@ -3,6 +3,7 @@
 import type { Program } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { crossEntropy } from "../ops/cross_entropy.ts";
+import { dropout } from "../ops/dropout.ts";
 import { embeddingFwd } from "../ops/embedding.ts";
 import { embeddingBwd } from "../ops/embedding_bwd.ts";
 import { matmulFwd } from "../ops/linear.ts";
@@ -23,6 +24,18 @@ import type { ModelWeights } from "./weights.ts";
 export interface TrainingTensors {
   readonly weights: ModelWeights;
   readonly activations: Activations;
+  /** None: nothing is dropped, as in evaluation. */
+  readonly dropout?: Dropout | undefined;
+}
+
+/** Elements of each block's output that are left out at random. */
+export interface Dropout {
+  /** Chance of each, from 0 to below 1. */
+  readonly probability: number;
+  /** Key of the random generator. */
+  readonly seed: number;
+  /** A number that is another for each pass (1, u32): forward and backward of one pass drop the same. */
+  readonly draw: Tensor;
 }
 
 /**
@@ -33,7 +46,7 @@ export interface TrainingTensors {
 export function recordTrainingForward(
   program: Program,
   config: ModelConfig,
-  { weights, activations }: TrainingTensors,
+  { weights, activations, dropout: dropped }: TrainingTensors,
 ): void {
   const { d_model, d_inner, d_conv, norm_epsilon } = config;
   const { shape, inputs, embedded, layers, normed, chunk } = activations;
@@ -60,9 +73,20 @@ export function recordTrainingForward(
         weights: mixer,
         state: { conv_state: layer.conv_state, ssm_state: layer.ssm_states },
         scratch: layer.scratch,
+        output: dropped && activations.grad.normed,
       },
       { batch, seqlen, chunk, label },
     );
+    if (dropped) {
+      const { draw, ...settings } = dropped;
+      dropout(program, { x: activations.grad.normed, draw, y: layer.scratch.residual }, {
+        ...settings,
+        size: rows * d_model,
+        site: index,
+        accumulate: true,
+        label: `${label}.dropout`,
+      });
+    }
   }
   rmsNormFwd(program, { x: lastResidual(activations), weight: norm_f, y: normed }, {
     rows,
@@ -169,6 +193,7 @@ export function recordBackward(
         activations,
         layer: at(layers, index),
         input: blockInput(activations, index),
+        gradOutput: recordGradOutput(program, config, tensors, index),
       },
       `layers.${index}`,
     );
@@ -197,6 +222,25 @@ export function recordBackward(
       label: "input_proj_bwd",
     });
   }
+}
+
+/** The gradient of a block's mixer: the residual stream's, with the same elements dropped as in the forward half. */
+function recordGradOutput(
+  program: Program,
+  { d_model }: ModelConfig,
+  { activations, dropout: dropped }: TrainingTensors,
+  index: number,
+): Tensor {
+  const { grad, shape } = activations;
+  if (dropped === undefined) return grad.residual;
+  const { draw, ...settings } = dropped;
+  dropout(program, { x: grad.residual, draw, y: grad.normed }, {
+    ...settings,
+    size: shape.batch * shape.seqlen * d_model,
+    site: index,
+    label: `layers.${index}.dropout_bwd`,
+  });
+  return grad.normed;
 }
 
 function poolsMean({ head }: ModelConfig): boolean {

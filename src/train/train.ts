@@ -79,6 +79,9 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     eps: 1e-8,
     weightDecay: defaults.weightDecay,
     maxNorm: defaults.clipNorm === 0 ? Infinity : defaults.clipNorm,
+    ...(defaults.dropout > 0
+      ? { dropout: { probability: defaults.dropout, seed: defaults.seed } }
+      : {}),
   });
   let position: Position = START;
   let bestLoss = Infinity;
@@ -182,11 +185,9 @@ async function describeFailure(
 }
 
 function refuseUnsupported({ defaults, name }: Task): void {
-  const { accumulation, dropout, carryState } = defaults;
+  const { accumulation, carryState } = defaults;
   const found = accumulation !== 1
     ? `accumulation ${accumulation}`
-    : dropout > 0
-    ? `dropout ${dropout}`
     : carryState
     ? "carryState"
     : undefined;

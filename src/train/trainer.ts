@@ -31,6 +31,12 @@ export interface OptimiserSettings {
   readonly weightDecay: number;
   /** The gradient's global norm is clipped at this; Infinity for no clipping. */
   readonly maxNorm: number;
+  /**
+   * Share of each block's output that is dropped in training, by a generator with this seed.
+   *
+   * @default {none}
+   */
+  readonly dropout?: { readonly probability: number; readonly seed: number } | undefined;
 }
 
 /** What a step gives. */
@@ -82,6 +88,7 @@ export class Trainer implements Disposable {
   };
   readonly #schedule: Tensor;
   readonly #clip: Tensor;
+  readonly #draw: Tensor;
   readonly #partials: Tensor;
   readonly #passes: Map<string, Passes> = new Map();
   #staging: Staging | undefined;
@@ -102,6 +109,7 @@ export class Trainer implements Disposable {
     };
     this.#schedule = createTensor(gpu, "schedule", [ADAMW_SCHEDULE_SIZE]);
     this.#clip = createTensor(gpu, "clip", [CLIP_SIZE]);
+    this.#draw = createTensor(gpu, "dropout_draw", [1]);
     this.#partials = createTensor(gpu, "norm_partials", [
       gradNormStarts(this.#sizes()).at(-1) ?? 1,
     ]);
@@ -124,6 +132,7 @@ export class Trainer implements Disposable {
     const { beta1, beta2 } = this.#settings;
     this.#feed(passes, batch);
     this.#schedule.write(encodeAdamwSchedule(this.#step + 1, learningRate, { beta1, beta2 }));
+    this.#draw.write(new Uint32Array([this.#step]));
     const program = this.#stepProgram(passes, batch.targetCount);
     const [losses, clip] = await this.#run(program, [activations.losses, this.#clip]);
     const norm = clip?.[1] ?? NaN;
@@ -173,7 +182,9 @@ export class Trainer implements Disposable {
     for (const passes of this.#passes.values()) passes[Symbol.dispose]();
     this.#passes.clear();
     for (const set of Object.values(this.#sets)) set[Symbol.dispose]();
-    for (const tensor of [this.#schedule, this.#clip, this.#partials]) tensor[Symbol.dispose]();
+    for (const tensor of [this.#schedule, this.#clip, this.#draw, this.#partials]) {
+      tensor[Symbol.dispose]();
+    }
     this.#staging?.[Symbol.dispose]();
     this.#staging = undefined;
   }
@@ -210,7 +221,13 @@ export class Trainer implements Disposable {
     let program = steps.get(targetCount);
     if (program === undefined) {
       const { values, gradients } = this.#sets;
-      const tensors = { weights: values.weights, gradients: gradients.weights, activations };
+      const { dropout } = this.#settings;
+      const tensors = {
+        weights: values.weights,
+        gradients: gradients.weights,
+        activations,
+        dropout: dropout && { ...dropout, draw: this.#draw },
+      };
       program = new Program(this.#gpu);
       recordTrainingForward(program, this.config, tensors);
       recordLoss(program, this.config, activations, targetCount);

@@ -101,6 +101,35 @@ Deno.test(
 );
 
 Deno.test(
+  "Trainer with dropout has the gradients of the loss that it had, by a step along them",
+  withGpu(async (gpu) => {
+    const { config, values, example, settings } = prepared("mamba1-odd");
+    const dropout = { probability: 0.3, seed: 5 };
+    // The same draw (step 0) for both: the mask is the same, so the loss is a function of the parameters.
+    const lossAt = async (parameters: NamedValues) => {
+      using trainer = new Trainer(gpu, config, parameters, {
+        ...settings,
+        maxNorm: Infinity,
+        dropout,
+      });
+      const { loss, norm } = await trainer.train(example, 0);
+      return { loss, norm, gradients: await trainer.gradients() };
+    };
+    const { gradients, norm, loss } = await lossAt(values);
+    const length = 2e-3;
+    const moved = (sign: number): NamedValues =>
+      new Map([...values].map(([name, value]) => {
+        const gradient = defined(gradients.get(name));
+        return [name, value.map((v, i) => v + sign * length * (gradient[i] ?? NaN) / norm)];
+      }));
+    const slope = ((await lossAt(moved(1))).loss - (await lossAt(moved(-1))).loss) / (2 * length);
+    assert(Math.abs(slope / norm - 1) < 1e-2, `slope ${slope}, norm ${norm}`);
+    using without = new Trainer(gpu, config, values, { ...settings, maxNorm: Infinity });
+    assert(Math.abs((await without.train(example, 0)).loss - loss) > 1e-3, "nothing was dropped");
+  }),
+);
+
+Deno.test(
   "Trainer drives the loss of one batch to near zero",
   withGpu(async (gpu) => {
     const { config, values, example, settings } = prepared("mamba1");
