@@ -50,3 +50,13 @@ export {
 } from "./src/model/config.ts";
 export type { MatrixDType } from "./src/ops/matrix.ts";
 export type { SamplerSettings } from "./src/ops/sample.ts";
+export type { Batch, Position, Source } from "./src/train/batches.ts";
+export type { Schedule } from "./src/train/schedule.ts";
+export type { Hyperparameters, ModelSize, Task, TaskOptions } from "./src/train/task.ts";
+export { loadTask, TASK_NAMES } from "./src/train/tasks/load_task.ts";
+export {
+  type SplitResult,
+  train,
+  type TrainingStep,
+  type TrainOptions,
+} from "./src/train/train.ts";
