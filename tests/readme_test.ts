@@ -43,6 +43,8 @@ for (const [index, program] of PROGRAMS.entries()) {
     const folder = await Deno.makeTempDir();
     try {
       await Deno.writeTextFile(`${folder}/main.ts`, text);
+      // A program that trains does so on this very file.
+      await Deno.copyFile(new URL("README.md", ROOT), `${folder}/README.md`);
       const [code, output] = await deno(["run", "-A", "--no-lock", "--check", "main.ts"], folder);
       assertEquals(code, 0, `${text}\n${output}`);
     } finally {
@@ -94,8 +96,8 @@ function assertListed(options: readonly string[], text: string, name: string): v
 /** Checks `script args...`; a script named by URL is the one at the end of its path. */
 async function checkScript(script: string, args: readonly string[]): Promise<void> {
   const path = /^https?:/.test(script) ? script.replace(/^.*\/(?=(tools\/)?[^/]+$)/, "") : script;
-  if (path === "infer.ts") {
-    const command = args.slice(0, args[0]?.startsWith("-") ? 0 : 1);
+  if (path === "infer.ts" || path === "train.ts") {
+    const command = path === "train.ts" ? [] : args.slice(0, args[0]?.startsWith("-") ? 0 : 1);
     const [code, help] = await deno(["run", "-A", path, ...command, "--help"]);
     assertEquals(code, 0, `${script} ${command} --help: ${help}`);
     assertListed(optionsIn(args), `${help} --help`, `${script} ${command}`);
