@@ -4,9 +4,15 @@ import { type Gpu, openGpu } from "../gpu/device.ts";
 import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
 import { stateDictPrefix } from "../io/pytorch_zip.ts";
 import { loadTokenizer, type Tokenizer } from "../io/tokenizer.ts";
-import { type ModelConfig, parseConfig } from "../model/config.ts";
+import { type ModelConfig, parseConfig, saysTied } from "../model/config.ts";
 import { MAX_D_STATE } from "../ops/selective_scan.ts";
-import { embeddingRows, type LoadProgress, loadWeights, type WeightDType } from "./load_weights.ts";
+import {
+  embeddingRows,
+  hasOwnHead,
+  type LoadProgress,
+  loadWeights,
+  type WeightDType,
+} from "./load_weights.ts";
 import { createModel, type Model } from "./model.ts";
 import { WebGpuExecutor } from "./webgpu_executor.ts";
 
@@ -116,8 +122,13 @@ async function describe(
   checkpoint: Checkpoint,
 ): Promise<{ config: ModelConfig; tokenizer: Tokenizer | undefined }> {
   const { tensors } = checkpoint;
-  const rows = embeddingRows(tensors, stateDictPrefix(tensors));
-  const config = parseConfig(checkpoint.config, "config.json", rows);
+  const prefix = stateDictPrefix(tensors);
+  let config = parseConfig(checkpoint.config, "config.json", embeddingRows(tensors, prefix));
+  const { head } = config;
+  if (head.kind === "lm" && head.tied && !saysTied(checkpoint.config)) {
+    // Tied is only the default then, and a head of its own in the weights says otherwise.
+    config = { ...config, head: { ...head, tied: !await hasOwnHead(tensors, prefix) } };
+  }
   if (config.d_state > MAX_D_STATE) {
     throw new RangeError(
       `Cannot run this model: d_state is ${config.d_state}, and kernels take ${MAX_D_STATE}`,

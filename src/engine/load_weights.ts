@@ -265,6 +265,22 @@ function flusher(gpu: Gpu): (bytes: number) => Promise<void> {
   };
 }
 
+/** Whether the file has a head of its own, with other numbers than the embedding's. */
+export async function hasOwnHead(file: TensorFile, prefix: string): Promise<boolean> {
+  const head = file.tensors.get(`${prefix}lm_head.weight`);
+  const names = ["backbone.embeddings.weight", "backbone.embedding.weight"];
+  const embedding = names.map((name) => file.tensors.get(prefix + name)).find((info) => info);
+  if (head === undefined || embedding === undefined) return false;
+  return await digestOf(file, head) !== await digestOf(file, embedding);
+}
+
+/** SHA-256 of a tensor, piece by piece: one pass over it, for sources that only stream forward. */
+async function digestOf(file: TensorFile, info: TensorInfo): Promise<string> {
+  const digests: Uint8Array[] = [];
+  for await (const { bytes } of pieces(file, info)) digests.push(await sha256(bytes));
+  return (await sha256(concat(digests))).toHex();
+}
+
 /** A head that config.json calls tied must be the embedding, where the file has one of its own. */
 async function checkTiedHead(
   config: ModelConfig,
@@ -274,10 +290,7 @@ async function checkTiedHead(
 ): Promise<void> {
   const info = file.tensors.get(`${prefix}lm_head.weight`);
   if (info === undefined || !isTiedHead(config, "lm_head.weight")) return;
-  const pieceDigests: Uint8Array[] = [];
-  for await (const { bytes } of pieces(file, info)) pieceDigests.push(await sha256(bytes));
-  const own = (await sha256(concat(pieceDigests))).toHex();
-  if (own !== digests.get("backbone.embeddings.weight")?.toHex()) {
+  if (await digestOf(file, info) !== digests.get("backbone.embeddings.weight")?.toHex()) {
     throw new TypeError(
       `Cannot load "${file.name}": config.json ties the head to the embedding, and "${info.name}" differs from it. ` +
         `Set tie_word_embeddings (tie_embeddings in the raw form) to false to use it`,

@@ -115,6 +115,12 @@ const SSM_CFG_NAMES: readonly string[] = [
 /** Relatives whose configs look alike and whose mathematics differ. */
 const UNSUPPORTED_MODEL_TYPES: readonly string[] = ["mamba2", "falcon_mamba"];
 
+/** Whether a config.json says itself if the head is tied to the embedding; where it does not, the weights may. */
+export function saysTied(json: unknown): boolean {
+  return typeof json === "object" && json !== null &&
+    (Object.hasOwn(json, "tie_word_embeddings") || Object.hasOwn(json, "tie_embeddings"));
+}
+
 /**
  * Reads a config.json that is still text.
  *

@@ -76,7 +76,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
   using trainer = new Trainer(gpu, config, initialise(config, defaults.seed), {
     beta1: defaults.beta1,
     beta2: defaults.beta2,
-    eps: 1e-8,
+    eps: defaults.eps,
     weightDecay: defaults.weightDecay,
     maxNorm: defaults.clipNorm === 0 ? Infinity : defaults.clipNorm,
     ...(defaults.dropout > 0

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { loadModel, type Model } from "../../mod.ts";
 import { assertClose } from "../assert_close.ts";
 import { defined } from "../defined.ts";
@@ -158,5 +158,35 @@ Deno.test("score() gives the log-probabilities, ranks and entropies of PyTorch's
       });
       assertEquals([score.id, score.rank], [ids[t], rank]);
     }
+  }
+});
+
+Deno.test("loadModel() uses the head in the weights where config.json does not say that it is tied", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const name = "mamba1-odd-raw";
+    const { tie_embeddings, ...config } = readGoldenJson<Record<string, unknown>>(
+      name,
+      "config.json",
+    );
+    assertEquals(tie_embeddings, false);
+    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
+    await Deno.copyFile(goldenPath(name, "pytorch_model.bin"), `${folder}/pytorch_model.bin`);
+    using model = await loadModel(folder);
+    const ids = readGoldenJson<number[]>(name, "ids.json");
+    const tokens = await Array.fromAsync(model.generate(ids, { maxTokens: 24, temperature: 0 }));
+    assertEquals(tokens.map(({ id }) => id), readGoldenJson<number[]>(name, "greedy.json"));
+    // Said to be tied, the same weights contradict the config.
+    await Deno.writeTextFile(
+      `${folder}/config.json`,
+      JSON.stringify({ ...config, tie_embeddings: true }),
+    );
+    await assertRejects(
+      () => loadModel(folder),
+      TypeError,
+      "config.json ties the head to the embedding",
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
 });

@@ -46,10 +46,9 @@ export interface MnistOptions {
 export async function loadMnist(split: Split, options: MnistOptions = {}): Promise<ImageDataset> {
   const { count, images, labels } = FILES[split];
   const folder = options.path ?? new URL("data/", await npmPackageFolder(PACKAGE));
-  const [imageBytes, labelBytes] = await Promise.all([
-    readVerified(folder, images.name, images.md5),
-    readVerified(folder, labels.name, labels.md5),
-  ]);
+  // One after the other: where both are wrong, it is always the images that are named.
+  const imageBytes = await readVerified(folder, images.name, images.md5);
+  const labelBytes = await readVerified(folder, labels.name, labels.md5);
   const array = parseIdxImages(imageBytes, images.name);
   const classes = parseIdxLabels(labelBytes, labels.name, CLASS_NAMES.length);
   if (
