@@ -54,7 +54,7 @@ function run(folder: string, out: string, resume: boolean): Deno.ChildProcess {
   }).spawn();
 }
 
-Deno.test("a run that is killed 20 times leaves whole files, and ends with the bytes of one that was not", async () => {
+Deno.test("a run that is killed again and again leaves whole files, and ends with the bytes of one that was not", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${folder}/text.txt`, "It was a dark and stormy night. ".repeat(20));
@@ -76,7 +76,7 @@ Deno.test("a run that is killed 20 times leaves whole files, and ends with the b
       finished = success;
       await files(out);
     }
-    assert(kills > 0);
+    assert(kills >= 5, `only ${kills} kills`);
     assertEquals(await files(out), await files(`${folder}/straight`));
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -24,7 +24,7 @@ const PRESETS: Readonly<Record<"rows" | "pixels", Preset>> = {
     shift: 0,
     defaults: {
       ...COMMON,
-      ...{ steps: 1200, batchSize: 64, seqlen: 28 },
+      ...{ steps: 600, batchSize: 64, seqlen: 28 },
       ...{ learningRate: 4e-3, minimumLearningRate: 2e-4 },
     },
   },
