@@ -148,6 +148,3 @@ function requireLanguageModel(executor: Executor, action: string): void {
     throw new TypeError(`Cannot ${action}: this model takes ${input.d_input} floats, not tokens`);
   }
 }
-
-/** What an executor of another kind would have to be given to serve the same models. */
-export type { Executor };

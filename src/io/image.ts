@@ -81,23 +81,6 @@ export function imageToInput(
   return input;
 }
 
-/** Number of floats that one step of this layout holds. */
-export function imageStepSize(layout: ImageLayout): number {
-  const { width, height, channels, step } = layout;
-  switch (step) {
-    case "image":
-      return width * height * channels;
-    case "row":
-      return width * channels;
-    case "pixel":
-      return channels;
-    case "patch":
-      return patchSize(layout) ** 2 * channels;
-    default:
-      throw new TypeError(`Cannot lay out an image: step is "${step satisfies never}"`);
-  }
-}
-
 /** A byte has 256 values, so each channel's arithmetic is done 256 times, in f64, whatever the image's size. */
 function byteTable({ rescale, mean, std }: ImageLayout, channel: number): Float32Array {
   const m = mean[channel], s = std[channel];

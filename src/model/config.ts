@@ -122,26 +122,6 @@ export function saysTied(json: unknown): boolean {
 }
 
 /**
- * Reads a config.json that is still text.
- *
- * @param text The file's text.
- * @param fileName What error messages call the file.
- * @throws {ConfigError} Where the text is not JSON, and where {@linkcode parseConfig} throws.
- */
-export function parseConfigText(text: string, fileName = "config.json"): ModelConfig {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new ConfigError(
-      `Cannot load ${fileName}: it is not JSON, expected an object. The file may be incomplete`,
-      { cause },
-    );
-  }
-  return parseConfig(json, fileName);
-}
-
-/**
  * Reads a config.json of either dialect: the one of the official `mamba_ssm` package (`d_model`, `ssm_cfg`) or the
  * one of `transformers` (`hidden_size`, `state_size`), each with this project's `input`, `head`, `preprocessing`,
  * `labels` and `real_vocab_size`.

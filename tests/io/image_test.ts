@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { type ImageLayout, imageStepSize, imageToInput } from "../../src/io/image.ts";
+import { type ImageLayout, imageToInput } from "../../src/io/image.ts";
 
 const RAW: ImageLayout = {
   width: 4,
@@ -78,12 +78,4 @@ Deno.test("imageToInput() refuses a layout that it cannot follow", () => {
   );
   assertThrows(() => imageToInput(COUNT, 4, 2, 1, { ...RAW, std: [0] }), RangeError, "std is 0");
   assertThrows(() => imageToInput(COUNT, 4, 2, 1, { ...RAW, mean: [] }), RangeError, "channel 0");
-});
-
-Deno.test("imageStepSize() gives the floats that one step holds", () => {
-  const layout: ImageLayout = { ...RAW, width: 8, height: 4, channels: 3 };
-  assertEquals(imageStepSize(layout), 96);
-  assertEquals(imageStepSize({ ...layout, step: "row" }), 24);
-  assertEquals(imageStepSize({ ...layout, step: "pixel" }), 3);
-  assertEquals(imageStepSize({ ...layout, step: "patch", patch_size: 4 }), 48);
 });

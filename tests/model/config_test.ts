@@ -6,7 +6,6 @@ import {
   type InputConfig,
   type ModelConfig,
   parseConfig,
-  parseConfigText,
   toHfConfig,
 } from "../../src/model/config.ts";
 import { Random } from "../random.ts";
@@ -388,14 +387,6 @@ Deno.test("parseConfig() keeps long values out of the message", () => {
   assert(refusal({ ...RAW_130M, ssm_cfg: { ["y".repeat(100_000)]: 1 } }).length < 200);
 });
 
-Deno.test("parseConfigText() refuses text that is not JSON", () => {
-  assertEquals(parseConfigText(JSON.stringify(RAW_130M)), EXPECTED_130M);
-  for (const text of ["", "{", '{"d_model": NaN}', "\0", JSON.stringify(RAW_130M).slice(0, 40)]) {
-    const error = assertThrows(() => parseConfigText(text, "x.json"), ConfigError, "x.json");
-    assertInstanceOf(error.cause, SyntaxError);
-  }
-});
-
 Deno.test("toHfConfig() writes the official names", () => {
   const json = toHfConfig(parseConfig(RAW_130M));
   for (const name of ["d_inner", "d_model", "n_layer", "ssm_cfg"]) assert(!(name in json), name);
@@ -424,7 +415,7 @@ Deno.test("parseConfig() reads back what toHfConfig() wrote", () => {
   for (let round = 0; round < 500; round++) {
     const config = randomConfig(random);
     const text = JSON.stringify(toHfConfig(config));
-    assertEquals(parseConfigText(text), config, text);
+    assertEquals(parseConfig(JSON.parse(text)), config, text);
   }
 });
 
@@ -441,8 +432,16 @@ Deno.test("parseConfig() gives a value or a ConfigError for any mutation of a co
       const inserted = alphabet[random.integer(0, alphabet.length - 1)] ?? "";
       characters.splice(at, random.integer(0, 2), inserted);
     }
+    let json: unknown;
     try {
-      parseConfigText(characters.join(""));
+      json = JSON.parse(characters.join(""));
+    } catch {
+      // Refused before it comes to parseConfig(): openCheckpoint() says so.
+      refused++;
+      continue;
+    }
+    try {
+      parseConfig(json);
     } catch (error) {
       assertInstanceOf(error, ConfigError, characters.join(""));
       refused++;
