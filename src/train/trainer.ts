@@ -154,6 +154,11 @@ export class Trainer implements Disposable {
     return { ...classify(values, batch.targets, this.config.head.n_classes), count };
   }
 
+  /** The program of a whole step over batches of this shape: what benchmarks time. */
+  stepProgramOf(batch: Batch): Program {
+    return this.#stepProgram(this.#passesFor(batch), batch.targetCount);
+  }
+
   /** The gradients of the latest step, by official name. */
   gradients(): Promise<Map<string, Float32Array>> {
     return this.#read(this.#sets.gradients);

@@ -6,12 +6,14 @@ import { matmul } from "./matmul.ts";
 import { matvec } from "./matvec.ts";
 import { prefill } from "./prefill.ts";
 import type { Result } from "./result.ts";
+import { train } from "./train.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Result>>> = {
   decode,
   matmul,
   matvec,
   prefill,
+  train,
 };
 
 const [name = "", ...args] = Deno.args;
