@@ -349,7 +349,8 @@ export function toHfConfig(config: ModelConfig): Record<string, unknown> {
   const ids = config.eos_token_ids;
   return {
     ...(input.kind === "embedding" && head.kind === "lm"
-      ? { architectures: ["MambaForCausalLM"] }
+      // Arithmetic is f32 however the weights are stored: else transformers would compute in f16 where they are f16.
+      ? { architectures: ["MambaForCausalLM"], torch_dtype: "float32" }
       : {}),
     model_type: "mamba",
     ...(vocab_size === undefined ? {} : { vocab_size }),

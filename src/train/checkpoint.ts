@@ -30,7 +30,18 @@ export interface ResumePoint {
 /** The file, in the run's folder, that a run is resumed from. */
 const RESUME_FILE = "training/resume.safetensors";
 
-/** Writes config.json and, where the model has one, tokenizer.json. */
+/**
+ * What `transformers` needs beside tokenizer.json. Without it the class is guessed from the model's, and that one cuts text
+ * into words by a rule of its own: line ends and spaces are lost.
+ */
+const TOKENIZER_CONFIG = {
+  tokenizer_class: "PreTrainedTokenizerFast",
+  clean_up_tokenization_spaces: false,
+  // The class would add token types, which Mamba does not take.
+  model_input_names: ["input_ids", "attention_mask"],
+};
+
+/** Writes config.json and, where the model has one, tokenizer.json with what belongs to it. */
 export async function writeDescription(
   folder: string,
   config: ModelConfig,
@@ -38,7 +49,12 @@ export async function writeDescription(
 ): Promise<void> {
   await Deno.mkdir(`${folder}/training`, { recursive: true });
   await writeText(`${folder}/config.json`, `${JSON.stringify(toHfConfig(config), null, 2)}\n`);
-  if (tokenizer !== undefined) await writeText(`${folder}/tokenizer.json`, tokenizer);
+  if (tokenizer === undefined) return;
+  await writeText(`${folder}/tokenizer.json`, tokenizer);
+  await writeText(
+    `${folder}/tokenizer_config.json`,
+    `${JSON.stringify(TOKENIZER_CONFIG, null, 2)}\n`,
+  );
 }
 
 /** Writes model.safetensors, in f32: beside first, then renamed. */

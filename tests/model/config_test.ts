@@ -403,6 +403,7 @@ Deno.test("toHfConfig() writes the official names", () => {
   );
   assertEquals(json["vocab_size"], 50280);
   assertEquals(json["architectures"], ["MambaForCausalLM"]);
+  assertEquals(json["torch_dtype"], "float32");
 });
 
 Deno.test("toHfConfig() refuses two vocabularies", () => {
