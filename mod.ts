@@ -46,6 +46,7 @@ export {
   type ImagePreprocessing,
   type InputConfig,
   type ModelConfig,
+  type PixelPreprocessing,
   type SeriesPreprocessing,
 } from "./src/model/config.ts";
 export type { MatrixDType } from "./src/ops/matrix.ts";

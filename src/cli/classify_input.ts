@@ -24,7 +24,9 @@ export function imagePreprocessing(config: ModelConfig, what: string): ImagePrep
     throw new TypeError(
       `Cannot classify ${what}: this checkpoint has ` +
         `${
-          config.preprocessing === undefined ? "no preprocessing" : "preprocessing for series"
+          config.preprocessing === undefined
+            ? "no preprocessing"
+            : `preprocessing for ${config.preprocessing.kind}`
         }, ` +
         `expected config.json to say how an image becomes its input`,
     );
@@ -141,7 +143,7 @@ function numbersToInput(values: Float32Array, name: string, config: ModelConfig)
         `${d_input}`,
     );
   }
-  if (preprocessing === undefined) return values;
+  if (preprocessing?.kind !== "series") return values;
   const { mean, std } = preprocessing;
   return values.map((v, i) => (v - (mean[i % d_input] ?? 0)) / (std[i % d_input] ?? 1));
 }

@@ -40,7 +40,7 @@ export type HeadConfig =
 
 /** How an image becomes a sequence of input vectors: kept in the checkpoint, never in code. */
 export interface ImagePreprocessing {
-  /** Tells the two kinds of preprocessing apart. */
+  /** Tells the kinds of preprocessing apart. */
   readonly kind: "image";
   /** Pixels in a row. */
   readonly width: number;
@@ -62,12 +62,25 @@ export interface ImagePreprocessing {
 
 /** How a series of numbers becomes input vectors. */
 export interface SeriesPreprocessing {
-  /** Tells the two kinds of preprocessing apart. */
+  /** Tells the kinds of preprocessing apart. */
   readonly kind: "series";
   /** Subtracted from each of the `d_input` values of a step. */
   readonly mean: readonly number[];
   /** Then divides them; above 0. */
   readonly std: readonly number[];
+}
+
+/**
+ * How a grey image is a sequence of token ids: first one that begins the image, then one a pixel, row after row. A pixel's
+ * id is its value, below `real_vocab_size`; ids from there on begin images, one for each of `labels`, or one for all.
+ */
+export interface PixelPreprocessing {
+  /** Tells the kinds of preprocessing apart. */
+  readonly kind: "pixels";
+  /** Pixels in a row. */
+  readonly width: number;
+  /** Rows. */
+  readonly height: number;
 }
 
 /** Everything the model's code needs to know of a Mamba-1 checkpoint, with all fields derived and checked. */
@@ -101,8 +114,8 @@ export interface ModelConfig {
   /** Generation stops after any of these. */
   readonly eos_token_ids: readonly number[];
   /** How data becomes input vectors, where the checkpoint says so. */
-  readonly preprocessing?: ImagePreprocessing | SeriesPreprocessing;
-  /** Class names by index. */
+  readonly preprocessing?: ImagePreprocessing | SeriesPreprocessing | PixelPreprocessing;
+  /** Class names by index: a classifier's, or those of the images that a model of pixels makes. */
   readonly labels?: readonly string[];
 }
 
@@ -197,8 +210,8 @@ export function parseConfig(
   const tied = agreed([[fields, "tie_word_embeddings"], [fields, "tie_embeddings"]], boolean);
 
   const { input, head, real_vocab_size } = parseEnds(fields, { dialect, tied, tableRows });
-  const labels = parseLabels(fields, head);
-  const preprocessing = parsePreprocessing(fields, input);
+  const preprocessing = parsePreprocessing(fields, { input, head, real_vocab_size });
+  const labels = parseLabels(fields, { head, real_vocab_size }, preprocessing?.kind);
   const config: ModelConfig = {
     model_type: "mamba",
     d_model: d_model.value,

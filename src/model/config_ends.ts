@@ -113,19 +113,24 @@ export function parseEndOfSequence(
   });
 }
 
-/** Class names by index, one for each class. */
-export function parseLabels(fields: Fields, head: HeadConfig): readonly string[] | undefined {
+/** Class names by index: one for each class, or for each id that begins an image of pixels. */
+export function parseLabels(
+  fields: Fields,
+  { head, real_vocab_size }: Pick<ModelConfig, "head" | "real_vocab_size">,
+  preprocessing: "image" | "series" | "pixels" | undefined,
+): readonly string[] | undefined {
   const labels = fields.strings("labels");
   if (labels === undefined) return undefined;
-  if (head.kind !== "classifier") {
+  if (head.kind !== "classifier" && preprocessing !== "pixels") {
     fields.fail(
       `labels has ${labels.length} names, and head.kind is "${head.kind}": only a classifier has classes`,
     );
   }
-  if (labels.length !== head.n_classes) {
-    fields.fail(
-      `labels has ${labels.length} names, and head.n_classes is ${head.n_classes}: they must be equal`,
-    );
+  const [what, count] = head.kind === "classifier"
+    ? ["head.n_classes is", head.n_classes]
+    : ["vocab_size - real_vocab_size is", head.vocab_size - real_vocab_size];
+  if (labels.length !== count) {
+    fields.fail(`labels has ${labels.length} names, and ${what} ${count}: they must be equal`);
   }
   return labels;
 }

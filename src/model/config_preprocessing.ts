@@ -1,26 +1,37 @@
-/** The `preprocessing` object of a config.json: how images and series become input vectors. */
+/** The `preprocessing` object of a config.json: how images and series become input vectors or token ids. */
 
-import type { ImagePreprocessing, InputConfig, SeriesPreprocessing } from "./config.ts";
+import type {
+  ImagePreprocessing,
+  ModelConfig,
+  PixelPreprocessing,
+  SeriesPreprocessing,
+} from "./config.ts";
 import type { Fields } from "./config_fields.ts";
 
 /** Far above any image this is meant for, and small enough that products stay exact integers. */
 const MAX_IMAGE_SIDE = 2 ** 16;
 const MAX_CHANNELS = 64;
 
+/** A grey value is a byte. */
+const GREY_VALUES = 256;
+
 /**
- * Reads and checks `preprocessing` against the input that it feeds.
+ * Reads and checks `preprocessing` against the ends of the model that it belongs to.
  *
  * @returns The object as described, or `undefined` where the file has none.
- * @throws {ConfigError} Where a field is wrong, or where one step is not `input.d_input` numbers.
+ * @throws {ConfigError} Where a field is wrong, where one step is not `input.d_input` numbers, or where the vocabulary is
+ * not that of pixels.
  */
 export function parsePreprocessing(
   config: Fields,
-  input: InputConfig,
-): ImagePreprocessing | SeriesPreprocessing | undefined {
+  ends: Pick<ModelConfig, "input" | "head" | "real_vocab_size">,
+): ImagePreprocessing | SeriesPreprocessing | PixelPreprocessing | undefined {
   const fields = config.object("preprocessing");
   if (fields === undefined) return undefined;
-  const kind = fields.word("kind", ["image", "series"]) ??
-    fields.expected("kind", '"image" or "series"');
+  const kind = fields.word("kind", ["image", "series", "pixels"]) ??
+    fields.expected("kind", '"image", "series" or "pixels"');
+  if (kind === "pixels") return parsePixels(config, fields, ends);
+  const { input } = ends;
   if (input.kind !== "linear") {
     config.fail(
       `preprocessing.kind is "${kind}" and makes vectors, and input.kind is "${input.kind}": ` +
@@ -28,6 +39,30 @@ export function parsePreprocessing(
     );
   }
   return kind === "image" ? parseImage(fields, input.d_input) : parseSeries(fields, input.d_input);
+}
+
+function parsePixels(
+  config: Fields,
+  fields: Fields,
+  { input, head, real_vocab_size }: Pick<ModelConfig, "input" | "head" | "real_vocab_size">,
+): PixelPreprocessing {
+  if (input.kind !== "embedding" || head.kind !== "lm") {
+    config.fail(
+      `preprocessing.kind is "pixels" and makes ids, and input.kind is "${input.kind}", head.kind ` +
+        `"${head.kind}": expected "embedding" and "lm"`,
+    );
+  }
+  if (real_vocab_size !== GREY_VALUES || head.vocab_size === GREY_VALUES) {
+    config.fail(
+      `preprocessing.kind is "pixels", and of ${head.vocab_size} ids ${real_vocab_size} can be drawn: ` +
+        `expected ${GREY_VALUES} grey values (real_vocab_size), and at least one more id in vocab_size`,
+    );
+  }
+  return {
+    kind: "pixels",
+    width: fields.requiredInteger("width", 1, MAX_IMAGE_SIDE),
+    height: fields.requiredInteger("height", 1, MAX_IMAGE_SIDE),
+  };
 }
 
 function parseSeries(fields: Fields, d_input: number): SeriesPreprocessing {

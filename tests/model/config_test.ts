@@ -92,6 +92,17 @@ const CLASSIFIER = {
   labels: ["a", "b", "c"],
 };
 
+/** A model of grey images of two classes, pixel by pixel. */
+const PIXELS = {
+  model_type: "mamba",
+  hidden_size: 16,
+  num_hidden_layers: 1,
+  vocab_size: 258,
+  real_vocab_size: 256,
+  preprocessing: { kind: "pixels", width: 28, height: 20 },
+  labels: ["a", "b"],
+};
+
 function refusal(json: unknown): string {
   return assertThrows(() => parseConfig(json), ConfigError).message;
 }
@@ -208,6 +219,15 @@ Deno.test("parseConfig() reads end-of-sequence ids in each form", () => {
   assertEquals(ids(undefined), [0]);
 });
 
+Deno.test("parseConfig() reads a model of pixels, with classes and without", () => {
+  const config = parseConfig(PIXELS);
+  assertEquals(config.preprocessing, { kind: "pixels", width: 28, height: 20 });
+  assertEquals(config.labels, ["a", "b"]);
+  assertEquals(parseConfig(JSON.parse(JSON.stringify(toHfConfig(config)))), config);
+  const { labels: _labels, ...unconditional } = PIXELS;
+  assertEquals(parseConfig({ ...unconditional, vocab_size: 257 }).labels, undefined);
+});
+
 Deno.test("parseConfig() reads a classifier with preprocessing and labels", () => {
   const config = parseConfig(CLASSIFIER);
   assertEquals(config.input, { kind: "linear", d_input: 28, bias: true });
@@ -296,6 +316,19 @@ Deno.test("parseConfig() refuses contradictions with both values", () => {
       { ...HF_130M, preprocessing: row },
       'preprocessing.kind is "image"',
       'input.kind is "embedding"',
+    ],
+    [{ ...PIXELS, labels: ["a"] }, "labels has 1 names", "vocab_size - real_vocab_size is 2"],
+    [{ ...PIXELS, real_vocab_size: 255 }, 'kind is "pixels"', "of 258 ids 255 can be drawn"],
+    [{ ...PIXELS, vocab_size: 256 }, 'kind is "pixels"', "of 256 ids 256 can be drawn"],
+    [
+      { ...CLASSIFIER, preprocessing: PIXELS.preprocessing },
+      'kind is "pixels"',
+      'input.kind is "linear"',
+    ],
+    [
+      { ...PIXELS, preprocessing: { kind: "pixels", width: 28 } },
+      "preprocessing.height is absent",
+      "an integer from 1",
     ],
     [
       { ...CLASSIFIER, preprocessing: { ...row, step: "image" } },

@@ -33,6 +33,8 @@ export async function mnistPixelsTask(options: TaskOptions = {}): Promise<Task> 
     input: { kind: "embedding", vocab_size },
     head: { kind: "lm", vocab_size, tied: true },
     real_vocab_size: PIXEL_VALUES,
+    preprocessing: { kind: "pixels", width: 28, height: 28 },
+    ...(conditional ? { labels: train.classNames } : {}),
   }, options);
   const examples = (dataset: typeof train) => pixelExamples(dataset, { conditional });
   const sources = splitSources({ train, test }, {

@@ -57,6 +57,8 @@ Deno.test("mnistPixelsTask() predicts pixels after the digit's own id", async ()
   const { config, validation } = await mnistPixelsTask({ hyperparameters: { batchSize: 3 } });
   assertEquals(config.input, { kind: "embedding", vocab_size: 266 });
   assertEquals(config.real_vocab_size, 256);
+  assertEquals(config.preprocessing, { kind: "pixels", width: 28, height: 28 });
+  assertEquals(config.labels?.[7], "7");
   const { inputs, targets, targetCount } = validation.batch(START);
   assertEquals([inputs.length, targetCount], [3 * 784, 3 * 784]);
   for (const image of [0, 1, 2]) {
@@ -67,5 +69,6 @@ Deno.test("mnistPixelsTask() predicts pixels after the digit's own id", async ()
   assertEquals(inputs.subarray(1, 784), targets.subarray(0, 783));
   const other = await mnistPixelsTask({ preset: "unconditional" });
   assertEquals(other.config.input, { kind: "embedding", vocab_size: 257 });
+  assertEquals(other.config.labels, undefined);
   assertEquals(other.validation.batch(START).inputs[0], 256);
 });
