@@ -1,8 +1,8 @@
 /** train(): a task's run from the first step to the last, resumable at every evaluation. */
 
 import { openGpu } from "../gpu/device.ts";
-import { learningRateAt } from "./schedule.ts";
-import { type Position, type Source, START } from "./batches.ts";
+import { learningRateAt, type Schedule } from "./schedule.ts";
+import { type Batch, type Position, type Source, START } from "./batches.ts";
 import {
   readResumePoint,
   type ResumePoint,
@@ -11,8 +11,12 @@ import {
   writeResumePoint,
 } from "./checkpoint.ts";
 import { initialise } from "./initialise.ts";
+import { MAX_IN_FLIGHT } from "./in_flight.ts";
 import type { Task } from "./task.ts";
-import { Trainer } from "./trainer.ts";
+import { type StepResult, Trainer } from "./trainer.ts";
+
+/** About how long the steps take that are handed to the GPU at once: what Ctrl-C and the progress line wait for. */
+const BURST_MS = 250;
 
 /** Options of {@linkcode train}. */
 export interface TrainOptions {
@@ -52,7 +56,7 @@ export interface TrainingStep {
   readonly learningRate: number;
   /** Global norm of its gradient, before clipping. */
   readonly gradientNorm: number;
-  /** How long it took, in milliseconds. */
+  /** How long it took, in milliseconds: the mean of the few steps that were handed to the GPU together. */
   readonly stepMs: number;
   /** Steps of all its sequences. */
   readonly tokensPerStep: number;
@@ -99,6 +103,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
   } else if (out !== undefined) {
     await writeDescription(out, config, task.tokenizer);
   }
+  let savedStep = trainer.step;
   const save = async (): Promise<void> => {
     if (out === undefined) return;
     const point: ResumePoint = {
@@ -110,78 +115,107 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       ...await trainer.moments(),
     };
     await writeResumePoint(out, config, point);
+    savedStep = trainer.step;
   };
+  let batch = task.train.batch(position);
+  let burstLength = 1;
   while (trainer.step < defaults.steps) {
     const start = performance.now();
-    const learningRate = learningRateAt(defaults, trainer.step);
-    const batch = task.train.batch(position);
-    const { loss, norm } = await trainer.train(batch, learningRate);
-    if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-      throw new RangeError(await describeFailure(trainer, loss, norm, out));
+    const { evaluateEvery, steps } = defaults;
+    const due = Math.min(steps, (Math.floor(trainer.step / evaluateEvery) + 1) * evaluateEvery);
+    const end = Math.min(due, trainer.step + burstLength);
+    if (end > trainer.step + 1) trainer.keep();
+    const burst: Batch[] = [];
+    while (trainer.step < end) {
+      await trainer.submit(batch, learningRateAt(defaults, trainer.step));
+      burst.push(batch);
+      // The next batch is made while the GPU works.
+      batch = task.train.batch(batch.next);
     }
-    position = batch.next;
-    const stepMs = performance.now() - start;
-    const isDue = trainer.step % defaults.evaluateEvery === 0 || trainer.step === defaults.steps;
-    let validation: SplitResult | undefined;
-    if (isDue) {
-      validation = await evaluateSplit(trainer, task.validation);
-      if (validation.loss < bestLoss) {
-        bestLoss = validation.loss;
-        // The model before the point: a run killed in between repeats these steps, and writes the same model again.
-        if (out !== undefined) await writeModel(out, config, await trainer.values());
+    await eventLoopTurn();
+    const results = await trainer.results();
+    const stepMs = (performance.now() - start) / burst.length;
+    burstLength = Math.max(1, Math.min(MAX_IN_FLIGHT, Math.floor(BURST_MS / stepMs)));
+    for (const [index, { batch: sequences, seqlen, next }] of burst.entries()) {
+      const result = results[index];
+      if (result === undefined) throw new Error("Cannot train: a step has no result");
+      const { step, loss, norm } = result;
+      if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+        throw new RangeError(describeFailure(result, out, savedStep));
       }
-      await save();
-    }
-    yield {
-      step: trainer.step,
-      loss,
-      learningRate,
-      gradientNorm: norm,
-      stepMs,
-      tokensPerStep: batch.batch * batch.seqlen,
-      validation,
-    };
-    if (signal?.aborted) {
-      if (!isDue) await save();
-      return;
+      position = next;
+      let validation: SplitResult | undefined;
+      if (step === due) {
+        validation = await evaluateSplit(trainer, task.validation);
+        if (validation.loss < bestLoss) {
+          bestLoss = validation.loss;
+          // The model before the point: a run killed in between repeats these steps, and writes the same model again.
+          if (out !== undefined) await writeModel(out, config, await trainer.values());
+        }
+        await save();
+      }
+      yield {
+        step,
+        loss,
+        learningRate: learningRateAt(defaults, step - 1),
+        gradientNorm: norm,
+        stepMs,
+        tokensPerStep: sequences * seqlen,
+        validation,
+      };
+      if (signal?.aborted) {
+        if (index + 1 < burst.length) await takeBack(trainer, burst.slice(0, index + 1), defaults);
+        if (step !== due) await save();
+        return;
+      }
     }
   }
+}
+
+/** Undoes the steps of a burst after its first ones: goes back to its start, and repeats those. */
+async function takeBack(
+  trainer: Trainer,
+  batches: readonly Batch[],
+  schedule: Schedule,
+): Promise<void> {
+  trainer.rewind();
+  for (const batch of batches) {
+    await trainer.submit(batch, learningRateAt(schedule, trainer.step));
+  }
+  await trainer.results();
+}
+
+/** Waiting for the GPU blocks the thread: a signal such as Ctrl-C is heard in a turn between. */
+function eventLoopTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 /** Evaluates the parameters on a whole split. */
 export async function evaluateSplit(trainer: Trainer, source: Source): Promise<SplitResult> {
-  let loss = 0;
-  let count = 0;
-  let correct = 0;
-  let isClassifier = false;
+  const { loss, count, correct } = await trainer.evaluate(wholeSplit(source));
+  return { loss: loss / count, accuracy: correct === undefined ? undefined : correct / count };
+}
+
+function* wholeSplit(source: Source): Generator<Batch> {
   for (let position = START; position.epoch === 0;) {
     const batch = source.batch(position);
-    const part = await trainer.evaluate(batch);
-    loss += part.loss;
-    count += part.count;
-    correct += part.correct ?? 0;
-    isClassifier = part.correct !== undefined;
+    yield batch;
     position = batch.next;
   }
-  return { loss: loss / count, accuracy: isClassifier ? correct / count : undefined };
 }
 
 /** What is not finite, where it was first seen, and what there is to go back to. */
-async function describeFailure(
-  trainer: Trainer,
-  loss: number,
-  norm: number,
+function describeFailure(
+  { step, loss, norm, culprit }: StepResult,
   out: string | undefined,
-): Promise<string> {
-  let culprit = "";
-  for (const [name, values] of await trainer.gradients()) {
-    if (values.every(Number.isFinite)) continue;
-    culprit = `, and so is the gradient of "${name}"`;
-    break;
-  }
+  savedStep: number,
+): string {
   const found = Number.isFinite(loss) ? `the gradient's norm is ${norm}` : `loss is ${loss}`;
-  const last = out === undefined ? "Nothing was saved" : `Last good checkpoint: ${out}`;
-  return `Cannot continue at step ${trainer.step + 1}: ${found}${culprit}. ${last}`;
+  const where = culprit === undefined ? "" : `, and the gradient of "${culprit}" is not finite`;
+  const last = out === undefined || savedStep === 0
+    ? "Nothing was saved"
+    : `Last good checkpoint: "${out}", of step ${savedStep}`;
+  return `Cannot continue at step ${step}: ${found}${where}. ${last}`;
 }
 
 function refuseUnsupported({ defaults, name }: Task): void {

@@ -2,7 +2,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { Staging } from "../gpu/readback.ts";
-import { encode, Program } from "../gpu/recorder.ts";
+import { type Copy, encode, Program } from "../gpu/recorder.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import { type Activations, createActivations } from "../model/activations.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -17,7 +17,9 @@ import {
 import { recordBackward, recordLoss, recordTrainingForward } from "../model/training_pass.ts";
 import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/adamw.ts";
 import { CLIP_SIZE, gradNorm, gradNormStarts, type NormTerm } from "../ops/grad_norm.ts";
-import { type Batch, IGNORED } from "./batches.ts";
+import type { Batch } from "./batches.ts";
+import { classify, type Evaluation, sum } from "./evaluation.ts";
+import { InFlight, MAX_IN_FLIGHT } from "./in_flight.ts";
 
 /** How parameters follow their gradients: torch.optim.AdamW's settings. */
 export interface OptimiserSettings {
@@ -41,10 +43,14 @@ export interface OptimiserSettings {
 
 /** What a step gives. */
 export interface StepResult {
+  /** Its number, from 1. */
+  readonly step: number;
   /** Mean cross-entropy over the batch's targets, in nats, before the update. */
   readonly loss: number;
   /** Global norm of the gradient, before clipping. */
   readonly norm: number;
+  /** The first parameter whose gradient's norm is not finite, where there is one. */
+  readonly culprit: string | undefined;
 }
 
 /** Values by official tensor name, without padding. */
@@ -57,16 +63,6 @@ interface Passes extends Disposable {
   readonly steps: Map<number, Program>;
   /** Forward; for a language model, the losses too. */
   readonly evaluate: Program;
-}
-
-/** What an evaluation gives of one batch, as sums over its targets. */
-export interface Evaluation {
-  /** Sum of the cross-entropies, in nats. */
-  readonly loss: number;
-  /** Targets counted. */
-  readonly count: number;
-  /** How many a classifier got right; undefined for a language model. */
-  readonly correct: number | undefined;
 }
 
 /**
@@ -91,7 +87,11 @@ export class Trainer implements Disposable {
   readonly #draw: Tensor;
   readonly #partials: Tensor;
   readonly #passes: Map<string, Passes> = new Map();
-  #staging: Staging | undefined;
+  readonly #inFlight: InFlight;
+  /** Steps submitted whose results were not read yet, with the number of targets of each. */
+  #submitted: { readonly step: number; readonly targetCount: number }[] = [];
+  /** Values and moments as keep() saw them. */
+  #kept: { readonly tensor: Tensor; step: number } | undefined;
   #step = 0;
 
   /** Starts from given values, with moments of zero. */
@@ -113,45 +113,110 @@ export class Trainer implements Disposable {
     this.#partials = createTensor(gpu, "norm_partials", [
       gradNormStarts(this.#sizes()).at(-1) ?? 1,
     ]);
+    this.#inFlight = new InFlight(gpu);
     this.#write(this.#sets.values, values);
   }
 
-  /** Steps made so far. */
+  /** Steps made so far, those in flight included. */
   get step(): number {
     return this.#step;
   }
 
+  /** One step, and its result: {@linkcode Trainer.submit} and {@linkcode Trainer.results} in one. */
+  async train(batch: Batch, learningRate: number): Promise<StepResult> {
+    await this.submit(batch, learningRate);
+    const result = (await this.results()).at(-1);
+    if (result === undefined) throw new Error("Cannot train: the step has no result");
+    return result;
+  }
+
   /**
-   * One step: forward, backward, clip, update.
+   * Hands one step to the GPU, without waiting for it: forward, backward, clip, update.
    *
    * A norm that is not finite leaves the parameters as they were.
    */
-  async train(batch: Batch, learningRate: number): Promise<StepResult> {
+  async submit(batch: Batch, learningRate: number): Promise<void> {
     const passes = this.#passesFor(batch);
-    const { activations } = passes;
+    const program = this.#stepProgram(passes, batch.targetCount);
+    const after = await this.#inFlight.add([
+      passes.activations.losses,
+      this.#clip,
+      this.#partials,
+    ]);
     const { beta1, beta2 } = this.#settings;
-    this.#feed(passes, batch);
     this.#schedule.write(encodeAdamwSchedule(this.#step + 1, learningRate, { beta1, beta2 }));
     this.#draw.write(new Uint32Array([this.#step]));
-    const program = this.#stepProgram(passes, batch.targetCount);
-    const [losses, clip] = await this.#run(program, [activations.losses, this.#clip]);
-    const norm = clip?.[1] ?? NaN;
-    if (Number.isFinite(norm)) this.#step++;
-    return { loss: sum(losses) / batch.targetCount, norm };
+    this.#run(passes, batch, { program, after });
+    this.#step++;
+    this.#submitted.push({ step: this.#step, targetCount: batch.targetCount });
   }
 
-  /** What the parameters, as they are, make of a batch. */
-  async evaluate(batch: Batch): Promise<Evaluation> {
-    const passes = this.#passesFor(batch);
-    const { losses, logits } = passes.activations;
-    this.#feed(passes, batch);
-    const count = batch.targetCount;
-    if (this.config.head.kind === "lm") {
-      const [values] = await this.#run(passes.evaluate, [losses]);
-      return { loss: sum(values), count, correct: undefined };
+  /**
+   * Waits for the steps in flight, and gives their results, oldest first.
+   *
+   * Where a norm is not finite, {@linkcode Trainer.step} is set back to the step before. Steps that were in flight after
+   * it went on from the parameters that it left: what this trainer holds then is of no further use.
+   */
+  async results(): Promise<StepResult[]> {
+    const values = await this.#inFlight.take();
+    const results = this.#submitted.splice(0).map(({ step, targetCount }, index): StepResult => {
+      const [losses, [, norm = NaN] = [], partials] = values[index] ?? [];
+      const culprit = Number.isFinite(norm) ? undefined : this.#culprit(partials);
+      return { step, loss: sum(losses) / targetCount, norm, culprit };
+    });
+    const failed = results.find(({ norm }) => !Number.isFinite(norm));
+    if (failed !== undefined) this.#step = failed.step - 1;
+    return results;
+  }
+
+  /** Remembers the parameters and moments of now, for {@linkcode Trainer.rewind}. */
+  keep(): void {
+    const { size } = this.#layout;
+    this.#kept ??= { tensor: createTensor(this.#gpu, "kept", [3 * size]), step: this.#step };
+    this.#kept.step = this.#step;
+    this.#copy(this.#keptCopies(this.#kept.tensor));
+  }
+
+  /** Goes back to where keep() was called last: the same steps from there give the same bits again. */
+  rewind(): void {
+    if (this.#kept === undefined) throw new Error("Cannot rewind: nothing was kept");
+    this.#step = this.#kept.step;
+    this.#copy(
+      this.#keptCopies(this.#kept.tensor).map((copy) => ({
+        ...copy,
+        from: copy.to,
+        to: copy.from,
+      })),
+    );
+  }
+
+  /** What the parameters, as they are, make of batches. */
+  async evaluate(batches: Iterable<Batch>): Promise<Evaluation> {
+    const total = { loss: 0, count: 0, correct: 0 };
+    const isLanguageModel = this.config.head.kind === "lm";
+    const submitted: Batch[] = [];
+    const collect = async (): Promise<void> => {
+      const values = await this.#inFlight.take();
+      for (const [index, { targets, targetCount }] of submitted.splice(0).entries()) {
+        const [found = new Float32Array()] = values[index] ?? [];
+        const { loss, correct } = isLanguageModel
+          ? { loss: sum(found), correct: 0 }
+          : classify(found, targets, this.config);
+        total.loss += loss;
+        total.correct += correct;
+        total.count += targetCount;
+      }
+    };
+    for (const batch of batches) {
+      const passes = this.#passesFor(batch);
+      const { losses, logits } = passes.activations;
+      const after = await this.#inFlight.add([isLanguageModel ? losses : logits]);
+      this.#run(passes, batch, { program: passes.evaluate, after });
+      submitted.push(batch);
+      if (submitted.length === MAX_IN_FLIGHT) await collect();
     }
-    const [values = new Float32Array()] = await this.#run(passes.evaluate, [logits]);
-    return { ...classify(values, batch.targets, this.config.head.n_classes), count };
+    await collect();
+    return { ...total, correct: isLanguageModel ? undefined : total.correct };
   }
 
   /** The program of a whole step over batches of this shape: what benchmarks time. */
@@ -190,8 +255,9 @@ export class Trainer implements Disposable {
     for (const tensor of [this.#schedule, this.#clip, this.#draw, this.#partials]) {
       tensor[Symbol.dispose]();
     }
-    this.#staging?.[Symbol.dispose]();
-    this.#staging = undefined;
+    this.#inFlight[Symbol.dispose]();
+    this.#kept?.tensor[Symbol.dispose]();
+    this.#kept = undefined;
   }
 
   #sizes(): number[] {
@@ -276,30 +342,37 @@ export class Trainer implements Disposable {
     }
   }
 
-  #feed({ activations }: Passes, { inputs, targets }: Batch): void {
+  /** Submits a program over a batch, then copies. */
+  #run(
+    { activations }: Passes,
+    { inputs, targets }: Batch,
+    { program, after }: { readonly program: Program; readonly after: readonly Copy[] },
+  ): void {
     activations.inputs.write(inputs);
     activations.targets.write(targets);
+    this.#gpu.device.queue.submit([encode(this.#gpu, [program], { after })]);
   }
 
-  /** Runs a program, and reads tensors. */
-  async #run(program: Program, tensors: readonly Tensor[]): Promise<Float32Array[]> {
-    const total = tensors.reduce((bytes, { size }) => bytes + size * 4, 0);
-    if (this.#staging === undefined || this.#staging.buffer.size < total) {
-      this.#staging?.[Symbol.dispose]();
-      this.#staging = await Staging.create(this.#gpu, total);
-    }
-    const { buffer } = this.#staging;
-    let offset = 0;
-    const after = tensors.map((from) => {
-      const copy = { from, to: { buffer, offset }, sizeBytes: from.size * 4 };
-      offset += copy.sizeBytes;
-      return copy;
-    });
-    this.#gpu.device.queue.submit([encode(this.#gpu, [program], { after })]);
-    const bytes = await this.#staging.read(total);
-    return after.map(({ to, sizeBytes }) =>
-      new Float32Array(bytes.buffer, to.offset, sizeBytes / 4)
-    );
+  #copy(after: readonly Copy[]): void {
+    this.#gpu.device.queue.submit([encode(this.#gpu, [], { after })]);
+  }
+
+  #keptCopies({ buffer }: Tensor): Copy[] {
+    const { values, m, v } = this.#sets;
+    const sizeBytes = this.#layout.size * 4;
+    return [values, m, v].map(({ flat }, index) => ({
+      from: flat,
+      to: { buffer, offset: index * sizeBytes },
+      sizeBytes,
+    }));
+  }
+
+  /** The first parameter whose squares' partial sums are not finite. */
+  #culprit(partials: Float32Array | undefined): string | undefined {
+    const starts = gradNormStarts(this.#sizes());
+    return this.#layout.places.find((_, index) =>
+      !partials?.subarray(starts[index], starts[index + 1]).every(Number.isFinite)
+    )?.spec.name;
   }
 
   async #read(set: ParameterSet): Promise<Map<string, Float32Array>> {
@@ -309,7 +382,7 @@ export class Trainer implements Disposable {
       to: { buffer: staging.buffer, offset: 0 },
       sizeBytes: this.#layout.size * 4,
     };
-    this.#gpu.device.queue.submit([encode(this.#gpu, [], { after: [copy] })]);
+    this.#copy([copy]);
     const flat = new Float32Array((await staging.read(this.#layout.size * 4)).buffer);
     return new Map(
       this.#layout.places.map((place) => [place.spec.name, unpackParameter(flat, place)]),
@@ -327,27 +400,4 @@ export class Trainer implements Disposable {
     }
     set.flat.write(flat);
   }
-}
-
-function sum(values: Float32Array | undefined): number {
-  return values?.reduce((total, value) => total + value, 0) ?? NaN;
-}
-
-/** Cross-entropies and right answers of a classifier's logits (batch, classes). */
-function classify(
-  logits: Float32Array,
-  targets: Uint32Array,
-  classes: number,
-): { loss: number; correct: number } {
-  let loss = 0;
-  let correct = 0;
-  for (const [row, target] of targets.entries()) {
-    if (target === IGNORED) continue;
-    const values = logits.subarray(row * classes, (row + 1) * classes);
-    const largest = values.reduce((most, value) => Math.max(most, value), -Infinity);
-    const total = values.reduce((partial, value) => partial + Math.exp(value - largest), 0);
-    loss += largest + Math.log(total) - (values[target] ?? NaN);
-    if (values.indexOf(largest) === target) correct++;
-  }
-  return { loss, correct };
 }

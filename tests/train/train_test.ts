@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { parseConfig } from "../../src/model/config.ts";
-import { orderedSource, shuffledSource } from "../../src/train/batches.ts";
-import { COMMON, type Hyperparameters, type Task } from "../../src/train/task.ts";
+import { orderedSource, shuffledSource, type Source } from "../../src/train/batches.ts";
+import { COMMON, type Hyperparameters, newConfig, type Task } from "../../src/train/task.ts";
 import { train } from "../../src/train/train.ts";
 import { textWindows } from "../../src/train/text_windows.ts";
 import { loadModel } from "../../mod.ts";
@@ -135,4 +135,61 @@ Deno.test("train() stops at a loss that is not finite, and names step, tensor an
       RangeError,
       "Cannot continue at step",
     );
+  }));
+
+/** A classifier's task whose batch number `broken` holds NaN. */
+function breakingTask(broken: number): Task {
+  const [batchSize, seqlen] = [2, 5];
+  const defaults = {
+    ...COMMON,
+    ...{ steps: 20, batchSize, seqlen, learningRate: 1e-3, minimumLearningRate: 1e-4 },
+    ...{ warmupSteps: 2, evaluateEvery: 4 },
+  };
+  const source = (bad?: number): Source => ({
+    batchSize,
+    seqlen,
+    batchesPerEpoch: 100,
+    batch: ({ epoch, index }) => ({
+      inputs: Float32Array.from(
+        { length: batchSize * seqlen },
+        (_, i) => index === bad ? NaN : Math.sin(i + index),
+      ),
+      targets: Uint32Array.from({ length: batchSize }, (_, slot) => (index + slot) % 2),
+      ...{ batch: batchSize, seqlen, targetCount: batchSize, continues: false },
+      next: index === 99 ? { epoch: epoch + 1, index: 0 } : { epoch, index: index + 1 },
+    }),
+  });
+  return {
+    name: "breaking",
+    config: newConfig({ d_model: 8, n_layer: 1, d_state: 4, d_conv: 4, expand: 2 }, {
+      input: { kind: "linear", d_input: 1, bias: true },
+      head: { kind: "classifier", n_classes: 2, pool: "mean", bias: true },
+    }, {}),
+    train: source(broken),
+    validation: source(),
+    defaults,
+    summary: "sines",
+  };
+}
+
+Deno.test("train() names the very step that broke, whatever is in flight after it, and leaves its checkpoint alone", () =>
+  withFolder(async (out) => {
+    const path = `${out}/training/resume.safetensors`;
+    let before: Uint8Array | undefined;
+    const seen: number[] = [];
+    const error = await assertRejects(async () => {
+      for await (const { step } of train(breakingTask(13), { out })) {
+        seen.push(step);
+        if (step === 12) before = await Deno.readFile(path);
+      }
+    }, RangeError);
+    assertEquals(seen, Array.from({ length: 13 }, (_, index) => index + 1));
+    assert(
+      /^Cannot continue at step 14: loss is NaN, and the gradient of ".+" is not finite\. /.test(
+        error.message,
+      ),
+      error.message,
+    );
+    assert(error.message.endsWith(`Last good checkpoint: "${out}", of step 12`), error.message);
+    assertEquals(await Deno.readFile(path), before);
   }));

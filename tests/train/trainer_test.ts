@@ -101,6 +101,48 @@ Deno.test(
 );
 
 Deno.test(
+  "Trainer gives the same bits and losses with steps in flight, and after rewind()",
+  withGpu(async (gpu) => {
+    const { config, values, example, settings, lr } = prepared("mamba1-odd");
+    const make = () => {
+      const dropout = { probability: 0.1, seed: 2 };
+      return new Trainer(gpu, config, values, { ...settings, maxNorm: 1, dropout });
+    };
+    using straight = make();
+    using flying = make();
+    const losses: number[] = [];
+    for (let step = 0; step < 5; step++) losses.push((await straight.train(example, lr)).loss);
+    await flying.train(example, lr);
+    flying.keep();
+    for (let step = 0; step < 3; step++) await flying.submit(example, 0.5);
+    assertEquals(flying.step, 4);
+    assertEquals((await flying.results()).map(({ step }) => step), [2, 3, 4]);
+    flying.rewind();
+    assertEquals(flying.step, 1);
+    for (let step = 1; step < 5; step++) await flying.submit(example, lr);
+    assertEquals((await flying.results()).map(({ loss }) => loss), losses.slice(1));
+    assertEquals(await flying.values(), await straight.values());
+    assertEquals(await flying.moments(), await straight.moments());
+  }),
+);
+
+Deno.test(
+  "Trainer evaluates many batches at once as it does one after the other",
+  withGpu(async (gpu) => {
+    for (const folder of ["mamba1-odd", "classifier"]) {
+      const { config, values, example, settings } = prepared(folder);
+      using trainer = new Trainer(gpu, config, values, { ...settings, maxNorm: 1 });
+      const one = await trainer.evaluate([example]);
+      const many = await trainer.evaluate(Array.from({ length: 11 }, () => example));
+      assertEquals(one.count, example.targetCount);
+      assertEquals(many.count, 11 * one.count);
+      assertEquals(many.correct, one.correct === undefined ? undefined : 11 * one.correct);
+      assert(Math.abs(many.loss / (11 * one.loss) - 1) < 1e-12, `${many.loss}, ${one.loss}`);
+    }
+  }),
+);
+
+Deno.test(
   "Trainer with dropout has the gradients of the loss that it had, by a step along them",
   withGpu(async (gpu) => {
     const { config, values, example, settings } = prepared("mamba1-odd");
@@ -149,8 +191,10 @@ Deno.test(
     const broken = new Map(values);
     broken.set("backbone.layers.1.mixer.D", new Float32Array(128).fill(NaN));
     using trainer = new Trainer(gpu, config, broken, { ...settings, maxNorm: 1 });
-    const { loss } = await trainer.train(example, 1e-3);
+    const { loss, step, culprit } = await trainer.train(example, 1e-3);
     assert(Number.isNaN(loss));
+    assertEquals(step, 1);
+    assert(culprit !== undefined && values.has(culprit), `culprit ${culprit}`);
     assertEquals(trainer.step, 0);
     assertEquals(
       (await trainer.values()).get("backbone.layers.0.mixer.D"),
