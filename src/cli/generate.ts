@@ -1,11 +1,14 @@
 /** `infer.ts generate`: text or ids, streamed as they come. */
 
 import type { GeneratedToken } from "../engine/generate.ts";
+import type { Model } from "../engine/model.ts";
 import type { SamplingOptions } from "../engine/sampling.ts";
-import { decodeSnapshot, encodeSnapshot } from "../engine/snapshot.ts";
+import { decodeSnapshot, encodeSnapshot, type Snapshot } from "../engine/snapshot.ts";
+import { encodePng } from "../io/png.ts";
 import { type Arguments, type CommandSpec, UsageError } from "./arguments.ts";
 import { describeStatistics, GenerationClock } from "./generation_clock.ts";
 import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
+import { PixelImage, pixelLayout } from "./pixel_image.ts";
 import { promptIds, readPrompt } from "./prompt.ts";
 import type { Terminal } from "./terminal.ts";
 import { writeFileWhole } from "./write_file.ts";
@@ -23,11 +26,17 @@ export const GENERATE: CommandSpec = {
     "--save-state keeps all that the next token depends on: 200 tokens at once are the same as 100,\n" +
     "--save-state, then --load-state in another process, and 100 more. Sampling options come from the\n" +
     "state, unless they are given again.",
+    "A model of pixels takes a class for its prompt, such as --prompt 7, or --ids that begin an image.\n" +
+    "It generates the rest of that image, which is drawn as text row by row.",
   ],
   options: [
     { name: "prompt", value: "TEXT", help: "The beginning (default: stdin; - is stdin too)" },
     { name: "ids", value: "FILE", help: "The beginning as a JSON array of token ids" },
-    { name: "max-tokens", value: "N", help: "Tokens to generate at most (default 256)" },
+    {
+      name: "max-tokens",
+      value: "N",
+      help: "Tokens to generate at most (default 256, or one image)",
+    },
     { name: "temperature", value: "T", help: "0 always takes the likeliest token (default 1)" },
     { name: "top-k", value: "K", help: "Draw from the K likeliest tokens (default 0: all)" },
     {
@@ -45,6 +54,7 @@ export const GENERATE: CommandSpec = {
       value: "FILE",
       help: "Go on from a written state; a prompt is fed after it",
     },
+    { name: "png", value: "FILE", help: "Write the image of a model of pixels" },
     { name: "print-ids", help: "Print the generated ids as one JSON array instead of text" },
     { name: "json", help: "Print one JSON object a token, then one with statistics" },
     ...LOAD_OPTIONS,
@@ -57,21 +67,27 @@ const INTERRUPTED = 130;
 /** Runs the command, and returns its exit code. */
 export async function generate(args: Arguments, terminal: Terminal): Promise<number> {
   const [source = ""] = args.positionals;
-  const maxTokens = args.integer("max-tokens", { min: 0 }) ?? 256;
+  const askedTokens = args.integer("max-tokens", { min: 0 });
   const sampling = samplingOptions(args);
   const stop = args.texts("stop");
   if (stop.includes("")) throw new RangeError("Cannot use --stop: the text is empty");
   const settings = loadSettings(args);
   const loadPath = args.text("load-state"), savePath = args.text("save-state");
+  const pngPath = args.text("png");
   const prompt = await readPrompt(args, terminal);
   const snapshot = loadPath === undefined
     ? undefined
     : await decodeSnapshot(await Deno.readFile(loadPath), loadPath);
 
   using model = await loadForCommand(source, settings, terminal);
-  const ids = promptIds(prompt, model);
+  const ids = promptIds(prompt, model, snapshot !== undefined);
   if (snapshot === undefined && ids.length === 0) {
     throw new UsageError("Cannot generate: the prompt is empty. Give --prompt, --ids or stdin");
+  }
+  const layout = pixelLayout(model.config);
+  const image = layout && new PixelImage(layout, inputsOf(snapshot));
+  if (pngPath !== undefined && image === undefined) {
+    throw new TypeError("Cannot write a PNG: this model makes no images. Leave --png out");
   }
   using session = model.createSession(sampling);
   if (snapshot !== undefined) session.restore(snapshot);
@@ -84,7 +100,11 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
     await session.prefill(ids, { logits: "last" });
     clock.prefilled();
   }
-  const output = createOutput(args, terminal, model.tokenizer !== undefined);
+  const output = createOutput(args, terminal, model);
+  if (image !== undefined) output.rows(image.feed(ids));
+  const maxTokens = image === undefined
+    ? askedTokens ?? 256
+    : Math.min(askedTokens ?? Infinity, image.missing);
   // Only who saves a state needs an orderly end after Ctrl-C; else the default ends the process at once.
   using interruption = savePath === undefined ? undefined : catchInterrupt();
   const signal = interruption?.signal;
@@ -92,12 +112,17 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
     for await (const token of session.generate({ ...sampling, maxTokens, stop, signal })) {
       clock.generated();
       output.token(token);
+      if (image !== undefined) output.rows(image.feed([token.id]));
     }
   } catch (error) {
     if (!signal?.aborted) throw error;
   }
   const statistics = clock.statistics();
   output.end({ seed, ...statistics });
+  if (pngPath !== undefined && image !== undefined) {
+    await writeFileWhole(pngPath, encodePng(image));
+    terminal.writeError(`Image: ${pngPath}, ${image.width} x ${image.height}\n`);
+  }
   if (savePath !== undefined) {
     await writeFileWhole(savePath, encodeSnapshot(await session.snapshot()));
     terminal.writeError(`State: ${savePath}, after ${session.position} inputs\n`);
@@ -117,17 +142,27 @@ function samplingOptions(args: Arguments): SamplingOptions {
   };
 }
 
+/** Inputs before what is fed next, a token that waits to be fed among them. */
+function inputsOf(snapshot: Snapshot | undefined): number {
+  if (snapshot === undefined) return 0;
+  return snapshot.position + (snapshot.pendingToken === undefined ? 0 : 1);
+}
+
 interface Output {
   token(token: GeneratedToken): void;
+  /** Rows of an image, as text. */
+  rows(text: string): void;
   end(statistics: object): void;
 }
 
-function createOutput(args: Arguments, terminal: Terminal, hasTokenizer: boolean): Output {
+function createOutput(args: Arguments, terminal: Terminal, { config, tokenizer }: Model): Output {
   const json = args.has("json");
+  const rows = () => {};
   if (args.has("print-ids")) {
     const ids: number[] = [];
     return {
       token: ({ id }) => ids.push(id),
+      rows,
       end: (statistics) =>
         terminal.write(`${JSON.stringify(json ? { ids, ...statistics } : ids)}\n`),
     };
@@ -136,11 +171,16 @@ function createOutput(args: Arguments, terminal: Terminal, hasTokenizer: boolean
     return {
       token: ({ id, text, logprob, position }) =>
         terminal.write(`${JSON.stringify({ id, text, logprob, position })}\n`),
+      rows,
       end: (statistics) => terminal.write(`${JSON.stringify({ statistics })}\n`),
     };
   }
+  if (pixelLayout(config) !== undefined) {
+    return { token: () => {}, rows: (text) => terminal.write(text), end: () => {} };
+  }
   return {
-    token: ({ id, text }) => terminal.write(hasTokenizer ? text : `${id} `),
+    token: ({ id, text }) => terminal.write(tokenizer === undefined ? `${id} ` : text),
+    rows,
     end: () => terminal.write("\n"),
   };
 }

@@ -3,6 +3,7 @@
 import type { Model } from "../engine/model.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
 import { checkIdRange, parseIds } from "./id_file.ts";
+import { imageStart, pixelLayout } from "./pixel_image.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** A prompt as it was read, before the model is known. */
@@ -32,8 +33,12 @@ export async function readPrompt(args: Arguments, terminal: Terminal): Promise<P
   return { text: readsStdin ? new TextDecoder().decode(await terminal.readStdin()) : "" };
 }
 
-/** The prompt's token ids; none for the empty text. */
-export function promptIds(prompt: Prompt, model: Model): readonly number[] {
+/**
+ * The prompt's token ids. None for the empty text, unless that begins an image of a model that knows no classes.
+ *
+ * @param continues Whether a loaded state comes before the prompt.
+ */
+export function promptIds(prompt: Prompt, model: Model, continues: boolean): readonly number[] {
   const { head, input } = model.config;
   if (head.kind !== "lm" || input.kind !== "embedding") {
     throw new TypeError(
@@ -44,6 +49,10 @@ export function promptIds(prompt: Prompt, model: Model): readonly number[] {
   if ("ids" in prompt) {
     checkIdRange(prompt.ids, input.vocab_size, prompt.name);
     return prompt.ids;
+  }
+  if (prompt.text === "" && continues) return [];
+  if (pixelLayout(model.config) !== undefined) {
+    return [imageStart(prompt.text.trim(), model.config)];
   }
   if (prompt.text === "") return [];
   if (model.tokenizer === undefined) {

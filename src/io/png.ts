@@ -1,6 +1,6 @@
-/** PNG files to grey or RGB bytes. */
+/** PNG files to grey or RGB bytes, and back. */
 
-import { convertIndexedToRgb, decode, type DecodedPng } from "npm:fast-png@8.0.0";
+import { convertIndexedToRgb, decode, type DecodedPng, encode } from "npm:fast-png@8.0.0";
 import { describeSize, type PixelArray } from "./image.ts";
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
@@ -78,6 +78,11 @@ export async function decodePng(
     );
   }
   return { width, height, channels, pixels: toChannels(samples, count, channels) };
+}
+
+/** Encodes an image of 8 bits a sample: `decodePng` gives the same pixels. */
+export function encodePng({ width, height, channels, pixels }: PixelArray): Uint8Array {
+  return encode({ width, height, channels, data: pixels, depth: 8 });
 }
 
 function invalid(name: string, detail: string, cause?: unknown): SyntaxError {
