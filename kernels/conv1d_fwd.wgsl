@@ -11,9 +11,10 @@ override TILE: u32;
 struct Params {
   seqlen: u32,
   ld_x: u32,
+  x_offset: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;                // (batch, seqlen, D_INNER) at stride ld_x
+@group(0) @binding(0) var<storage, read> x: array<f32>;                // (batch, seqlen, D_INNER) at x_offset, ld_x
 @group(0) @binding(1) var<storage, read> weight: array<f32>;           // (D_INNER, D_CONV)
 @group(0) @binding(2) var<storage, read> bias: array<f32>;             // (D_INNER)
 @group(0) @binding(3) var<storage, read_write> conv_state: array<f32>; // (batch, D_INNER, D_CONV)
@@ -23,7 +24,7 @@ struct Params {
 // Input at step t of this call; t counts back from 0 into the window of past inputs.
 fn input_at(b: u32, d: u32, t: i32) -> f32 {
   if (t >= 0) {
-    return x[(b * params.seqlen + u32(t)) * params.ld_x + d];
+    return x[params.x_offset + (b * params.seqlen + u32(t)) * params.ld_x + d];
   }
   return conv_state[(b * D_INNER + d) * D_CONV + u32(i32(D_CONV) + t)];
 }

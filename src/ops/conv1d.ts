@@ -11,7 +11,7 @@ export const conv1dFwdKernel = defineKernel({
   name: "conv1d_fwd",
   source,
   bindings: { x: "read", weight: "read", bias: "read", conv_state: "read_write", y: "write" },
-  params: { seqlen: "u32", ld_x: "u32" },
+  params: { seqlen: "u32", ld_x: "u32", x_offset: "u32" },
   overrides: ["D_INNER", "D_CONV", "BIAS", "TILE"],
 });
 
@@ -21,7 +21,8 @@ const TILE = 32;
 /**
  * y (batch, seqlen, d_inner) = silu(conv1d(x)), and conv_state (batch, d_inner, d_conv) moves on by seqlen inputs.
  *
- * @param shape `ldX` is the distance from step to step of x, default d_inner.
+ * @param shape Step t of x, counted through the batch, starts at element `xOffset + t * ldX` (default: steps lie back to
+ * back).
  */
 export function conv1dFwd(
   program: Program,
@@ -32,10 +33,11 @@ export function conv1dFwd(
     d_inner: number;
     d_conv: number;
     ldX?: number;
+    xOffset?: number;
     label: string;
   },
 ): void {
-  const { batch, seqlen, d_inner, d_conv, ldX = d_inner, label } = shape;
+  const { batch, seqlen, d_inner, d_conv, ldX = d_inner, xOffset = 0, label } = shape;
   const tile = Math.max(TILE, d_conv - 1);
   program.add(conv1dFwdKernel, {
     tensors: { ...tensors, bias: tensors.bias ?? unusedTensors(program.gpu).read },
@@ -45,7 +47,7 @@ export function conv1dFwd(
       BIAS: tensors.bias !== undefined,
       TILE: tile,
     },
-    params: { seqlen, ld_x: ldX },
+    params: { seqlen, ld_x: ldX, x_offset: xOffset },
     workgroups: [Math.ceil(d_inner / 64), Math.ceil(seqlen / tile), batch],
     label,
   });

@@ -11,6 +11,8 @@ interface Conv1dCase {
   readonly seqlen: number;
   readonly initialState: boolean;
   readonly bias: boolean;
+  /** First column of x in its rows of 2 d_inner; default 0. */
+  readonly xOffset?: number;
 }
 
 const CASES: readonly Conv1dCase[] = [
@@ -32,20 +34,29 @@ const CASES: readonly Conv1dCase[] = [
     initialState: true,
     bias: true,
   })),
+  {
+    name: "columns from 156 on",
+    shape: ODD,
+    batch: 2,
+    seqlen: 35,
+    initialState: true,
+    bias: true,
+    xOffset: 156,
+  },
 ];
 
-/** Checks of conv1d_fwd, with x as the first half of each row of xz. */
+/** Checks of conv1d_fwd, with x as half of each row of xz. */
 export const CONV1D_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) => ({
   kernel: "conv1d_fwd",
   name: each.name,
   run: checkKernel((run) => {
-    const { batch, seqlen, shape: { d_inner, d_conv } } = each;
+    const { batch, seqlen, shape: { d_inner, d_conv }, xOffset = 0 } = each;
     const random = new Random(seed);
     const ldX = 2 * d_inner;
     const x = random.normal(batch * seqlen * d_inner);
     const xz = new Float32Array(batch * seqlen * ldX).fill(NaN);
     for (let row = 0; row < batch * seqlen; row++) {
-      xz.set(x.subarray(row * d_inner, (row + 1) * d_inner), row * ldX);
+      xz.set(x.subarray(row * d_inner, (row + 1) * d_inner), xOffset + row * ldX);
     }
     const weight = random.normal(d_inner * d_conv, 1 / Math.sqrt(d_conv));
     const bias = each.bias ? random.normal(d_inner, 0.3) : undefined;
@@ -60,6 +71,7 @@ export const CONV1D_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) => (
       d_inner,
       d_conv,
       ldX,
+      xOffset,
       label: "check",
     });
     const expected = reference(x, weight, bias, state, { batch, seqlen, d_inner, d_conv });
