@@ -52,3 +52,8 @@ fn threefry_round(x: vec2<u32>, bits: u32) -> vec2<u32> {
   let sum = x.x + x.y;
   return vec2<u32>(sum, ((x.y << bits) | (x.y >> (32u - bits))) ^ sum);
 }
+
+// sum + the outer product of a and b: row i of a 4 x 4 block is column i of the matrix.
+fn plus_outer(sum: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
+  return mat4x4<f32>(sum[0] + a.x * b, sum[1] + a.y * b, sum[2] + a.z * b, sum[3] + a.w * b);
+}

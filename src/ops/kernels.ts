@@ -6,8 +6,11 @@ import { conv1dFwdKernel } from "./conv1d.ts";
 import { conv1dBwdKernel } from "./conv1d_bwd.ts";
 import { crossEntropyKernel } from "./cross_entropy.ts";
 import { dropoutKernel } from "./dropout.ts";
+import { dtBCNormBwdKernel, dtBCNormFwdKernel } from "./dt_bc_norm.ts";
 import { embeddingFwdKernel } from "./embedding.ts";
 import { embeddingBwdKernel } from "./embedding_bwd.ts";
+import { gatedRmsNormFwdKernel } from "./gated_rms_norm.ts";
+import { gatedRmsNormBwdKernel } from "./gated_rms_norm_bwd.ts";
 import { clipFactorKernel, sumOfSquaresKernel } from "./grad_norm.ts";
 import { matmulFwdKernel, matvecFwdKernel } from "./linear.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./linear_bwd.ts";
@@ -18,6 +21,14 @@ import { rmsNormBwdKernel } from "./rms_norm_bwd.ts";
 import { sampleFwdKernel } from "./sample.ts";
 import { selectiveScanFwdKernel, selectiveScanStepKernel } from "./selective_scan.ts";
 import { selectiveScanBwdKernel, selectiveScanBwdSumKernel } from "./selective_scan_bwd.ts";
+import {
+  ssdCBFwdKernel,
+  ssdDecaysKernel,
+  ssdPassKernel,
+  ssdStatesKernel,
+  ssdYFwdKernel,
+} from "./ssd.ts";
+import { ssdStepKernel } from "./ssd_step.ts";
 import { sumPartialsKernel } from "./sum_partials.ts";
 import { tokenScoreFwdKernel } from "./token_score.ts";
 
@@ -33,6 +44,14 @@ export const ALL_KERNELS: readonly Pick<
   conv1dFwdKernel,
   selectiveScanFwdKernel,
   selectiveScanStepKernel,
+  dtBCNormFwdKernel,
+  ssdStepKernel,
+  ssdDecaysKernel,
+  ssdCBFwdKernel,
+  ssdStatesKernel,
+  ssdPassKernel,
+  ssdYFwdKernel,
+  gatedRmsNormFwdKernel,
   meanPoolFwdKernel,
   sampleFwdKernel,
   tokenScoreFwdKernel,
@@ -42,6 +61,8 @@ export const ALL_KERNELS: readonly Pick<
   conv1dBwdKernel,
   selectiveScanBwdKernel,
   selectiveScanBwdSumKernel,
+  dtBCNormBwdKernel,
+  gatedRmsNormBwdKernel,
   crossEntropyKernel,
   dropoutKernel,
   sumOfSquaresKernel,

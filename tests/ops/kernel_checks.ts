@@ -5,8 +5,10 @@ import { CONV1D_BWD_CHECKS } from "./conv1d_bwd_checks.ts";
 import { CONV1D_CHECKS } from "./conv1d_checks.ts";
 import { CROSS_ENTROPY_CHECKS } from "./cross_entropy_checks.ts";
 import { DROPOUT_CHECKS } from "./dropout_checks.ts";
+import { DT_BC_NORM_CHECKS } from "./dt_bc_norm_checks.ts";
 import { EMBEDDING_BWD_CHECKS } from "./embedding_bwd_checks.ts";
 import { EMBEDDING_CHECKS } from "./embedding_checks.ts";
+import { GATED_RMS_NORM_CHECKS } from "./gated_rms_norm_checks.ts";
 import { GRAD_NORM_CHECKS } from "./grad_norm_checks.ts";
 import type { KernelCheck } from "./kernel_check.ts";
 import { LINEAR_CHECKS } from "./linear_checks.ts";
@@ -19,6 +21,8 @@ import { SAMPLE_CHECKS } from "./sample_checks.ts";
 import { SELECTIVE_SCAN_BWD_CHECKS } from "./selective_scan_bwd_checks.ts";
 import { SELECTIVE_SCAN_CHECKS } from "./selective_scan_checks.ts";
 import { SOFTPLUS_CHECKS } from "./softplus_checks.ts";
+import { SSD_CHECKS } from "./ssd_checks.ts";
+import { SSD_PARTS_CHECKS } from "./ssd_parts_checks.ts";
 import { SUM_PARTIALS_CHECKS } from "./sum_partials_checks.ts";
 import { TOKEN_SCORE_CHECKS } from "./token_score_checks.ts";
 
@@ -32,6 +36,10 @@ export const KERNEL_CHECKS: readonly KernelCheck[] = [
   ...LINEAR_CHECKS,
   ...CONV1D_CHECKS,
   ...SELECTIVE_SCAN_CHECKS,
+  ...DT_BC_NORM_CHECKS,
+  ...SSD_PARTS_CHECKS,
+  ...SSD_CHECKS,
+  ...GATED_RMS_NORM_CHECKS,
   ...MEAN_POOL_CHECKS,
   ...SAMPLE_CHECKS,
   ...TOKEN_SCORE_CHECKS,

@@ -1,0 +1,93 @@
+// ssd_cb_fwd: CB[t, s] = C[t] . B[s] for every two steps s <= t of a chunk, once for all heads of a group.
+// A workgroup of 256 lanes computes a tile of 64 x 64, a lane 4 x 4 of it, from slices of 16 states in workgroup
+// memory. What tiles on the diagonal hold above it nobody reads; tiles above it are not computed.
+override D_INNER: u32;
+override D_STATE: u32;
+override NGROUPS: u32;
+override CHUNK: u32;
+
+struct Params {
+  seqlen: u32,
+}
+
+@group(0) @binding(0) var<storage, read> xBC: array<f32>;      // (batch, seqlen, D_INNER + 2 NGROUPS D_STATE)
+@group(0) @binding(1) var<storage, read_write> CB: array<f32>; // (batch, chunks, NGROUPS, CHUNK, CHUNK)
+@group(0) @binding(2) var<uniform> params: Params;
+
+const TILE = 64u;
+const LANES = 256u;
+const DEPTH = 16u;
+// vec4s from one state to the next: one more than a tile's 16, so that lanes that store meet in few banks.
+const STRIDE = 17u;
+var<workgroup> C_tile: array<vec4<f32>, DEPTH * STRIDE>;
+var<workgroup> B_tile: array<vec4<f32>, DEPTH * STRIDE>;
+
+fn add_step(sums: mat4x4<f32>, k: u32, t4: u32, s4: u32) -> mat4x4<f32> {
+  return plus_outer(sums, C_tile[k * STRIDE + t4], B_tile[k * STRIDE + s4]);
+}
+
+fn add_4_steps(sums: mat4x4<f32>, k: u32, t4: u32, s4: u32) -> mat4x4<f32> {
+  let two = add_step(add_step(sums, k, t4, s4), k + 1u, t4, s4);
+  return add_step(add_step(two, k + 2u, t4, s4), k + 3u, t4, s4);
+}
+
+fn write1(i: u32, is_inside: bool, value: f32) {
+  if (is_inside) {
+    CB[i] = value;
+  }
+}
+
+// Four elements of row t from column s on, of which those of the chunk's steps are stored.
+fn write4(i: u32, steps: u32, t: u32, s: u32, values: vec4<f32>) {
+  let end = select(0u, steps, t < steps);
+  write1(i, s < end, values.x);
+  write1(i + 1u, s + 1u < end, values.y);
+  write1(i + 2u, s + 2u < end, values.z);
+  write1(i + 3u, s + 3u < end, values.w);
+}
+
+@compute @workgroup_size(LANES)
+fn ssd_cb_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let tiles = (CHUNK + TILE - 1u) / TILE;
+  let t0 = wid.x / tiles * TILE;
+  let s0 = wid.x % tiles * TILE;
+  let g = wid.y;
+  let chunks = (params.seqlen + CHUNK - 1u) / CHUNK;
+  let first = wid.z % chunks * CHUNK;
+  let steps = min(CHUNK, params.seqlen - first);
+  if (s0 > t0 || t0 >= steps) {
+    return;
+  }
+  let row0 = wid.z / chunks * params.seqlen + first;
+  let width = D_INNER + 2u * NGROUPS * D_STATE;
+  let t4 = lane / 16u;
+  let s4 = lane % 16u;
+  var sums: mat4x4<f32>;
+  for (var n0 = 0u; n0 < D_STATE; n0 += DEPTH) {
+    for (var i = lane; i < TILE * DEPTH; i += LANES) {
+      let k = i % DEPTH;
+      let m = i / DEPTH;
+      var c = 0.0;
+      var b = 0.0;
+      if (n0 + k < D_STATE && t0 + m < steps) {
+        c = xBC[(row0 + t0 + m) * width + D_INNER + (NGROUPS + g) * D_STATE + n0 + k];
+      }
+      if (n0 + k < D_STATE && s0 + m < steps) {
+        b = xBC[(row0 + s0 + m) * width + D_INNER + g * D_STATE + n0 + k];
+      }
+      C_tile[k * STRIDE + m / 4u][m % 4u] = c;
+      B_tile[k * STRIDE + m / 4u][m % 4u] = b;
+    }
+    workgroupBarrier();
+    sums = add_4_steps(sums, 0u, t4, s4);
+    sums = add_4_steps(sums, 4u, t4, s4);
+    sums = add_4_steps(sums, 8u, t4, s4);
+    sums = add_4_steps(sums, 12u, t4, s4);
+    workgroupBarrier();
+  }
+  let i = ((wid.z * NGROUPS + g) * CHUNK + t0 + t4 * 4u) * CHUNK + s0 + s4 * 4u;
+  write4(i, steps, t0 + t4 * 4u, s0 + s4 * 4u, sums[0]);
+  write4(i + CHUNK, steps, t0 + t4 * 4u + 1u, s0 + s4 * 4u, sums[1]);
+  write4(i + 2u * CHUNK, steps, t0 + t4 * 4u + 2u, s0 + s4 * 4u, sums[2]);
+  write4(i + 3u * CHUNK, steps, t0 + t4 * 4u + 3u, s0 + s4 * 4u, sums[3]);
+}

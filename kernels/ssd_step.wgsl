@@ -1,0 +1,73 @@
+// ssd_step: the Mamba-2 recurrence (Dao & Gu 2024) for a single step (seqlen 1), with skip and, if GATED, gate.
+//   dt = clamp(softplus(dt_raw + dt_bias), DT_MIN, DT_MAX)      A = -exp(A_log)
+//   s[p] = exp(dt A) s[p] + dt x[p] B        y[p] = C . s[p] + D x[p]        GATED: y[p] *= silu(z[p])
+// Each channel p of each head has LANES lanes, side by side over its states, and a tree sum in workgroup memory.
+override NHEADS: u32;
+override HEADDIM: u32;
+override D_STATE: u32;
+override NGROUPS: u32;
+override DT_MIN: f32;
+override DT_MAX: f32;
+override D_HAS_HDIM: bool;
+override GATED: bool;
+override LANES: u32;     // a power of two
+override CHANNELS: u32;
+override D_INNER: u32 = NHEADS * HEADDIM;
+override D_IN_PROJ: u32 = 2u * D_INNER + 2u * NGROUPS * D_STATE + NHEADS;
+
+struct Params {
+  ld_xBC: u32,
+  xBC_offset: u32,
+}
+
+@group(0) @binding(0) var<storage, read> xBC: array<f32>;             // (batch, [x, B, C]) at stride ld_xBC
+@group(0) @binding(1) var<storage, read> zxbcdt: array<f32>;          // (batch, D_IN_PROJ): z first, dt last
+@group(0) @binding(2) var<storage, read> A_log: array<f32>;           // (NHEADS)
+@group(0) @binding(3) var<storage, read> D: array<f32>;               // (NHEADS) or (NHEADS, HEADDIM)
+@group(0) @binding(4) var<storage, read> dt_bias: array<f32>;         // (NHEADS)
+@group(0) @binding(5) var<storage, read_write> ssm_state: array<f32>; // (batch, NHEADS, HEADDIM, D_STATE)
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;         // (batch, D_INNER)
+@group(0) @binding(7) var<uniform> params: Params;
+
+var<workgroup> sums: array<f32, LANES * CHANNELS>;
+
+@compute @workgroup_size(LANES, CHANNELS)
+fn ssd_step(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>,
+            @builtin(local_invocation_index) index: u32) {
+  let b = wid.y;
+  // Lanes past the last channel repeat it and write nothing: the barriers need all of them.
+  let d = min(wid.x * CHANNELS + lid.y, D_INNER - 1u);
+  let writes = wid.x * CHANNELS + lid.y < D_INNER;
+  let h = d / HEADDIM;
+  let row = params.xBC_offset + b * params.ld_xBC;
+  let B_start = row + D_INNER + h / (NHEADS / NGROUPS) * D_STATE;
+  let C_start = B_start + NGROUPS * D_STATE;
+  let dt_raw = zxbcdt[(b + 1u) * D_IN_PROJ - NHEADS + h] + dt_bias[h];
+  let dt = clamp(softplus(dt_raw), DT_MIN, DT_MAX);
+  let A_bar = exp(-dt * exp(A_log[h]));
+  let x = xBC[row + d];
+  var sum = 0.0;
+  for (var n = lid.x; n < D_STATE; n += LANES) {
+    let element = (b * D_INNER + d) * D_STATE + n;
+    let s = A_bar * ssm_state[element] + dt * x * xBC[B_start + n];
+    if (writes) {
+      ssm_state[element] = s;
+    }
+    sum += xBC[C_start + n] * s;
+  }
+  sums[index] = sum;
+  workgroupBarrier();
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    if (lid.x < half) {
+      sums[index] += sums[index + half];
+    }
+    workgroupBarrier();
+  }
+  if (writes && lid.x == 0u) {
+    var result = sums[index] + D[select(h, d, D_HAS_HDIM)] * x;
+    if (GATED) {
+      result *= silu(zxbcdt[b * D_IN_PROJ + d]);
+    }
+    y[b * D_INNER + d] = result;
+  }
+}

@@ -1,0 +1,264 @@
+/** The Mamba-2 recurrence over a sequence, in chunks: matrix products inside a chunk, a state from chunk to chunk. */
+
+import type { Program } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import cbSource from "../../kernels/ssd_cb_fwd.wgsl" with { type: "text" };
+import decaysSource from "../../kernels/ssd_decays.wgsl" with { type: "text" };
+import passSource from "../../kernels/ssd_pass.wgsl" with { type: "text" };
+import statesSource from "../../kernels/ssd_states.wgsl" with { type: "text" };
+import ySource from "../../kernels/ssd_y_fwd.wgsl" with { type: "text" };
+import { defineKernel } from "./define_kernel.ts";
+import {
+  dtLimits,
+  MAX_SSD_CHUNK,
+  SSD_CHUNK,
+  type SsdOptions,
+  type SsdSizes,
+  ssdWidths,
+} from "./ssd_sizes.ts";
+import { unusedTensors } from "./unused.ts";
+
+/** dt and the decay of every step. */
+export const ssdDecaysKernel = defineKernel({
+  name: "ssd_decays",
+  source: decaysSource,
+  bindings: { zxbcdt: "read", A_log: "read", dt_bias: "read", decays: "write" },
+  params: { seqlen: "u32" },
+  overrides: ["NHEADS", "DT_START", "CHUNK", "HEADS", "DT_MIN", "DT_MAX"],
+});
+
+/** C . B of every two steps of a chunk. */
+export const ssdCBFwdKernel = defineKernel({
+  name: "ssd_cb_fwd",
+  source: cbSource,
+  bindings: { xBC: "read", CB: "write" },
+  params: { seqlen: "u32" },
+  overrides: ["D_INNER", "D_STATE", "NGROUPS", "CHUNK"],
+});
+
+/** What each chunk adds to the state, or to its gradient. */
+export const ssdStatesKernel = defineKernel({
+  name: "ssd_states",
+  source: statesSource,
+  bindings: { x: "read", xBC: "read", decays: "read", states: "write" },
+  params: { seqlen: "u32" },
+  overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "KEEP", "BACKWARD"],
+});
+
+/** The state from chunk to chunk, either way. */
+export const ssdPassKernel = defineKernel({
+  name: "ssd_pass",
+  source: passSource,
+  bindings: { decays: "read", states: "read_write", ssm_state: "read_write" },
+  params: { seqlen: "u32" },
+  overrides: ["NHEADS", "SIZE", "CHUNK", "KEEP", "REVERSE", "FROM_ZERO"],
+});
+
+/** The output. */
+export const ssdYFwdKernel = defineKernel({
+  name: "ssd_y_fwd",
+  source: ySource,
+  bindings: { xBC: "read", decays: "read", CB: "read", states: "read", D: "read", y: "write" },
+  params: { seqlen: "u32" },
+  overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "KEEP", "D_HAS_HDIM"],
+});
+
+/** Side of the kernels' tiles. */
+const TILE = 64;
+
+/** Heads a workgroup of ssd_decays serves, where its workgroup memory, 16 KiB on every device, has room for their chunk. */
+const HEADS = 8;
+
+/** A batch in chunks. */
+export interface SsdShape extends SsdSizes {
+  readonly batch: number;
+  readonly seqlen: number;
+  readonly chunk: number;
+}
+
+/** Elements of the scratch tensors that ssdFwd() needs; all layers of a model can share them. */
+export function ssdScratch(
+  shape: SsdSizes & { batch: number; seqlen: number; chunk?: number },
+): { decays: number; CB: number; states: number } {
+  const { batch, seqlen, nheads, headdim, d_state, ngroups, chunk = 0 } = shape;
+  const length = chunk > 0 ? chunk : SSD_CHUNK;
+  const chunks = Math.ceil(seqlen / length);
+  return {
+    decays: batch * nheads * seqlen * 4,
+    CB: batch * chunks * ngroups * length * length,
+    states: chunk > 0 ? 0 : batch * chunks * nheads * headdim * d_state,
+  };
+}
+
+/**
+ * y (batch, seqlen, d_inner), before gate and norm; ssm_state (batch, nheads, headdim, d_state) moves on.
+ *
+ * The state is where the recurrence step by step would have left it, up to rounding, whatever the chunk's length.
+ *
+ * @param tensors xBC (batch, seqlen, conv_dim) is conv1d's output; zxbcdt (batch, seqlen, d_in_proj) in_proj's, of which
+ * dt is read. decays, CB and states are scratch, see {@linkcode ssdScratch}.
+ * @param shape With a `chunk` (default 0), as training needs it, `states` is not used, and ssm_state is (batch, chunks + 1,
+ * nheads, headdim, d_state) with chunks = ceil(seqlen / chunk): slot 0 is the initial state and stays, slot c + 1 becomes
+ * the state after chunk c, the last slot the final state.
+ * @throws {RangeError} If the chunk is longer than 256.
+ */
+export function ssdFwd(
+  program: Program,
+  tensors: {
+    xBC: Tensor;
+    zxbcdt: Tensor;
+    A_log: Tensor;
+    D: Tensor;
+    dt_bias: Tensor;
+    ssm_state: Tensor;
+    y: Tensor;
+    decays: Tensor;
+    CB: Tensor;
+    states?: Tensor | undefined;
+  },
+  shape: SsdSizes & SsdOptions & {
+    batch: number;
+    seqlen: number;
+    chunk?: number;
+    label: string;
+  },
+): void {
+  const { nheads, headdim, d_state, ngroups, D_has_hdim = false, label } = shape;
+  const { xBC, zxbcdt, A_log, D, dt_bias, ssm_state, y, decays, CB } = tensors;
+  const keep = (shape.chunk ?? 0) > 0;
+  const states = keep ? ssm_state : tensors.states;
+  if (states === undefined) {
+    throw new TypeError(
+      `Cannot run ${label}: without a chunk it needs the scratch tensor "states"`,
+    );
+  }
+  const chunked = { ...shape, chunk: shape.chunk || SSD_CHUNK };
+  const { batch, seqlen, chunk } = chunked;
+  ssdDecays(program, { zxbcdt, A_log, dt_bias, decays }, chunked);
+  ssdCBFwd(program, { xBC, CB }, chunked);
+  ssdStates(program, { x: xBC, xBC, decays, states }, { ...chunked, keep, backward: false });
+  ssdPass(
+    program,
+    { decays, states, ssm_state: keep ? unusedTensors(program.gpu).write : ssm_state },
+    { ...chunked, keep, reverse: false, fromZero: false },
+  );
+  program.add(ssdYFwdKernel, {
+    tensors: { xBC, decays, CB, states, D, y },
+    overrides: {
+      NHEADS: nheads,
+      HEADDIM: headdim,
+      D_STATE: d_state,
+      NGROUPS: ngroups,
+      CHUNK: chunk,
+      KEEP: keep,
+      D_HAS_HDIM: D_has_hdim,
+    },
+    params: { seqlen },
+    workgroups: [
+      Math.ceil(chunk / TILE) * Math.ceil(headdim / TILE),
+      nheads,
+      batch * Math.ceil(seqlen / chunk),
+    ],
+    label: `${label}.y`,
+  });
+}
+
+/** decays (batch, nheads, seqlen, 4): see the kernel. */
+export function ssdDecays(
+  program: Program,
+  tensors: { zxbcdt: Tensor; A_log: Tensor; dt_bias: Tensor; decays: Tensor },
+  shape: SsdShape & SsdOptions & { label: string },
+): void {
+  const { batch, seqlen, nheads, chunk, label } = shape;
+  if (chunk > MAX_SSD_CHUNK) {
+    throw new RangeError(
+      `Cannot run ${label}: chunk is ${chunk}, and it must be at most ${MAX_SSD_CHUNK}`,
+    );
+  }
+  const heads = Math.min(HEADS, nheads, Math.floor(1024 / chunk));
+  program.add(ssdDecaysKernel, {
+    tensors,
+    overrides: {
+      NHEADS: nheads,
+      DT_START: ssdWidths(shape).d_in_proj - nheads,
+      CHUNK: chunk,
+      HEADS: heads,
+      ...dtLimits(shape.dt_limit),
+    },
+    params: { seqlen },
+    workgroups: [Math.ceil(nheads / heads), Math.ceil(seqlen / chunk), batch],
+    label: `${label}.decays`,
+  });
+}
+
+/** CB (batch, chunks, ngroups, chunk, chunk): C[t] . B[s] at [t, s], for s <= t. */
+export function ssdCBFwd(
+  program: Program,
+  tensors: { xBC: Tensor; CB: Tensor },
+  shape: SsdShape & { label: string },
+): void {
+  const { batch, seqlen, d_state, ngroups, chunk, label } = shape;
+  program.add(ssdCBFwdKernel, {
+    tensors,
+    overrides: {
+      D_INNER: ssdWidths(shape).d_inner,
+      D_STATE: d_state,
+      NGROUPS: ngroups,
+      CHUNK: chunk,
+    },
+    params: { seqlen },
+    workgroups: [Math.ceil(chunk / TILE) ** 2, ngroups, batch * Math.ceil(seqlen / chunk)],
+    label: `${label}.CB`,
+  });
+}
+
+/** What each chunk by itself adds to the state, or `backward` to the state's gradient, in states (batch, slots, ...). */
+export function ssdStates(
+  program: Program,
+  tensors: { x: Tensor; xBC: Tensor; decays: Tensor; states: Tensor },
+  shape: SsdShape & { keep: boolean; backward: boolean; label: string },
+): void {
+  const { batch, seqlen, nheads, headdim, d_state, ngroups, chunk, keep, backward, label } = shape;
+  program.add(ssdStatesKernel, {
+    tensors,
+    overrides: {
+      NHEADS: nheads,
+      HEADDIM: headdim,
+      D_STATE: d_state,
+      NGROUPS: ngroups,
+      CHUNK: chunk,
+      KEEP: keep,
+      BACKWARD: backward,
+    },
+    params: { seqlen },
+    workgroups: [
+      Math.ceil(headdim / TILE) * Math.ceil(d_state / TILE),
+      nheads,
+      batch * Math.ceil(seqlen / chunk),
+    ],
+    label: `${label}.states`,
+  });
+}
+
+/** Carries the state, or `reverse` its gradient, from chunk to chunk: see the kernel. */
+export function ssdPass(
+  program: Program,
+  tensors: { decays: Tensor; states: Tensor; ssm_state: Tensor },
+  shape: SsdShape & { keep: boolean; reverse: boolean; fromZero: boolean; label: string },
+): void {
+  const { batch, seqlen, nheads, headdim, d_state, chunk, keep, reverse, fromZero, label } = shape;
+  program.add(ssdPassKernel, {
+    tensors,
+    overrides: {
+      NHEADS: nheads,
+      SIZE: headdim * d_state,
+      CHUNK: chunk,
+      KEEP: keep,
+      REVERSE: reverse,
+      FROM_ZERO: fromZero,
+    },
+    params: { seqlen },
+    workgroups: [Math.ceil(nheads * headdim * d_state / 64), batch, 1],
+    label: `${label}.pass`,
+  });
+}

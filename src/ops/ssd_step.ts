@@ -1,0 +1,92 @@
+/** ssd_step: the Mamba-2 recurrence for a single step. */
+
+import type { Program } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import source from "../../kernels/ssd_step.wgsl" with { type: "text" };
+import { defineKernel } from "./define_kernel.ts";
+import { dtLimits, type SsdOptions, type SsdSizes, ssdWidths } from "./ssd_sizes.ts";
+
+/** The kernel. */
+export const ssdStepKernel = defineKernel({
+  name: "ssd_step",
+  source,
+  bindings: {
+    xBC: "read",
+    zxbcdt: "read",
+    A_log: "read",
+    D: "read",
+    dt_bias: "read",
+    ssm_state: "read_write",
+    y: "write",
+  },
+  params: { ld_xBC: "u32", xBC_offset: "u32" },
+  overrides: [
+    "NHEADS",
+    "HEADDIM",
+    "D_STATE",
+    "NGROUPS",
+    "DT_MIN",
+    "DT_MAX",
+    "D_HAS_HDIM",
+    "GATED",
+    "LANES",
+    "CHANNELS",
+  ],
+});
+
+/** Lanes of a workgroup. */
+const LANES = 128;
+
+/** Lanes a channel, where it has as many states. */
+const LANES_PER_CHANNEL = 16;
+
+/**
+ * y (batch, d_inner) for one step; ssm_state (batch, nheads, headdim, d_state) moves on.
+ *
+ * @param tensors xBC (batch, conv_dim) is conv1d's output; zxbcdt (batch, d_in_proj) in_proj's, of which dt is read, and
+ * z where the op is gated. Both may be one tensor.
+ * @param shape `gated` (default false): y is multiplied by silu(z). Row b of xBC starts at element `xBCOffset + b *
+ * ldXBC` (default: rows lie back to back).
+ */
+export function ssdStep(
+  program: Program,
+  tensors: {
+    xBC: Tensor;
+    zxbcdt: Tensor;
+    A_log: Tensor;
+    D: Tensor;
+    dt_bias: Tensor;
+    ssm_state: Tensor;
+    y: Tensor;
+  },
+  shape: SsdSizes & SsdOptions & {
+    batch: number;
+    gated?: boolean;
+    ldXBC?: number;
+    xBCOffset?: number;
+    label: string;
+  },
+): void {
+  const { batch, nheads, headdim, d_state, ngroups, label } = shape;
+  const { d_inner, conv_dim } = ssdWidths(shape);
+  const { D_has_hdim = false, gated = false, ldXBC = conv_dim, xBCOffset = 0 } = shape;
+  const lanes = Math.min(LANES_PER_CHANNEL, 2 ** Math.ceil(Math.log2(d_state)));
+  const channels = LANES / lanes;
+  program.add(ssdStepKernel, {
+    tensors,
+    overrides: {
+      NHEADS: nheads,
+      HEADDIM: headdim,
+      D_STATE: d_state,
+      NGROUPS: ngroups,
+      ...dtLimits(shape.dt_limit),
+      D_HAS_HDIM: D_has_hdim,
+      GATED: gated,
+      LANES: lanes,
+      CHANNELS: channels,
+    },
+    params: { ld_xBC: ldXBC, xBC_offset: xBCOffset },
+    workgroups: [Math.ceil(d_inner / channels), batch, 1],
+    label,
+  });
+}
