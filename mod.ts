@@ -27,7 +27,7 @@ export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";
 export type { LoadProgress, WeightDType } from "./src/engine/load_weights.ts";
 export type { Model } from "./src/engine/model.ts";
 export type { SamplingOptions } from "./src/engine/sampling.ts";
-export type { TokenScore } from "./src/engine/score.ts";
+export type { ScoreOptions, TokenScore } from "./src/engine/score.ts";
 export { type Inputs, Session, type SessionModel } from "./src/engine/session.ts";
 export {
   decodeSnapshot,

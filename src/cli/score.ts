@@ -22,10 +22,13 @@ export const SCORE: CommandSpec = {
   details: [
     "Prints a line a token: id, log-probability in nats, rank (0: the likeliest), text; then the sums.\n" +
     "The first token of a sequence has nothing before it, and no score: - or null.",
+    "The whole text is one stream: each token is foreseen from all before it. --window N foresees it from\n" +
+    "at most N, which gives the validation loss of a model that was trained with --seqlen N.",
   ],
   options: [
     { name: "text", value: "FILE", help: "The text to score (default: stdin)" },
     { name: "ids", value: "FILE", help: "Token ids: a JSON array, or one of arrays (sequences)" },
+    { name: "window", value: "N", help: "Forget all before after every N tokens (default: never)" },
     {
       name: "logits",
       value: "FILE",
@@ -50,6 +53,10 @@ export async function score(args: Arguments, terminal: Terminal): Promise<void> 
   const [source = ""] = args.positionals;
   const settings = loadSettings(args);
   const logitsPath = args.text("logits");
+  const window = args.integer("window", { min: 1 });
+  if (window !== undefined && logitsPath !== undefined) {
+    throw new UsageError("Cannot use --window and --logits together: give one");
+  }
   const input = await readInput(args, terminal);
   if (logitsPath !== undefined && "sequences" in input) checkEqualLengths(input, args.text("ids"));
   using model = await loadForCommand(source, settings, terminal);
@@ -62,7 +69,7 @@ export async function score(args: Arguments, terminal: Terminal): Promise<void> 
     let done = 0;
     const advance = (count: number) => progress.update(done += count);
     if (logitsPath === undefined) {
-      for (const ids of sequences) scored.push(await scoreSequence(model, ids, advance));
+      for (const ids of sequences) scored.push(await scoreSequence(model, ids, window, advance));
     } else {
       scored.push(...await scoreWithLogits(model, sequences, nested, logitsPath, advance));
     }
@@ -133,10 +140,11 @@ function toSequences(input: Input, model: Model, path: string): Sequences {
 async function scoreSequence(
   model: Model,
   ids: readonly number[],
+  window: number | undefined,
   advance: (count: number) => void,
 ): Promise<TokenScore[]> {
   const scores: TokenScore[] = [];
-  for await (const token of model.score(ids)) {
+  for await (const token of model.score(ids, { window })) {
     scores.push(token);
     advance(1);
   }

@@ -13,7 +13,7 @@ import {
 import type { Executor } from "./executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
 import type { SamplingOptions } from "./sampling.ts";
-import { scoreTokens, type TokenScore } from "./score.ts";
+import { type ScoreOptions, scoreTokens, type TokenScore } from "./score.ts";
 import { type Inputs, Session, type SessionModel } from "./session.ts";
 
 /**
@@ -76,9 +76,11 @@ export interface Model extends Disposable {
    * Says of every token how expected it was, in constant memory.
    *
    * @param input Text, token ids, or a stream of ids without end.
+   * @param options The whole input is one stream, unless they cut it into windows.
    */
   score(
     input: string | readonly number[] | AsyncIterable<number>,
+    options?: ScoreOptions,
   ): AsyncIterable<TokenScore>;
   /** Opens a stream through the model: state in, state out, step by step. */
   createSession(options?: SamplingOptions): Session;
@@ -128,10 +130,10 @@ export function createModel(
       using session = new Session(parts);
       yield* classifyStream(session, inputs, executor.config.labels, options);
     },
-    async *score(input) {
+    async *score(input, options) {
       requireLanguageModel(executor, "score");
       using session = new Session(parts);
-      yield* scoreTokens(session, typeof input === "string" ? encode(input) : input);
+      yield* scoreTokens(session, typeof input === "string" ? encode(input) : input, options);
     },
     createSession: (options) => new Session(parts, options),
     [Symbol.dispose]: () => parts.free(),

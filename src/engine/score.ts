@@ -15,6 +15,17 @@ export interface TokenScore {
   readonly entropy: number;
 }
 
+/** Options of `score`. */
+export interface ScoreOptions {
+  /**
+   * Inputs after which everything before is forgotten: each token is then foreseen from at most this many, as a model is
+   * validated that was trained on windows of this length.
+   *
+   * @default {Infinity}
+   */
+  readonly window?: number | undefined;
+}
+
 /** Ids of a list are fed this many at a time, so that a stream of scores starts soon. */
 const PIECE = 1024;
 
@@ -22,24 +33,44 @@ const PIECE = 1024;
  * Scores ids in constant memory, however many come.
  *
  * A list is fed in large pieces; what an async iterable yields is scored at once, id by id.
+ *
+ * @param session A session without inputs.
+ * @throws {RangeError} If the window is not a whole number from 1.
  */
 export async function* scoreTokens(
   session: Session,
   ids: readonly number[] | AsyncIterable<number>,
+  { window = Infinity }: ScoreOptions = {},
 ): AsyncGenerator<TokenScore> {
-  if (Symbol.asyncIterator in ids) {
-    for await (const id of ids) {
-      const { position } = session;
-      yield* scored([id], await session.score([id]), position);
-      await yieldToEventLoop();
-    }
-    return;
+  if (window !== Infinity && (!Number.isSafeInteger(window) || window < 1)) {
+    throw new RangeError(
+      `Cannot score in windows of ${window} inputs: expected a whole number from 1`,
+    );
   }
-  for (let start = 0; start < ids.length; start += PIECE) {
-    const piece = ids.slice(start, start + PIECE);
-    const { position } = session;
+  let position = 0;
+  for await (const piece of Symbol.asyncIterator in ids ? one(ids) : pieces(ids, window)) {
     yield* scored(piece, await session.score(piece), position);
+    position += piece.length;
+    if (session.position > window) {
+      // The last id of a window was foreseen from it, and is the first input of the next.
+      session.reset();
+      await session.prefill(piece.slice(-1), { logits: "none" });
+    }
     await yieldToEventLoop();
+  }
+}
+
+async function* one(ids: AsyncIterable<number>): AsyncGenerator<readonly number[]> {
+  for await (const id of ids) yield [id];
+}
+
+/** Pieces that end where windows do. The id after a window's inputs belongs to it: it is foreseen from them. */
+function* pieces(ids: readonly number[], window: number): Generator<readonly number[]> {
+  for (let start = 0; start < ids.length;) {
+    const windows = 1 + Math.floor(Math.max(start - 1, 0) / window);
+    const end = Math.min(start + PIECE, windows * window + 1);
+    yield ids.slice(start, end);
+    start = end;
   }
 }
 
