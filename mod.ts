@@ -37,6 +37,7 @@ export {
 } from "./src/engine/snapshot.ts";
 export { DeviceLostError, UnsupportedDeviceError } from "./src/gpu/device.ts";
 export { HttpError } from "./src/io/http_source.ts";
+export type { DownloadProgress } from "./src/io/hub_client.ts";
 export { PyTorchFileError } from "./src/io/pytorch_error.ts";
 export { SafetensorsError } from "./src/io/safetensors.ts";
 export type { DecodeOptions, Tokenizer, TokenStream } from "./src/io/tokenizer.ts";

@@ -2,13 +2,14 @@
 
 import { embeddingRows } from "../engine/load_weights.ts";
 import { decodeSnapshot } from "../engine/snapshot.ts";
-import { openCheckpoint } from "../io/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
 import { stateDictPrefix } from "../io/pytorch_zip.ts";
 import type { TensorFile } from "../io/tensor_file.ts";
 import { parseConfig } from "../model/config.ts";
 import { stateBytes } from "../model/state.ts";
 import type { Arguments, CommandSpec } from "./arguments.ts";
 import { formatBytes, formatCount } from "./format.ts";
+import { LoadLine } from "./load_line.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What the parser and the help know of this command. */
@@ -27,7 +28,7 @@ export const INSPECT: CommandSpec = {
 /** Runs the command. */
 export async function inspect(args: Arguments, terminal: Terminal): Promise<void> {
   const [source = ""] = args.positionals;
-  using checkpoint = await openCheckpoint(source);
+  using checkpoint = await openWithLine(source, terminal);
   const { tensors } = checkpoint;
   const isSnapshot = tensors.metadata.get("format")?.startsWith("slither-snapshot") ?? false;
   const facts = isSnapshot
@@ -38,6 +39,12 @@ export async function inspect(args: Arguments, terminal: Terminal): Promise<void
   terminal.write(
     args.has("json") ? `${JSON.stringify({ ...facts, tensors: list })}\n` : toText(facts, list),
   );
+}
+
+/** From a hub all of it is downloaded: what is looked at is mostly what is used next. */
+async function openWithLine(source: string, terminal: Terminal): Promise<Checkpoint> {
+  using line = new LoadLine(terminal);
+  return await openCheckpoint(source, { onDownload: (step) => line.update(step) });
 }
 
 /** What is said beside the tensors; sizes are in bytes. */

@@ -4,7 +4,7 @@ import { loadModel, type LoadOptions } from "../engine/load_model.ts";
 import type { Model } from "../engine/model.ts";
 import type { Arguments, OptionSpec } from "./arguments.ts";
 import { formatBytes, formatDuration } from "./format.ts";
-import { Progress } from "./progress.ts";
+import { LoadLine } from "./load_line.ts";
 import type { Terminal } from "./terminal.ts";
 
 const BACKENDS = ["auto", "webgpu"] as const;
@@ -36,25 +36,21 @@ export async function loadForCommand(
   terminal: Terminal,
 ): Promise<Model> {
   const start = performance.now();
-  let progress: Progress | undefined;
-  try {
-    const model = await loadModel(source, {
-      ...settings,
-      onProgress({ loadedBytes, totalBytes }) {
-        progress ??= new Progress(terminal, { label: "Loading", total: totalBytes, unit: "bytes" });
-        progress.update(loadedBytes);
-      },
-    });
-    const elapsed = formatDuration(performance.now() - start);
-    terminal.writeError(
-      `Device: ${model.device}${
-        model.isSoftware ? ", a software adapter: right, and slow" : ""
-      }\n` +
-        `Model: ${source}, ${formatBytes(model.weightBytes)} of weights, ` +
-        `${formatBytes(model.stateBytes)} of state, loaded in ${elapsed}\n`,
-    );
-    return model;
-  } finally {
-    progress?.[Symbol.dispose]();
-  }
+  const model = await loadWithLine(source, settings, terminal);
+  const elapsed = formatDuration(performance.now() - start);
+  terminal.writeError(
+    `Device: ${model.device}${model.isSoftware ? ", a software adapter: right, and slow" : ""}\n` +
+      `Model: ${source}, ${formatBytes(model.weightBytes)} of weights, ` +
+      `${formatBytes(model.stateBytes)} of state, loaded in ${elapsed}\n`,
+  );
+  return model;
+}
+
+async function loadWithLine(
+  source: string,
+  settings: LoadOptions,
+  terminal: Terminal,
+): Promise<Model> {
+  using line = new LoadLine(terminal);
+  return await loadModel(source, { ...settings, onProgress: (step) => line.update(step) });
 }

@@ -1,7 +1,8 @@
-/** loadModel: from a folder or a URL to a model on a device. */
+/** loadModel: from a folder, a URL or a hub to a model on a device. */
 
 import { type Gpu, openGpu } from "../gpu/device.ts";
 import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
+import type { DownloadProgress } from "../io/hub_client.ts";
 import { stateDictPrefix } from "../io/pytorch_zip.ts";
 import { loadTokenizer, type Tokenizer } from "../io/tokenizer.ts";
 import { type ModelConfig, parseConfig, saysTied } from "../model/config.ts";
@@ -32,8 +33,8 @@ export interface LoadOptions {
   readonly dtype?: WeightDType | undefined;
   /** Stops loading, with the signal's reason, and frees what was loaded. */
   readonly signal?: AbortSignal | undefined;
-  /** Is told after every piece how far loading has come. */
-  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** Is told after every piece how far downloading from a hub, and then loading, has come. */
+  readonly onProgress?: ((progress: DownloadProgress | LoadProgress) => void) | undefined;
   /** A device of yours to use; it is not destroyed with the model. */
   readonly device?: GPUDevice | undefined;
   /**
@@ -49,11 +50,14 @@ export interface LoadOptions {
  *
  * Peak host memory is a few pieces of 16 MiB, not the checkpoint.
  *
- * @param source A folder with config.json and weights, a weights file in such a folder, or the http(s) URL of either.
+ * @param source A folder with config.json and weights, a weights file in such a folder, the http(s) URL of either, or
+ * a hub's "owner/name" or "owner/name@revision" where there is no folder of that name. What comes from a hub is kept in
+ * the cache that the Python library uses, too.
  * @param options See {@linkcode LoadOptions}.
  * @returns The model; it holds GPU memory until disposed with `using`.
  * @throws {SyntaxError} If a file is malformed (`SafetensorsError`, `PyTorchFileError`, `ConfigError`).
  * @throws {TypeError} If config.json and the weights do not fit each other.
+ * @throws {HttpError} If a server refuses, or a hub gives something wrong again and again.
  * @throws {UnsupportedDeviceError} If there is no GPU adapter.
  *
  * @example Streaming tokens
@@ -74,6 +78,7 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
   using checkpoint = await openCheckpoint(source, {
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
     ...(signal === undefined ? {} : { signal }),
+    ...(onProgress === undefined ? {} : { onDownload: onProgress }),
   });
   const { config, tokenizer } = await describe(checkpoint);
   const gpu = await openGpu(options.device);

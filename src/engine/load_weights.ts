@@ -20,6 +20,8 @@ export type WeightDType = "auto" | MatrixDType;
 
 /** How far loading has come. */
 export interface LoadProgress {
+  /** What is being done, where loading has other stages. */
+  readonly stage: "load";
   /** Bytes of the checkpoint's tensors read so far. */
   readonly loadedBytes: number;
   /** Bytes of all of them. */
@@ -167,7 +169,7 @@ export async function loadWeights(
         write(bytes, firstElement);
         pieceDigests.push(await sha256(bytes));
         loadedBytes += bytes.length;
-        options.onProgress?.({ loadedBytes, totalBytes, tensor: info.name });
+        options.onProgress?.({ stage: "load", loadedBytes, totalBytes, tensor: info.name });
         await flush(bytes.length);
       }
       digests.set(spec.name, await sha256(concat(pieceDigests)));

@@ -1,6 +1,5 @@
 import type { ByteSource } from "./byte_source.ts";
-import { openFile } from "./file_source.ts";
-import { HttpError, openUrl, type OpenUrlOptions } from "./http_source.ts";
+import { type Folder, locate, type LocateOptions } from "./folder.ts";
 import { openPyTorchZip, PyTorchFileError } from "./pytorch_zip.ts";
 import { quote } from "./quote.ts";
 import { openSafetensors } from "./safetensors.ts";
@@ -46,10 +45,12 @@ const WEIGHTS = [
  * (`.safetensors`, `.bin`, `.pth`, `.pt` or an index; another name is told by its first bytes) the config is taken if
  * it lies beside it.
  *
- * Needs `--allow-read` of the folder, or `--allow-net` of the host, and nothing else.
+ * Needs `--allow-read` of the folder, or `--allow-net` of the host, and nothing else; a hub also needs leave to keep
+ * what it downloads, see the README.
  *
- * @param location A path, or a `file:`, `http:` or `https:` URL. A folder's URL may end in a slash.
- * @param options How to reach a web server.
+ * @param location A path, a `file:`, `http:` or `https:` URL, or a hub's "owner/name" or "owner/name@revision" where
+ * there is no folder of that name. A folder's URL may end in a slash.
+ * @param options How to reach a server, and who is told.
  * @returns The checkpoint; it holds handles or connections until disposed with `using`.
  * @throws {Deno.errors.NotFound} If the folder, its config or its weights are not there.
  * @throws {SyntaxError} If config.json is not JSON, or the weights are malformed.
@@ -57,7 +58,7 @@ const WEIGHTS = [
  */
 export async function openCheckpoint(
   location: string | URL,
-  options: OpenUrlOptions = {},
+  options: LocateOptions = {},
 ): Promise<Checkpoint> {
   const { folder, file } = await locate(location, options);
   const weights = await openWeights(folder, file);
@@ -82,107 +83,6 @@ export async function openCheckpoint(
     weights[Symbol.dispose]();
     throw error;
   }
-}
-
-/** A place that has files by plain names. */
-interface Folder {
-  readonly name: string;
-  /** Opens a file, or gives undefined if there is none of that name. */
-  open(file: string): Promise<ByteSource | undefined>;
-}
-
-async function locate(
-  location: string | URL,
-  options: OpenUrlOptions,
-): Promise<{ folder: Folder; file: string | undefined }> {
-  const url = location instanceof URL || /^(https?|file):\/\//i.test(location)
-    ? new URL(location)
-    : undefined;
-  if (url !== undefined && /^https?:$/.test(url.protocol)) {
-    // On the web nothing tells a folder from a file but its name.
-    const [file] = /[^/]+\.(safetensors|bin|pth|pt|index\.json)$/i.exec(url.pathname) ?? [];
-    const base = new URL(url);
-    base.pathname = file === undefined
-      ? url.pathname.replace(/\/?$/, "/")
-      : url.pathname.slice(0, -file.length);
-    return {
-      folder: webFolder(base, options),
-      file: file === undefined ? undefined : decodeURIComponent(file),
-    };
-  }
-  if (url !== undefined && url.protocol !== "file:") {
-    throw new TypeError(
-      `Cannot load ${quote(url.href)}: the protocol is ${quote(url.protocol)}, expected file:, ` +
-        `http: or https:`,
-    );
-  }
-  return await locateLocal(url ?? location);
-}
-
-/** What to do with a name such as "state-spaces/mamba-130m-hf", which is a hub's and no folder's. */
-function hubHint(location: string | URL): string {
-  if (!/^[\w.-]+\/[\w.-]+(@[\w./-]+)?$/.test(String(location))) return "";
-  return ". This version downloads nothing from a hub: clone the model's repository, and give its folder";
-}
-
-async function locateLocal(
-  location: string | URL,
-): Promise<{ folder: Folder; file: string | undefined }> {
-  let isDirectory: boolean;
-  try {
-    isDirectory = (await Deno.stat(location)).isDirectory;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Deno.errors.NotFound(
-      `Cannot load ${quote(String(location))}: there is no such folder or file${hubHint(location)}`,
-      { cause: error },
-    );
-  }
-  if (isDirectory) return { folder: localFolder(location, String(location)), file: undefined };
-  if (location instanceof URL) {
-    const folder = new URL(".", location);
-    const file = decodeURIComponent(location.pathname.slice(folder.pathname.length));
-    return { folder: localFolder(folder, String(folder)), file };
-  }
-  const [, folder, file] = /^(.*[/\\])?([^/\\]+)$/.exec(location) ?? [];
-  return { folder: localFolder(folder ?? ".", folder ?? "."), file: file ?? location };
-}
-
-function localFolder(location: string | URL, name: string): Folder {
-  const join = (file: string): string | URL => {
-    if (typeof location === "string") return `${location.replace(/(.)[/\\]+$/, "$1")}/${file}`;
-    const base = new URL(location);
-    base.pathname = base.pathname.replace(/\/?$/, "/") + encodeURIComponent(file);
-    return base;
-  };
-  return {
-    name,
-    async open(file) {
-      try {
-        return await openFile(join(file));
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return undefined;
-        throw error;
-      }
-    },
-  };
-}
-
-function webFolder(base: URL, options: OpenUrlOptions): Folder {
-  return {
-    name: base.origin + base.pathname,
-    async open(file) {
-      // The query stays: it may be what the server lets us in by.
-      const url = new URL(base);
-      url.pathname += encodeURIComponent(file);
-      try {
-        return await openUrl(url, options);
-      } catch (error) {
-        if (error instanceof HttpError && error.status === 404) return undefined;
-        throw error;
-      }
-    },
-  };
 }
 
 async function openWeights(folder: Folder, file: string | undefined): Promise<TensorFile> {

@@ -1,0 +1,50 @@
+/** How far loading a model is: the download from a hub, where there is one, then the way to the GPU. */
+
+import type { LoadOptions } from "../engine/load_model.ts";
+import { Progress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
+
+type Step = Parameters<NonNullable<LoadOptions["onProgress"]>>[0];
+
+/** One line on stderr, whatever is under way. */
+export class LoadLine implements Disposable {
+  readonly #terminal: Terminal;
+  #progress: Progress | undefined;
+  /** What the line counts: another sum is another line. */
+  #counted = "";
+  #note: string | undefined;
+
+  /** Shows nothing yet. */
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+
+  /** Shows a step, if it is time to. */
+  update(step: Step): void {
+    const { stage, loadedBytes, totalBytes } = step;
+    const counted = `${stage} ${totalBytes}`;
+    if (this.#progress === undefined || counted !== this.#counted) {
+      this[Symbol.dispose]();
+      this.#counted = counted;
+      this.#progress = new Progress(this.#terminal, {
+        label: stage === "download" ? "Downloading" : "Loading",
+        unit: "bytes",
+        ...(totalBytes === undefined ? {} : { total: totalBytes }),
+      });
+    }
+    if (stage === "load") return this.#progress.update(loadedBytes);
+    const { file, note } = step;
+    // In a log, what is waited for is worth a line of its own, once.
+    if (note !== undefined && note !== this.#note && !this.#terminal.rewrites) {
+      this.#terminal.writeError(`Downloading ${file}: ${note}\n`);
+    }
+    this.#note = note;
+    this.#progress.update(loadedBytes, note === undefined ? file : `${file}: ${note}`);
+  }
+
+  /** Removes the line from a terminal. */
+  [Symbol.dispose](): void {
+    this.#progress?.[Symbol.dispose]();
+    this.#progress = undefined;
+  }
+}

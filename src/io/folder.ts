@@ -1,0 +1,145 @@
+/** Where a model's files are: a folder, a web server, or a hub. */
+
+import type { ByteSource } from "./byte_source.ts";
+import { openFile } from "./file_source.ts";
+import { HttpError, openUrl, type OpenUrlOptions } from "./http_source.ts";
+import type { DownloadProgress } from "./hub_client.ts";
+import { type HubId, parseHubId } from "./hub_id.ts";
+import { HubModel } from "./hub_model.ts";
+import { readHubSettings } from "./hub_settings.ts";
+import { quote } from "./quote.ts";
+
+/** A place that has files by plain names. */
+export interface Folder {
+  readonly name: string;
+  /** Opens a file, or gives undefined if there is none of that name. */
+  open(file: string): Promise<ByteSource | undefined>;
+}
+
+/** How servers are reached, and who is told. */
+export interface LocateOptions extends OpenUrlOptions {
+  /** Is told how far a download from a hub has come. */
+  onDownload?: (progress: DownloadProgress) => void;
+}
+
+/**
+ * Finds what a location means.
+ *
+ * @param location A path, a `file:`, `http:` or `https:` URL, or "owner/name" on a hub.
+ * @param options See {@linkcode LocateOptions}.
+ * @returns The folder, and the file in it that was named, if one was.
+ * @throws {Deno.errors.NotFound} If there is no such folder, and the name cannot be a hub's.
+ */
+export async function locate(
+  location: string | URL,
+  options: LocateOptions,
+): Promise<{ folder: Folder; file: string | undefined }> {
+  const url = location instanceof URL || /^(https?|file):\/\//i.test(location)
+    ? new URL(location)
+    : undefined;
+  if (url !== undefined && /^https?:$/.test(url.protocol)) {
+    // On the web nothing tells a folder from a file but its name.
+    const [file] = /[^/]+\.(safetensors|bin|pth|pt|index\.json)$/i.exec(url.pathname) ?? [];
+    const base = new URL(url);
+    base.pathname = file === undefined
+      ? url.pathname.replace(/\/?$/, "/")
+      : url.pathname.slice(0, -file.length);
+    return {
+      folder: webFolder(base, options),
+      file: file === undefined ? undefined : decodeURIComponent(file),
+    };
+  }
+  if (url !== undefined && url.protocol !== "file:") {
+    throw new TypeError(
+      `Cannot load ${quote(url.href)}: the protocol is ${quote(url.protocol)}, expected file:, ` +
+        `http: or https:`,
+    );
+  }
+  return await locateLocal(url ?? location, options);
+}
+
+async function locateLocal(
+  location: string | URL,
+  options: LocateOptions,
+): Promise<{ folder: Folder; file: string | undefined }> {
+  let isDirectory: boolean;
+  try {
+    isDirectory = (await Deno.stat(location)).isDirectory;
+  } catch (error) {
+    const hubId = typeof location === "string" ? parseHubId(location) : undefined;
+    // Without leave to look, a name that can be a hub's is one.
+    const isElsewhere = error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotCapable;
+    if (hubId !== undefined && isElsewhere) {
+      return { folder: await hubFolder(hubId, options), file: undefined };
+    }
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Deno.errors.NotFound(
+      `Cannot load ${
+        quote(String(location))
+      }: there is no such folder or file, and a model on a hub is named ` +
+        `owner/name or owner/name@revision`,
+      { cause: error },
+    );
+  }
+  if (isDirectory) return { folder: localFolder(location, String(location)), file: undefined };
+  if (location instanceof URL) {
+    const folder = new URL(".", location);
+    const file = decodeURIComponent(location.pathname.slice(folder.pathname.length));
+    return { folder: localFolder(folder, String(folder)), file };
+  }
+  const [, folder, file] = /^(.*[/\\])?([^/\\]+)$/.exec(location) ?? [];
+  return { folder: localFolder(folder ?? ".", folder ?? "."), file: file ?? location };
+}
+
+function localFolder(location: string | URL, name: string): Folder {
+  const join = (file: string): string | URL => {
+    if (typeof location === "string") return `${location.replace(/(.)[/\\]+$/, "$1")}/${file}`;
+    const base = new URL(location);
+    base.pathname = base.pathname.replace(/\/?$/, "/") + encodeURIComponent(file);
+    return base;
+  };
+  return {
+    name,
+    async open(file) {
+      try {
+        return await openFile(join(file));
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) return undefined;
+        throw error;
+      }
+    },
+  };
+}
+
+function webFolder(base: URL, options: OpenUrlOptions): Folder {
+  return {
+    name: base.origin + base.pathname,
+    async open(file) {
+      // The query stays: it may be what the server lets us in by.
+      const url = new URL(base);
+      url.pathname += encodeURIComponent(file);
+      try {
+        return await openUrl(url, options);
+      } catch (error) {
+        if (error instanceof HttpError && error.status === 404) return undefined;
+        throw error;
+      }
+    },
+  };
+}
+
+async function hubFolder(id: HubId, options: LocateOptions): Promise<Folder> {
+  const model = new HubModel(id, await readHubSettings(), {
+    fetch: options.fetch,
+    signal: options.signal,
+    onProgress: options.onDownload,
+  });
+  return {
+    name: model.name,
+    async open(file) {
+      const path = await model.path(file);
+      return path === undefined ? undefined : await openFile(path);
+    },
+  };
+}
