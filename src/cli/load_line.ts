@@ -9,14 +9,16 @@ type Step = Parameters<NonNullable<LoadOptions["onProgress"]>>[0];
 /** One line on stderr, whatever is under way. */
 export class LoadLine implements Disposable {
   readonly #terminal: Terminal;
+  readonly #now: () => number;
   #progress: Progress | undefined;
   /** What the line counts: another sum is another line. */
   #counted = "";
   #note: string | undefined;
 
-  /** Shows nothing yet. */
-  constructor(terminal: Terminal) {
+  /** Shows nothing yet; `now` is a clock in milliseconds. */
+  constructor(terminal: Terminal, now: () => number = () => performance.now()) {
     this.#terminal = terminal;
+    this.#now = now;
   }
 
   /** Shows a step, if it is time to. */
@@ -29,6 +31,7 @@ export class LoadLine implements Disposable {
       this.#progress = new Progress(this.#terminal, {
         label: stage === "download" ? "Downloading" : "Loading",
         unit: "bytes",
+        now: this.#now,
         ...(totalBytes === undefined ? {} : { total: totalBytes }),
       });
     }

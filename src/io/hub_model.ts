@@ -73,8 +73,9 @@ export class HubModel {
     const path = await ifThere(this.#tokenizers, "tokenizer.json");
     if (path === undefined) return undefined;
     const { vocabSize } = loadTokenizer(await Deno.readTextFile(path), path);
-    const { vocab_size } = await this.#readConfig();
-    return typeof vocab_size === "number" && vocabSize <= vocab_size ? path : undefined;
+    const { vocab_size, pad_vocab_size_multiple: multiple = 8 } = await this.#readConfig();
+    const rows = Math.ceil(Number(vocab_size) / Number(multiple)) * Number(multiple);
+    return vocabSize <= rows ? path : undefined;
   }
 
   /** All at once, so that progress knows the sum. Whether the index makes sense is its reader's concern. */

@@ -87,7 +87,7 @@ Deno.test("HubModel takes the tokenizer of GPT-NeoX for a raw model that has non
     const tokenizer = "tokenizer.json";
     hub.add("o/raw", "main", RAW);
     hub.add("o/own", "main", { ...RAW, [tokenizer]: "its own" });
-    hub.add("o/small", "main", { "config.json": '{"d_model":8,"vocab_size":255}' });
+    hub.add("o/small", "main", { "config.json": '{"d_model":8,"vocab_size":247}' });
     hub.add("o/hf", "main", HF);
     assertEquals(await contents(hub, cache, "o/raw", [tokenizer]), [undefined]);
     hub.add("EleutherAI/gpt-neox-20b", "main", { [tokenizer]: TOKENIZER });

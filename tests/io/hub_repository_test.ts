@@ -190,3 +190,20 @@ Deno.test("HubRepository.fetch() refuses a server that is no hub", async () => {
     assertEquals(await listFolder(cache), []);
   });
 });
+
+Deno.test("HubRepository.fetch() follows redirects within the hub, token and all", async () => {
+  await withHub(async (hub, _cache, open) => {
+    hub.add("o/n", "main", { "config.json": CONFIG });
+    hub.private.set("o/n", "secret");
+    const moved = new Set<string>();
+    hub.fault = ({ method }) => {
+      if (moved.has(method)) return undefined;
+      moved.add(method);
+      const headers = { location: "/o/n/elsewhere/main/config.json" };
+      return new Response(null, { status: 307, headers });
+    };
+    const path = await open("o/n", "main", {}, { token: "secret" }).fetch("config.json");
+    assertEquals(await Deno.readTextFile(defined(path)), CONFIG);
+    assertEquals(hub.requests.map(({ method }) => method), ["HEAD", "HEAD", "GET", "GET"]);
+  });
+});
