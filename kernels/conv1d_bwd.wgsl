@@ -2,20 +2,22 @@
 //   s[t] = sum_k weight[k] x[t - (D_CONV - 1) + k] + bias      g[t] = grad_y[t] silu'(s[t]), 0 from seqlen on
 //   grad_x[t] = sum_k weight[k] g[t + D_CONV - 1 - k]          grad_weight[k] = sum_t g[t] x[t - (D_CONV - 1) + k]
 // x before t = 0 is conv_state, the window before the forward, and grad_x there is grad_conv_state. The last D_CONV
-// inputs are the final window and get its gradient, too. One lane per channel and segment of steps, in tiles of TILE
-// steps. A tile's inputs and g, with the D_CONV - 1 steps after it, are in workgroup memory, a column a lane: no lane
-// reads another's, so there is no barrier. grad_weight and grad_bias are left as partials by batch entry and segment.
+// inputs are the final window and get its gradient, too. One lane per channel and segment of steps: it goes on for the
+// D_CONV - 1 steps after its segment, whose g its last inputs need. The last WIDTH = 4 VECS inputs and g are in registers,
+// as vectors of 4 that are written out rather than indexed, weights beside them; what is past D_CONV has weight 0.
+// grad_weight and grad_bias are left as partials by batch entry and segment.
 override D_INNER: u32;
-override D_CONV: u32;
+override D_CONV: u32;      // at most 16
 override BIAS: bool;
-override TILE: u32;
 override GRAD_FINAL: bool; // whether there is a gradient of the final window; if not, it is zero
+override VECS: u32 = (D_CONV + 3u) / 4u;
+override WIDTH: u32 = 4u * VECS;
 
 struct Params {
   seqlen: u32,
   ld_x: u32,
   ld_grad_x: u32,
-  segment: u32,    // steps of a segment, a multiple of TILE
+  segment: u32,    // steps of a segment
   bias_start: u32, // where the partials of bias begin in grad_params
 }
 
@@ -30,20 +32,46 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> grad_params: array<f32>;     // (parts, D_INNER, D_CONV); bias
 @group(0) @binding(9) var<uniform> params: Params;
 
-var<workgroup> x_tile: array<f32, (TILE + 2u * D_CONV) * 64u>; // row r: step t0 - (D_CONV - 1) + r
-var<workgroup> g_tile: array<f32, (TILE + D_CONV) * 64u>;      // row r: step t0 + r
-var<workgroup> weights: array<f32, D_CONV * 64u>;
-var<workgroup> weight_sums: array<f32, D_CONV * 64u>;
-
-// Input at step t; t counts back from 0 into the window before. Nothing reads what is there from seqlen on.
+// Input at step t; t counts back from 0 into the window before. What no weight reads is 0.
 fn input_at(b: u32, d: u32, t: i32) -> f32 {
-  if (t >= i32(params.seqlen)) {
+  if (t >= i32(params.seqlen) || t < -i32(D_CONV)) {
     return 0.0;
   }
   if (t >= 0) {
     return x[(b * params.seqlen + u32(t)) * params.ld_x + d];
   }
   return conv_state[(b * D_INNER + d) * D_CONV + u32(i32(D_CONV) + t)];
+}
+
+fn grad_y_at(b: u32, d: u32, t: u32) -> f32 {
+  if (t >= params.seqlen) {
+    return 0.0;
+  }
+  return grad_y[(b * params.seqlen + t) * D_INNER + d];
+}
+
+// Inputs from step t on.
+fn inputs_at(b: u32, d: u32, t: i32) -> vec4<f32> {
+  return vec4<f32>(input_at(b, d, t), input_at(b, d, t + 1), input_at(b, d, t + 2), input_at(b, d, t + 3));
+}
+
+fn weight_at(d: u32, k: i32) -> f32 {
+  if (k < 0 || k >= i32(D_CONV)) {
+    return 0.0;
+  }
+  return weight[d * D_CONV + u32(k)];
+}
+
+// Weights as they meet the window of inputs, whose newest is the last.
+fn weights_of_x(d: u32, i: u32) -> vec4<f32> {
+  let k = i32(i + D_CONV) - i32(WIDTH);
+  return vec4<f32>(weight_at(d, k), weight_at(d, k + 1), weight_at(d, k + 2), weight_at(d, k + 3));
+}
+
+// Weights as they meet the window of g: the newest reached the input through tap 0.
+fn weights_of_g(d: u32, i: u32) -> vec4<f32> {
+  let k = i32(WIDTH - 1u) - i32(i);
+  return vec4<f32>(weight_at(d, k), weight_at(d, k - 1), weight_at(d, k - 2), weight_at(d, k - 3));
 }
 
 // What the final window's gradient adds to that of the input at step t.
@@ -60,6 +88,15 @@ fn silu_derivative(v: f32) -> f32 {
   return s * (1.0 + v * (1.0 - s));
 }
 
+// Partial sums of four weights' gradients.
+fn store_weights(start: u32, i: u32, values: vec4<f32>) {
+  for (var j = 0u; j < 4u; j++) {
+    if (i + j + D_CONV >= WIDTH) {
+      grad_params[start + i + j + D_CONV - WIDTH] = values[j];
+    }
+  }
+}
+
 @compute @workgroup_size(64)
 fn conv1d_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>,
               @builtin(local_invocation_index) lane: u32) {
@@ -68,63 +105,102 @@ fn conv1d_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
   if (d >= D_INNER) {
     return;
   }
-  for (var k = 0u; k < D_CONV; k++) {
-    weights[k * 64u + lane] = weight[d * D_CONV + k];
-    weight_sums[k * 64u + lane] = 0.0;
-  }
   var own_bias = 0.0;
   if (BIAS) {
     own_bias = bias[d];
   }
+  let w0 = weights_of_x(d, 0u);
+  let w1 = weights_of_x(d, 4u);
+  let w2 = weights_of_x(d, 8u);
+  let w3 = weights_of_x(d, 12u);
+  let v0 = weights_of_g(d, 0u);
+  let v1 = weights_of_g(d, 4u);
+  let v2 = weights_of_g(d, 8u);
+  let v3 = weights_of_g(d, 12u);
+  var w_sum0 = vec4<f32>(0.0);
+  var w_sum1 = vec4<f32>(0.0);
+  var w_sum2 = vec4<f32>(0.0);
+  var w_sum3 = vec4<f32>(0.0);
   var bias_sum = 0.0;
 
-  let end = min((wid.y + 1u) * params.segment, params.seqlen);
-  for (var t0 = wid.y * params.segment; t0 < end; t0 += TILE) {
-    for (var r = 0u; r < TILE + 2u * (D_CONV - 1u); r++) {
-      x_tile[r * 64u + lane] = input_at(b, d, i32(t0 + r) - i32(D_CONV - 1u));
+  let first = wid.y * params.segment;
+  let end = min(first + params.segment, params.seqlen);
+  // The windows before the first step, which the first turn of the loop moves on. The next step's loads run ahead.
+  let oldest = i32(first) - i32(WIDTH);
+  var x0 = inputs_at(b, d, oldest);
+  var x1 = inputs_at(b, d, oldest + 4);
+  var x2 = inputs_at(b, d, oldest + 8);
+  var x3 = inputs_at(b, d, oldest + 12);
+  var g0 = vec4<f32>(0.0);
+  var g1 = vec4<f32>(0.0);
+  var g2 = vec4<f32>(0.0);
+  var g3 = vec4<f32>(0.0);
+  var next_x = input_at(b, d, i32(first));
+  var next_grad = grad_y_at(b, d, first);
+  if (first == 0u) {
+    grad_conv_state[(b * D_INNER + d) * D_CONV] = final_at(b, d, -i32(D_CONV));
+  }
+  for (var t = first; t < end + D_CONV - 1u; t++) {
+    let x_t = next_x;
+    let grad_t = next_grad;
+    next_x = input_at(b, d, i32(t + 1u));
+    next_grad = grad_y_at(b, d, t + 1u);
+    x0 = vec4<f32>(x0.yzw, select(x_t, x1.x, VECS > 1u));
+    var s = own_bias + dot(w0, x0);
+    if (VECS > 1u) {
+      x1 = vec4<f32>(x1.yzw, select(x_t, x2.x, VECS > 2u));
+      s += dot(w1, x1);
     }
-    for (var r = 0u; r < TILE + D_CONV - 1u; r++) {
-      var g = 0.0;
-      if (t0 + r < params.seqlen) {
-        var s = own_bias;
-        for (var k = 0u; k < D_CONV; k++) {
-          s += weights[k * 64u + lane] * x_tile[(r + k) * 64u + lane];
-        }
-        g = grad_y[(b * params.seqlen + t0 + r) * D_INNER + d] * silu_derivative(s);
-      }
-      g_tile[r * 64u + lane] = g;
+    if (VECS > 2u) {
+      x2 = vec4<f32>(x2.yzw, select(x_t, x3.x, VECS > 3u));
+      s += dot(w2, x2);
     }
-    let steps = min(TILE, params.seqlen - t0);
-    for (var r = 0u; r < steps; r++) {
-      var sum = final_at(b, d, i32(t0 + r));
-      for (var k = 0u; k < D_CONV; k++) {
-        sum += weights[k * 64u + lane] * g_tile[(r + D_CONV - 1u - k) * 64u + lane];
-      }
-      grad_x[(b * params.seqlen + t0 + r) * params.ld_grad_x + d] = sum;
-      bias_sum += g_tile[r * 64u + lane];
+    if (VECS > 3u) {
+      x3 = vec4<f32>(x3.yzw, x_t);
+      s += dot(w3, x3);
     }
-    for (var k = 0u; k < D_CONV; k++) {
-      var sum = 0.0;
-      for (var r = 0u; r < steps; r++) {
-        sum += g_tile[r * 64u + lane] * x_tile[(r + k) * 64u + lane];
-      }
-      weight_sums[k * 64u + lane] += sum;
+    let g = grad_t * silu_derivative(s);
+    // Steps past the segment belong to the next one's sums.
+    let own_g = select(0.0, g, t < end);
+    bias_sum += own_g;
+    w_sum0 += own_g * x0;
+    g0 = vec4<f32>(g0.yzw, select(g, g1.x, VECS > 1u));
+    var gradient = dot(v0, g0);
+    if (VECS > 1u) {
+      w_sum1 += own_g * x1;
+      g1 = vec4<f32>(g1.yzw, select(g, g2.x, VECS > 2u));
+      gradient += dot(v1, g1);
     }
-    if (t0 == 0u) {
-      // Slot m of the window is the input at step m - D_CONV; through tap k it reached step m - 1 - k.
-      for (var m = 0u; m < D_CONV; m++) {
-        var sum = final_at(b, d, i32(m) - i32(D_CONV));
-        for (var k = 0u; k < m; k++) {
-          sum += weights[k * 64u + lane] * g_tile[(m - 1u - k) * 64u + lane];
-        }
-        grad_conv_state[(b * D_INNER + d) * D_CONV + m] = sum;
-      }
+    if (VECS > 2u) {
+      w_sum2 += own_g * x2;
+      g2 = vec4<f32>(g2.yzw, select(g, g3.x, VECS > 3u));
+      gradient += dot(v2, g2);
+    }
+    if (VECS > 3u) {
+      w_sum3 += own_g * x3;
+      g3 = vec4<f32>(g3.yzw, g);
+      gradient += dot(v3, g3);
+    }
+    // All of the gradient of the input D_CONV - 1 steps back is known now.
+    let back = i32(t) - i32(D_CONV - 1u);
+    if (back >= i32(first)) {
+      grad_x[(b * params.seqlen + u32(back)) * params.ld_grad_x + d] = gradient + final_at(b, d, back);
+    } else if (first == 0u) {
+      grad_conv_state[(b * D_INNER + d) * D_CONV + t + 1u] = gradient + final_at(b, d, back);
     }
   }
 
   let part = b * count.y + wid.y;
-  for (var k = 0u; k < D_CONV; k++) {
-    grad_params[(part * D_INNER + d) * D_CONV + k] = weight_sums[k * 64u + lane];
+  let start = (part * D_INNER + d) * D_CONV;
+  store_weights(start, 0u, w_sum0);
+  if (VECS > 1u) {
+    store_weights(start, 4u, w_sum1);
+  }
+  if (VECS > 2u) {
+    store_weights(start, 8u, w_sum2);
+  }
+  if (VECS > 3u) {
+    store_weights(start, 12u, w_sum3);
   }
   grad_params[params.bias_start + part * D_INNER + d] = bias_sum;
 }

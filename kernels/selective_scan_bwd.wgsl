@@ -4,15 +4,16 @@
 //   grad_dt = sigmoid(dt_raw) sum_n p (A exp(dt A) h[t-1] + B u)   grad_A_log = A sum_t p dt exp(dt A) h[t-1]
 //   grad_z = grad_y (C . h + D u) silu'(z)
 // Lanes as in the forward: LANES a channel, 4 states each, CHANNELS a workgroup. Time goes back in chunks of CHUNK
-// steps, five barriers each: load; recompute the chunk's states into workgroup memory; sums over states for grad_z and
+// steps, five barriers each: load; recompute the chunk's states into workgroup memory; sums over lanes for grad_z and
 // over channels for grad_C; the recurrence of p, which leaves its products in the place of the states; sums of those.
+// What workgroup memory a workgroup takes decides how many there are at once, and with that the time.
 // grad_dt replaces dt and grad_u replaces grad_y: no workgroup reads what another writes, and two bindings are saved.
 // Sums over more than a workgroup are left as partials, so that their order is fixed: of B and C by channel group, of
 // A_log and D by batch entry.
 override D_INNER: u32;
 override D_STATE: u32;
 override DT_RANK: u32;     // B and C follow dt_rank columns in x_dbl
-override LANES: u32;       // a power of two
+override LANES: u32;
 override CHANNELS: u32;
 override CHUNK: u32;
 override GRAD_FINAL: bool; // whether grad_state holds the gradient of the final state; if not, that is zero
@@ -37,36 +38,53 @@ struct Params {
 @group(0) @binding(11) var<storage, read_write> grad_state: array<f32>; // (batch, D_INNER, D_STATE): final's, initial's
 @group(0) @binding(12) var<uniform> params: Params;
 
-const STATES = 4u;
 const LOG2_E = 1.442695;
+const LN_2 = 0.69314718;
 // dt after softplus, dt u, g, u. Zeros past the last step leave h and p as they are, so that loops over a chunk's steps
 // have a constant length.
 var<workgroup> tile: array<vec4<f32>, CHUNK * CHANNELS>;
+var<workgroup> slopes: array<vec2<f32>, CHUNK * CHANNELS>; // grad_y silu'(z), sigmoid(dt_raw)
 var<workgroup> B_tile: array<vec4<f32>, CHUNK * LANES>;
 var<workgroup> C_tile: array<vec4<f32>, CHUNK * LANES>;
-// Slot t: the state before step t, and from the recurrence of p on, p dt u.
-var<workgroup> states: array<vec4<f32>, (CHUNK + 1u) * LANES * CHANNELS>;
+// The states after step t, and from the recurrence of p on, p dt u.
+var<workgroup> states: array<vec4<f32>, CHUNK * SIZE>;
 // A lane's parts of sums over states: C . h; then A p exp(dt A) h[t-1] and p . B.
-var<workgroup> parts: array<vec2<f32>, CHUNK * LANES * CHANNELS>;
+var<workgroup> parts: array<vec2<f32>, CHUNK * SIZE>;
 
-// States of lane i % LANES in step i / LANES of a chunk that begins at row0.
-fn B_or_C(row0: u32, i: u32, steps: u32, first: u32) -> vec4<f32> {
-  let row = row0 + i / LANES;
-  let state = i % LANES * STATES;
-  var values = vec4<f32>(0.0);
-  for (var j = 0u; j < STATES; j++) {
-    if (state + j < D_STATE && i / LANES < steps) {
-      values[j] = x_dbl[row * (DT_RANK + 2u * D_STATE) + first + state + j];
-    }
-  }
-  return values;
+// Which of the states n to n + 3 there are, of channels that there are.
+fn exist(d: u32, n: u32) -> vec4<bool> {
+  return (vec4<u32>(n) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(D_STATE)) & vec4<bool>(d < D_INNER);
 }
 
-// Sum over a channel's lanes, of element i = (step, channel). Where each starts is spread over the memory banks.
-fn sum_of_parts(i: u32) -> vec2<f32> {
-  var sum = vec2<f32>(0.0);
-  for (var lane = 0u; lane < LANES; lane++) {
-    sum += parts[i * LANES + (lane + i / 4u) % LANES];
+// A / ln 2, for powers of 2.
+fn A_2(d: u32, n: u32) -> vec4<f32> {
+  let i = d * D_STATE + n;
+  let values = -LOG2_E * exp(vec4<f32>(A_log[i], A_log[i + 1u], A_log[i + 2u], A_log[i + 3u]));
+  return select(vec4<f32>(0.0), values, exist(d, n));
+}
+
+fn final_gradient(b: u32, d: u32, n: u32) -> vec4<f32> {
+  let i = (b * D_INNER + d) * D_STATE + n;
+  let values = vec4<f32>(grad_state[i], grad_state[i + 1u], grad_state[i + 2u], grad_state[i + 3u]);
+  return select(vec4<f32>(0.0), values, exist(d, n) & vec4<bool>(GRAD_FINAL));
+}
+
+fn kept_state(slot: u32, d: u32, n: u32) -> vec4<f32> {
+  let i = (slot * D_INNER + d) * D_STATE + n;
+  let values = vec4<f32>(ssm_state[i], ssm_state[i + 1u], ssm_state[i + 2u], ssm_state[i + 3u]);
+  return select(vec4<f32>(0.0), values, exist(d, n));
+}
+
+fn B_or_C(row: u32, first: u32, n: u32) -> vec4<f32> {
+  let i = row * (DT_RANK + 2u * D_STATE) + first + n;
+  return select(vec4<f32>(0.0), vec4<f32>(x_dbl[i], x_dbl[i + 1u], x_dbl[i + 2u], x_dbl[i + 3u]), exist(0u, n));
+}
+
+// Sum over the lanes of element (step, channel).
+fn sum_of_parts(t: u32, channel: u32) -> vec2<f32> {
+  var sum = parts[t * SIZE + channel];
+  for (var lane = 1u; lane < LANES; lane++) {
+    sum += parts[t * SIZE + lane * CHANNELS + channel];
   }
   return sum;
 }
@@ -75,39 +93,35 @@ fn sigmoid(v: f32) -> f32 {
   return 1.0 / (1.0 + exp(-v));
 }
 
-fn store_BC(row: u32, first: u32, lane: u32, values: vec4<f32>) {
-  for (var i = 0u; i < STATES; i++) {
-    if (lane * STATES + i < D_STATE) {
-      grad_BC[row * 2u * D_STATE + first + lane * STATES + i] = values[i];
-    }
+fn store_BC(row: u32, first: u32, n: u32, values: vec4<f32>) {
+  let i = row * 2u * D_STATE + first + n;
+  if (n < D_STATE) {
+    grad_BC[i] = values.x;
+  }
+  if (n + 1u < D_STATE) {
+    grad_BC[i + 1u] = values.y;
+  }
+  if (n + 2u < D_STATE) {
+    grad_BC[i + 2u] = values.z;
+  }
+  if (n + 3u < D_STATE) {
+    grad_BC[i + 3u] = values.w;
   }
 }
 
-@compute @workgroup_size(LANES, CHANNELS)
+@compute @workgroup_size(CHANNELS, LANES)
 fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>,
                       @builtin(local_invocation_id) lid: vec3<u32>, @builtin(local_invocation_index) index: u32) {
   let b = wid.y;
-  let d0 = wid.x * CHANNELS;
-  let d = d0 + lid.y;
-  let first_state = lid.x * STATES;
+  let d = wid.x * CHANNELS + lid.x;
+  let n = 4u * lid.y; // of this lane's states
   let chunks = (params.seqlen + CHUNK - 1u) / CHUNK;
-  // Elements (step, channel) of a chunk go around by the workgroup's size: an invocation always has the same channel.
-  let own = d0 + index % CHANNELS;
   var own_D = 0.0;
-  if (own < D_INNER) {
-    own_D = D[own];
+  if (d < D_INNER) {
+    own_D = D[d];
   }
-  var A = vec4<f32>(0.0);
-  var carry = vec4<f32>(0.0); // exp(dt[t+1] A) p[t+1]
-  for (var i = 0u; i < STATES; i++) {
-    if (d < D_INNER && first_state + i < D_STATE) {
-      A[i] = -exp(A_log[d * D_STATE + first_state + i]);
-      if (GRAD_FINAL) {
-        carry[i] = grad_state[(b * D_INNER + d) * D_STATE + first_state + i];
-      }
-    }
-  }
-  let A_2 = LOG2_E * A;
+  let A = A_2(d, n);
+  var carry = final_gradient(b, d, n); // exp(dt[t+1] A) p[t+1]
   var A_sum = vec4<f32>(0.0);
   var D_sum = 0.0;
 
@@ -116,104 +130,111 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
     let steps = min(CHUNK, params.seqlen - t0);
     let row0 = b * params.seqlen + t0;
 
+    // Elements (step, channel) go around by the workgroup's size: an invocation always has its own channel.
     for (var i = index; i < CHUNK * CHANNELS; i += SIZE) {
       var values = vec4<f32>(0.0);
-      if (own < D_INNER && i / CHANNELS < steps) {
+      if (d < D_INNER && i / CHANNELS < steps) {
         let row = row0 + i / CHANNELS;
-        let dt_t = softplus(dt[row * D_INNER + own]);
-        let u_t = u[row * D_INNER + own];
-        let g = grad_y[row * D_INNER + own] * silu(xz[row * 2u * D_INNER + D_INNER + own]);
-        values = vec4<f32>(dt_t, dt_t * u_t, g, u_t);
+        let dt_raw = dt[row * D_INNER + d];
+        let u_t = u[row * D_INNER + d];
+        let z = xz[row * 2u * D_INNER + D_INNER + d];
+        let gradient = grad_y[row * D_INNER + d];
+        let s = sigmoid(z);
+        let dt_t = softplus(dt_raw);
+        values = vec4<f32>(dt_t, dt_t * u_t, gradient * silu(z), u_t);
+        slopes[i] = vec2<f32>(gradient * s * (1.0 + z * (1.0 - s)), sigmoid(dt_raw));
       }
       tile[i] = values;
     }
     for (var i = index; i < CHUNK * LANES; i += SIZE) {
-      B_tile[i] = B_or_C(row0, i, steps, DT_RANK);
-      C_tile[i] = B_or_C(row0, i, steps, DT_RANK + D_STATE);
+      let is_step = i / LANES < steps;
+      let row = row0 + i / LANES;
+      B_tile[i] = select(vec4<f32>(0.0), B_or_C(row, DT_RANK, i % LANES * 4u), is_step);
+      C_tile[i] = select(vec4<f32>(0.0), B_or_C(row, DT_RANK + D_STATE, i % LANES * 4u), is_step);
     }
-    var h = vec4<f32>(0.0);
-    for (var i = 0u; i < STATES; i++) {
-      if (d < D_INNER && first_state + i < D_STATE) {
-        h[i] = ssm_state[((b * (chunks + 1u) + chunk - 1u) * D_INNER + d) * D_STATE + first_state + i];
-      }
-    }
+    let start = kept_state(b * (chunks + 1u) + chunk - 1u, d, n);
     workgroupBarrier();
 
+    var h = start;
     for (var t = 0u; t < CHUNK; t++) {
+      let values = tile[t * CHANNELS + lid.x];
+      h = exp2(values.x * A) * h + values.y * B_tile[t * LANES + lid.y];
       states[t * SIZE + index] = h;
-      let values = tile[t * CHANNELS + lid.y];
-      h = exp2(values.x * A_2) * h + values.y * B_tile[t * LANES + lid.x];
-      parts[t * SIZE + index].x = dot(C_tile[t * LANES + lid.x], h);
+      parts[t * SIZE + index].x = dot(C_tile[t * LANES + lid.y], h);
     }
-    states[CHUNK * SIZE + index] = h;
     workgroupBarrier();
 
     for (var i = index; i < steps * CHANNELS; i += SIZE) {
+      let t = i / CHANNELS;
       D_sum += tile[i].z * tile[i].w;
-      if (own < D_INNER) {
-        let row = row0 + i / CHANNELS;
-        let z = xz[row * 2u * D_INNER + D_INNER + own];
-        let s = sigmoid(z);
-        let y = sum_of_parts(i).x + own_D * tile[i].w;
-        grad_xz[row * 2u * D_INNER + D_INNER + own] = grad_y[row * D_INNER + own] * y * s * (1.0 + z * (1.0 - s));
+      if (d < D_INNER) {
+        let y = sum_of_parts(t, lid.x).x + own_D * tile[i].w;
+        grad_xz[(row0 + t) * 2u * D_INNER + D_INNER + d] = slopes[i].x * y;
       }
     }
     for (var i = index; i < steps * LANES; i += SIZE) {
       let t = i / LANES;
+      let row = t * SIZE + i % LANES * CHANNELS;
       var sum = vec4<f32>(0.0);
       for (var k = 0u; k < CHANNELS; k++) {
-        let channel = (k + t) % CHANNELS;
-        sum += tile[t * CHANNELS + channel].z * states[(t + 1u) * SIZE + channel * LANES + i % LANES];
+        let channel = (k + i) % CHANNELS; // each starts elsewhere, to spread over the memory banks
+        sum += tile[t * CHANNELS + channel].z * states[row + channel];
       }
-      store_BC(wid.x * count.y * params.seqlen + row0 + t, D_STATE, i % LANES, sum);
+      store_BC(wid.x * count.y * params.seqlen + row0 + t, D_STATE, i % LANES * 4u, sum);
     }
     workgroupBarrier();
 
     for (var after = CHUNK; after > 0u; after--) {
       let t = after - 1u;
-      let values = tile[t * CHANNELS + lid.y];
-      let p = carry + values.z * C_tile[t * LANES + lid.x];
-      carry = exp2(values.x * A_2) * p;
-      let through_A = carry * states[t * SIZE + index];
+      h = start;
+      if (t > 0u) {
+        h = states[(t - 1u) * SIZE + index];
+      }
+      let values = tile[t * CHANNELS + lid.x];
+      let p = carry + values.z * C_tile[t * LANES + lid.y];
+      carry = exp2(values.x * A) * p;
+      let through_A = carry * h;
       A_sum += values.x * through_A;
-      parts[t * SIZE + index] = vec2<f32>(dot(A, through_A), dot(p, B_tile[t * LANES + lid.x]));
+      parts[t * SIZE + index] = vec2<f32>(dot(A, through_A), dot(p, B_tile[t * LANES + lid.y]));
       states[t * SIZE + index] = values.y * p;
     }
     workgroupBarrier();
 
     for (var i = index; i < steps * CHANNELS; i += SIZE) {
-      if (own < D_INNER) {
-        let element = (row0 + i / CHANNELS) * D_INNER + own;
-        let sum = sum_of_parts(i);
-        dt[element] = sigmoid(dt[element]) * (sum.x + tile[i].w * sum.y);
-        grad_y[element] = own_D * tile[i].z + tile[i].x * sum.y;
+      if (d < D_INNER) {
+        let t = i / CHANNELS;
+        let element = (row0 + t) * D_INNER + d;
+        let sum = sum_of_parts(t, lid.x);
+        let values = tile[i];
+        dt[element] = slopes[i].y * (LN_2 * sum.x + values.w * sum.y);
+        grad_y[element] = own_D * values.z + values.x * sum.y;
       }
     }
     for (var i = index; i < steps * LANES; i += SIZE) {
       let t = i / LANES;
+      let row = t * SIZE + i % LANES * CHANNELS;
       var sum = vec4<f32>(0.0);
       for (var k = 0u; k < CHANNELS; k++) {
-        sum += states[t * SIZE + (k + t) % CHANNELS * LANES + i % LANES];
+        sum += states[row + (k + i) % CHANNELS];
       }
-      store_BC(wid.x * count.y * params.seqlen + row0 + t, 0u, i % LANES, sum);
+      store_BC(wid.x * count.y * params.seqlen + row0 + t, 0u, i % LANES * 4u, sum);
     }
     workgroupBarrier();
   }
 
-  for (var i = 0u; i < STATES; i++) {
-    if (d < D_INNER && first_state + i < D_STATE) {
-      let element = (b * D_INNER + d) * D_STATE + first_state + i;
-      grad_params[element] = A[i] * A_sum[i];
-      grad_state[element] = carry[i];
+  // Copies: variables that are indexed do not stay in registers, in the loops above either.
+  let grad_A = LN_2 * A * A_sum;
+  let grad_initial = carry;
+  for (var i = 0u; i < 4u; i++) {
+    if (d < D_INNER && n + i < D_STATE) {
+      let element = (b * D_INNER + d) * D_STATE + n + i;
+      grad_params[element] = grad_A[i];
+      grad_state[element] = grad_initial[i];
     }
   }
   parts[index].x = D_sum;
   workgroupBarrier();
-  if (index < CHANNELS && own < D_INNER) {
-    var sum = 0.0;
-    for (var lane = 0u; lane < LANES; lane++) {
-      sum += parts[lane * CHANNELS + index].x;
-    }
-    grad_params[params.D_start + b * D_INNER + own] = sum;
+  if (index < CHANNELS && d < D_INNER) {
+    grad_params[params.D_start + b * D_INNER + d] = sum_of_parts(0u, index).x;
   }
 }

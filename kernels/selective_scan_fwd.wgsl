@@ -8,10 +8,12 @@
 override D_INNER: u32;
 override D_STATE: u32;
 override DT_RANK: u32;   // B and C follow dt_rank columns in x_dbl
-override LANES: u32;     // a power of two
+override LANES: u32;
 override CHANNELS: u32;
-override TILE: u32;
-override CHUNK: u32;     // a multiple of TILE; 0 in inference
+override TILE: u32;      // a multiple of CHUNK
+override CHUNK: u32;     // TILE in inference
+override KEEP: bool;     // whether this is training
+override SIZE: u32 = LANES * CHANNELS;
 
 struct Params {
   seqlen: u32,
@@ -27,98 +29,103 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;         // (batch, seqlen, D_INNER)
 @group(0) @binding(8) var<uniform> params: Params;
 
-const STATES = 4u;
-var<workgroup> dt_tile: array<f32, TILE * CHANNELS>;
-var<workgroup> u_tile: array<f32, TILE * CHANNELS>;
+const LOG2_E = 1.442695;
+var<workgroup> tile: array<vec4<f32>, TILE * CHANNELS>; // dt after softplus, dt u, D u, silu(z)
 var<workgroup> B_tile: array<vec4<f32>, TILE * LANES>;
 var<workgroup> C_tile: array<vec4<f32>, TILE * LANES>;
-var<workgroup> y_parts: array<f32, TILE * CHANNELS * LANES>;
-var<workgroup> kept: array<f32, CHANNELS * LANES * STATES>; // states on their way out, so that lanes write side by side
+var<workgroup> y_parts: array<f32, TILE * SIZE>;
+var<workgroup> kept: array<vec4<f32>, SIZE>; // states on their way out, so that lanes write side by side
 
 // One slot in inference. In training: the state before chunk 0, after chunk 0, ..., after the last chunk.
 fn slot_count() -> u32 {
-  if (CHUNK == 0u) {
-    return 1u;
-  }
-  return (params.seqlen + max(CHUNK, 1u) - 1u) / max(CHUNK, 1u) + 1u;
+  return select(1u, (params.seqlen + CHUNK - 1u) / CHUNK + 1u, KEEP);
 }
 
 fn slot_start(b: u32, slot: u32, d: u32) -> u32 {
   return ((b * slot_count() + slot) * D_INNER + d) * D_STATE;
 }
 
-fn B_or_C(row: u32, first: u32, lane: u32) -> vec4<f32> {
-  var values = vec4<f32>(0.0);
-  for (var i = 0u; i < STATES; i++) {
-    if (lane * STATES + i < D_STATE) {
-      values[i] = x_dbl[row * (DT_RANK + 2u * D_STATE) + first + lane * STATES + i];
-    }
-  }
-  return values;
+// Which of the states n to n + 3 there are, of channels that there are.
+fn exist(d: u32, n: u32) -> vec4<bool> {
+  return (vec4<u32>(n) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(D_STATE)) & vec4<bool>(d < D_INNER);
 }
 
-@compute @workgroup_size(LANES, CHANNELS)
+fn initial_state(b: u32, d: u32, n: u32) -> vec4<f32> {
+  let i = slot_start(b, 0u, d) + n;
+  let values = vec4<f32>(ssm_state[i], ssm_state[i + 1u], ssm_state[i + 2u], ssm_state[i + 3u]);
+  return select(vec4<f32>(0.0), values, exist(d, n));
+}
+
+// A / ln 2, for powers of 2.
+fn A_2(d: u32, n: u32) -> vec4<f32> {
+  let i = d * D_STATE + n;
+  let values = -LOG2_E * exp(vec4<f32>(A_log[i], A_log[i + 1u], A_log[i + 2u], A_log[i + 3u]));
+  return select(vec4<f32>(0.0), values, exist(d, n));
+}
+
+fn B_or_C(row: u32, first: u32, n: u32) -> vec4<f32> {
+  let i = row * (DT_RANK + 2u * D_STATE) + first + n;
+  return select(vec4<f32>(0.0), vec4<f32>(x_dbl[i], x_dbl[i + 1u], x_dbl[i + 2u], x_dbl[i + 3u]), exist(0u, n));
+}
+
+@compute @workgroup_size(CHANNELS, LANES)
 fn selective_scan_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>,
                       @builtin(local_invocation_index) index: u32) {
   let b = wid.y;
   let d0 = wid.x * CHANNELS;
-  let d = d0 + lid.y;
-  let first_state = lid.x * STATES;
-  var h = vec4<f32>(0.0);
-  var A = vec4<f32>(0.0);
-  for (var i = 0u; i < STATES; i++) {
-    if (d < D_INNER && first_state + i < D_STATE) {
-      h[i] = ssm_state[slot_start(b, 0u, d) + first_state + i];
-      A[i] = -exp(A_log[d * D_STATE + first_state + i]);
-    }
+  let d = d0 + lid.x;
+  let n = 4u * lid.y; // of this lane's states
+  let A = A_2(d, n);
+  var h = initial_state(b, d, n);
+  var own_D = 0.0;
+  if (d < D_INNER) {
+    own_D = D[d];
   }
   for (var t0 = 0u; t0 < params.seqlen; t0 += TILE) {
     let steps = min(TILE, params.seqlen - t0);
-    for (var i = index; i < steps * CHANNELS; i += LANES * CHANNELS) {
-      let channel = d0 + i % CHANNELS;
-      if (channel < D_INNER) {
-        let element = (b * params.seqlen + t0 + i / CHANNELS) * D_INNER + channel;
-        dt_tile[i] = softplus(dt[element]);
-        u_tile[i] = u[element];
+    let row0 = b * params.seqlen + t0;
+    // Elements (step, channel) go around by the workgroup's size: an invocation always has its own channel.
+    for (var i = index; i < steps * CHANNELS; i += SIZE) {
+      let row = row0 + i / CHANNELS;
+      if (d < D_INNER) {
+        let dt_t = softplus(dt[row * D_INNER + d]);
+        let u_t = u[row * D_INNER + d];
+        tile[i] = vec4<f32>(dt_t, dt_t * u_t, own_D * u_t, silu(xz[row * 2u * D_INNER + D_INNER + d]));
       }
     }
-    for (var i = index; i < steps * LANES; i += LANES * CHANNELS) {
-      let row = b * params.seqlen + t0 + i / LANES;
-      B_tile[i] = B_or_C(row, DT_RANK, i % LANES);
-      C_tile[i] = B_or_C(row, DT_RANK + D_STATE, i % LANES);
+    for (var i = index; i < steps * LANES; i += SIZE) {
+      B_tile[i] = B_or_C(row0 + i / LANES, DT_RANK, i % LANES * 4u);
+      C_tile[i] = B_or_C(row0 + i / LANES, DT_RANK + D_STATE, i % LANES * 4u);
     }
     workgroupBarrier();
-    for (var t = 0u; t < steps; t++) {
-      let dt_t = dt_tile[t * CHANNELS + lid.y];
-      h = exp(dt_t * A) * h + (dt_t * u_tile[t * CHANNELS + lid.y]) * B_tile[t * LANES + lid.x];
-      y_parts[(t * CHANNELS + lid.y) * LANES + lid.x] = dot(C_tile[t * LANES + lid.x], h);
+    for (var start = 0u; start < steps; start += CHUNK) {
+      let end = min(start + CHUNK, steps);
+      for (var t = start; t < end; t++) {
+        let values = tile[t * CHANNELS + lid.x];
+        h = exp2(values.x * A) * h + values.y * B_tile[t * LANES + lid.y];
+        y_parts[t * SIZE + index] = dot(C_tile[t * LANES + lid.y], h);
+      }
+      let is_last = t0 + end == params.seqlen;
+      if (KEEP || is_last) {
+        kept[index] = h;
+        workgroupBarrier();
+        let slot = select((t0 + end) / CHUNK, slot_count() - 1u, is_last);
+        for (var i = index; i < min(CHANNELS, D_INNER - d0) * D_STATE; i += SIZE) {
+          ssm_state[slot_start(b, slot, d0) + i] = kept[i % D_STATE / 4u * CHANNELS + i / D_STATE][i % D_STATE % 4u];
+        }
+        workgroupBarrier();
+      }
     }
     workgroupBarrier();
-    for (var i = index; i < steps * CHANNELS; i += LANES * CHANNELS) {
-      let channel = d0 + i % CHANNELS;
-      if (channel < D_INNER) {
-        var sum = D[channel] * u_tile[i];
+    for (var i = index; i < steps * CHANNELS; i += SIZE) {
+      if (d < D_INNER) {
+        var sum = tile[i].z;
         for (var lane = 0u; lane < LANES; lane++) {
-          sum += y_parts[i * LANES + lane];
+          sum += y_parts[i / CHANNELS * SIZE + lane * CHANNELS + lid.x];
         }
-        let row = b * params.seqlen + t0 + i / CHANNELS;
-        y[row * D_INNER + channel] = sum * silu(xz[row * 2u * D_INNER + D_INNER + channel]);
+        y[(row0 + i / CHANNELS) * D_INNER + d] = sum * tile[i].w;
       }
     }
     workgroupBarrier();
-    let after = t0 + steps;
-    let is_chunk_end = CHUNK > 0u && after % max(CHUNK, 1u) == 0u;
-    if (is_chunk_end || after == params.seqlen) {
-      for (var i = 0u; i < STATES; i++) {
-        if (first_state + i < D_STATE) {
-          kept[lid.y * D_STATE + first_state + i] = h[i];
-        }
-      }
-      workgroupBarrier();
-      let slot = select(after / max(CHUNK, 1u), slot_count() - 1u, after == params.seqlen);
-      for (var i = index; i < min(CHANNELS, D_INNER - d0) * D_STATE; i += LANES * CHANNELS) {
-        ssm_state[slot_start(b, slot, d0) + i] = kept[i];
-      }
-    }
   }
 }

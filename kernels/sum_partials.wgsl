@@ -1,7 +1,10 @@
 // sum_partials: y[i] = sum_p partials[p, i]. ACCUMULATE: y += instead of =.
-// A workgroup of 256 lanes has 32 elements: 8 lanes an element take every eighth part each, four of them at a time, and
-// their sums meet in order. Workgroups lie in a grid folded in two, as there may be more than one dimension holds.
+// A workgroup of 256 lanes has ELEMENTS elements: GROUPS lanes an element take every GROUPS-th part each, four of them at
+// a time, and their sums meet in order. Workgroups lie in a grid folded in two, as there may be more than one dimension
+// holds.
 override ACCUMULATE: bool;
+override GROUPS: u32;
+override ELEMENTS: u32 = 256u / GROUPS;
 
 struct Params {
   parts: u32,
@@ -12,9 +15,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;   // (size)
 @group(0) @binding(2) var<uniform> params: Params;
 
-const ELEMENTS = 32u;
-const GROUPS = 8u;
-var<workgroup> sums: array<array<f32, ELEMENTS>, GROUPS>;
+var<workgroup> sums: array<f32, 256>; // (GROUPS, ELEMENTS)
 
 fn partial(p: u32, i: u32) -> f32 {
   if (p < params.parts && i < params.size) {
@@ -31,14 +32,14 @@ fn sum_partials(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) 
   for (var p = lid.y; p < params.parts; p += 4u * GROUPS) {
     sum += vec4<f32>(partial(p, i), partial(p + GROUPS, i), partial(p + 2u * GROUPS, i), partial(p + 3u * GROUPS, i));
   }
-  sums[lid.y][lid.x] = (sum.x + sum.y) + (sum.z + sum.w);
+  sums[lid.y * ELEMENTS + lid.x] = (sum.x + sum.y) + (sum.z + sum.w);
   workgroupBarrier();
   if (lid.y > 0u || i >= params.size) {
     return;
   }
-  var total = sums[0][lid.x];
+  var total = sums[lid.x];
   for (var group = 1u; group < GROUPS; group++) {
-    total += sums[group][lid.x];
+    total += sums[group * ELEMENTS + lid.x];
   }
   if (ACCUMULATE) {
     total += y[i];

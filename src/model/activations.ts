@@ -92,7 +92,7 @@ function partialElements(gpu: Gpu, config: ModelConfig, shape: BatchShape): numb
   return Math.max(
     ...matrices,
     table,
-    conv1dBwdScratch(gpu, { ...shape, ...config }),
+    conv1dBwdScratch({ ...shape, ...config }),
     rmsNormBwdParts(rows) * d_model,
     columnSumScratch(rows, 2 * d_inner),
     columnSumScratch(logitRows, logitCount(config)),

@@ -1,13 +1,8 @@
 /** Trainable weights: every parameter of a model in one buffer, and buffers of the same layout for what goes with them. */
 
 import type { Gpu } from "../gpu/device.ts";
-import {
-  createTensor,
-  elementCount,
-  OFFSET_ALIGNMENT,
-  roundUp,
-  type Tensor,
-} from "../gpu/tensor.ts";
+import { createTensor, elementCount, roundUp, type Tensor } from "../gpu/tensor.ts";
+import { NORM_PART } from "../ops/grad_norm.ts";
 import { type Matrix, MATRIX_ROW_STEP } from "../ops/matrix.ts";
 import type { ModelConfig } from "./config.ts";
 import { type ModelWeights, modelWeights, type WeightSpec, weightSpecs } from "./weights.ts";
@@ -59,7 +54,8 @@ export function parameterLayout(config: ModelConfig): ParameterLayout {
       const rows = elementCount(spec.shape) / columns;
       const stride = spec.kind === "matrix" ? roundUp(columns, MATRIX_ROW_STEP) : columns;
       places.push({ spec, start: size, rows, columns, stride });
-      size = roundUp(size + rows * stride, OFFSET_ALIGNMENT / 4);
+      // So that each has its own parts of the gradient's norm, by which the one that is not finite is found.
+      size = roundUp(size + rows * stride, NORM_PART);
     }
     if (decaying) decayEnd = size;
   }

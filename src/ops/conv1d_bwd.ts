@@ -1,6 +1,5 @@
 /** conv1d_bwd: gradients of the depth-wise convolution, and the sums that follow it. */
 
-import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/conv1d_bwd.wgsl" with { type: "text" };
@@ -24,14 +23,17 @@ export const conv1dBwdKernel = defineKernel({
     grad_params: "write",
   },
   params: { seqlen: "u32", ld_x: "u32", ld_grad_x: "u32", segment: "u32", bias_start: "u32" },
-  overrides: ["D_INNER", "D_CONV", "BIAS", "TILE", "GRAD_FINAL"],
+  overrides: ["D_INNER", "D_CONV", "BIAS", "GRAD_FINAL"],
 });
 
-/** Bytes of a row of the kernel's workgroup memory, a float for each of 64 lanes. */
-const ROW_BYTES = 256;
+/** Taps that a lane of the kernel keeps in registers. */
+const MAX_D_CONV = 16;
 
 /** Parts that the sums of grad_weight and grad_bias are at most made of, unless the batch is larger. */
-const MAX_PARTS = 256;
+const MAX_PARTS = 512;
+
+/** A shorter segment would spend its time on the steps that it shares with the next. */
+const MIN_SEGMENT = 32;
 
 /** Views of a tensor start at multiples of 256 bytes. */
 const VIEW_ALIGNMENT = 64;
@@ -47,10 +49,10 @@ export interface Conv1dShape {
 /**
  * Elements of the scratch tensor that conv1dBwd() needs; all layers of a model can share it.
  *
- * @throws {RangeError} If d_conv is too large for the device's workgroup memory.
+ * @throws {RangeError} If d_conv is above 16.
  */
-export function conv1dBwdScratch(gpu: Gpu, shape: Conv1dShape): number {
-  const { parts, bias_start } = split(gpu, shape);
+export function conv1dBwdScratch(shape: Conv1dShape): number {
+  const { parts, bias_start } = split(shape);
   return bias_start + parts * shape.d_inner;
 }
 
@@ -64,7 +66,7 @@ export function conv1dBwdScratch(gpu: Gpu, shape: Conv1dShape): number {
  *
  * @param shape `ldX` and `ldGradX` are the distances from step to step of x and grad_x, default d_inner; `accumulate`
  * (default false) adds to grad_weight and grad_bias.
- * @throws {RangeError} If d_conv is too large for the device's workgroup memory.
+ * @throws {RangeError} If d_conv is above 16.
  */
 export function conv1dBwd(
   program: Program,
@@ -92,7 +94,7 @@ export function conv1dBwd(
   const { batch, seqlen, d_inner, d_conv, ldX = d_inner, ldGradX = d_inner, label } = shape;
   const { accumulate = false } = shape;
   const { bias, grad_final, grad_weight, grad_bias, partials, ...bound } = tensors;
-  const { tile, segment, segments, parts, bias_start } = split(program.gpu, shape);
+  const { segment, segments, parts, bias_start } = split(shape);
   const unused = unusedTensors(program.gpu).read;
   program.add(conv1dBwdKernel, {
     tensors: {
@@ -105,7 +107,6 @@ export function conv1dBwd(
       D_INNER: d_inner,
       D_CONV: d_conv,
       BIAS: bias !== undefined,
-      TILE: tile,
       GRAD_FINAL: grad_final !== undefined,
     },
     params: { seqlen, ld_x: ldX, ld_grad_x: ldGradX, segment, bias_start },
@@ -125,26 +126,17 @@ export function conv1dBwd(
   );
 }
 
-/** How the steps are split into segments and tiles, and where the partials of bias begin. */
-function split(gpu: Gpu, { batch, seqlen, d_inner, d_conv }: Conv1dShape) {
-  const available = gpu.device.limits.maxComputeWorkgroupStorageSize;
-  // The kernel's inputs, g, weights and their sums.
-  const rows = (tile: number) => 2 * tile + 5 * d_conv;
-  let tile = 32;
-  while (tile > 1 && rows(tile) * ROW_BYTES > available) tile /= 2;
-  if (rows(tile) * ROW_BYTES > available) {
+/** How the steps are split into segments, and where the partials of bias begin. */
+function split({ batch, seqlen, d_inner, d_conv }: Conv1dShape) {
+  if (d_conv > MAX_D_CONV) {
     throw new RangeError(
-      `Cannot train conv1d with d_conv ${d_conv}: it needs ${
-        rows(tile) * ROW_BYTES
-      } bytes of workgroup memory, and ` +
-        `${gpu.name} has ${available}. Use a smaller d_conv`,
+      `Cannot train conv1d with d_conv ${d_conv}: training takes at most ${MAX_D_CONV}. Use a smaller d_conv`,
     );
   }
-  const tiles = Math.ceil(seqlen / tile);
-  const wanted = Math.min(tiles, Math.max(1, Math.floor(MAX_PARTS / batch)));
-  const segment = Math.ceil(tiles / wanted) * tile;
+  const wanted = Math.max(1, Math.floor(MAX_PARTS / batch));
+  const segment = Math.max(MIN_SEGMENT, Math.ceil(seqlen / wanted));
   const segments = Math.ceil(seqlen / segment);
   const parts = batch * segments;
   const bias_start = Math.ceil(parts * d_inner * d_conv / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
-  return { tile, segment, segments, parts, bias_start };
+  return { segment, segments, parts, bias_start };
 }

@@ -25,8 +25,8 @@ export const clipFactorKernel = defineKernel({
   overrides: [],
 });
 
-/** Elements that one workgroup adds up: 64 a lane. */
-const PART = 16384;
+/** Elements that one workgroup adds up: what begins at a multiple of it has partials of its own. */
+export const NORM_PART = 1024;
 
 /** Elements of the `clip` tensor: the factor, then the norm before clipping. */
 export const CLIP_SIZE = 2;
@@ -47,7 +47,7 @@ export interface NormTerm {
  */
 export function gradNormStarts(sizes: readonly number[]): number[] {
   const starts = [0];
-  for (const size of sizes) starts.push((starts.at(-1) ?? 0) + Math.ceil(size / PART));
+  for (const size of sizes) starts.push((starts.at(-1) ?? 0) + Math.ceil(size / NORM_PART));
   return starts;
 }
 
@@ -69,9 +69,9 @@ export function gradNorm(
   for (const [index, { tensor, size, label }] of gradients.entries()) {
     program.add(sumOfSquaresKernel, {
       tensors: { x: tensor, partials },
-      overrides: { PART },
+      overrides: { PART: NORM_PART },
       params: { size, start: starts[index] ?? 0 },
-      workgroups: foldWorkgroups(Math.ceil(size / PART)),
+      workgroups: foldWorkgroups(Math.ceil(size / NORM_PART)),
       label: `${options.label}.${label}`,
     });
   }

@@ -22,7 +22,7 @@ export const selectiveScanFwdKernel = defineKernel({
     y: "write",
   },
   params: { seqlen: "u32" },
-  overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "TILE", "CHUNK"],
+  overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "TILE", "CHUNK", "KEEP"],
 });
 
 /** The kernel for seqlen 1, with dt_proj in front. */
@@ -50,16 +50,34 @@ export interface ScanSizes {
   readonly dt_rank: number;
 }
 
-/** States a lane of selective_scan_fwd and selective_scan_bwd keeps in registers: the kernels' STATES. */
+/** States a lane of selective_scan_fwd and selective_scan_bwd keeps in registers. */
 const STATES_PER_LANE = 4;
 
 /** Largest d_state that the kernels serve: 256 lanes of a workgroup with 4 states each. */
 export const MAX_D_STATE = 1024;
 
-/** How the lanes of selective_scan_fwd and selective_scan_bwd are arranged: lanes a channel, channels a workgroup. */
-export function scanLanes(d_state: number): { lanes: number; channels: number } {
-  const lanes = nextPowerOfTwo(Math.ceil(d_state / STATES_PER_LANE));
-  return { lanes, channels: Math.max(1, 64 / lanes) };
+/** Lanes of a workgroup of selective_scan_fwd, if a channel does not need more. Measured on an H200. */
+const WORKGROUP_SIZE = 64;
+
+/** Most steps of a tile. */
+const MAX_TILE = 16;
+
+/**
+ * How the lanes of selective_scan_fwd and selective_scan_bwd are arranged: lanes a channel, channels a workgroup.
+ *
+ * @param size Lanes of a workgroup, if a channel does not need more.
+ */
+export function scanLanes(d_state: number, size: number): { lanes: number; channels: number } {
+  const lanes = Math.ceil(d_state / STATES_PER_LANE);
+  return { lanes, channels: Math.max(1, Math.floor(size / lanes)) };
+}
+
+/** Steps that selective_scan_fwd takes at once: what fits in 16 KiB of workgroup memory, which every device has. */
+export function longestTile(d_state: number): number {
+  const { lanes, channels } = scanLanes(d_state, WORKGROUP_SIZE);
+  // The states on their way out, then what each step takes.
+  const left = 4096 - STATES_PER_LANE * lanes * channels;
+  return Math.max(1, Math.min(MAX_TILE, Math.floor(left / (8 * lanes + channels * (4 + lanes)))));
 }
 
 /**
@@ -85,17 +103,13 @@ export function selectiveScanFwd(
   shape: ScanSizes & { batch: number; seqlen: number; chunk?: number; label: string },
 ): void {
   const { batch, seqlen, d_inner, d_state, dt_rank, chunk = 0, label } = shape;
-  const { lanes, channels } = scanLanes(d_state);
-  // Tiles hold 8 lanes + channels (2 + lanes) floats a step; 16 KiB of workgroup memory is what every
-  // device has; the states on their way out, 4 floats a lane, fit beside what rounding down leaves.
-  const floatsPerStep = 8 * lanes + channels * (2 + lanes);
-  const most = Math.max(1, Math.min(16, 2 ** Math.floor(Math.log2(4096 / floatsPerStep))));
-  const tile = chunk > 0 ? Math.min(chunk, most) : most;
-  if (chunk % tile !== 0) {
-    throw new RangeError(
-      `Cannot run ${label}: chunk is ${chunk}, and it must be a multiple of ${tile}`,
-    );
+  const { lanes, channels } = scanLanes(d_state, WORKGROUP_SIZE);
+  const most = longestTile(d_state);
+  if (chunk > most) {
+    throw new RangeError(`Cannot run ${label}: chunk is ${chunk}, and it can be at most ${most}`);
   }
+  const keep = chunk > 0;
+  const tile = keep ? Math.floor(most / chunk) * chunk : most;
   program.add(selectiveScanFwdKernel, {
     tensors,
     overrides: {
@@ -105,7 +119,8 @@ export function selectiveScanFwd(
       LANES: lanes,
       CHANNELS: channels,
       TILE: tile,
-      CHUNK: chunk,
+      CHUNK: keep ? chunk : tile,
+      KEEP: keep,
     },
     params: { seqlen },
     workgroups: [Math.ceil(d_inner / channels), batch, 1],

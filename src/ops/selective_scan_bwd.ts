@@ -7,7 +7,7 @@ import bwdSource from "../../kernels/selective_scan_bwd.wgsl" with { type: "text
 import sumSource from "../../kernels/selective_scan_bwd_sum.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { foldWorkgroups } from "./fold_workgroups.ts";
-import { scanLanes, type ScanSizes } from "./selective_scan.ts";
+import { longestTile, scanLanes, type ScanSizes } from "./selective_scan.ts";
 import { sumPartials } from "./sum_partials.ts";
 
 /** The recurrence backwards. Twelve storage buffers: training needs a device that has them. */
@@ -41,8 +41,14 @@ export const selectiveScanBwdSumKernel = defineKernel({
   overrides: ["WIDTH", "DT_RANK"],
 });
 
-/** Longer chunks would keep fewer states, but the kernel holds a chunk's states in workgroup memory. */
-const MAX_CHUNK = 16;
+/** Lanes of a workgroup, if a channel does not need more. */
+const WORKGROUP_SIZE = 32;
+
+/**
+ * Longer chunks would keep fewer states for backward, but then the kernel's workgroups, each of which holds a chunk's
+ * states in workgroup memory, would be fewer at once. Measured on an H200: 4 is faster than 8, and 8 than 16.
+ */
+const MAX_CHUNK = 4;
 
 /** Views of a tensor start at multiples of 256 bytes. */
 const VIEW_ALIGNMENT = 64;
@@ -53,12 +59,12 @@ const VIEW_ALIGNMENT = 64;
  * @throws {RangeError} If not even a chunk of one step fits in the device's workgroup memory.
  */
 export function scanChunk(gpu: Gpu, d_state: number): number {
-  const { lanes, channels } = scanLanes(d_state);
+  const { lanes, channels } = scanLanes(d_state, WORKGROUP_SIZE);
   const size = lanes * channels;
   const available = gpu.device.limits.maxComputeWorkgroupStorageSize;
-  for (let chunk = MAX_CHUNK; chunk >= 1; chunk /= 2) {
-    // The kernel's states, parts, B and C tiles, and its tile of dt, dt u, g and u.
-    const bytes = 16 * (chunk + 1) * size + chunk * (8 * size + 32 * lanes + 16 * channels);
+  for (let chunk = Math.min(MAX_CHUNK, longestTile(d_state)); chunk >= 1; chunk--) {
+    // The kernel's states, parts, B and C tiles, and its tiles of a step's scalars.
+    const bytes = chunk * (24 * size + 32 * lanes + 24 * channels);
     if (bytes <= available) return chunk;
   }
   throw new RangeError(
@@ -80,7 +86,7 @@ export function scanBwdScratch(
   { batch, seqlen, d_inner, d_state }: ScanShape,
 ): { partials_BC: number; partials_params: number } {
   return {
-    partials_BC: channelGroups(d_inner, d_state) * batch * seqlen * 2 * d_state,
+    partials_BC: channelGroups({ d_inner, d_state }) * batch * seqlen * 2 * d_state,
     partials_params: partialsOfDStart({ batch, d_inner, d_state }) + batch * d_inner,
   };
 }
@@ -127,8 +133,8 @@ export function selectiveScanBwd(
   const { batch, seqlen, d_inner, d_state, dt_rank, chunk, label } = shape;
   const { gradFinal = true, accumulate = false } = shape;
   const { grad_x_dbl, grad_A_log, grad_D, partials_BC, partials_params, ...bound } = tensors;
-  const { lanes, channels } = scanLanes(d_state);
-  const groups = channelGroups(d_inner, d_state);
+  const { lanes, channels } = scanLanes(d_state, WORKGROUP_SIZE);
+  const groups = channelGroups(shape);
   const D_start = partialsOfDStart(shape);
   program.add(selectiveScanBwdKernel, {
     tensors: { ...bound, grad_BC: partials_BC, grad_params: partials_params },
@@ -180,8 +186,8 @@ export function selectiveScanBwdSum(
   });
 }
 
-function channelGroups(d_inner: number, d_state: number): number {
-  return Math.ceil(d_inner / scanLanes(d_state).channels);
+function channelGroups({ d_inner, d_state }: Pick<ScanShape, "d_inner" | "d_state">): number {
+  return Math.ceil(d_inner / scanLanes(d_state, WORKGROUP_SIZE).channels);
 }
 
 function partialsOfDStart({ batch, d_inner, d_state }: Omit<ScanShape, "seqlen">): number {

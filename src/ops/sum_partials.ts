@@ -12,11 +12,11 @@ export const sumPartialsKernel = defineKernel({
   source,
   bindings: { partials: "read", y: "read_write" },
   params: { parts: "u32", size: "u32" },
-  overrides: ["ACCUMULATE"],
+  overrides: ["ACCUMULATE", "GROUPS"],
 });
 
-/** Elements that a workgroup sums. */
-const ELEMENTS = 32;
+/** Lanes of a workgroup. */
+const LANES = 256;
 
 /**
  * y (size) = the sum of partials (parts, size) over parts.
@@ -34,11 +34,13 @@ export function sumPartials(
   },
 ): void {
   const { parts, size, accumulate = false, label } = shape;
+  // One part is a copy, which a second lane could not help with.
+  const groups = parts === 1 ? 1 : 8;
   program.add(sumPartialsKernel, {
     tensors,
-    overrides: { ACCUMULATE: accumulate },
+    overrides: { ACCUMULATE: accumulate, GROUPS: groups },
     params: { parts, size },
-    workgroups: foldWorkgroups(Math.ceil(size / ELEMENTS)),
+    workgroups: foldWorkgroups(Math.ceil(size * groups / LANES)),
     label: `${label}.sum_partials`,
   });
 }

@@ -16,7 +16,7 @@ import {
 } from "../model/parameters.ts";
 import { recordBackward, recordLoss, recordTrainingForward } from "../model/training_pass.ts";
 import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/adamw.ts";
-import { CLIP_SIZE, gradNorm, gradNormStarts, type NormTerm } from "../ops/grad_norm.ts";
+import { CLIP_SIZE, gradNorm, gradNormStarts, NORM_PART, type NormTerm } from "../ops/grad_norm.ts";
 import type { Batch } from "./batches.ts";
 import { classify, type Evaluation, sum } from "./evaluation.ts";
 import { InFlight, MAX_IN_FLIGHT } from "./in_flight.ts";
@@ -111,7 +111,7 @@ export class Trainer implements Disposable {
     this.#clip = createTensor(gpu, "clip", [CLIP_SIZE]);
     this.#draw = createTensor(gpu, "dropout_draw", [1]);
     this.#partials = createTensor(gpu, "norm_partials", [
-      gradNormStarts(this.#sizes()).at(-1) ?? 1,
+      gradNormStarts([this.#layout.size]).at(-1) ?? 1,
     ]);
     this.#inFlight = new InFlight(gpu);
     this.#write(this.#sets.values, values);
@@ -260,10 +260,6 @@ export class Trainer implements Disposable {
     this.#kept = undefined;
   }
 
-  #sizes(): number[] {
-    return this.#layout.places.map(({ rows, stride }) => rows * stride);
-  }
-
   #passesFor({ batch, seqlen }: Batch): Passes {
     const key = `${batch} ${seqlen}`;
     const kept = this.#passes.get(key);
@@ -313,16 +309,13 @@ export class Trainer implements Disposable {
   #recordUpdate(program: Program): void {
     const { values, gradients, m, v } = this.#sets;
     const { maxNorm, weightDecay, beta1, beta2, eps } = this.#settings;
-    const terms: NormTerm[] = this.#layout.places.map(({ spec, start, rows, stride }) => ({
-      tensor: gradients.flat.view(start * 4, [rows * stride]),
-      size: rows * stride,
-      label: spec.name,
-    }));
-    gradNorm(program, { gradients: terms, partials: this.#partials, clip: this.#clip }, {
+    const { decayEnd, size } = this.#layout;
+    // What lies between the tensors is 0, so that all of them are one.
+    const term: NormTerm = { tensor: gradients.flat, size, label: "gradients" };
+    gradNorm(program, { gradients: [term], partials: this.#partials, clip: this.#clip }, {
       maxNorm,
       label: "norm",
     });
-    const { decayEnd, size } = this.#layout;
     for (
       const [start, end, weight_decay] of [[0, decayEnd, weightDecay], [decayEnd, size, 0]] as const
     ) {
@@ -369,10 +362,10 @@ export class Trainer implements Disposable {
 
   /** The first parameter whose squares' partial sums are not finite. */
   #culprit(partials: Float32Array | undefined): string | undefined {
-    const starts = gradNormStarts(this.#sizes());
-    return this.#layout.places.find((_, index) =>
-      !partials?.subarray(starts[index], starts[index + 1]).every(Number.isFinite)
-    )?.spec.name;
+    return this.#layout.places.find(({ start, rows, stride }) => {
+      const [first, end] = [start / NORM_PART, Math.ceil((start + rows * stride) / NORM_PART)];
+      return !partials?.subarray(first, end).every(Number.isFinite);
+    })?.spec.name;
   }
 
   async #read(set: ParameterSet): Promise<Map<string, Float32Array>> {

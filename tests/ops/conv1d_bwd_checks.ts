@@ -102,7 +102,7 @@ function recordCase(run: KernelRun, each: Conv1dBwdCase, seed: number): void {
       stepsOf(values, [batch, seqlen], [first, end]);
     const before = stepsOf(x, [batch, seqlen], [0, first]);
     const initial = forward(before, weight, bias, state, { ...whole, seqlen: first }).conv_state;
-    const partials = run.output(conv1dBwdScratch(run.gpu, piece));
+    const partials = run.output(conv1dBwdScratch(piece));
     run.expectThat("partials", partials, () => ({ worst: 0, detail: "scratch" }));
     const filler = random.normal(rows * 2 * d_inner);
     const grad_x = run.state(filler);

@@ -1,4 +1,4 @@
-import { CLIP_SIZE, gradNorm, gradNormStarts } from "../../src/ops/grad_norm.ts";
+import { CLIP_SIZE, gradNorm, gradNormStarts, NORM_PART } from "../../src/ops/grad_norm.ts";
 import { Random } from "../random.ts";
 import { clipFactor, globalNorm } from "../reference/global_norm.ts";
 import { checkKernel, type CheckResult, type KernelCheck } from "./kernel_check.ts";
@@ -17,8 +17,8 @@ interface GradNormCase {
 const CASES: readonly GradNormCase[] = [
   { name: "one element", sizes: [1], maxNorm: 1 },
   { name: "around the lanes", sizes: [255, 256, 257], maxNorm: 1 },
-  { name: "around a part", sizes: [16_383, 16_384, 16_385, 3], maxNorm: 1 },
-  { name: "more parts than lanes", sizes: [16_384 * 258 + 1, 7], maxNorm: 5 },
+  { name: "around a part", sizes: [NORM_PART - 1, NORM_PART, NORM_PART + 1, 3], maxNorm: 1 },
+  { name: "more parts than lanes", sizes: [NORM_PART * 258 + 1, 7], maxNorm: 5 },
   { name: "more gradients than lanes", sizes: Array.from({ length: 300 }, () => 2), maxNorm: 1 },
   { name: "a norm below the limit", sizes: [100, 10], maxNorm: 1, scale: 1e-3 },
   { name: "no limit", sizes: [1000], maxNorm: Infinity },

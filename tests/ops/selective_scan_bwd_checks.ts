@@ -50,8 +50,9 @@ const CASES: readonly BwdCase[] = [
   // Lanes, channels a workgroup and the chunk depend on d_state.
   ...[1, 2, 4, 5, 12, 16, 17, 64, 65, 128].map((d_state) => sized({ d_state }, 18)),
   sized({ d_state: 256 }, 5),
+  sized({ d_inner: 2, d_state: 1024 }, 3, { batch: 1 }),
   ...[1, 16, 17, 33].map((d_inner) => sized({ d_inner }, 33)),
-  // Around the chunk of 16 steps, and of 8 on devices of little workgroup memory.
+  // Around chunks of 4 steps, and the forward's tiles of 16.
   ...[1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 130].map((seqlen) =>
     sized({ d_inner: 18, d_state: 12 }, seqlen, { batch: 3 })
   ),
