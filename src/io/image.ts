@@ -70,11 +70,13 @@ export function imageToInput(
   }
   const tables = Array.from({ length: channels }, (_, c) => byteTable(layout, c));
   const input = new Float32Array(bytes.length);
-  for (let start = 0; start < bytes.length; start += imageSize) {
-    let written = start;
-    for (const pixel of order) {
-      for (const [c, table] of tables.entries()) {
-        input[written++] = table[bytes[start + pixel * channels + c] ?? 0] ?? 0;
+  // Channel by channel, so that the innermost loop is one of typed arrays alone: training reads batches of images here.
+  for (const [c, table] of tables.entries()) {
+    for (let start = 0; start < bytes.length; start += imageSize) {
+      let written = start + c;
+      for (let i = 0; i < order.length; i++) {
+        input[written] = table[bytes[start + (order[i] ?? 0) * channels + c] ?? 0] ?? 0;
+        written += channels;
       }
     }
   }

@@ -122,11 +122,17 @@ function imageCopier(
     for (let y = 0; y < height; y++) {
       const fromY = y + dy;
       if (fromY < 0 || fromY >= height) continue;
+      const row = start + fromY * width * channels, toRow = y * width * channels;
+      if (!mirrored) {
+        const first = Math.max(0, -dx), end = Math.min(width, width - dx);
+        const moved = images.subarray(row + (first + dx) * channels, row + (end + dx) * channels);
+        to.set(moved, toRow + first * channels);
+        continue;
+      }
       for (let x = 0; x < width; x++) {
-        const fromX = (mirrored ? width - 1 - x : x) + dx;
+        const fromX = width - 1 - x + dx;
         if (fromX < 0 || fromX >= width) continue;
-        const from = start + (fromY * width + fromX) * channels;
-        const at = (y * width + x) * channels;
+        const from = row + fromX * channels, at = toRow + x * channels;
         for (let c = 0; c < channels; c++) to[at + c] = images[from + c] ?? 0;
       }
     }
