@@ -50,7 +50,8 @@ export {
   type PixelPreprocessing,
   type SeriesPreprocessing,
 } from "./src/model/config.ts";
-export type { MatrixDType } from "./src/ops/matrix.ts";
+export type { FloatDType, MatrixDType } from "./src/ops/matrix.ts";
+export type { QuantizedDType } from "./src/ops/quantize.ts";
 export type { SamplerSettings } from "./src/ops/sample.ts";
 export type { Batch, Position, Source } from "./src/train/batches.ts";
 export type { Schedule } from "./src/train/schedule.ts";

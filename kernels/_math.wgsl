@@ -3,6 +3,11 @@
 const DTYPE_F32 = 0u;
 const DTYPE_F16 = 1u;
 const DTYPE_BF16 = 2u;
+const DTYPE_INT8 = 3u;
+const DTYPE_INT4 = 4u;
+
+// Columns of a row of int8 or int4 weights that share a scale.
+const QUANT_GROUP = 32u;
 
 // log(1 + exp(v)) without overflow and without losing small results: log(1 + e) in f32 is 1.8e-4 off at v = -8 and zero
 // at -20, and a device's log may be 5e-6 off near 1. So no log: log(1 + e) = 2 atanh(z) with z = e / (2 + e), at most
@@ -28,6 +33,24 @@ fn unpack_f16(words: vec2<u32>) -> vec4<f32> {
 fn unpack_bf16(words: vec2<u32>) -> vec4<f32> {
   return bitcast<vec4<f32>>(vec4<u32>(
     words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
+}
+
+// Four int8 weights, in memory order, before their scale.
+fn unpack_int8(word: u32) -> vec4<f32> {
+  return vec4<f32>(unpack4xI8(word));
+}
+
+// The first four of eight int4 weights, before their scale; of word >> 4, the other four. Byte i holds weights i and
+// i + 4, the first in its low half, each moved by 8 to be positive.
+fn unpack_int4(word: u32) -> vec4<f32> {
+  return vec4<f32>(unpack4xU8(word & 0x0f0f0f0fu)) - 8.0;
+}
+
+// Which word of a quantized weight (rows, stride) has a group's scale: f16, the even group in the low half. They follow
+// the weights of all rows, and each row's take a multiple of four words.
+fn scale_word(dtype: u32, rows: u32, stride: u32, row: u32, group: u32) -> u32 {
+  let weights = rows * (stride / select(4u, 8u, dtype == DTYPE_INT4));
+  return weights + row * ((stride / QUANT_GROUP + 7u) / 8u * 4u) + group / 2u;
 }
 
 // Threefry-2x32 with 20 rounds (Salmon et al. 2011): random bits as a function of key and counter.

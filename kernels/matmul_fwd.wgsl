@@ -6,7 +6,7 @@
 // Slices are stored with columns m / 4 permuted by k (see swizzled): no two lanes meet in a bank. Sums run in order.
 // A weight may be split by rows over several buffers: this dispatch writes columns ROW_START to ROW_START + ROWS of y.
 override D_IN: u32;
-override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8; zeros beyond D_IN
+override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8 or of QUANT_GROUP; zeros beyond D_IN
 override W_DTYPE: u32;
 override ROW_START: u32;
 override ROWS: u32;
@@ -24,7 +24,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;       // (rows, D_IN) at stride ld_x
-@group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;  // (ROWS, W_STRIDE), packed
+@group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;  // (ROWS, W_STRIDE), packed, then scales
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;    // (all rows of weight)
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (rows, all rows of weight) at stride ld_y
 @group(0) @binding(4) var<uniform> params: Params;
@@ -63,11 +63,26 @@ fn x_at(m: u32, k: u32) -> vec4<f32> {
   return vec4<f32>(x_element(start, k), x_element(start, k + 1u), x_element(start, k + 2u), x_element(start, k + 3u));
 }
 
+fn scale_at(row: u32, column: u32) -> f32 {
+  let group = column / QUANT_GROUP;
+  let word = scale_word(W_DTYPE, ROWS, W_STRIDE, row, group);
+  return unpack2x16float(weight[word / 4u][word % 4u])[group % 2u];
+}
+
 // Where x is zero, past D_IN, any element of the row will do.
 fn weight_at(o: u32, k: u32) -> vec4<f32> {
-  let element = min(o, ROWS - 1u) * W_STRIDE + min(k, W_STRIDE - 4u);
+  let row = min(o, ROWS - 1u);
+  let column = min(k, W_STRIDE - 4u);
+  let element = row * W_STRIDE + column;
   if (W_DTYPE == DTYPE_F32) {
     return bitcast<vec4<f32>>(weight[element / 4u]);
+  }
+  if (W_DTYPE == DTYPE_INT8) {
+    return scale_at(row, column) * unpack_int8(weight[element / 16u][element / 4u % 4u]);
+  }
+  if (W_DTYPE == DTYPE_INT4) {
+    let word = weight[element / 32u][element / 8u % 4u];
+    return scale_at(row, column) * unpack_int4(word >> (element % 8u));
   }
   let words = weight[element / 8u];
   let half = select(words.xy, words.zw, element % 8u == 4u);

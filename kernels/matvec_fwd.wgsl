@@ -8,7 +8,7 @@
 // their x once and uses it for all rows, then the partial sums meet in a tree. The grid is (row blocks, b).
 // A weight may be split by rows over several buffers: this dispatch writes rows ROW_START to ROW_START + ROWS.
 override D_IN: u32;
-override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8; zeros beyond D_IN
+override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8 or of QUANT_GROUP; zeros beyond D_IN
 override W_DTYPE: u32;
 override ROW_START: u32;
 override ROWS: u32;
@@ -32,7 +32,7 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;           // (batch, D_IN) at stride ld_x
 @group(0) @binding(1) var<storage, read> norm_weight: array<vec4<f32>>; // (D_IN)
-@group(0) @binding(2) var<storage, read> weight: array<vec4<u32>>;      // (ROWS, W_STRIDE), packed
+@group(0) @binding(2) var<storage, read> weight: array<vec4<u32>>;      // (ROWS, W_STRIDE), packed, then scales
 @group(0) @binding(3) var<storage, read> bias: array<f32>;              // (all rows)
 @group(0) @binding(4) var<storage, read> conv_weight: array<f32>;       // (D_INNER, D_CONV)
 @group(0) @binding(5) var<storage, read> conv_bias: array<f32>;         // (D_INNER)
@@ -60,11 +60,27 @@ fn norm_weight_at(i: u32) -> vec4<f32> {
   return select(vec4<f32>(0.0), norm_weight[i / 4u], vec4<bool>(i < D_IN, i + 1u < D_IN, i + 2u < D_IN, i + 3u < D_IN));
 }
 
+fn scale_at(row: u32, column: u32) -> f32 {
+  let group = column / QUANT_GROUP;
+  let word = scale_word(W_DTYPE, ROWS, W_STRIDE, row, group);
+  return unpack2x16float(weight[word / 4u][word % 4u])[group % 2u];
+}
+
+// The lanes of a group read neighboring chunks, so that narrow loads of quantized weights are whole lines together.
 fn dot8(row: u32, chunk: u32, low: vec4<f32>, high: vec4<f32>) -> f32 {
   let element = row * W_STRIDE + chunk * 8u;
   if (W_DTYPE == DTYPE_F32) {
     let words = vec2<u32>(element / 4u, element / 4u + 1u);
     return dot(low, bitcast<vec4<f32>>(weight[words.x])) + dot(high, bitcast<vec4<f32>>(weight[words.y]));
+  }
+  if (W_DTYPE == DTYPE_INT8) {
+    let words = weight[element / 16u];
+    let half = select(words.xy, words.zw, element % 16u == 8u);
+    return scale_at(row, chunk * 8u) * (dot(low, unpack_int8(half.x)) + dot(high, unpack_int8(half.y)));
+  }
+  if (W_DTYPE == DTYPE_INT4) {
+    let word = weight[element / 32u][element / 8u % 4u];
+    return scale_at(row, chunk * 8u) * (dot(low, unpack_int4(word)) + dot(high, unpack_int4(word >> 4u)));
   }
   let words = weight[element / 8u];
   if (W_DTYPE == DTYPE_F16) {

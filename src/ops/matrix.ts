@@ -1,18 +1,33 @@
-/** Weight matrices on the GPU: packed rows of f32, f16 or bf16, split where one binding cannot hold them. */
+/** Weight matrices on the GPU: packed rows of floats or of quantized weights, split where one binding cannot hold them. */
 
 import type { Gpu } from "../gpu/device.ts";
 import { createTensor, roundUp, type Tensor } from "../gpu/tensor.ts";
+import {
+  QUANT_GROUP,
+  type QuantizedDType,
+  type QuantizedRows,
+  quantizedRowSizes,
+} from "./quantize.ts";
+
+/** Floating-point weights. */
+export type FloatDType = "f32" | "f16" | "bf16";
 
 /** How the elements of a matrix are stored. Arithmetic is f32 always. */
-export type MatrixDType = "f32" | "f16" | "bf16";
+export type MatrixDType = FloatDType | QuantizedDType;
 
 /** The kernels' W_DTYPE. */
-export const W_DTYPE: Readonly<Record<MatrixDType, number>> = { f32: 0, f16: 1, bf16: 2 };
+export const W_DTYPE: Readonly<Record<MatrixDType, number>> = {
+  f32: 0,
+  f16: 1,
+  bf16: 2,
+  int8: 3,
+  int4: 4,
+};
 
-/** Rows are padded with zeros to a multiple of this, so that kernels load 8 elements at a time. */
+/** Rows of floats are padded with zeros to a multiple of this, so that kernels load 8 elements at a time. */
 export const MATRIX_ROW_STEP = 8;
 
-/** Some consecutive rows of a matrix, in one buffer. */
+/** Some consecutive rows of a matrix, in one buffer; the scales of quantized rows follow all of them. */
 export interface MatrixBlock {
   readonly tensor: Tensor;
   readonly rowStart: number;
@@ -29,14 +44,29 @@ export interface Matrix extends Disposable {
   readonly blocks: readonly MatrixBlock[];
 }
 
-/** Bytes of one element. */
-export function matrixElementBytes(dtype: MatrixDType): number {
-  return dtype === "f32" ? 4 : 2;
+/** Whether weights of this type have scales. */
+export function isQuantized(dtype: MatrixDType): dtype is QuantizedDType {
+  return dtype === "int8" || dtype === "int4";
+}
+
+/** Bytes of a row: its elements, and its scales; both multiples of 16. */
+function rowParts(columns: number, dtype: MatrixDType): { elements: number; scales: number } {
+  if (isQuantized(dtype)) {
+    const { groups, codeBytes } = quantizedRowSizes(columns, dtype);
+    return { elements: codeBytes, scales: roundUp(groups * 2, 16) };
+  }
+  return { elements: roundUp(columns, MATRIX_ROW_STEP) * (dtype === "f32" ? 4 : 2), scales: 0 };
+}
+
+/** GPU bytes of a row. */
+export function matrixRowBytes(columns: number, dtype: MatrixDType): number {
+  const { elements, scales } = rowParts(columns, dtype);
+  return elements + scales;
 }
 
 /** GPU bytes of a matrix, without allocating it. */
 export function matrixBytes(shape: readonly [number, number], dtype: MatrixDType): number {
-  return shape[0] * roundUp(shape[1], MATRIX_ROW_STEP) * matrixElementBytes(dtype);
+  return shape[0] * matrixRowBytes(shape[1], dtype);
 }
 
 /**
@@ -52,8 +82,7 @@ export function createMatrix(
 ): Matrix {
   const { dtype } = options;
   const [rows, columns] = shape;
-  const stride = roundUp(columns, MATRIX_ROW_STEP);
-  const rowBytes = stride * matrixElementBytes(dtype);
+  const rowBytes = matrixRowBytes(columns, dtype);
   const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
   const limit = options.maxBindingBytes ?? Math.min(maxStorageBufferBindingSize, maxBufferSize);
   const rowsPerBlock = Math.floor(limit / rowBytes);
@@ -75,7 +104,7 @@ export function createMatrix(
   return {
     rows,
     columns,
-    stride,
+    stride: roundUp(columns, isQuantized(dtype) ? QUANT_GROUP : MATRIX_ROW_STEP),
     dtype,
     blocks,
     [Symbol.dispose](): void {
@@ -87,40 +116,74 @@ export function createMatrix(
 /**
  * Writes rows from `rowStart` on.
  *
- * @param elements The rows, back to back with no padding, in the matrix's dtype (`Uint16Array` bits for f16 and bf16).
+ * @param elements The rows, back to back with no padding, in the matrix's dtype (`Uint16Array` bits for f16 and bf16),
+ * or the rows as quantizeRows() makes them.
  */
 export function writeMatrixRows(
   matrix: Matrix,
   rowStart: number,
-  elements: Float32Array | Uint16Array,
+  elements: Float32Array | Uint16Array | QuantizedRows,
 ): void {
-  const { columns, stride } = matrix;
-  const Elements = matrix.dtype === "f32" ? Float32Array : Uint16Array;
+  const { columns, stride, dtype } = matrix;
+  if (isQuantized(dtype)) {
+    const { groups } = quantizedRowSizes(columns, dtype);
+    if (!("codes" in elements) || elements.scales.length % groups !== 0) {
+      throw new TypeError(`Cannot write rows of ${columns} ${dtype} elements from others`);
+    }
+    const { scales } = rowParts(columns, dtype);
+    const padded = padRows(elements.scales, groups, scales / 2);
+    writeBytes(matrix, rowStart, bytesOf(elements.codes), "elements");
+    writeBytes(matrix, rowStart, bytesOf(padded), "scales");
+    return;
+  }
+  const Elements = dtype === "f32" ? Float32Array : Uint16Array;
   if (!(elements instanceof Elements) || elements.length % columns !== 0) {
     throw new TypeError(
-      `Cannot write rows of ${columns} ${matrix.dtype} elements from ${elements.length} others`,
+      `Cannot write rows of ${columns} ${dtype} elements from ${
+        "codes" in elements ? "quantized" : elements.length
+      } others`,
     );
   }
-  const rowCount = elements.length / columns;
-  let padded: Float32Array | Uint16Array = elements;
-  if (stride !== columns) {
-    padded = new Elements(rowCount * stride);
-    for (let row = 0; row < rowCount; row++) {
-      padded.set(elements.subarray(row * columns, (row + 1) * columns), row * stride);
-    }
+  writeBytes(matrix, rowStart, bytesOf(padRows(elements, columns, stride)), "elements");
+}
+
+function padRows<Elements extends Float32Array | Uint16Array>(
+  elements: Elements,
+  width: number,
+  stride: number,
+): Float32Array | Uint16Array {
+  if (stride === width) return elements;
+  const rows = elements.length / width;
+  const padded = elements instanceof Float32Array
+    ? new Float32Array(rows * stride)
+    : new Uint16Array(rows * stride);
+  for (let row = 0; row < rows; row++) {
+    padded.set(elements.subarray(row * width, (row + 1) * width), row * stride);
   }
-  const rowBytes = stride * matrixElementBytes(matrix.dtype);
+  return padded;
+}
+
+function bytesOf(array: Float32Array | Uint16Array | Uint8Array): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+/** Writes one part of whole rows to the blocks that hold them. */
+function writeBytes(
+  matrix: Matrix,
+  rowStart: number,
+  bytes: Uint8Array,
+  part: "elements" | "scales",
+): void {
+  const parts = rowParts(matrix.columns, matrix.dtype);
+  const rowEnd = rowStart + bytes.length / parts[part];
   for (const block of matrix.blocks) {
     const first = Math.max(rowStart, block.rowStart);
-    const end = Math.min(rowStart + rowCount, block.rowStart + block.rows);
+    const end = Math.min(rowEnd, block.rowStart + block.rows);
     if (first >= end) continue;
+    const start = part === "scales" ? block.rows * parts.elements : 0;
     block.tensor.write(
-      new Uint8Array(
-        padded.buffer,
-        padded.byteOffset + (first - rowStart) * rowBytes,
-        (end - first) * rowBytes,
-      ),
-      (first - block.rowStart) * rowBytes,
+      bytes.subarray((first - rowStart) * parts[part], (end - rowStart) * parts[part]),
+      start + (first - block.rowStart) * parts[part],
     );
   }
 }

@@ -5,7 +5,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import fwdSource from "../../kernels/selective_scan_fwd.wgsl" with { type: "text" };
 import stepSource from "../../kernels/selective_scan_step.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
-import { type Matrix, W_DTYPE } from "./matrix.ts";
+import { isQuantized, type Matrix, W_DTYPE } from "./matrix.ts";
 
 /** The kernel for any seqlen. */
 export const selectiveScanFwdKernel = defineKernel({
@@ -149,6 +149,11 @@ export function selectiveScanStep(
   if (block === undefined || others.length > 0) {
     throw new RangeError(
       `Cannot run ${label}: dt_proj [${dt_weight.rows}, ${dt_weight.columns}] does not fit in one binding`,
+    );
+  }
+  if (isQuantized(dt_weight.dtype)) {
+    throw new TypeError(
+      `Cannot run ${label}: dt_proj is ${dt_weight.dtype}, expected f32, f16 or bf16`,
     );
   }
   // Lanes share the dot product of dt, too: more of them where dt_rank is large. Measured on an H100.

@@ -1,5 +1,5 @@
 import { embeddingFwd } from "../../src/ops/embedding.ts";
-import type { MatrixDType } from "../../src/ops/matrix.ts";
+import { type MatrixDType, matrixRowBytes } from "../../src/ops/matrix.ts";
 import { MAMBA_130M, ODD, ONES } from "../cases.ts";
 import { Random } from "../random.ts";
 import { embeddingFwd as reference } from "../reference/embedding.ts";
@@ -21,7 +21,7 @@ interface EmbeddingCase {
   readonly scale?: number;
 }
 
-const DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16"];
+const DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
 const [odd, ones, published] = [ODD, ONES, MAMBA_130M].map(({ vocab_size, d_model }) => ({
   vocab_size,
   d_model,
@@ -42,6 +42,18 @@ const CASES: readonly EmbeddingCase[] = [
     },
     { name: `all sizes 1, ${dtype}`, ...ones, batch: 2, seqlen: 1, dtype, seen: false },
   ]).map((each) => ({ vocab_size: 1, d_model: 1, ...each })),
+  // A group of quantized weights is 32 columns; the scales of 8 groups fill 16 bytes.
+  ...(["int8", "int4"] as const).flatMap((dtype) =>
+    [8, 31, 32, 33, 257].map((d_model) => ({
+      name: `d_model ${d_model}, ${dtype}`,
+      vocab_size: 33,
+      d_model,
+      batch: 1,
+      seqlen: 9,
+      dtype,
+      seen: false,
+    }))
+  ),
   // A lane copies 8 columns, a workgroup 512.
   ...[7, 8, 9, 511, 512, 513].map((d_model) => ({
     name: `d_model ${d_model}`,
@@ -80,11 +92,11 @@ export const EMBEDDING_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) =
   run: checkKernel((run) => {
     const { vocab_size, d_model, batch, seqlen, dtype, scale = 1 } = each;
     const random = new Random(seed);
-    const table = roundedWeight(random.normal(vocab_size * d_model, scale), dtype);
+    const table = roundedWeight(random.normal(vocab_size * d_model, scale), dtype, d_model);
     const ids = random.ids(batch * seqlen, vocab_size);
     // Both ends of the table, where a wrong block would show.
     ids.set([vocab_size - 1, 0].slice(0, ids.length));
-    const rowBytes = Math.ceil(d_model / 8) * 8 * (dtype === "f32" ? 4 : 2);
+    const rowBytes = matrixRowBytes(d_model, dtype);
     const weight = run.matrix(
       table,
       [vocab_size, d_model],

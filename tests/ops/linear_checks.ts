@@ -6,7 +6,7 @@ import {
   type MatvecTiling,
 } from "../../src/ops/linear.ts";
 import type { MatmulTile } from "../../src/ops/matmul_tile.ts";
-import type { MatrixDType } from "../../src/ops/matrix.ts";
+import { type MatrixDType, matrixRowBytes } from "../../src/ops/matrix.ts";
 import { MAMBA_130M, MATMUL_CASES, type MatmulCase, ODD } from "../cases.ts";
 import { Random } from "../random.ts";
 import { conv1dFwd } from "../reference/conv1d.ts";
@@ -38,7 +38,7 @@ interface LinearCase extends MatmulCase {
   readonly tiling?: MatvecTiling;
 }
 
-const DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16"];
+const DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
 
 /** Rows of any length, from aligned and unaligned starts, and weights in several blocks: both kernels serve these. */
 function layoutCases(rows: number, d_ins: readonly number[]): LinearCase[] {
@@ -76,6 +76,16 @@ function layoutCases(rows: number, d_ins: readonly number[]): LinearCase[] {
       out: 67,
       dtype,
     })),
+    // Around a group of quantized weights, and around the 8 groups whose scales fill 16 bytes.
+    ...(["int8", "int4"] as const).flatMap((dtype) =>
+      [1, 8, 31, 32, 33, 256, 257].map((d_in) => ({
+        ...base,
+        name: `${rows} rows of ${d_in}, ${dtype}`,
+        in: d_in,
+        out: 6,
+        dtype,
+      }))
+    ),
   ];
 }
 
@@ -124,6 +134,18 @@ const MATMUL: readonly LinearCase[] = [
     seed: 7,
     dtype: "f16",
   }),
+  ...(["int8", "int4"] as const).map((dtype) =>
+    inTiles({
+      name: `65 rows, ${dtype}`,
+      rows: 65,
+      in: 72,
+      out: 130,
+      bias: false,
+      residual: false,
+      seed: 8,
+      dtype,
+    })
+  ),
 ];
 
 const inProj = (shape: typeof ODD) => ({
@@ -198,11 +220,11 @@ function checkLinear(run: KernelRun, each: LinearCase, kernel: "matmul_fwd" | "m
   const { ldX = d_in, xOffset = 0, ldY = out } = each;
   const random = new Random(each.seed);
   const shape = { rows, in: d_in, out };
-  const weight = roundedWeight(random.linear(out, d_in), dtype);
+  const weight = roundedWeight(random.linear(out, d_in), dtype, d_in);
   const x = random.normal(rows * d_in);
   const bias = each.bias ? random.normal(out, 0.3) : undefined;
   const residual = each.residual ? random.normal(rows * out) : undefined;
-  const rowBytes = Math.ceil(d_in / 8) * 8 * (dtype === "f32" ? 4 : 2);
+  const rowBytes = matrixRowBytes(d_in, dtype);
   const matrix = run.matrix(weight, [out, d_in], each.rowsPerBlock && each.rowsPerBlock * rowBytes);
   const strided = spreadRows(x, d_in, ldX, NaN, xOffset);
   const y = run.state(

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { createMatrix, matrixBytes, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { linearFwd, MATVEC_MAX_ROWS, matvecTiling } from "../../src/ops/linear.ts";
+import { quantizeRows } from "../../src/ops/quantize.ts";
 import { Program } from "../../src/gpu/recorder.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { readFloats } from "../../src/gpu/readback.ts";
@@ -73,6 +74,10 @@ Deno.test(
     using matrix = createMatrix(gpu, "m", [2, 3], { dtype: "f16" });
     assertThrows(() => writeMatrixRows(matrix, 0, new Float32Array(3)), TypeError, "f16");
     assertThrows(() => writeMatrixRows(matrix, 0, new Uint16Array(4)), TypeError, "rows of 3");
+    const quantized = quantizeRows(new Float32Array(3), 3, "int4");
+    assertThrows(() => writeMatrixRows(matrix, 0, quantized), TypeError, "from quantized others");
+    using int4 = createMatrix(gpu, "m", [2, 3], { dtype: "int4" });
+    assertThrows(() => writeMatrixRows(int4, 0, new Float32Array(3)), TypeError, "int4");
   }),
 );
 
@@ -80,7 +85,7 @@ Deno.test(
   "createMatrix() counts its bytes as matrixBytes() does, and refuses rows past a binding",
   withGpu((gpu) => {
     const before = gpu.live.sizeBytes;
-    for (const dtype of ["f32", "f16", "bf16"] as const) {
+    for (const dtype of ["f32", "f16", "bf16", "int8", "int4"] as const) {
       using _matrix = createMatrix(gpu, "m", [7, 13], { dtype });
       assertEquals(gpu.live.sizeBytes - before, matrixBytes([7, 13], dtype));
     }

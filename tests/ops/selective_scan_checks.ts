@@ -1,4 +1,4 @@
-import type { MatrixDType } from "../../src/ops/matrix.ts";
+import type { FloatDType } from "../../src/ops/matrix.ts";
 import { selectiveScanFwd, selectiveScanStep } from "../../src/ops/selective_scan.ts";
 import { type ModelShape, ODD, SEQUENCE_CASES } from "../cases.ts";
 import { Random } from "../random.ts";
@@ -116,7 +116,7 @@ const FWD_CHECKS = CASES.map((each, seed): KernelCheck => ({
 }));
 
 /** The same shapes, batches and states for a single step, each once, and what only the step kernel has: dt_proj. */
-const STEP_CASES: readonly (ScanCase & { dtype: MatrixDType })[] = [
+const STEP_CASES: readonly (ScanCase & { dtype: FloatDType })[] = [
   ...new Map(
     CASES.map((each) => {
       const { d_inner, d_state, dt_rank } = each.shape;
@@ -145,7 +145,7 @@ const STEP_CHECKS = STEP_CASES.map((each, seed): KernelCheck => ({
     const { shape, batch, dtype } = each;
     const { d_inner, d_state, dt_rank } = shape;
     const { random, x_dbl, xz, ...data } = scanData(each, seed);
-    const weight = roundedWeight(random.linear(d_inner, dt_rank), dtype);
+    const weight = roundedWeight(random.linear(d_inner, dt_rank), dtype, dt_rank);
     const dt_bias = random.dtBias(d_inner);
     const ssm_state = run.state(data.ssm_state);
     const y = run.output(batch * d_inner);

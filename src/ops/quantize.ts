@@ -1,0 +1,162 @@
+/**
+ * int8 and int4 weights: by group of 32 along a row, symmetric, each group with a scale in f16.
+ *
+ * A weight is its code times its group's scale. int8 codes are -127 to 127, two's complement; int4 codes are -8 to 7.
+ * Rows are padded with zeros to whole groups. Eight int4 weights take four bytes: byte i holds weights i and i + 4, the
+ * first in its low half, each moved by 8 to be positive. So int8 takes 8.5 bits a weight, and int4 takes 4.5.
+ *
+ * A group of 64 would save a quarter bit and cost a tenth more error on normally distributed weights (9.5% against 8.6%
+ * root mean square, int4).
+ */
+
+/** Weights of 8 or 4 bits, which need a scale. */
+export type QuantizedDType = "int8" | "int4";
+
+/** Weights of a row that share a scale: the kernels' QUANT_GROUP. */
+export const QUANT_GROUP = 32;
+
+/** Whole rows of a quantized weight, as kernels and files have them. */
+export interface QuantizedRows {
+  /** (rows, bytes of a row): see {@linkcode quantizedRowSizes}. */
+  readonly codes: Uint8Array<ArrayBuffer>;
+  /** (rows, groups), the bits of f16. */
+  readonly scales: Uint16Array<ArrayBuffer>;
+}
+
+/** Groups of a row of so many weights, and bytes that its codes take. */
+export function quantizedRowSizes(
+  columns: number,
+  dtype: QuantizedDType,
+): { groups: number; codeBytes: number } {
+  const groups = Math.ceil(columns / QUANT_GROUP);
+  return { groups, codeBytes: groups * (dtype === "int8" ? QUANT_GROUP : QUANT_GROUP / 2) };
+}
+
+/**
+ * Quantizes whole rows. The same values give the same bytes on every machine.
+ *
+ * The value of a group that is farthest from zero decides its scale: for int4 it becomes -8 whatever its sign, as the
+ * scale may be negative, which spends all 16 codes.
+ *
+ * @param values The rows, back to back.
+ * @throws {TypeError} If there is a broken row.
+ * @throws {RangeError} If a value is not finite, or so large that its scale is beyond f16.
+ */
+export function quantizeRows(
+  values: Float32Array,
+  columns: number,
+  dtype: QuantizedDType,
+): QuantizedRows {
+  const { groups, codeBytes } = quantizedRowSizes(columns, dtype);
+  const rows = values.length / columns;
+  if (!Number.isInteger(rows)) {
+    throw new TypeError(`Cannot quantize rows of ${columns} from ${values.length} values`);
+  }
+  const codes = new Uint8Array(rows * codeBytes);
+  const scales = new Float16Array(rows * groups);
+  for (let row = 0; row < rows; row++) {
+    for (let group = 0; group < groups; group++) {
+      const start = row * columns + group * QUANT_GROUP;
+      const end = Math.min(start + QUANT_GROUP, (row + 1) * columns);
+      const scale = scaleOf(values, start, end, dtype);
+      if (!Number.isFinite(scale)) {
+        throw new RangeError(
+          `Cannot quantize to ${dtype}: columns ${group * QUANT_GROUP} to ` +
+            `${
+              end - row * columns - 1
+            } of row ${row} need a scale of ${scale}, and it must be a finite f16`,
+        );
+      }
+      scales[row * groups + group] = scale;
+      const inverse = scale === 0 ? 0 : 1 / scale;
+      const target = row * codeBytes + group * codeBytes / groups;
+      if (dtype === "int8") encodeInt8(values, start, end, inverse, codes, target);
+      else encodeInt4(values, start, end, inverse, codes, target);
+    }
+  }
+  return { codes, scales: new Uint16Array(scales.buffer) };
+}
+
+/**
+ * The values that quantized rows stand for.
+ *
+ * @returns The rows, back to back, without padding.
+ */
+export function dequantizeRows(
+  { codes, scales }: QuantizedRows,
+  columns: number,
+  dtype: QuantizedDType,
+): Float32Array<ArrayBuffer> {
+  const { groups, codeBytes } = quantizedRowSizes(columns, dtype);
+  const rows = codes.length / codeBytes;
+  const floats = new Float16Array(scales.buffer, scales.byteOffset, scales.length);
+  const values = new Float32Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const scale = floats[row * groups + Math.floor(column / QUANT_GROUP)] ?? NaN;
+      values[row * columns + column] = scale * codeAt(codes, row * codeBytes, column, dtype);
+    }
+  }
+  return values;
+}
+
+/** The scale as f16 rounds it, so that codes make up for the rounding; NaN where a value is NaN. */
+function scaleOf(values: Float32Array, start: number, end: number, dtype: QuantizedDType): number {
+  let least = 0;
+  let most = 0;
+  let nothing = 0;
+  for (let i = start; i < end; i++) {
+    const value = values[i] ?? NaN;
+    if (value < least) least = value;
+    if (value > most) most = value;
+    nothing += value * 0;
+  }
+  // Comparisons pass over NaN; its product with 0 does not vanish.
+  if (nothing !== 0) return NaN;
+  if (dtype === "int8") return Math.f16round(Math.max(most, -least) / 127);
+  return Math.f16round((-least > most ? least : most) / -8);
+}
+
+// The offset keeps what is truncated positive, so that truncation rounds halves upwards; the clamp is for a scale that
+// f16 rounded down.
+
+function encodeInt8(
+  values: Float32Array,
+  start: number,
+  end: number,
+  inverse: number,
+  codes: Uint8Array,
+  target: number,
+): void {
+  for (let i = start; i < end; i++) {
+    const code = ((values[i] ?? 0) * inverse + 128.5) | 0;
+    codes[target + i - start] = (code < 1 ? 1 : code > 255 ? 255 : code) - 128;
+  }
+}
+
+function encodeInt4(
+  values: Float32Array,
+  start: number,
+  end: number,
+  inverse: number,
+  codes: Uint8Array,
+  target: number,
+): void {
+  for (let byte = 0; byte < QUANT_GROUP / 2; byte++) {
+    const low = start + (byte >> 2) * 8 + (byte & 3);
+    const high = low + 4;
+    codes[target + byte] = (low < end ? nibble((values[low] ?? 0) * inverse) : 8) |
+      (high < end ? nibble((values[high] ?? 0) * inverse) : 8) << 4;
+  }
+}
+
+function nibble(value: number): number {
+  const code = (value + 8.5) | 0;
+  return code < 0 ? 0 : code > 15 ? 15 : code;
+}
+
+function codeAt(codes: Uint8Array, row: number, column: number, dtype: QuantizedDType): number {
+  if (dtype === "int8") return (codes[row + column] ?? 0) << 24 >> 24;
+  const byte = codes[row + (column >> 3) * 4 + (column & 3)] ?? 0;
+  return ((column & 4) === 0 ? byte & 15 : byte >> 4) - 8;
+}
