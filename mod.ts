@@ -24,7 +24,8 @@ export type {
 } from "./src/engine/executor.ts";
 export type { GeneratedToken, GenerateOptions } from "./src/engine/generate.ts";
 export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";
-export type { LoadProgress, WeightDType } from "./src/engine/load_weights.ts";
+export type { LoadProgress } from "./src/engine/load_weights.ts";
+export type { WeightDType } from "./src/engine/match_tensors.ts";
 export type { Model } from "./src/engine/model.ts";
 export type { SamplingOptions } from "./src/engine/sampling.ts";
 export type { ScoreOptions, TokenScore } from "./src/engine/score.ts";

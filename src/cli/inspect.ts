@@ -1,12 +1,15 @@
 /** `infer.ts inspect`: what a checkpoint or a snapshot holds, from its headers, without a GPU. */
 
-import { embeddingRows } from "../engine/load_weights.ts";
+import { embeddingRows } from "../engine/match_tensors.ts";
 import { decodeSnapshot } from "../engine/snapshot.ts";
 import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
 import { stateDictPrefix } from "../io/pytorch_zip.ts";
-import type { TensorFile } from "../io/tensor_file.ts";
+import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
 import { parseConfig } from "../model/config.ts";
+import { parseQuantization } from "../model/config_quantization.ts";
 import { stateBytes } from "../model/state.ts";
+import { parameterCount, weightBytes } from "../model/weights.ts";
+import type { FloatDType, MatrixDType } from "../ops/matrix.ts";
 import type { Arguments, CommandSpec } from "./arguments.ts";
 import { formatBytes, formatCount } from "./format.ts";
 import { LoadLine } from "./load_line.ts";
@@ -24,6 +27,9 @@ export const INSPECT: CommandSpec = {
     { name: "help", help: "Show this help" },
   ],
 };
+
+/** What weights are shown as; bf16 takes what f16 does. */
+const DTYPES: readonly MatrixDType[] = ["f32", "f16", "int8", "int4"];
 
 /** Runs the command. */
 export async function inspect(args: Arguments, terminal: Terminal): Promise<void> {
@@ -51,7 +57,11 @@ async function openWithLine(source: string, terminal: Terminal): Promise<Checkpo
 interface Facts {
   readonly kind: "model" | "snapshot" | "tensors";
   readonly parameters?: number;
+  /** How the file has the matrices, and so how they are kept on the device unless --dtype says otherwise. */
+  readonly dtype?: MatrixDType;
   readonly tensorBytes: number;
+  /** What the weights take on the device, by dtype. */
+  readonly deviceBytes?: Readonly<Record<string, number>>;
   readonly stateBytes?: number;
   readonly metadata: Readonly<Record<string, string>>;
   readonly config?: unknown;
@@ -67,12 +77,22 @@ function describeModel(json: unknown, file: TensorFile): Facts {
   const config = parseConfig(json, "config.json", embeddingRows(file, prefix));
   return {
     kind: "model",
-    parameters: own.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
+    parameters: parameterCount(config),
+    dtype: parseQuantization(json) ?? storedDType(own),
     tensorBytes,
+    deviceBytes: Object.fromEntries(DTYPES.map((dtype) => [dtype, weightBytes(config, dtype)])),
     stateBytes: stateBytes(config),
     metadata,
     config,
   };
+}
+
+/** The type of most bytes: vectors may have another. */
+function storedDType(tensors: readonly TensorInfo[]): FloatDType {
+  const bytes = new Map<string, number>();
+  for (const { dtype, sizeBytes } of tensors) bytes.set(dtype, (bytes.get(dtype) ?? 0) + sizeBytes);
+  const [most] = [...bytes].sort(([, a], [, b]) => b - a)[0] ?? [];
+  return most === "F16" ? "f16" : most === "BF16" ? "bf16" : "f32";
 }
 
 async function describeSnapshot(path: string): Promise<Facts> {
@@ -101,7 +121,13 @@ function toText(
 ): string {
   const rows: [string, string][] = [["kind", facts.kind]];
   if (facts.parameters !== undefined) rows.push(["parameters", formatCount(facts.parameters)]);
+  if (facts.dtype !== undefined) rows.push(["dtype", facts.dtype]);
   rows.push(["tensors", `${tensors.length}, ${formatBytes(facts.tensorBytes)}`]);
+  if (facts.deviceBytes !== undefined) {
+    const sizes = Object.entries(facts.deviceBytes)
+      .map(([dtype, bytes]) => `${formatBytes(bytes)} as ${dtype}`);
+    rows.push(["device", `${sizes.join(", ")}; with 0.3 GB to work in`]);
+  }
   if (facts.stateBytes !== undefined) {
     rows.push(["state", `${formatCount(facts.stateBytes)} bytes a session, at any length`]);
   }

@@ -8,7 +8,7 @@ import { LoadLine } from "./load_line.ts";
 import type { Terminal } from "./terminal.ts";
 
 const BACKENDS = ["auto", "webgpu"] as const;
-const DTYPES = ["auto", "f32", "f16", "bf16"] as const;
+const DTYPES = ["auto", "f32", "f16", "bf16", "int8", "int4"] as const;
 
 /** The options that every command with a model has. */
 export const LOAD_OPTIONS: readonly OptionSpec[] = [
@@ -16,7 +16,7 @@ export const LOAD_OPTIONS: readonly OptionSpec[] = [
   {
     name: "dtype",
     value: "TYPE",
-    help: "weights as auto, f32, f16 or bf16 (default auto: as stored)",
+    help: "weights as auto, f32, f16, bf16, int8 or int4 (default auto: as stored)",
   },
   { name: "help", help: "Show this help" },
 ];

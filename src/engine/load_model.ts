@@ -6,14 +6,10 @@ import type { DownloadProgress } from "../io/hub_client.ts";
 import { stateDictPrefix } from "../io/pytorch_zip.ts";
 import { loadTokenizer, type Tokenizer } from "../io/tokenizer.ts";
 import { type ModelConfig, parseConfig, saysTied } from "../model/config.ts";
+import { parseQuantization } from "../model/config_quantization.ts";
 import { MAX_D_STATE } from "../ops/selective_scan.ts";
-import {
-  embeddingRows,
-  hasOwnHead,
-  type LoadProgress,
-  loadWeights,
-  type WeightDType,
-} from "./load_weights.ts";
+import { hasOwnHead, type LoadProgress, loadWeights } from "./load_weights.ts";
+import { embeddingRows, type WeightDType } from "./match_tensors.ts";
 import { createModel, type Model } from "./model.ts";
 import { WebGpuExecutor } from "./webgpu_executor.ts";
 
@@ -26,7 +22,8 @@ export interface LoadOptions {
    */
   readonly backend?: "auto" | "webgpu" | undefined;
   /**
-   * How the matrices are kept on the device: as stored, or converted. Arithmetic is f32 always.
+   * How the matrices are kept on the device: as stored, or converted. int8 and int4 take 8.5 and 4.5 bits a weight, and
+   * round it to one of 255 or 16 values by group of 32. Arithmetic is f32 always.
    *
    * @default {"auto"}
    */
@@ -57,7 +54,11 @@ export interface LoadOptions {
  * @returns The model; it holds GPU memory until disposed with `using`.
  * @throws {SyntaxError} If a file is malformed (`SafetensorsError`, `PyTorchFileError`, `ConfigError`).
  * @throws {TypeError} If config.json and the weights do not fit each other.
+<<<<<<< HEAD
  * @throws {HttpError} If a server refuses, or a hub gives something wrong again and again.
+=======
+ * @throws {RangeError} If the model does not fit on the device; that shows before its weights are read.
+>>>>>>> 951f4ec (feat(engine): --dtype int8 and int4 at load, from floats or a quantized folder; memory is allocated before anything is read)
  * @throws {UnsupportedDeviceError} If there is no GPU adapter.
  *
  * @example Streaming tokens
@@ -73,7 +74,7 @@ export interface LoadOptions {
 export async function loadModel(source: string | URL, options: LoadOptions = {}): Promise<Model> {
   const { backend = "auto", dtype = "auto", signal, onProgress } = options;
   requireOneOf("backend", backend, ["auto", "webgpu"]);
-  requireOneOf("dtype", dtype, ["auto", "f32", "f16", "bf16"]);
+  requireOneOf("dtype", dtype, ["auto", "f32", "f16", "bf16", "int8", "int4"]);
   signal?.throwIfAborted();
   using checkpoint = await openCheckpoint(source, {
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
@@ -104,6 +105,7 @@ async function load(
   const { loaded, hash } = await loadWeights(gpu, config, checkpoint.tensors, {
     ...options,
     prefix: stateDictPrefix(checkpoint.tensors),
+    quantized: parseQuantization(checkpoint.config),
   });
   const executor = new WebGpuExecutor(gpu, config, loaded);
   const configHash = await crypto.subtle.digest(

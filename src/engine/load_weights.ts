@@ -5,18 +5,27 @@ import { createTensor, elementCount, type Tensor } from "../gpu/tensor.ts";
 import { type DType, fromFloat32, toFloat32 } from "../io/dtype.ts";
 import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { EMBEDDING_NAMES, modelWeights, type WeightSpec, weightSpecs } from "../model/weights.ts";
+import { modelWeights } from "../model/weights.ts";
 import {
   createMatrix,
+  type FloatDType,
+  isQuantized,
   type Matrix,
   matrixBytes,
-  type MatrixDType,
   writeMatrixRows,
 } from "../ops/matrix.ts";
+import { quantizeRows } from "../ops/quantize.ts";
+import { requireRoom, withinMemory } from "./device_memory.ts";
+import {
+  type Found,
+  isTiedHead,
+  matchTensors,
+  matrixDType,
+  SCALES_SUFFIX,
+  type StoredForm,
+  type WeightDType,
+} from "./match_tensors.ts";
 import type { LoadedWeights } from "./webgpu_executor.ts";
-
-/** How matrices are kept: "auto" as stored (what is neither f16 nor bf16 becomes f32). */
-export type WeightDType = "auto" | MatrixDType;
 
 /** How far loading has come. */
 export interface LoadProgress {
@@ -31,10 +40,8 @@ export interface LoadProgress {
 }
 
 /** Settings of {@linkcode loadWeights}. */
-export interface LoadWeightsOptions {
+export interface LoadWeightsOptions extends StoredForm {
   readonly dtype: WeightDType;
-  /** Names in the file start with this. */
-  readonly prefix: string;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
@@ -46,103 +53,28 @@ export interface LoadResult {
   readonly hash: string;
 }
 
-/** The most bytes of a tensor that are in host memory at once. */
+/** The most bytes of a tensor that are read at once. The queue keeps what is written until it is copied: two of these. */
 const PIECE_BYTES = 16 * 2 ** 20;
 
-/** The queue keeps written bytes until it has copied them; past this many it is waited for. */
-const UNFLUSHED_BYTES = 64 * 2 ** 20;
-
-/** A tensor that the model needs, found in the file. */
-interface Found {
-  readonly spec: WeightSpec;
-  readonly info: TensorInfo;
-}
-
-/**
- * Finds the model's tensors in a file, by any of their names, and checks their shapes.
- *
- * @returns The tensors in the order of the file, so that a source that only streams forward can serve them.
- * @throws {TypeError} If one is missing, has another shape, or the file holds one that is not part of the model.
- */
-export function matchTensors(config: ModelConfig, file: TensorFile, prefix: string): Found[] {
-  const wanted = new Map<string, WeightSpec>();
-  const specs = weightSpecs(config);
-  for (const spec of specs) {
-    for (const name of [spec.name, ...spec.aliases ?? []]) wanted.set(prefix + name, spec);
-  }
-  const found: Found[] = [];
-  const seen = new Map<WeightSpec, string>();
-  for (const info of file.tensors.values()) {
-    if (!info.name.startsWith(prefix)) continue;
-    const spec = wanted.get(info.name);
-    if (spec === undefined) {
-      if (isTiedHead(config, info.name.slice(prefix.length))) continue;
-      throw new TypeError(
-        `Cannot load "${info.name}" of "${file.name}": the model that config.json describes has no such tensor`,
-      );
-    }
-    const other = seen.get(spec);
-    if (other !== undefined) {
-      throw new TypeError(
-        `Cannot load "${file.name}": "${other}" and "${info.name}" are the same tensor`,
-      );
-    }
-    seen.set(spec, info.name);
-    checkShape(config, spec, info);
-    found.push({ spec, info });
-  }
-  const missing = specs.find((spec) => !seen.has(spec));
-  if (missing !== undefined) {
-    throw new TypeError(
-      `Cannot load "${file.name}": it has no tensor "${prefix}${missing.name}", ` +
-        `which config.json asks for with shape [${missing.shape.join(", ")}]`,
-    );
-  }
-  return found;
-}
-
-/** Rows of the embedding in a file, by any of its names; undefined if there is none. */
-export function embeddingRows(file: TensorFile, prefix: string): number | undefined {
-  const name = EMBEDDING_NAMES.find((name) => file.tensors.has(prefix + name));
-  return name === undefined ? undefined : file.tensors.get(prefix + name)?.shape[0];
-}
-
-function isTiedHead(config: ModelConfig, name: string): boolean {
-  return name === "lm_head.weight" && config.head.kind === "lm" && config.head.tied;
-}
-
-function checkShape(config: ModelConfig, spec: WeightSpec, info: TensorInfo): void {
-  if (info.shape.join() === spec.shape.join()) return;
-  const { d_model, d_inner, d_state, d_conv, dt_rank } = config;
-  throw new TypeError(
-    `Cannot load "${info.name}": shape is [${info.shape.join(", ")}], and d_model = ${d_model}, ` +
-      `d_inner = ${d_inner}, d_state = ${d_state}, d_conv = ${d_conv}, dt_rank = ${dt_rank} ` +
-      `need [${spec.shape.join(", ")}]`,
-  );
-}
-
-/** The dtype that a matrix gets on the GPU. */
-export function matrixDType(stored: DType, wanted: WeightDType): MatrixDType {
-  if (wanted !== "auto") return wanted;
-  return stored === "F16" ? "f16" : stored === "BF16" ? "bf16" : "f32";
-}
-
 /** Bytes that the weights will take on the GPU. */
-export function gpuWeightBytes(found: readonly Found[], dtype: WeightDType): number {
-  return found.reduce((sum, { spec, info }) => {
-    if (spec.kind === "vector") return sum + elementCount(spec.shape) * 4;
-    const [rows = 0, columns = 0] = spec.shape;
-    return sum + matrixBytes([rows, columns], matrixDType(info.dtype, dtype));
+export function gpuWeightBytes(found: readonly Found[], options: LoadWeightsOptions): number {
+  return found.reduce((sum, each) => {
+    // Scales are counted with their codes.
+    if (each.part === "scales") return sum;
+    if (each.spec.kind === "vector") return sum + elementCount(each.spec.shape) * 4;
+    const [rows = 0, columns = 0] = each.spec.shape;
+    return sum + matrixBytes([rows, columns], matrixDType(each, options.dtype, options.quantized));
   }, 0);
 }
 
 /**
  * Loads a model's weights: reads a piece, converts it, writes it to the GPU.
  *
- * Peak host memory is a few pieces of 16 MiB, whatever the size of the checkpoint.
+ * All memory on the GPU is allocated before anything is read. Peak host memory is a few pieces of 16 MiB, whatever the
+ * size of the checkpoint.
  *
  * @throws {TypeError} If the checkpoint does not hold the model that the config describes.
- * @throws {RangeError} If a tensor does not fit on the device.
+ * @throws {RangeError} If the model does not fit on the device, or a weight cannot be quantized.
  */
 export async function loadWeights(
   gpu: Gpu,
@@ -150,53 +82,116 @@ export async function loadWeights(
   file: TensorFile,
   options: LoadWeightsOptions,
 ): Promise<LoadResult> {
-  const found = matchTensors(config, file, options.prefix);
-  const totalBytes = found.reduce((sum, { info }) => sum + info.sizeBytes, 0);
-  const matrices = new Map<string, Matrix>();
-  const vectors = new Map<string, Tensor>();
-  const free = (): void => {
-    for (const owned of [...matrices.values(), ...vectors.values()]) owned[Symbol.dispose]();
-  };
-  let loadedBytes = 0;
+  const found = matchTensors(config, file, options);
+  const sizeBytes = gpuWeightBytes(found, options);
+  requireRoom(gpu, config, { name: file.name, weightBytes: sizeBytes });
+  const targets = await allocate(gpu, found, options, file.name);
   const digests = new Map<string, Uint8Array>();
   try {
-    const flush = flusher(gpu);
-    for (const { spec, info } of found) {
-      const write = target(gpu, { spec, info }, options.dtype, { matrices, vectors });
-      const pieceDigests: Uint8Array[] = [];
-      for await (const { bytes, firstElement } of pieces(file, info)) {
-        options.signal?.throwIfAborted();
-        write(bytes, firstElement);
-        pieceDigests.push(await sha256(bytes));
-        loadedBytes += bytes.length;
-        options.onProgress?.({ stage: "load", loadedBytes, totalBytes, tensor: info.name });
-        await flush(bytes.length);
-      }
-      digests.set(spec.name, await sha256(concat(pieceDigests)));
-    }
+    await fill(gpu, file, { found, targets, digests }, options);
     await checkTiedHead(config, file, options.prefix, digests);
     gpu.check();
   } catch (error) {
-    free();
+    targets[Symbol.dispose]();
     throw error;
   }
-  const lookup = {
-    matrix: (name: string) => required(matrices, name),
-    vector: (name: string) => required(vectors, name),
-  };
-  const names = [...digests.keys()].sort();
-  const encoder = new TextEncoder();
-  const all = names.flatMap((
-    name,
-  ) => [encoder.encode(name), digests.get(name) ?? new Uint8Array()]);
   return {
     loaded: {
-      weights: modelWeights(config, lookup),
-      sizeBytes: gpuWeightBytes(found, options.dtype),
-      [Symbol.dispose]: free,
+      weights: modelWeights(config, {
+        matrix: (name) => required(targets.matrices, name),
+        vector: (name) => required(targets.vectors, name),
+      }),
+      sizeBytes,
+      [Symbol.dispose]: () => targets[Symbol.dispose](),
     },
-    hash: (await sha256(concat(all))).toHex(),
+    hash: await hashOf(digests),
   };
+}
+
+/** The weights on the GPU, by official name. */
+interface Targets extends Disposable {
+  readonly matrices: Map<string, Matrix>;
+  readonly vectors: Map<string, Tensor>;
+}
+
+/** Allocates every tensor, or none. */
+async function allocate(
+  gpu: Gpu,
+  found: readonly Found[],
+  options: LoadWeightsOptions,
+  name: string,
+): Promise<Targets> {
+  const matrices = new Map<string, Matrix>();
+  const vectors = new Map<string, Tensor>();
+  const targets: Targets = {
+    matrices,
+    vectors,
+    [Symbol.dispose]() {
+      for (const owned of [...matrices.values(), ...vectors.values()]) owned[Symbol.dispose]();
+    },
+  };
+  const allocateOne = (each: Found): void => {
+    const { spec, part } = each;
+    if (part === "scales") return;
+    if (spec.kind === "vector") {
+      vectors.set(spec.name, createTensor(gpu, spec.name, spec.shape));
+      return;
+    }
+    const [rows = 0, columns = 0] = spec.shape;
+    const dtype = matrixDType(each, options.dtype, options.quantized);
+    matrices.set(spec.name, createMatrix(gpu, spec.name, [rows, columns], { dtype }));
+  };
+  try {
+    await withinMemory(gpu, () => found.forEach(allocateOne), {
+      name,
+      weightBytes: gpuWeightBytes(found, options),
+    });
+  } catch (error) {
+    targets[Symbol.dispose]();
+    throw error;
+  }
+  return targets;
+}
+
+/** Reads, converts and writes every tensor, and notes its digest by official name. */
+async function fill(
+  gpu: Gpu,
+  file: TensorFile,
+  { found, targets, digests }: {
+    found: readonly Found[];
+    targets: Targets;
+    digests: Map<string, Uint8Array>;
+  },
+  { signal, onProgress }: LoadWeightsOptions,
+): Promise<void> {
+  const totalBytes = found.reduce((sum, { info }) => sum + info.sizeBytes, 0);
+  let loadedBytes = 0;
+  const flush = flusher(gpu);
+  for (const each of found) {
+    const { spec, info, part } = each;
+    const pieceDigests: Uint8Array[] = [];
+    for await (const { bytes, firstElement } of pieces(file, info)) {
+      signal?.throwIfAborted();
+      const digest = sha256(bytes);
+      writePiece(targets, each, bytes, firstElement);
+      pieceDigests.push(await digest);
+      loadedBytes += bytes.length;
+      onProgress?.({ stage: "load", loadedBytes, totalBytes, tensor: info.name });
+      await flush(bytes.length);
+    }
+    digests.set(
+      part === "scales" ? spec.name + SCALES_SUFFIX : spec.name,
+      await sha256(concat(pieceDigests)),
+    );
+  }
+}
+
+/** SHA-256 over names and digests, in the order of names. */
+async function hashOf(digests: ReadonlyMap<string, Uint8Array>): Promise<string> {
+  const encoder = new TextEncoder();
+  const all = [...digests.keys()].sort()
+    .flatMap((name) => [encoder.encode(name), digests.get(name) ?? new Uint8Array()]);
+  return (await sha256(concat(all))).toHex();
 }
 
 function required<T>(tensors: Map<string, T>, name: string): T {
@@ -221,48 +216,67 @@ async function* pieces(
   }
 }
 
-/** Allocates a tensor on the GPU and returns what writes pieces of it, in the dtype that it has there. */
-function target(
-  gpu: Gpu,
-  { spec, info }: Found,
-  dtype: WeightDType,
-  { matrices, vectors }: { matrices: Map<string, Matrix>; vectors: Map<string, Tensor> },
-): (bytes: Uint8Array<ArrayBuffer>, firstElement: number) => void {
+/** Writes whole rows of a tensor, in the dtype that it has on the GPU. */
+function writePiece(
+  targets: Targets,
+  { spec, info, part }: Found,
+  bytes: Uint8Array<ArrayBuffer>,
+  firstElement: number,
+): void {
   if (spec.kind === "vector") {
-    const tensor = createTensor(gpu, spec.name, spec.shape);
-    vectors.set(spec.name, tensor);
-    return (bytes, firstElement) => tensor.write(toFloat32(bytes, info.dtype), firstElement * 4);
+    const values = toFloat32(bytes, info.dtype);
+    required(targets.vectors, spec.name).write(values, firstElement * 4);
+    return;
   }
-  const [rows = 0, columns = 0] = spec.shape;
-  const kept = matrixDType(info.dtype, dtype);
-  const matrix = createMatrix(gpu, spec.name, [rows, columns], { dtype: kept });
-  matrices.set(spec.name, matrix);
-  return (bytes, firstElement) => {
-    writeMatrixRows(matrix, firstElement / columns, convert(bytes, info.dtype, kept));
-  };
+  const matrix = required(targets.matrices, spec.name);
+  const row = firstElement / (info.shape[1] ?? 1);
+  if (part === "codes") writeMatrixRows(matrix, row, { codes: bytes });
+  else if (part === "scales") writeMatrixRows(matrix, row, { scales: words16(bytes) });
+  else if (isQuantized(matrix.dtype)) {
+    try {
+      const values = toFloat32(bytes, info.dtype);
+      writeMatrixRows(matrix, row, quantizeRows(values, matrix.columns, matrix.dtype));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new RangeError(`Cannot load "${info.name}", from row ${row} on: ${reason}`, {
+        cause: error,
+      });
+    }
+  } else writeMatrixRows(matrix, row, convert(bytes, info.dtype, matrix.dtype));
 }
 
 function convert(
   bytes: Uint8Array<ArrayBuffer>,
   stored: DType,
-  kept: MatrixDType,
+  kept: FloatDType,
 ): Float32Array | Uint16Array {
   if (kept === "f32") return toFloat32(bytes, stored);
   const name = kept === "f16" ? "F16" : "BF16";
-  const same = stored === name ? bytes : fromFloat32(toFloat32(bytes, stored), name);
-  const aligned = same.byteOffset % 2 === 0 ? same : same.slice();
+  return words16(stored === name ? bytes : fromFloat32(toFloat32(bytes, stored), name));
+}
+
+function words16(bytes: Uint8Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
+  const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
   return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
 }
 
-/** Waits now and then until the queue has copied what was written to it. */
+/**
+ * Waits now and then until the queue has copied what was written to it.
+ *
+ * It is the flush before that is waited for, so that the next piece is read meanwhile.
+ */
 function flusher(gpu: Gpu): (bytes: number) => Promise<void> {
+  const { queue } = gpu.device;
   let unflushed = 0;
+  let flushed: Promise<undefined> | undefined;
   return async (bytes) => {
     unflushed += bytes;
-    if (unflushed < UNFLUSHED_BYTES) return;
+    if (unflushed < PIECE_BYTES) return;
     unflushed = 0;
-    gpu.device.queue.submit([]);
-    await gpu.device.queue.onSubmittedWorkDone();
+    queue.submit([]);
+    const copied = queue.onSubmittedWorkDone();
+    await flushed;
+    flushed = copied;
     gpu.check();
   };
 }

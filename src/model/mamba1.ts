@@ -41,7 +41,7 @@ export function mamba1WeightSpecs(config: ModelConfig, prefix: string): WeightSp
     { name: "in_proj.weight", shape: [2 * d_inner, d_model], kind: "matrix" },
     { name: "conv1d.weight", shape: [d_inner, 1, d_conv], kind: "vector" },
     { name: "x_proj.weight", shape: [dt_rank + 2 * d_state, d_inner], kind: "matrix" },
-    { name: "dt_proj.weight", shape: [d_inner, dt_rank], kind: "matrix" },
+    { name: "dt_proj.weight", shape: [d_inner, dt_rank], kind: "matrix", neverQuantized: true },
     { name: "dt_proj.bias", shape: [d_inner], kind: "vector" },
     { name: "A_log", shape: [d_inner, d_state], kind: "vector" },
     { name: "D", shape: [d_inner], kind: "vector" },

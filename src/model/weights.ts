@@ -1,7 +1,7 @@
 /** A model's weights: which tensors a checkpoint must hold, and the same tensors on the GPU. */
 
-import type { Tensor } from "../gpu/tensor.ts";
-import type { Matrix } from "../ops/matrix.ts";
+import { elementCount, type Tensor } from "../gpu/tensor.ts";
+import { isQuantized, type Matrix, matrixBytes, type MatrixDType } from "../ops/matrix.ts";
 import type { ModelConfig } from "./config.ts";
 import { type Mamba1Weights, mamba1Weights, mamba1WeightSpecs } from "./mamba1.ts";
 
@@ -15,6 +15,8 @@ export interface WeightSpec {
   readonly shape: readonly number[];
   /** Matrices keep the checkpoint's dtype (or the one asked for); vectors and all that shapes the recurrence are f32. */
   readonly kind: "matrix" | "vector";
+  /** A matrix that stays floats where others are quantized: small, and read by a kernel that takes floats alone. */
+  readonly neverQuantized?: true;
 }
 
 /** Finds the GPU tensors by official name. */
@@ -70,6 +72,21 @@ export function weightSpecs(config: ModelConfig): WeightSpec[] {
     specs.push({ name: "lm_head.weight", shape: [head.vocab_size, d_model], kind: "matrix" });
   }
   return specs;
+}
+
+/** Numbers that the model is made of. */
+export function parameterCount(config: ModelConfig): number {
+  return weightSpecs(config).reduce((sum, { shape }) => sum + elementCount(shape), 0);
+}
+
+/** Bytes that the model takes on the GPU with its matrices in one dtype; those never quantized are f16 beside others. */
+export function weightBytes(config: ModelConfig, dtype: MatrixDType): number {
+  return weightSpecs(config).reduce((sum, { shape, kind, neverQuantized }) => {
+    if (kind === "vector") return sum + elementCount(shape) * 4;
+    const [rows = 0, columns = 0] = shape;
+    const own = neverQuantized && isQuantized(dtype) ? "f16" : dtype;
+    return sum + matrixBytes([rows, columns], own);
+  }, 0);
 }
 
 /** Puts the tensors where the forward pass looks for them. */

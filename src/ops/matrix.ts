@@ -117,34 +117,55 @@ export function createMatrix(
  * Writes rows from `rowStart` on.
  *
  * @param elements The rows, back to back with no padding, in the matrix's dtype (`Uint16Array` bits for f16 and bf16),
- * or the rows as quantizeRows() makes them.
+ * or, as quantizeRows() makes them, their codes, their scales or both.
  */
 export function writeMatrixRows(
   matrix: Matrix,
   rowStart: number,
-  elements: Float32Array | Uint16Array | QuantizedRows,
+  elements: Float32Array | Uint16Array | Partial<QuantizedRows>,
 ): void {
   const { columns, stride, dtype } = matrix;
   if (isQuantized(dtype)) {
-    const { groups } = quantizedRowSizes(columns, dtype);
-    if (!("codes" in elements) || elements.scales.length % groups !== 0) {
-      throw new TypeError(`Cannot write rows of ${columns} ${dtype} elements from others`);
+    if (!isPlain(elements)) {
+      writeQuantized(matrix, rowStart, elements);
+      return;
     }
-    const { scales } = rowParts(columns, dtype);
-    const padded = padRows(elements.scales, groups, scales / 2);
-    writeBytes(matrix, rowStart, bytesOf(elements.codes), "elements");
-    writeBytes(matrix, rowStart, bytesOf(padded), "scales");
-    return;
+    throw new TypeError(`Cannot write rows of ${columns} ${dtype} elements from floats`);
   }
   const Elements = dtype === "f32" ? Float32Array : Uint16Array;
   if (!(elements instanceof Elements) || elements.length % columns !== 0) {
     throw new TypeError(
       `Cannot write rows of ${columns} ${dtype} elements from ${
-        "codes" in elements ? "quantized" : elements.length
+        isPlain(elements) ? elements.length : "quantized"
       } others`,
     );
   }
   writeBytes(matrix, rowStart, bytesOf(padRows(elements, columns, stride)), "elements");
+}
+
+function isPlain<Plain extends Float32Array | Uint16Array>(
+  elements: Plain | Partial<QuantizedRows>,
+): elements is Plain {
+  return ArrayBuffer.isView(elements);
+}
+
+function writeQuantized(
+  matrix: Matrix,
+  rowStart: number,
+  { codes, scales }: Partial<QuantizedRows>,
+): void {
+  const row = rowParts(matrix.columns, matrix.dtype);
+  const groups = matrix.stride / QUANT_GROUP;
+  if ((codes?.length ?? 0) % row.elements !== 0 || (scales?.length ?? 0) % groups !== 0) {
+    throw new TypeError(
+      `Cannot write rows of ${matrix.columns} ${matrix.dtype} elements from ${codes?.length} codes ` +
+        `and ${scales?.length} scales`,
+    );
+  }
+  if (codes !== undefined) writeBytes(matrix, rowStart, codes, "elements");
+  if (scales !== undefined) {
+    writeBytes(matrix, rowStart, bytesOf(padRows(scales, groups, row.scales / 2)), "scales");
+  }
 }
 
 function padRows<Elements extends Float32Array | Uint16Array>(
