@@ -54,11 +54,8 @@ export interface LoadOptions {
  * @returns The model; it holds GPU memory until disposed with `using`.
  * @throws {SyntaxError} If a file is malformed (`SafetensorsError`, `PyTorchFileError`, `ConfigError`).
  * @throws {TypeError} If config.json and the weights do not fit each other.
-<<<<<<< HEAD
  * @throws {HttpError} If a server refuses, or a hub gives something wrong again and again.
-=======
  * @throws {RangeError} If the model does not fit on the device; that shows before its weights are read.
->>>>>>> 951f4ec (feat(engine): --dtype int8 and int4 at load, from floats or a quantized folder; memory is allocated before anything is read)
  * @throws {UnsupportedDeviceError} If there is no GPU adapter.
  *
  * @example Streaming tokens

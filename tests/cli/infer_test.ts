@@ -192,6 +192,29 @@ Deno.test("infer() generate goes on from a saved state as if it had never stoppe
     assertMatch(other, /another config/);
   }));
 
+Deno.test("infer() inspect shows the dtype, and bytes on the device in each", async () => {
+  const { stdout } = await run(["inspect", goldenPath("mamba1-f16"), "--json"]);
+  const { parameters, dtype, deviceBytes, stateBytes } = JSON.parse(stdout);
+  assertEquals([parameters, dtype, stateBytes], [81_856, "f16", 20_480]);
+  for (const dtype of ["f32", "f16", "int8", "int4"]) {
+    const { stderr } = await run([
+      "generate",
+      LM,
+      "--ids",
+      IDS,
+      "--max-tokens",
+      "1",
+      "--dtype",
+      dtype,
+    ]);
+    const [, size] = /, ([\d.]+) kB of weights/.exec(stderr) ?? [];
+    assertEquals(size, (deviceBytes[dtype] / 1000).toPrecision(3));
+  }
+  const text = (await run(["inspect", goldenPath("mamba1-f16")])).stdout;
+  assertMatch(text, /^dtype +f16$/m);
+  assertMatch(text, /^device +332 kB as f32, 178 kB as f16, 119 kB as int8, 81.3 kB as int4; /m);
+});
+
 Deno.test("infer() score writes PyTorch's logits, and prints the same scores without", () =>
   inFolder(async (folder) => {
     const path = `${folder}/logits.safetensors`;
