@@ -7,6 +7,7 @@ import { decodeSnapshot, encodeSnapshot, type Snapshot } from "../engine/snapsho
 import { encodePng } from "../io/png.ts";
 import { type Arguments, type CommandSpec, UsageError } from "./arguments.ts";
 import { describeStatistics, GenerationClock } from "./generation_clock.ts";
+import { catchInterrupt, INTERRUPTED } from "./interrupt.ts";
 import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
 import { PixelImage, pixelLayout } from "./pixel_image.ts";
 import { promptIds, readPrompt } from "./prompt.ts";
@@ -60,9 +61,6 @@ export const GENERATE: CommandSpec = {
     ...LOAD_OPTIONS,
   ],
 };
-
-/** What a shell sees of a program that Ctrl-C ended. */
-const INTERRUPTED = 130;
 
 /** Runs the command, and returns its exit code. */
 export async function generate(args: Arguments, terminal: Terminal): Promise<number> {
@@ -182,15 +180,5 @@ function createOutput(args: Arguments, terminal: Terminal, { config, tokenizer }
     token: ({ id, text }) => terminal.write(tokenizer === undefined ? `${id} ` : text),
     rows,
     end: () => terminal.write("\n"),
-  };
-}
-
-function catchInterrupt(): Disposable & { readonly signal: AbortSignal } {
-  const controller = new AbortController();
-  const listener = () => controller.abort();
-  Deno.addSignalListener("SIGINT", listener);
-  return {
-    signal: controller.signal,
-    [Symbol.dispose]: () => Deno.removeSignalListener("SIGINT", listener),
   };
 }
