@@ -1,6 +1,6 @@
 /** Command lines: what a command takes, and reading that strictly. */
 
-import { parseArgs } from "@std/cli/parse-args";
+import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 
 /** A command line that does not follow the usage. Exit code 2, and a pointer to --help. */
 export class UsageError extends Error {

@@ -28,12 +28,13 @@ export function programHelp(specs: readonly CommandSpec[]): string {
   const lines = [
     "Streams Mamba models on WebGPU: text, images and series, one step at a time.",
     "",
-    `Usage: ${PROGRAM} <command> [options]`,
+    `Usage: ${PROGRAM} [command] [options]`,
     `Example: ${PROGRAM} ${specs[0]?.example ?? ""}`,
     "",
     "Commands:",
     ...specs.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`),
     "",
+    "Without a command it is the demonstration.",
     "A <model> is a folder with config.json and weights, a weights file in one, or the URL of either.",
     `Options of a command: ${PROGRAM} <command> --help`,
   ];

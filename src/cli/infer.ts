@@ -2,6 +2,7 @@
 
 import { type Arguments, type CommandSpec, parseArguments, UsageError } from "./arguments.ts";
 import { CLASSIFY, classify } from "./classify.ts";
+import { DEMO, demo } from "./demo.ts";
 import { doctor } from "./doctor.ts";
 import { GENERATE, generate } from "./generate.ts";
 import { commandHelp, programHelp } from "./help.ts";
@@ -37,6 +38,7 @@ const COMMANDS: readonly Command[] = [
     run: (args, terminal) =>
       doctor({ json: args.has("json"), write: (text) => terminal.write(text) }),
   },
+  { spec: DEMO, run: (args, terminal) => demo(args, terminal) },
 ];
 
 /**
@@ -51,19 +53,34 @@ export async function infer(
   args: readonly string[],
   terminal: Terminal = processTerminal(),
 ): Promise<number> {
+  const [name, ...rest] = withCommand(args);
   try {
-    return await dispatch(args, terminal);
+    return await dispatch(name, rest, terminal);
   } catch (error) {
     // Whoever read the result has seen enough, as in `| head`.
     if (error instanceof Deno.errors.BrokenPipe) return 0;
-    terminal.writeError(`${describeError(error, args[0])}\n`);
+    terminal.writeError(`${describeError(error, name)}\n`);
     return error instanceof UsageError ? 2 : 1;
   }
 }
 
-async function dispatch(args: readonly string[], terminal: Terminal): Promise<number> {
-  const [name, ...rest] = args;
-  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+/** Names the demonstration where no command is named. */
+function withCommand(args: readonly string[]): [string, ...string[]] {
+  const [first, ...rest] = args;
+  if (first === undefined) return [DEMO.name];
+  return first.startsWith("-") && !isHelp(first) ? [DEMO.name, ...args] : [first, ...rest];
+}
+
+function isHelp(arg: string): boolean {
+  return arg === "--help" || arg === "-h";
+}
+
+async function dispatch(
+  name: string,
+  rest: readonly string[],
+  terminal: Terminal,
+): Promise<number> {
+  if (isHelp(name) || name === "help") {
     terminal.write(programHelp(COMMANDS.map(({ spec }) => spec)));
     return 0;
   }
@@ -74,7 +91,7 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<nu
   }
   // Help is given however incomplete the rest is; after "--" it would be an argument.
   const end = rest.indexOf("--");
-  if ((end < 0 ? rest : rest.slice(0, end)).some((arg) => arg === "--help" || arg === "-h")) {
+  if ((end < 0 ? rest : rest.slice(0, end)).some(isHelp)) {
     terminal.write(commandHelp(command.spec));
     return 0;
   }
@@ -82,7 +99,7 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<nu
 }
 
 /** One line, and no stack: what failed is in the message. */
-function describeError(error: unknown, command = ""): string {
+function describeError(error: unknown, command: string): string {
   const message = (error instanceof Error ? error.message : String(error))
     .replaceAll(/\s*\n\s*/g, " ");
   if (error instanceof UsageError) {

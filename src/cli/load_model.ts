@@ -39,18 +39,24 @@ export async function loadForCommand(
   const model = await loadWithLine(source, settings, terminal);
   const elapsed = formatDuration(performance.now() - start);
   terminal.writeError(
-    `Device: ${model.device}${model.isSoftware ? ", a software adapter: right, and slow" : ""}\n` +
+    `${describeDevice(model)}\n` +
       `Model: ${source}, ${formatBytes(model.weightBytes)} of weights, ` +
       `${formatBytes(model.stateBytes)} of state, loaded in ${elapsed}\n`,
   );
   return model;
 }
 
-async function loadWithLine(
-  source: string,
+/** Loads a model; where that takes a while, stderr shows how far it is. */
+export async function loadWithLine(
+  source: string | URL,
   settings: LoadOptions,
   terminal: Terminal,
 ): Promise<Model> {
   using line = new LoadLine(terminal);
   return await loadModel(source, { ...settings, onProgress: (step) => line.update(step) });
+}
+
+/** What runs the model, in one line. */
+export function describeDevice({ device, isSoftware }: Model): string {
+  return `Device: ${device}${isSoftware ? ", a software adapter: right, and slow" : ""}`;
 }

@@ -1,5 +1,13 @@
 /** Where a command reads and writes: the process's own streams, or a test's. */
 
+/** Size of a terminal, in characters. */
+export interface ScreenSize {
+  /** Characters in a line. */
+  readonly columns: number;
+  /** Lines. */
+  readonly rows: number;
+}
+
 /** A command's surroundings. */
 export interface Terminal {
   /** Writes to stdout: the result, and nothing but the result. */
@@ -8,6 +16,10 @@ export interface Terminal {
   writeError(text: string): void;
   /** Whether stderr is a terminal, on which a line can be rewritten. */
   readonly rewrites: boolean;
+  /** Whether what is written to stdout may be colored: it is a terminal, and NO_COLOR is not set. */
+  readonly colors: boolean;
+  /** Size of the terminal that stdout is, now; undefined where it is none. */
+  screen(): ScreenSize | undefined;
   /** Whether stdin is a terminal: then nothing is read from it. */
   readonly stdinIsTerminal: boolean;
   /** Reads stdin to its end. */
@@ -28,6 +40,8 @@ export function processTerminal(): Terminal {
       }
     },
     rewrites: Deno.stderr.isTerminal(),
+    colors: Deno.stdout.isTerminal() && !Deno.noColor,
+    screen: () => Deno.stdout.isTerminal() ? Deno.consoleSize() : undefined,
     stdinIsTerminal: Deno.stdin.isTerminal(),
     readStdin: async () => new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer()),
   };

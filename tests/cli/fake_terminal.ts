@@ -1,16 +1,27 @@
-import type { Terminal } from "../../src/cli/terminal.ts";
+import type { ScreenSize, Terminal } from "../../src/cli/terminal.ts";
 
 /** Collects what a command writes, and gives it what it reads. */
 export class FakeTerminal implements Terminal {
   stdout = "";
   stderr = "";
   readonly rewrites: boolean;
+  readonly colors: boolean;
   readonly stdinIsTerminal: boolean;
   readonly #stdin: Uint8Array;
+  readonly #screen: ScreenSize | undefined;
 
-  /** Without `stdin`, stdin is a terminal. */
-  constructor(options: { stdin?: Uint8Array | string; rewrites?: boolean } = {}) {
+  /** Without `stdin`, stdin is a terminal; with `screen`, stdout is one of that size. */
+  constructor(
+    options: {
+      stdin?: Uint8Array | string;
+      rewrites?: boolean;
+      colors?: boolean;
+      screen?: ScreenSize;
+    } = {},
+  ) {
     const { stdin } = options;
+    this.#screen = options.screen;
+    this.colors = options.colors ?? false;
     this.rewrites = options.rewrites ?? false;
     this.stdinIsTerminal = stdin === undefined;
     this.#stdin = typeof stdin === "string"
@@ -24,6 +35,10 @@ export class FakeTerminal implements Terminal {
 
   writeError(text: string): void {
     this.stderr += text;
+  }
+
+  screen(): ScreenSize | undefined {
+    return this.#screen;
   }
 
   readStdin(): Promise<Uint8Array> {
