@@ -20,6 +20,7 @@ const NUMBERS: readonly (readonly [string, NumberName, string])[] = [
   ["steps", "steps", "Steps of the whole run"],
   ["batch-size", "batchSize", "Sequences of a batch"],
   ["seqlen", "seqlen", "Steps of a sequence; only text can be cut to any"],
+  ["accumulation", "accumulation", "Batches whose gradients are added up for each step"],
   ["learning-rate", "learningRate", "Highest learning rate"],
   ["minimum-learning-rate", "minimumLearningRate", "Where the cosine ends"],
   ["warmup-steps", "warmupSteps", "Steps over which the rate rises"],
@@ -153,7 +154,10 @@ async function prepare(name: string, args: Arguments): Promise<Task> {
   if (args.text("steps") !== undefined) {
     throw new UsageError("Cannot use --steps with --epochs: give one");
   }
-  const steps = Math.max(1, Math.round(epochs * task.train.batchesPerEpoch));
+  const steps = Math.max(
+    1,
+    Math.round(epochs * task.train.batchesPerEpoch / task.defaults.accumulation),
+  );
   return await loadTask(name, {
     ...options,
     hyperparameters: { ...options.hyperparameters, steps },

@@ -7,10 +7,11 @@ import { type TensorToWrite, writeSafetensors } from "../io/safetensors_writer.t
 import { type ModelConfig, toHfConfig } from "../model/config.ts";
 import { weightSpecs } from "../model/weights.ts";
 import type { Position } from "./batches.ts";
-import type { NamedValues } from "./trainer.ts";
+import type { NamedValues } from "./named_values.ts";
+import type { Saved } from "./trainer.ts";
 
 /** A point of a run: the same point gives the same bits from there on. */
-export interface ResumePoint {
+export interface ResumePoint extends Saved {
   /** Steps done. */
   readonly step: number;
   /** Where the next batch begins. */
@@ -19,12 +20,6 @@ export interface ResumePoint {
   readonly bestLoss: number;
   /** Task, data and hyperparameters in one line: a run goes on only with its own. */
   readonly run: string;
-  /** Parameters and AdamW's averages, by official name. */
-  readonly values: NamedValues;
-  /** AdamW's averages of the gradient. */
-  readonly m: NamedValues;
-  /** AdamW's averages of its square. */
-  readonly v: NamedValues;
 }
 
 /** The file, in the run's folder, that a run is resumed from. */

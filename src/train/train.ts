@@ -117,7 +117,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     await writeResumePoint(out, config, point);
     savedStep = trainer.step;
   };
-  let batch = task.train.batch(position);
+  let batches = takeBatches(task.train, position, defaults.accumulation);
   let burstLength = 1;
   while (trainer.step < defaults.steps) {
     const start = performance.now();
@@ -125,25 +125,26 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     const due = Math.min(steps, (Math.floor(trainer.step / evaluateEvery) + 1) * evaluateEvery);
     const end = Math.min(due, trainer.step + burstLength);
     if (end > trainer.step + 1) trainer.keep();
-    const burst: Batch[] = [];
+    const burst: Batches[] = [];
     while (trainer.step < end) {
-      await trainer.submit(batch, learningRateAt(defaults, trainer.step));
-      burst.push(batch);
-      // The next batch is made while the GPU works.
-      batch = task.train.batch(batch.next);
+      await trainer.submit(batches, learningRateAt(defaults, trainer.step));
+      burst.push(batches);
+      // The next batches are made while the GPU works.
+      batches = takeBatches(task.train, nextOf(batches), defaults.accumulation);
     }
     await eventLoopTurn();
     const results = await trainer.results();
     const stepMs = (performance.now() - start) / burst.length;
-    burstLength = Math.max(1, Math.min(MAX_IN_FLIGHT, Math.floor(BURST_MS / stepMs)));
-    for (const [index, { batch: sequences, seqlen, next }] of burst.entries()) {
+    const most = Math.min(MAX_IN_FLIGHT / defaults.accumulation, BURST_MS / stepMs);
+    burstLength = Math.max(1, Math.floor(most));
+    for (const [index, own] of burst.entries()) {
       const result = results[index];
       if (result === undefined) throw new Error("Cannot train: a step has no result");
       const { step, loss, norm } = result;
       if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
         throw new RangeError(describeFailure(result, out, savedStep));
       }
-      position = next;
+      position = nextOf(own);
       let validation: SplitResult | undefined;
       if (step === due) {
         validation = await evaluateSplit(trainer, task.validation);
@@ -160,7 +161,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
         learningRate: learningRateAt(defaults, step - 1),
         gradientNorm: norm,
         stepMs,
-        tokensPerStep: sequences * seqlen,
+        tokensPerStep: own.reduce((sum, { batch, seqlen }) => sum + batch * seqlen, 0),
         validation,
       };
       if (signal?.aborted) {
@@ -172,15 +173,29 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
   }
 }
 
+/** The batches of one step: their gradients are added up. */
+type Batches = readonly [Batch, ...Batch[]];
+
+function takeBatches(source: Source, position: Position, count: number): Batches {
+  const batches: [Batch, ...Batch[]] = [source.batch(position)];
+  while (batches.length < count) batches.push(source.batch(nextOf(batches)));
+  return batches;
+}
+
+/** Where the batch after these begins. */
+function nextOf(batches: Batches): Position {
+  return (batches.at(-1) ?? batches[0]).next;
+}
+
 /** Undoes the steps of a burst after its first ones: goes back to its start, and repeats those. */
 async function takeBack(
   trainer: Trainer,
-  batches: readonly Batch[],
+  steps: readonly Batches[],
   schedule: Schedule,
 ): Promise<void> {
   trainer.rewind();
-  for (const batch of batches) {
-    await trainer.submit(batch, learningRateAt(schedule, trainer.step));
+  for (const batches of steps) {
+    await trainer.submit(batches, learningRateAt(schedule, trainer.step));
   }
   await trainer.results();
 }
@@ -219,13 +234,7 @@ function describeFailure(
 }
 
 function refuseUnsupported({ defaults, name }: Task): void {
-  const { accumulation, carryState } = defaults;
-  const found = accumulation !== 1
-    ? `accumulation ${accumulation}`
-    : carryState
-    ? "carryState"
-    : undefined;
-  if (found !== undefined) {
-    throw new RangeError(`Cannot train ${name} with ${found}: this version does not have it yet`);
+  if (defaults.carryState) {
+    throw new RangeError(`Cannot train ${name} with carryState: this version does not have it yet`);
   }
 }

@@ -1,38 +1,18 @@
 /** The trainer: parameters, gradients and moments on the GPU, and one step of training after the other. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { Staging } from "../gpu/readback.ts";
-import { type Copy, encode, Program } from "../gpu/recorder.ts";
+import { type Copy, encode, type Program } from "../gpu/recorder.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
-import { type Activations, createActivations } from "../model/activations.ts";
 import type { ModelConfig } from "../model/config.ts";
-import {
-  createParameterSet,
-  packParameter,
-  type ParameterLayout,
-  parameterLayout,
-  type ParameterSet,
-  unpackParameter,
-} from "../model/parameters.ts";
-import { recordBackward, recordLoss, recordTrainingForward } from "../model/training_pass.ts";
-import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/adamw.ts";
-import { CLIP_SIZE, gradNorm, gradNormStarts, NORM_PART, type NormTerm } from "../ops/grad_norm.ts";
 import type { Batch } from "./batches.ts";
 import { classify, type Evaluation, sum } from "./evaluation.ts";
 import { InFlight, MAX_IN_FLIGHT } from "./in_flight.ts";
+import { type NamedValues, readValues, writeValues } from "./named_values.ts";
+import { Optimiser, type OptimiserSettings } from "./optimiser.ts";
+import { Passes } from "./passes.ts";
 
-/** How parameters follow their gradients: torch.optim.AdamW's settings. */
-export interface OptimiserSettings {
-  /** Decay of the gradient's average. */
-  readonly beta1: number;
-  /** Decay of its square's average. */
-  readonly beta2: number;
-  /** Added to the root of the square's average. */
-  readonly eps: number;
-  /** Decoupled; for matrices and convolutions only. */
-  readonly weightDecay: number;
-  /** The gradient's global norm is clipped at this; Infinity for no clipping. */
-  readonly maxNorm: number;
+/** How a model is trained. */
+export interface TrainerSettings extends OptimiserSettings {
   /**
    * Share of each block's output that is dropped in training, by a generator with this seed.
    *
@@ -45,7 +25,7 @@ export interface OptimiserSettings {
 export interface StepResult {
   /** Its number, from 1. */
   readonly step: number;
-  /** Mean cross-entropy over the batch's targets, in nats, before the update. */
+  /** Mean cross-entropy over the targets of its batches, in nats, before the update. */
   readonly loss: number;
   /** Global norm of the gradient, before clipping. */
   readonly norm: number;
@@ -53,16 +33,18 @@ export interface StepResult {
   readonly culprit: string | undefined;
 }
 
-/** Values by official tensor name, without padding. */
-export type NamedValues = ReadonlyMap<string, Float32Array>;
+/** What resuming needs: parameters and AdamW's averages, by official name. */
+export interface Saved {
+  readonly values: NamedValues;
+  readonly m: NamedValues;
+  readonly v: NamedValues;
+}
 
-/** What a batch of one shape needs. */
-interface Passes extends Disposable {
-  readonly activations: Activations;
-  /** Forward, loss, backward, norm, update, by the number of targets that the mean is over. */
-  readonly steps: Map<number, Program>;
-  /** Forward; for a language model, the losses too. */
-  readonly evaluate: Program;
+/** A step whose result was not read yet. */
+interface Submitted {
+  readonly step: number;
+  readonly batches: number;
+  readonly targetCount: number;
 }
 
 /**
@@ -74,47 +56,25 @@ export class Trainer implements Disposable {
   /** The model. */
   readonly config: ModelConfig;
   readonly #gpu: Gpu;
-  readonly #settings: OptimiserSettings;
-  readonly #layout: ParameterLayout;
-  readonly #sets: {
-    values: ParameterSet;
-    gradients: ParameterSet;
-    m: ParameterSet;
-    v: ParameterSet;
-  };
-  readonly #schedule: Tensor;
-  readonly #clip: Tensor;
+  readonly #settings: TrainerSettings;
+  readonly #optimiser: Optimiser;
   readonly #draw: Tensor;
-  readonly #partials: Tensor;
   readonly #passes: Map<string, Passes> = new Map();
   readonly #inFlight: InFlight;
-  /** Steps submitted whose results were not read yet, with the number of targets of each. */
-  #submitted: { readonly step: number; readonly targetCount: number }[] = [];
+  #submitted: Submitted[] = [];
   /** Values and moments as keep() saw them. */
   #kept: { readonly tensor: Tensor; step: number } | undefined;
   #step = 0;
 
   /** Starts from given values, with moments of zero. */
-  constructor(gpu: Gpu, config: ModelConfig, values: NamedValues, settings: OptimiserSettings) {
+  constructor(gpu: Gpu, config: ModelConfig, values: NamedValues, settings: TrainerSettings) {
     this.#gpu = gpu;
     this.config = config;
     this.#settings = settings;
-    this.#layout = parameterLayout(config);
-    const make = (label: string) => createParameterSet(gpu, config, this.#layout, label);
-    this.#sets = {
-      values: make("weights"),
-      gradients: make("gradients"),
-      m: make("m"),
-      v: make("v"),
-    };
-    this.#schedule = createTensor(gpu, "schedule", [ADAMW_SCHEDULE_SIZE]);
-    this.#clip = createTensor(gpu, "clip", [CLIP_SIZE]);
+    this.#optimiser = new Optimiser(gpu, config, settings);
     this.#draw = createTensor(gpu, "dropout_draw", [1]);
-    this.#partials = createTensor(gpu, "norm_partials", [
-      gradNormStarts([this.#layout.size]).at(-1) ?? 1,
-    ]);
     this.#inFlight = new InFlight(gpu);
-    this.#write(this.#sets.values, values);
+    writeValues(this.#optimiser.layout, this.#optimiser.values, values);
   }
 
   /** Steps made so far, those in flight included. */
@@ -122,33 +82,36 @@ export class Trainer implements Disposable {
     return this.#step;
   }
 
-  /** One step, and its result: {@linkcode Trainer.submit} and {@linkcode Trainer.results} in one. */
+  /** One step on one batch, and its result: {@linkcode Trainer.submit} and {@linkcode Trainer.results} in one. */
   async train(batch: Batch, learningRate: number): Promise<StepResult> {
-    await this.submit(batch, learningRate);
+    await this.submit([batch], learningRate);
     const result = (await this.results()).at(-1);
     if (result === undefined) throw new Error("Cannot train: the step has no result");
     return result;
   }
 
   /**
-   * Hands one step to the GPU, without waiting for it: forward, backward, clip, update.
+   * Hands one step to the GPU, without waiting for it: forward and backward of each batch, clip, update.
    *
-   * A norm that is not finite leaves the parameters as they were.
+   * The gradient is that of the mean over all targets of all batches. A norm that is not finite leaves the parameters as
+   * they were.
    */
-  async submit(batch: Batch, learningRate: number): Promise<void> {
-    const passes = this.#passesFor(batch);
-    const program = this.#stepProgram(passes, batch.targetCount);
-    const after = await this.#inFlight.add([
-      passes.activations.losses,
-      this.#clip,
-      this.#partials,
-    ]);
-    const { beta1, beta2 } = this.#settings;
-    this.#schedule.write(encodeAdamwSchedule(this.#step + 1, learningRate, { beta1, beta2 }));
-    this.#draw.write(new Uint32Array([this.#step]));
-    this.#run(passes, batch, { program, after });
+  async submit(batches: readonly Batch[], learningRate: number): Promise<void> {
+    const { clip, partials } = this.#optimiser;
+    const targetCount = batches.reduce((total, batch) => total + batch.targetCount, 0);
+    this.#optimiser.schedule(this.#step + 1, learningRate);
+    for (const [index, batch] of batches.entries()) {
+      const part = { isFirst: index === 0, isLast: index === batches.length - 1 };
+      const passes = this.#passesFor(batch);
+      const after = await this.#inFlight.add(
+        part.isLast ? [passes.losses, clip, partials] : [passes.losses],
+      );
+      this.#draw.write(new Uint32Array([this.#step * batches.length + index]));
+      passes.feed(batch);
+      this.#run([passes.step(targetCount, part)], after);
+    }
     this.#step++;
-    this.#submitted.push({ step: this.#step, targetCount: batch.targetCount });
+    this.#submitted.push({ step: this.#step, batches: batches.length, targetCount });
   }
 
   /**
@@ -159,10 +122,15 @@ export class Trainer implements Disposable {
    */
   async results(): Promise<StepResult[]> {
     const values = await this.#inFlight.take();
-    const results = this.#submitted.splice(0).map(({ step, targetCount }, index): StepResult => {
-      const [losses, [, norm = NaN] = [], partials] = values[index] ?? [];
-      const culprit = Number.isFinite(norm) ? undefined : this.#culprit(partials);
-      return { step, loss: sum(losses) / targetCount, norm, culprit };
+    const results = this.#submitted.splice(0).map(({ step, batches, targetCount }): StepResult => {
+      const parts = values.splice(0, batches);
+      const [, [, norm = NaN] = [], partials = new Float32Array()] = parts.at(-1) ?? [];
+      return {
+        step,
+        loss: parts.reduce((total, [losses]) => total + sum(losses), 0) / targetCount,
+        norm,
+        culprit: Number.isFinite(norm) ? undefined : this.#optimiser.firstNotFinite(partials),
+      };
     });
     const failed = results.find(({ norm }) => !Number.isFinite(norm));
     if (failed !== undefined) this.#step = failed.step - 1;
@@ -171,17 +139,18 @@ export class Trainer implements Disposable {
 
   /** Remembers the parameters and moments of now, for {@linkcode Trainer.rewind}. */
   keep(): void {
-    const { size } = this.#layout;
+    const { size } = this.#optimiser.layout;
     this.#kept ??= { tensor: createTensor(this.#gpu, "kept", [3 * size]), step: this.#step };
     this.#kept.step = this.#step;
-    this.#copy(this.#keptCopies(this.#kept.tensor));
+    this.#run([], this.#keptCopies(this.#kept.tensor));
   }
 
   /** Goes back to where keep() was called last: the same steps from there give the same bits again. */
   rewind(): void {
     if (this.#kept === undefined) throw new Error("Cannot rewind: nothing was kept");
     this.#step = this.#kept.step;
-    this.#copy(
+    this.#run(
+      [],
       this.#keptCopies(this.#kept.tensor).map((copy) => ({
         ...copy,
         from: copy.to,
@@ -190,7 +159,7 @@ export class Trainer implements Disposable {
     );
   }
 
-  /** What the parameters, as they are, make of batches. */
+  /** What the parameters, as they are, make of batches; for when no step is in flight. */
   async evaluate(batches: Iterable<Batch>): Promise<Evaluation> {
     const total = { loss: 0, count: 0, correct: 0 };
     const isLanguageModel = this.config.head.kind === "lm";
@@ -209,9 +178,9 @@ export class Trainer implements Disposable {
     };
     for (const batch of batches) {
       const passes = this.#passesFor(batch);
-      const { losses, logits } = passes.activations;
-      const after = await this.#inFlight.add([isLanguageModel ? losses : logits]);
-      this.#run(passes, batch, { program: passes.evaluate, after });
+      const after = await this.#inFlight.add([passes.evaluated]);
+      passes.feed(batch);
+      this.#run([passes.evaluation()], after);
       submitted.push(batch);
       if (submitted.length === MAX_IN_FLIGHT) await collect();
     }
@@ -221,29 +190,31 @@ export class Trainer implements Disposable {
 
   /** The program of a whole step over batches of this shape: what benchmarks time. */
   stepProgramOf(batch: Batch): Program {
-    return this.#stepProgram(this.#passesFor(batch), batch.targetCount);
+    return this.#passesFor(batch).step(batch.targetCount, { isFirst: true, isLast: true });
   }
 
   /** The gradients of the latest step, by official name. */
   gradients(): Promise<Map<string, Float32Array>> {
-    return this.#read(this.#sets.gradients);
+    return readValues(this.#gpu, this.#optimiser.layout, this.#optimiser.gradients);
   }
 
   /** The parameters, by official name. */
   values(): Promise<Map<string, Float32Array>> {
-    return this.#read(this.#sets.values);
+    return readValues(this.#gpu, this.#optimiser.layout, this.#optimiser.values);
   }
 
   /** AdamW's averages, by official name: what resuming needs beside the parameters. */
   async moments(): Promise<{ m: Map<string, Float32Array>; v: Map<string, Float32Array> }> {
-    return { m: await this.#read(this.#sets.m), v: await this.#read(this.#sets.v) };
+    const { layout, m, v } = this.#optimiser;
+    return { m: await readValues(this.#gpu, layout, m), v: await readValues(this.#gpu, layout, v) };
   }
 
   /** Goes on from a saved point with the same bits. */
-  restore(step: number, saved: { values: NamedValues; m: NamedValues; v: NamedValues }): void {
-    this.#write(this.#sets.values, saved.values);
-    this.#write(this.#sets.m, saved.m);
-    this.#write(this.#sets.v, saved.v);
+  restore(step: number, saved: Saved): void {
+    const { layout, values, m, v } = this.#optimiser;
+    writeValues(layout, values, saved.values);
+    writeValues(layout, m, saved.m);
+    writeValues(layout, v, saved.v);
     this.#step = step;
   }
 
@@ -251,146 +222,38 @@ export class Trainer implements Disposable {
   [Symbol.dispose](): void {
     for (const passes of this.#passes.values()) passes[Symbol.dispose]();
     this.#passes.clear();
-    for (const set of Object.values(this.#sets)) set[Symbol.dispose]();
-    for (const tensor of [this.#schedule, this.#clip, this.#draw, this.#partials]) {
-      tensor[Symbol.dispose]();
+    for (const owned of [this.#optimiser, this.#draw, this.#inFlight, this.#kept?.tensor]) {
+      owned?.[Symbol.dispose]();
     }
-    this.#inFlight[Symbol.dispose]();
-    this.#kept?.tensor[Symbol.dispose]();
     this.#kept = undefined;
   }
 
   #passesFor({ batch, seqlen }: Batch): Passes {
     const key = `${batch} ${seqlen}`;
-    const kept = this.#passes.get(key);
-    if (kept !== undefined) return kept;
-    const activations = createActivations(this.#gpu, this.config, { batch, seqlen });
-    const steps = new Map<number, Program>();
-    const evaluate = new Program(this.#gpu);
-    recordTrainingForward(evaluate, this.config, {
-      weights: this.#sets.values.weights,
-      activations,
-    });
-    if (this.config.head.kind === "lm") recordLoss(evaluate, this.config, activations, 1);
-    const passes: Passes = {
-      activations,
-      steps,
-      evaluate,
-      [Symbol.dispose]: () => {
-        for (const owned of [...steps.values(), evaluate, activations]) owned[Symbol.dispose]();
-      },
-    };
-    this.#passes.set(key, passes);
+    let passes = this.#passes.get(key);
+    if (passes === undefined) {
+      const { dropout } = this.#settings;
+      passes = new Passes(this.#gpu, this.config, { batch, seqlen }, {
+        optimiser: this.#optimiser,
+        dropout: dropout && { ...dropout, draw: this.#draw },
+      });
+      this.#passes.set(key, passes);
+    }
     return passes;
   }
 
-  #stepProgram({ activations, steps }: Passes, targetCount: number): Program {
-    let program = steps.get(targetCount);
-    if (program === undefined) {
-      const { values, gradients } = this.#sets;
-      const { dropout } = this.#settings;
-      const tensors = {
-        weights: values.weights,
-        gradients: gradients.weights,
-        activations,
-        dropout: dropout && { ...dropout, draw: this.#draw },
-      };
-      program = new Program(this.#gpu);
-      recordTrainingForward(program, this.config, tensors);
-      recordLoss(program, this.config, activations, targetCount);
-      recordBackward(program, this.config, tensors);
-      this.#recordUpdate(program);
-      steps.set(targetCount, program);
-    }
-    return program;
-  }
-
-  /** Norm and clip factor over all gradients, then AdamW over the two ranges: with decay, and without. */
-  #recordUpdate(program: Program): void {
-    const { values, gradients, m, v } = this.#sets;
-    const { maxNorm, weightDecay, beta1, beta2, eps } = this.#settings;
-    const { decayEnd, size } = this.#layout;
-    // What lies between the tensors is 0, so that all of them are one.
-    const term: NormTerm = { tensor: gradients.flat, size, label: "gradients" };
-    gradNorm(program, { gradients: [term], partials: this.#partials, clip: this.#clip }, {
-      maxNorm,
-      label: "norm",
-    });
-    for (
-      const [start, end, weight_decay] of [[0, decayEnd, weightDecay], [decayEnd, size, 0]] as const
-    ) {
-      const range = ({ flat }: ParameterSet): Tensor => flat.view(start * 4, [end - start]);
-      adamwUpdate(
-        program,
-        {
-          weight: range(values),
-          grad: range(gradients),
-          m: range(m),
-          v: range(v),
-          clip: this.#clip,
-          schedule: this.#schedule,
-        },
-        { beta1, beta2, eps, weight_decay, size: end - start, label: "adamw" },
-      );
-    }
-  }
-
-  /** Submits a program over a batch, then copies. */
-  #run(
-    { activations }: Passes,
-    { inputs, targets }: Batch,
-    { program, after }: { readonly program: Program; readonly after: readonly Copy[] },
-  ): void {
-    activations.inputs.write(inputs);
-    activations.targets.write(targets);
-    this.#gpu.device.queue.submit([encode(this.#gpu, [program], { after })]);
-  }
-
-  #copy(after: readonly Copy[]): void {
-    this.#gpu.device.queue.submit([encode(this.#gpu, [], { after })]);
+  /** Submits programs, then copies. */
+  #run(programs: readonly Program[], after: readonly Copy[]): void {
+    this.#gpu.device.queue.submit([encode(this.#gpu, programs, { after })]);
   }
 
   #keptCopies({ buffer }: Tensor): Copy[] {
-    const { values, m, v } = this.#sets;
-    const sizeBytes = this.#layout.size * 4;
+    const { layout, values, m, v } = this.#optimiser;
+    const sizeBytes = layout.size * 4;
     return [values, m, v].map(({ flat }, index) => ({
       from: flat,
       to: { buffer, offset: index * sizeBytes },
       sizeBytes,
     }));
-  }
-
-  /** The first parameter whose squares' partial sums are not finite. */
-  #culprit(partials: Float32Array | undefined): string | undefined {
-    return this.#layout.places.find(({ start, rows, stride }) => {
-      const [first, end] = [start / NORM_PART, Math.ceil((start + rows * stride) / NORM_PART)];
-      return !partials?.subarray(first, end).every(Number.isFinite);
-    })?.spec.name;
-  }
-
-  async #read(set: ParameterSet): Promise<Map<string, Float32Array>> {
-    using staging = await Staging.create(this.#gpu, this.#layout.size * 4);
-    const copy = {
-      from: set.flat,
-      to: { buffer: staging.buffer, offset: 0 },
-      sizeBytes: this.#layout.size * 4,
-    };
-    this.#copy([copy]);
-    const flat = new Float32Array((await staging.read(this.#layout.size * 4)).buffer);
-    return new Map(
-      this.#layout.places.map((place) => [place.spec.name, unpackParameter(flat, place)]),
-    );
-  }
-
-  #write(set: ParameterSet, values: NamedValues): void {
-    const flat = new Float32Array(this.#layout.size);
-    for (const place of this.#layout.places) {
-      const found = values.get(place.spec.name);
-      if (found === undefined) {
-        throw new RangeError(`Cannot start training: there are no values for "${place.spec.name}"`);
-      }
-      packParameter(flat, place, found);
-    }
-    set.flat.write(flat);
   }
 }

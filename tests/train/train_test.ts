@@ -107,6 +107,29 @@ Deno.test("train() gives the same bytes twice, and when it is interrupted and re
     assertEquals(await point("fourth"), await point("first"));
   }));
 
+Deno.test("train() adds up the gradients of several batches, and resumes such a run with the same bytes", () =>
+  withFolder(async (folder) => {
+    const settings = { steps: 8, accumulation: 3, dropout: 0.1 };
+    const point = (name: string) => Deno.readFile(`${folder}/${name}/training/resume.safetensors`);
+    const straight = await Array.fromAsync(
+      train(smallTask(settings), { out: `${folder}/straight` }),
+    );
+    assertEquals(straight.map(({ tokensPerStep }) => tokensPerStep), Array(8).fill(3 * 4 * 16));
+    const controller = new AbortController();
+    const options = { out: `${folder}/stopped`, signal: controller.signal };
+    for await (const { step } of train(smallTask(settings), options)) {
+      if (step === 6) controller.abort();
+    }
+    await Array.fromAsync(train(smallTask(settings), { out: options.out, resume: true }));
+    assertEquals(await point("stopped"), await point("straight"));
+    // Three batches of 4 are one batch of 12, up to rounding.
+    const first = async (hyperparameters: Partial<Hyperparameters>) =>
+      defined((await Array.fromAsync(train(smallTask({ steps: 1, ...hyperparameters }))))[0]);
+    const [three, one] = [await first({ accumulation: 3 }), await first({ batchSize: 12 })];
+    assert(Math.abs(three.loss / one.loss - 1) < 1e-5, `losses ${three.loss}, ${one.loss}`);
+    assert(Math.abs(three.gradientNorm / one.gradientNorm - 1) < 1e-4);
+  }));
+
 Deno.test("train() refuses to resume a run with other settings, and what it cannot do", () =>
   withFolder(async (out) => {
     for await (const _ of train(smallTask({ steps: 4 }), { out }));

@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { parseConfig } from "../../src/model/config.ts";
-import { type NamedValues, Trainer } from "../../src/train/trainer.ts";
-import type { Batch } from "../../src/train/batches.ts";
+import type { NamedValues } from "../../src/train/named_values.ts";
+import { Trainer } from "../../src/train/trainer.ts";
+import { type Batch, IGNORED } from "../../src/train/batches.ts";
 import { defined } from "../defined.ts";
 import { goldenPath } from "../golden_files.ts";
 import { GOLDEN_TRAINED, readGoldenTraining } from "../golden_training.ts";
@@ -114,15 +115,69 @@ Deno.test(
     for (let step = 0; step < 5; step++) losses.push((await straight.train(example, lr)).loss);
     await flying.train(example, lr);
     flying.keep();
-    for (let step = 0; step < 3; step++) await flying.submit(example, 0.5);
+    for (let step = 0; step < 3; step++) await flying.submit([example], 0.5);
     assertEquals(flying.step, 4);
     assertEquals((await flying.results()).map(({ step }) => step), [2, 3, 4]);
     flying.rewind();
     assertEquals(flying.step, 1);
-    for (let step = 1; step < 5; step++) await flying.submit(example, lr);
+    for (let step = 1; step < 5; step++) await flying.submit([example], lr);
     assertEquals((await flying.results()).map(({ loss }) => loss), losses.slice(1));
     assertEquals(await flying.values(), await straight.values());
     assertEquals(await flying.moments(), await straight.moments());
+  }),
+);
+
+/** One sequence of a batch, its first targets ignored. */
+function sequence(example: Batch, index: number, ignored: number): Batch {
+  const inputSize = example.inputs.length / example.batch;
+  const targetSize = example.targets.length / example.batch;
+  const targets = example.targets.slice(index * targetSize, (index + 1) * targetSize);
+  targets.fill(IGNORED, 0, ignored);
+  const inputs = example.inputs.slice(index * inputSize, (index + 1) * inputSize);
+  return { ...example, inputs, targets, batch: 1, targetCount: targetSize - ignored };
+}
+
+/** Batches of one shape as one batch. */
+function joined(batches: readonly Batch[]): Batch {
+  const [first] = batches;
+  const sum = (key: "batch" | "targetCount") =>
+    batches.reduce((total, batch) => total + batch[key], 0);
+  return {
+    ...defined(first),
+    inputs: Uint32Array.from(batches.flatMap(({ inputs }) => [...inputs])),
+    targets: Uint32Array.from(batches.flatMap(({ targets }) => [...targets])),
+    batch: sum("batch"),
+    targetCount: sum("targetCount"),
+  };
+}
+
+Deno.test(
+  "Trainer adds up the gradients of a step's batches: those of one batch as large, whatever their targets",
+  withGpu(async (gpu) => {
+    const { config, values, example, settings } = prepared("mamba1-odd");
+    assert(example.batch >= 2);
+    const parts = [sequence(example, 0, 0), sequence(example, 1, 3), sequence(example, 0, 7)];
+    for (const count of [2, 3]) {
+      using accumulating = new Trainer(gpu, config, values, { ...settings, maxNorm: 1 });
+      using whole = new Trainer(gpu, config, values, { ...settings, maxNorm: 1 });
+      // Two steps: the second begins its sum anew.
+      for (let step = 0; step < 2; step++) {
+        await accumulating.submit(parts.slice(0, count), 0);
+        const [summed] = await accumulating.results();
+        const expected = await whole.train(joined(parts.slice(0, count)), 0);
+        assertEquals(defined(summed).step, expected.step);
+        for (const key of ["loss", "norm"] as const) {
+          assert(Math.abs(defined(summed)[key] / expected[key] - 1) < 1e-5, key);
+        }
+      }
+      const gradients = await whole.gradients();
+      for (const [name, found] of await accumulating.gradients()) {
+        const wanted = defined(gradients.get(name), name);
+        const difference = Math.hypot(...found.map((value, i) => value - (wanted[i] ?? NaN)));
+        const relative = difference / Math.hypot(...wanted);
+        assert(relative < 1e-5, `${name}: relative difference ${relative}`);
+      }
+    }
   }),
 );
 

@@ -62,7 +62,7 @@ async function* timeSteps(
   const start = performance.now();
   let lastLoss = NaN;
   for (let step = 1; step <= options.steps; step++) {
-    await trainer.submit(batch, learningRate);
+    await trainer.submit([batch], learningRate);
     if (step % MAX_IN_FLIGHT === 0 || step === options.steps) {
       lastLoss = (await trainer.results()).at(-1)?.loss ?? NaN;
     }

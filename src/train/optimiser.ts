@@ -1,0 +1,138 @@
+/** The optimiser: gradients of a step's batches added up, their norm clipped, and AdamW over all parameters. */
+
+import type { Gpu } from "../gpu/device.ts";
+import type { Program } from "../gpu/recorder.ts";
+import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import type { ModelConfig } from "../model/config.ts";
+import {
+  createParameterSet,
+  type ParameterLayout,
+  parameterLayout,
+  type ParameterSet,
+} from "../model/parameters.ts";
+import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/adamw.ts";
+import { CLIP_SIZE, gradNorm, gradNormStarts, NORM_PART, type NormTerm } from "../ops/grad_norm.ts";
+import { sumPartials } from "../ops/sum_partials.ts";
+
+/** How parameters follow their gradients: torch.optim.AdamW's settings. */
+export interface OptimiserSettings {
+  /** Decay of the gradient's average. */
+  readonly beta1: number;
+  /** Decay of its square's average. */
+  readonly beta2: number;
+  /** Added to the root of the square's average. */
+  readonly eps: number;
+  /** Decoupled; for matrices and convolutions only. */
+  readonly weightDecay: number;
+  /** The gradient's global norm is clipped at this; Infinity for no clipping. */
+  readonly maxNorm: number;
+}
+
+/** Where a batch stands among those of its step. */
+export interface Part {
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+}
+
+/** Parameters with what goes with them, all in the layout of the parameters. */
+export class Optimiser implements Disposable {
+  /** The layout. */
+  readonly layout: ParameterLayout;
+  /** The parameters. */
+  readonly values: ParameterSet;
+  /** The gradients of the latest batch; after the last of a step, the sum over all. */
+  readonly gradients: ParameterSet;
+  /** AdamW's averages of the gradient ... */
+  readonly m: ParameterSet;
+  /** ... and of its square. */
+  readonly v: ParameterSet;
+  /** The clip factor, and the norm before clipping. */
+  readonly clip: Tensor;
+  /** The norm's partial sums. */
+  readonly partials: Tensor;
+  readonly #gpu: Gpu;
+  readonly #settings: OptimiserSettings;
+  readonly #schedule: Tensor;
+  /** Sum of the gradients of a step's batches before the latest. */
+  #sum: Tensor | undefined;
+
+  /** Allocates all of it, as zeros. */
+  constructor(gpu: Gpu, config: ModelConfig, settings: OptimiserSettings) {
+    this.#gpu = gpu;
+    this.#settings = settings;
+    this.layout = parameterLayout(config);
+    const make = (label: string) => createParameterSet(gpu, config, this.layout, label);
+    this.values = make("weights");
+    this.gradients = make("gradients");
+    this.m = make("m");
+    this.v = make("v");
+    this.#schedule = createTensor(gpu, "schedule", [ADAMW_SCHEDULE_SIZE]);
+    this.clip = createTensor(gpu, "clip", [CLIP_SIZE]);
+    this.partials = createTensor(gpu, "norm_partials", [
+      gradNormStarts([this.layout.size]).at(-1) ?? 1,
+    ]);
+  }
+
+  /** Sets the step's number, from 1, and its learning rate, for updates submitted later. */
+  schedule(step: number, learningRate: number): void {
+    this.#schedule.write(encodeAdamwSchedule(step, learningRate, this.#settings));
+  }
+
+  /** Records what follows a batch's gradients: adding them up, and after a step's last batch the update. */
+  record(program: Program, { isFirst, isLast }: Part): void {
+    if (!isFirst || !isLast) this.#recordSum(program, { isFirst, isLast });
+    if (isLast) this.#recordUpdate(program);
+  }
+
+  /** The first parameter whose gradient's partial sums are not finite. */
+  firstNotFinite(partials: Float32Array): string | undefined {
+    return this.layout.places.find(({ start, rows, stride }) => {
+      const [first, end] = [start / NORM_PART, Math.ceil((start + rows * stride) / NORM_PART)];
+      return !partials.subarray(first, end).every(Number.isFinite);
+    })?.spec.name;
+  }
+
+  /** Frees everything. */
+  [Symbol.dispose](): void {
+    const { values, gradients, m, v, clip, partials } = this;
+    for (const owned of [values, gradients, m, v, clip, partials, this.#schedule, this.#sum]) {
+      owned?.[Symbol.dispose]();
+    }
+  }
+
+  #recordSum(program: Program, { isFirst, isLast }: Part): void {
+    const { size } = this.layout;
+    this.#sum ??= createTensor(this.#gpu, "gradient_sum", [size]);
+    const [from, to] = isLast ? [this.#sum, this.gradients.flat] : [this.gradients.flat, this.#sum];
+    sumPartials(program, { partials: from, y: to }, {
+      ...{ parts: 1, size, accumulate: !isFirst, label: "accumulation" },
+    });
+  }
+
+  /** Norm and clip factor over all gradients, then AdamW over the two ranges: with decay, and without. */
+  #recordUpdate(program: Program): void {
+    const { values, gradients, m, v, clip, partials } = this;
+    const { maxNorm, weightDecay, beta1, beta2, eps } = this.#settings;
+    const { decayEnd, size } = this.layout;
+    // What lies between the tensors is 0, so that all of them are one.
+    const term: NormTerm = { tensor: gradients.flat, size, label: "gradients" };
+    gradNorm(program, { gradients: [term], partials, clip }, { maxNorm, label: "norm" });
+    for (
+      const [start, end, weight_decay] of [[0, decayEnd, weightDecay], [decayEnd, size, 0]] as const
+    ) {
+      const range = ({ flat }: ParameterSet): Tensor => flat.view(start * 4, [end - start]);
+      adamwUpdate(
+        program,
+        {
+          weight: range(values),
+          grad: range(gradients),
+          m: range(m),
+          v: range(v),
+          clip,
+          schedule: this.#schedule,
+        },
+        { beta1, beta2, eps, weight_decay, size: end - start, label: "adamw" },
+      );
+    }
+  }
+}

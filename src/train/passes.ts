@@ -1,0 +1,100 @@
+/** Activations for batches of one shape, and the programs over them. */
+
+import type { Gpu } from "../gpu/device.ts";
+import { Program } from "../gpu/recorder.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { type Activations, type BatchShape, createActivations } from "../model/activations.ts";
+import type { ModelConfig } from "../model/config.ts";
+import {
+  type Dropout,
+  recordBackward,
+  recordLoss,
+  recordTrainingForward,
+} from "../model/training_pass.ts";
+import type { Batch } from "./batches.ts";
+import type { Optimiser, Part } from "./optimiser.ts";
+
+/** Trains and evaluates on batches of one shape. */
+export class Passes implements Disposable {
+  readonly #gpu: Gpu;
+  readonly #config: ModelConfig;
+  readonly #activations: Activations;
+  readonly #optimiser: Optimiser;
+  readonly #dropout: Dropout | undefined;
+  readonly #programs: Map<string, Program> = new Map();
+
+  /** Allocates the activations. */
+  constructor(
+    gpu: Gpu,
+    config: ModelConfig,
+    shape: BatchShape,
+    { optimiser, dropout }: { optimiser: Optimiser; dropout: Dropout | undefined },
+  ) {
+    this.#gpu = gpu;
+    this.#config = config;
+    this.#activations = createActivations(gpu, config, shape);
+    this.#optimiser = optimiser;
+    this.#dropout = dropout;
+  }
+
+  /** The loss of each target of the latest batch. */
+  get losses(): Tensor {
+    return this.#activations.losses;
+  }
+
+  /** What an evaluation's result is made from: the losses, or a classifier's logits. */
+  get evaluated(): Tensor {
+    return this.#config.head.kind === "lm" ? this.#activations.losses : this.#activations.logits;
+  }
+
+  /** Sets the batch for programs submitted later. */
+  feed({ inputs, targets }: Batch): void {
+    this.#activations.inputs.write(inputs);
+    this.#activations.targets.write(targets);
+  }
+
+  /**
+   * Forward, loss, backward, and what the optimiser adds.
+   *
+   * @param targetCount Targets that are not ignored, of all batches of the step: gradients are those of their mean.
+   */
+  step(targetCount: number, part: Part): Program {
+    return this.#program(`step ${targetCount} ${part.isFirst} ${part.isLast}`, (program) => {
+      const tensors = {
+        weights: this.#optimiser.values.weights,
+        gradients: this.#optimiser.gradients.weights,
+        activations: this.#activations,
+        dropout: this.#dropout,
+      };
+      recordTrainingForward(program, this.#config, tensors);
+      recordLoss(program, this.#config, this.#activations, targetCount);
+      recordBackward(program, this.#config, tensors);
+      this.#optimiser.record(program, part);
+    });
+  }
+
+  /** Forward; for a language model, the losses too. */
+  evaluation(): Program {
+    return this.#program("evaluation", (program) => {
+      const { weights } = this.#optimiser.values;
+      recordTrainingForward(program, this.#config, { weights, activations: this.#activations });
+      if (this.#config.head.kind === "lm") recordLoss(program, this.#config, this.#activations, 1);
+    });
+  }
+
+  /** Frees activations and programs. */
+  [Symbol.dispose](): void {
+    for (const owned of [...this.#programs.values(), this.#activations]) owned[Symbol.dispose]();
+    this.#programs.clear();
+  }
+
+  #program(key: string, record: (program: Program) => void): Program {
+    let program = this.#programs.get(key);
+    if (program === undefined) {
+      program = new Program(this.#gpu);
+      record(program);
+      this.#programs.set(key, program);
+    }
+    return program;
+  }
+}
