@@ -1,0 +1,82 @@
+/**
+ * Writes a checkpoint folder again with its matrices in float16: half the size.
+ *
+ *     deno run --allow-read --allow-write tools/to_float16.ts trained/shakespeare weights/shakespeare
+ *
+ * Vectors, convolutions and all that shapes the recurrence (A_log, D, dt_proj.bias, norms) stay as they are: they are
+ * few, and an error in them adds up over the steps. config.json stays as it is, too: its torch_dtype is what
+ * `transformers` computes in, and f32 over these weights is what Slither computes in.
+ */
+
+import { matchTensors } from "../src/engine/load_weights.ts";
+import { openCheckpoint } from "../src/io/checkpoint.ts";
+import { fromFloat32, toFloat32 } from "../src/io/dtype.ts";
+import { type TensorToWrite, writeSafetensors } from "../src/io/safetensors_writer.ts";
+import type { TensorFile } from "../src/io/tensor_file.ts";
+import { type ModelConfig, parseConfig } from "../src/model/config.ts";
+
+/** Copied as they are, where they are there. */
+const COPIED = ["config.json", "tokenizer.json", "tokenizer_config.json"];
+
+/**
+ * The tensors of a model, its matrices in float16.
+ *
+ * @throws {TypeError} If the file is not of the model that the config describes.
+ * @throws {RangeError} If a value is beyond float16's range, by the name of its tensor.
+ */
+export async function float16Tensors(
+  config: ModelConfig,
+  file: TensorFile,
+): Promise<TensorToWrite[]> {
+  const tensors: TensorToWrite[] = [];
+  for (const { spec: { name, kind }, info } of matchTensors(config, file, "")) {
+    const { dtype, shape } = info;
+    const stored = await file.read(info.name);
+    if (kind !== "matrix") {
+      tensors.push({ name, dtype, shape, bytes: stored });
+      continue;
+    }
+    const values = toFloat32(stored, dtype);
+    const bytes = fromFloat32(values, "F16");
+    const lost = toFloat32(bytes, "F16").findIndex((value) => !Number.isFinite(value));
+    if (lost >= 0) {
+      throw new RangeError(
+        `Cannot write "${name}" in float16: it holds ${
+          values[lost]
+        }, and 65504 is the largest number`,
+      );
+    }
+    tensors.push({ name, dtype: "F16", shape, bytes });
+  }
+  return tensors;
+}
+
+/** Writes one folder from another, and says what it wrote. */
+export async function toFloat16(source: string, target: string): Promise<string> {
+  using checkpoint = await openCheckpoint(source);
+  const config = parseConfig(checkpoint.config, `${source}/config.json`);
+  const tensors = await float16Tensors(config, checkpoint.tensors);
+  await Deno.mkdir(target, { recursive: true });
+  for (const name of COPIED) {
+    const text = await checkpoint.readText(name);
+    if (text !== undefined) await Deno.writeTextFile(`${target}/${name}`, text);
+  }
+  await writeSafetensors(`${target}/model.safetensors`, tensors, { format: "pt" });
+  const size = tensors.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  return `Wrote ${target}: ${tensors.length} tensors, ${(size / 1e6).toFixed(1)} MB`;
+}
+
+if (import.meta.main) {
+  const [source, target] = Deno.args;
+  const print = (text: string) => Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
+  if (source === undefined || target === undefined || Deno.args.length !== 2) {
+    print("Usage: deno run --allow-read --allow-write tools/to_float16.ts <folder> <out folder>");
+    Deno.exit(2);
+  }
+  try {
+    print(await toFloat16(source, target));
+  } catch (error) {
+    print(error instanceof Error ? error.message : String(error));
+    Deno.exit(1);
+  }
+}
