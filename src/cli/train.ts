@@ -67,6 +67,7 @@ const TRAIN: CommandSpec = {
     { name: "epochs", value: "N", help: "Times through the data, instead of --steps" },
     ...NUMBERS.map(([name, , help]) => ({ name, value: "N", help })),
     ...SIZES.map(([name, , help]) => ({ name, value: "N", help })),
+    { name: "carry-state", help: "Carry the state from window to window of a text" },
     { name: "json", help: "Print one JSON object a step" },
     { name: "help", help: "Show this help" },
   ],
@@ -145,7 +146,10 @@ async function prepare(name: string, args: Arguments): Promise<Task> {
     ...text("data"),
     ...text("preset"),
     ...text("tokenizer"),
-    hyperparameters: pick(NUMBERS),
+    hyperparameters: {
+      ...pick(NUMBERS),
+      ...(args.has("carry-state") ? { carryState: true } : {}),
+    },
     model: pick(SIZES),
   };
   const task = await loadTask(name, options);

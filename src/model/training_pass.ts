@@ -12,12 +12,13 @@ import { meanPoolFwd } from "../ops/mean_pool.ts";
 import { lastStepBwd, meanPoolBwd } from "../ops/mean_pool_bwd.ts";
 import { rmsNormFwd } from "../ops/rms_norm.ts";
 import { rmsNormBwd } from "../ops/rms_norm_bwd.ts";
+import { stateCopy, type StateSlot } from "../ops/state_copy.ts";
 import { sumPartials } from "../ops/sum_partials.ts";
-import { type Activations, targetRows } from "./activations.ts";
+import { type Activations, type LayerActivations, targetRows } from "./activations.ts";
 import type { ModelConfig } from "./config.ts";
 import { mamba1Fwd } from "./mamba1.ts";
 import { mamba1Bwd } from "./mamba1_bwd.ts";
-import { logitCount } from "./state.ts";
+import { type LayerState, logitCount, type State } from "./state.ts";
 import type { ModelWeights } from "./weights.ts";
 
 /** What a training pass works on. */
@@ -26,6 +27,13 @@ export interface TrainingTensors {
   readonly activations: Activations;
   /** None: nothing is dropped, as in evaluation. */
   readonly dropout?: Dropout | undefined;
+  /**
+   * Where each layer's state comes from, and where it goes at the end: for a pass that goes on where another ended.
+   * Gradients do not go back into it (truncated backpropagation through time).
+   *
+   * @default {none} All layers begin with zeros.
+   */
+  readonly carried?: State | undefined;
 }
 
 /** Elements of each block's output that are left out at random. */
@@ -46,7 +54,7 @@ export interface Dropout {
 export function recordTrainingForward(
   program: Program,
   config: ModelConfig,
-  { weights, activations, dropout: dropped }: TrainingTensors,
+  { weights, activations, dropout: dropped, carried }: TrainingTensors,
 ): void {
   const { d_model, d_inner, d_conv, norm_epsilon } = config;
   const { shape, inputs, embedded, layers, normed, chunk } = activations;
@@ -64,6 +72,8 @@ export function recordTrainingForward(
     const { norm, mixer } = at(weights.layers, index);
     const label = `layers.${index}`;
     copy(program, blockInput(activations, index), layer.scratch.residual, rows * d_model);
+    const state = carried && at(carried.layers, index);
+    if (state) takeState(program, state, layer, `${label}.take_state`);
     copy(program, layer.conv_initial, layer.conv_state, batch * d_inner * d_conv);
     mamba1Fwd(
       program,
@@ -87,6 +97,7 @@ export function recordTrainingForward(
         label: `${label}.dropout`,
       });
     }
+    if (state) leaveState(program, layer, state, `${label}.leave_state`);
   }
   rmsNormFwd(program, { x: lastResidual(activations), weight: norm_f, y: normed }, {
     rows,
@@ -241,6 +252,44 @@ function recordGradOutput(
     label: `layers.${index}.dropout_bwd`,
   });
   return grad.normed;
+}
+
+/** What a layer begins with: the carried state. */
+function takeState(
+  program: Program,
+  state: LayerState,
+  { conv_initial, ssm_states }: LayerActivations,
+  label: string,
+): void {
+  copyState(program, only(state.conv_state), only(conv_initial), `${label}.conv`);
+  copyState(program, only(state.ssm_state), slotOf(ssm_states, "first"), `${label}.ssm`);
+}
+
+/** What a layer ended with becomes the carried state. */
+function leaveState(
+  program: Program,
+  { conv_state, ssm_states }: LayerActivations,
+  state: LayerState,
+  label: string,
+): void {
+  copyState(program, only(conv_state), only(state.conv_state), `${label}.conv`);
+  copyState(program, slotOf(ssm_states, "last"), only(state.ssm_state), `${label}.ssm`);
+}
+
+function only(tensor: Tensor): StateSlot {
+  return { tensor, slots: 1, slot: 0 };
+}
+
+/** Of states (batch, slots, ...). */
+function slotOf(tensor: Tensor, which: "first" | "last"): StateSlot {
+  const [, slots = 1] = tensor.shape;
+  return { tensor, slots, slot: which === "first" ? 0 : slots - 1 };
+}
+
+function copyState(program: Program, from: StateSlot, to: StateSlot, label: string): void {
+  const [batch = 1] = from.tensor.shape;
+  const size = from.tensor.size / batch / from.slots;
+  stateCopy(program, { from, to }, { batch, size, label });
 }
 
 function poolsMean({ head }: ModelConfig): boolean {

@@ -29,6 +29,7 @@ import {
   ssdYFwdKernel,
 } from "./ssd.ts";
 import { ssdStepKernel } from "./ssd_step.ts";
+import { stateCopyKernel } from "./state_copy.ts";
 import { sumPartialsKernel } from "./sum_partials.ts";
 import { tokenScoreFwdKernel } from "./token_score.ts";
 
@@ -69,6 +70,7 @@ export const ALL_KERNELS: readonly Pick<
   clipFactorKernel,
   adamwUpdateKernel,
   sumPartialsKernel,
+  stateCopyKernel,
   matmulBwdXKernel,
   matmulBwdWKernel,
   columnSumKernel,

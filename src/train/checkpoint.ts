@@ -25,6 +25,9 @@ export interface ResumePoint extends Saved {
 /** The file, in the run's folder, that a run is resumed from. */
 const RESUME_FILE = "training/resume.safetensors";
 
+/** What names of carried states begin with in it. */
+const STATE_PREFIX = "state.";
+
 /**
  * What `transformers` needs beside tokenizer.json. Without it the class is guessed from the model's, and that one cuts text
  * into words by a rule of its own: line ends and spaces are lost.
@@ -69,11 +72,14 @@ export async function writeResumePoint(
   config: ModelConfig,
   point: ResumePoint,
 ): Promise<void> {
-  const { step, position, bestLoss, run, values, m, v } = point;
+  const { step, position, bestLoss, run, values, m, v, carried } = point;
   const tensors = [
     ...tensorsOf(config, values, "value."),
     ...tensorsOf(config, m, "m."),
     ...tensorsOf(config, v, "v."),
+    ...[...carried ?? []].map(([name, state]): TensorToWrite => ({
+      ...{ name: STATE_PREFIX + name, dtype: "F32", shape: [state.length], bytes: bytesOf(state) },
+    })),
   ];
   await writeSafetensors(`${folder}/${RESUME_FILE}`, tensors, {
     point: JSON.stringify({
@@ -110,8 +116,15 @@ export async function readResumePoint(folder: string, config: ModelConfig): Prom
     }
     return values;
   };
-  const point = parsePoint(path, file.metadata.get("point"));
-  return { ...point, values: await read("value."), m: await read("m."), v: await read("v.") };
+  const carried = new Map<string, Float32Array>();
+  for (const { name, dtype } of file.tensors.values()) {
+    if (!name.startsWith(STATE_PREFIX)) continue;
+    carried.set(name.slice(STATE_PREFIX.length), toFloat32(await file.read(name), dtype));
+  }
+  return {
+    ...parsePoint(path, file.metadata.get("point")),
+    ...{ values: await read("value."), m: await read("m."), v: await read("v."), carried },
+  };
 }
 
 function parsePoint(
@@ -152,9 +165,12 @@ function tensorsOf(config: ModelConfig, values: NamedValues, prefix: string): Te
     if (floats === undefined) {
       throw new RangeError(`Cannot save the model: "${name}" has no values`);
     }
-    const bytes = new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
-    return { name: prefix + name, dtype: "F32", shape, bytes };
+    return { name: prefix + name, dtype: "F32", shape, bytes: bytesOf(floats) };
   });
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 async function writeText(path: string, text: string): Promise<void> {

@@ -11,6 +11,7 @@ import {
   recordLoss,
   recordTrainingForward,
 } from "../model/training_pass.ts";
+import { createState, type State } from "../model/state.ts";
 import type { Batch } from "./batches.ts";
 import type { Optimiser, Part } from "./optimiser.ts";
 
@@ -21,20 +22,32 @@ export class Passes implements Disposable {
   readonly #activations: Activations;
   readonly #optimiser: Optimiser;
   readonly #dropout: Dropout | undefined;
+  readonly #carried: State | undefined;
+  /** The state that evaluations carry: apart from training's. */
+  #evaluated: State | undefined;
   readonly #programs: Map<string, Program> = new Map();
 
-  /** Allocates the activations. */
+  /**
+   * Allocates the activations.
+   *
+   * @param shared What passes of all shapes work on. `carried` is the state that training carries on, if it does.
+   */
   constructor(
     gpu: Gpu,
     config: ModelConfig,
     shape: BatchShape,
-    { optimiser, dropout }: { optimiser: Optimiser; dropout: Dropout | undefined },
+    { optimiser, dropout, carried }: {
+      readonly optimiser: Optimiser;
+      readonly dropout: Dropout | undefined;
+      readonly carried: State | undefined;
+    },
   ) {
     this.#gpu = gpu;
     this.#config = config;
     this.#activations = createActivations(gpu, config, shape);
     this.#optimiser = optimiser;
     this.#dropout = dropout;
+    this.#carried = carried;
   }
 
   /** The loss of each target of the latest batch. */
@@ -65,6 +78,7 @@ export class Passes implements Disposable {
         gradients: this.#optimiser.gradients.weights,
         activations: this.#activations,
         dropout: this.#dropout,
+        carried: this.#carried,
       };
       recordTrainingForward(program, this.#config, tensors);
       recordLoss(program, this.#config, this.#activations, targetCount);
@@ -74,17 +88,26 @@ export class Passes implements Disposable {
   }
 
   /** Forward; for a language model, the losses too. */
-  evaluation(): Program {
+  evaluation({ continues }: Batch): Program {
+    if (this.#carried !== undefined) {
+      this.#evaluated ??= createState(this.#gpu, this.#config, this.#activations.shape.batch);
+      if (!continues) clearState(this.#evaluated);
+    }
     return this.#program("evaluation", (program) => {
-      const { weights } = this.#optimiser.values;
-      recordTrainingForward(program, this.#config, { weights, activations: this.#activations });
+      recordTrainingForward(program, this.#config, {
+        weights: this.#optimiser.values.weights,
+        activations: this.#activations,
+        carried: this.#evaluated,
+      });
       if (this.#config.head.kind === "lm") recordLoss(program, this.#config, this.#activations, 1);
     });
   }
 
   /** Frees activations and programs. */
   [Symbol.dispose](): void {
-    for (const owned of [...this.#programs.values(), this.#activations]) owned[Symbol.dispose]();
+    for (const owned of [...this.#programs.values(), this.#activations, this.#evaluated]) {
+      owned?.[Symbol.dispose]();
+    }
     this.#programs.clear();
   }
 
@@ -97,4 +120,9 @@ export class Passes implements Disposable {
     }
     return program;
   }
+}
+
+/** Makes a state that of the start, for programs submitted later. */
+export function clearState({ buffer }: State): void {
+  buffer.write(new Uint8Array(buffer.sizeBytes));
 }

@@ -86,6 +86,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     ...(defaults.dropout > 0
       ? { dropout: { probability: defaults.dropout, seed: defaults.seed } }
       : {}),
+    ...(defaults.carryState ? { carriedSequences: task.train.batchSize } : {}),
   });
   let position: Position = START;
   let bestLoss = Infinity;
@@ -111,8 +112,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       position,
       bestLoss,
       run,
-      values: await trainer.values(),
-      ...await trainer.moments(),
+      ...await trainer.save(),
     };
     await writeResumePoint(out, config, point);
     savedStep = trainer.step;
@@ -233,8 +233,8 @@ function describeFailure(
   return `Cannot continue at step ${step}: ${found}${where}. ${last}`;
 }
 
-function refuseUnsupported({ defaults, name }: Task): void {
-  if (defaults.carryState) {
-    throw new RangeError(`Cannot train ${name} with carryState: this version does not have it yet`);
-  }
+/** A state is carried from window to window of a text: other sequences end. */
+function refuseUnsupported({ name, config, defaults }: Task): void {
+  if (!defaults.carryState || config.head.kind === "lm") return;
+  throw new RangeError(`Cannot train ${name} with carryState: its model is a classifier`);
 }

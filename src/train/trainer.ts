@@ -1,15 +1,17 @@
 /** The trainer: parameters, gradients and moments on the GPU, and one step of training after the other. */
 
 import type { Gpu } from "../gpu/device.ts";
+import { readFloats } from "../gpu/readback.ts";
 import { type Copy, encode, type Program } from "../gpu/recorder.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { createState, type State, type StatePart, stateParts } from "../model/state.ts";
 import type { Batch } from "./batches.ts";
 import { classify, type Evaluation, sum } from "./evaluation.ts";
 import { InFlight, MAX_IN_FLIGHT } from "./in_flight.ts";
 import { type NamedValues, readValues, writeValues } from "./named_values.ts";
 import { Optimiser, type OptimiserSettings } from "./optimiser.ts";
-import { Passes } from "./passes.ts";
+import { clearState, Passes } from "./passes.ts";
 
 /** How a model is trained. */
 export interface TrainerSettings extends OptimiserSettings {
@@ -19,6 +21,13 @@ export interface TrainerSettings extends OptimiserSettings {
    * @default {none}
    */
   readonly dropout?: { readonly probability: number; readonly seed: number } | undefined;
+  /**
+   * Sequences of each batch that go on where those of the batch before ended, wherever a batch `continues`: their states
+   * are carried over, in evaluation too.
+   *
+   * @default {none} All sequences begin with a state of zeros.
+   */
+  readonly carriedSequences?: number | undefined;
 }
 
 /** What a step gives. */
@@ -33,11 +42,16 @@ export interface StepResult {
   readonly culprit: string | undefined;
 }
 
-/** What resuming needs: parameters and AdamW's averages, by official name. */
+/** What resuming needs. */
 export interface Saved {
+  /** Parameters, by official name. */
   readonly values: NamedValues;
+  /** AdamW's averages of the gradient ... */
   readonly m: NamedValues;
+  /** ... and of its square. */
   readonly v: NamedValues;
+  /** The states that are carried on, by layer, where they are. */
+  readonly carried?: NamedValues;
 }
 
 /** A step whose result was not read yet. */
@@ -59,10 +73,11 @@ export class Trainer implements Disposable {
   readonly #settings: TrainerSettings;
   readonly #optimiser: Optimiser;
   readonly #draw: Tensor;
+  readonly #carried: State | undefined;
   readonly #passes: Map<string, Passes> = new Map();
   readonly #inFlight: InFlight;
   #submitted: Submitted[] = [];
-  /** Values and moments as keep() saw them. */
+  /** Values, moments and states as keep() saw them. */
   #kept: { readonly tensor: Tensor; step: number } | undefined;
   #step = 0;
 
@@ -73,6 +88,8 @@ export class Trainer implements Disposable {
     this.#settings = settings;
     this.#optimiser = new Optimiser(gpu, config, settings);
     this.#draw = createTensor(gpu, "dropout_draw", [1]);
+    const { carriedSequences } = settings;
+    if (carriedSequences !== undefined) this.#carried = createState(gpu, config, carriedSequences);
     this.#inFlight = new InFlight(gpu);
     writeValues(this.#optimiser.layout, this.#optimiser.values, values);
   }
@@ -108,6 +125,7 @@ export class Trainer implements Disposable {
       );
       this.#draw.write(new Uint32Array([this.#step * batches.length + index]));
       passes.feed(batch);
+      if (this.#carried && !batch.continues) clearState(this.#carried);
       this.#run([passes.step(targetCount, part)], after);
     }
     this.#step++;
@@ -137,10 +155,10 @@ export class Trainer implements Disposable {
     return results;
   }
 
-  /** Remembers the parameters and moments of now, for {@linkcode Trainer.rewind}. */
+  /** Remembers the parameters, moments and states of now, for {@linkcode Trainer.rewind}. */
   keep(): void {
-    const { size } = this.#optimiser.layout;
-    this.#kept ??= { tensor: createTensor(this.#gpu, "kept", [3 * size]), step: this.#step };
+    const size = this.#moving().reduce((sum, tensor) => sum + tensor.size, 0);
+    this.#kept ??= { tensor: createTensor(this.#gpu, "kept", [size]), step: this.#step };
     this.#kept.step = this.#step;
     this.#run([], this.#keptCopies(this.#kept.tensor));
   }
@@ -180,7 +198,7 @@ export class Trainer implements Disposable {
       const passes = this.#passesFor(batch);
       const after = await this.#inFlight.add([passes.evaluated]);
       passes.feed(batch);
-      this.#run([passes.evaluation()], after);
+      this.#run([passes.evaluation(batch)], after);
       submitted.push(batch);
       if (submitted.length === MAX_IN_FLIGHT) await collect();
     }
@@ -203,18 +221,42 @@ export class Trainer implements Disposable {
     return readValues(this.#gpu, this.#optimiser.layout, this.#optimiser.values);
   }
 
-  /** AdamW's averages, by official name: what resuming needs beside the parameters. */
+  /** AdamW's averages, by official name. */
   async moments(): Promise<{ m: Map<string, Float32Array>; v: Map<string, Float32Array> }> {
     const { layout, m, v } = this.#optimiser;
     return { m: await readValues(this.#gpu, layout, m), v: await readValues(this.#gpu, layout, v) };
   }
 
-  /** Goes on from a saved point with the same bits. */
+  /** What another trainer of this model goes on from with the same bits, by {@linkcode Trainer.restore}. */
+  async save(): Promise<Saved> {
+    const carried = new Map<string, Float32Array>();
+    for (const { name, tensor } of this.#carriedParts()) {
+      carried.set(name, await readFloats(this.#gpu, tensor));
+    }
+    return { values: await this.values(), ...await this.moments(), carried };
+  }
+
+  /**
+   * Goes on from a saved point with the same bits.
+   *
+   * @throws {RangeError} If the point is one of another model, or of other sequences.
+   */
   restore(step: number, saved: Saved): void {
     const { layout, values, m, v } = this.#optimiser;
     writeValues(layout, values, saved.values);
     writeValues(layout, m, saved.m);
     writeValues(layout, v, saved.v);
+    for (const { name, tensor } of this.#carriedParts()) {
+      const state = saved.carried?.get(name);
+      if (state?.length !== tensor.size) {
+        throw new RangeError(
+          `Cannot resume: the state "${name}" has ${
+            state?.length ?? "no"
+          } values, expected ${tensor.size}`,
+        );
+      }
+      tensor.write(state);
+    }
     this.#step = step;
   }
 
@@ -222,10 +264,16 @@ export class Trainer implements Disposable {
   [Symbol.dispose](): void {
     for (const passes of this.#passes.values()) passes[Symbol.dispose]();
     this.#passes.clear();
-    for (const owned of [this.#optimiser, this.#draw, this.#inFlight, this.#kept?.tensor]) {
+    const kept = this.#kept?.tensor;
+    for (const owned of [this.#optimiser, this.#draw, this.#inFlight, this.#carried, kept]) {
       owned?.[Symbol.dispose]();
     }
     this.#kept = undefined;
+  }
+
+  #carriedParts(): StatePart[] {
+    if (this.#carried === undefined) return [];
+    return stateParts(this.#carried).filter(({ name }) => name.startsWith("layers."));
   }
 
   #passesFor({ batch, seqlen }: Batch): Passes {
@@ -236,6 +284,7 @@ export class Trainer implements Disposable {
       passes = new Passes(this.#gpu, this.config, { batch, seqlen }, {
         optimiser: this.#optimiser,
         dropout: dropout && { ...dropout, draw: this.#draw },
+        carried: this.#carried,
       });
       this.#passes.set(key, passes);
     }
@@ -247,13 +296,19 @@ export class Trainer implements Disposable {
     this.#gpu.device.queue.submit([encode(this.#gpu, programs, { after })]);
   }
 
+  /** All that a step changes and the next one builds on. */
+  #moving(): Tensor[] {
+    const { values, m, v } = this.#optimiser;
+    const tensors = [values, m, v].map(({ flat }) => flat);
+    return this.#carried === undefined ? tensors : [...tensors, this.#carried.buffer];
+  }
+
   #keptCopies({ buffer }: Tensor): Copy[] {
-    const { layout, values, m, v } = this.#optimiser;
-    const sizeBytes = layout.size * 4;
-    return [values, m, v].map(({ flat }, index) => ({
-      from: flat,
-      to: { buffer, offset: index * sizeBytes },
-      sizeBytes,
-    }));
+    let offset = 0;
+    return this.#moving().map((from) => {
+      const copy = { from, to: { buffer, offset }, sizeBytes: from.size * 4 };
+      offset += copy.sizeBytes;
+      return copy;
+    });
   }
 }

@@ -23,6 +23,7 @@ import { SELECTIVE_SCAN_CHECKS } from "./selective_scan_checks.ts";
 import { SOFTPLUS_CHECKS } from "./softplus_checks.ts";
 import { SSD_CHECKS } from "./ssd_checks.ts";
 import { SSD_PARTS_CHECKS } from "./ssd_parts_checks.ts";
+import { STATE_COPY_CHECKS } from "./state_copy_checks.ts";
 import { SUM_PARTIALS_CHECKS } from "./sum_partials_checks.ts";
 import { TOKEN_SCORE_CHECKS } from "./token_score_checks.ts";
 
@@ -53,5 +54,6 @@ export const KERNEL_CHECKS: readonly KernelCheck[] = [
   ...GRAD_NORM_CHECKS,
   ...ADAMW_CHECKS,
   ...SUM_PARTIALS_CHECKS,
+  ...STATE_COPY_CHECKS,
   ...LINEAR_BWD_CHECKS,
 ];

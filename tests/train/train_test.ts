@@ -2,8 +2,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { parseConfig } from "../../src/model/config.ts";
 import { orderedSource, shuffledSource, type Source } from "../../src/train/batches.ts";
 import { COMMON, type Hyperparameters, newConfig, type Task } from "../../src/train/task.ts";
-import { train } from "../../src/train/train.ts";
-import { textWindows } from "../../src/train/text_windows.ts";
+import { train, type TrainingStep } from "../../src/train/train.ts";
+import { laneSource, textWindows } from "../../src/train/text_windows.ts";
 import { loadModel } from "../../mod.ts";
 import { defined } from "../defined.ts";
 
@@ -26,8 +26,18 @@ function smallTask(hyperparameters: Partial<Hyperparameters> = {}): Task {
       ssm_cfg: {},
       pad_vocab_size_multiple: 1,
     }),
-    train: shuffledSource(textWindows(ids.subarray(0, 600), { seqlen, seed }), { batchSize, seed }),
-    validation: orderedSource(textWindows(ids.subarray(600), { seqlen }), { batchSize }),
+    ...(defaults.carryState
+      ? {
+        train: laneSource(ids.subarray(0, 600), { batchSize, seqlen, seed }),
+        validation: laneSource(ids.subarray(600), { batchSize: 1, seqlen: 40 }),
+      }
+      : {
+        train: shuffledSource(textWindows(ids.subarray(0, 600), { seqlen, seed }), {
+          batchSize,
+          seed,
+        }),
+        validation: orderedSource(textWindows(ids.subarray(600), { seqlen }), { batchSize }),
+      }),
     defaults,
     summary: "700 ids",
   };
@@ -107,21 +117,47 @@ Deno.test("train() gives the same bytes twice, and when it is interrupted and re
     assertEquals(await point("fourth"), await point("first"));
   }));
 
+/** Trains straight through, and stopped at step 6 and resumed: the same bytes. Gives the steps. */
+async function trainTwice(
+  folder: string,
+  settings: Partial<Hyperparameters>,
+): Promise<TrainingStep[]> {
+  const point = (name: string) => Deno.readFile(`${folder}/${name}/training/resume.safetensors`);
+  const steps = await Array.fromAsync(train(smallTask(settings), { out: `${folder}/straight` }));
+  const controller = new AbortController();
+  const out = `${folder}/stopped`;
+  for await (const { step } of train(smallTask(settings), { out, signal: controller.signal })) {
+    if (step === 6) controller.abort();
+  }
+  await Array.fromAsync(train(smallTask(settings), { out, resume: true }));
+  assertEquals(await point("stopped"), await point("straight"));
+  return steps;
+}
+
+Deno.test("train() carries the state from window to window, and resumes such a run with the same bytes", () =>
+  withFolder(async (folder) => {
+    // 9 windows of 16 a lane: the 12 steps go over the end of an epoch.
+    const steps = await trainTwice(folder, { carryState: true, dropout: 0.1 });
+    assertEquals(steps.length, 12);
+    await assertRejects(
+      () => {
+        const task = breakingTask(13);
+        return Array.fromAsync(
+          train({ ...task, defaults: { ...task.defaults, carryState: true } }),
+        );
+      },
+      RangeError,
+      "Cannot train breaking with carryState: its model is a classifier",
+    );
+  }));
+
 Deno.test("train() adds up the gradients of several batches, and resumes such a run with the same bytes", () =>
   withFolder(async (folder) => {
-    const settings = { steps: 8, accumulation: 3, dropout: 0.1 };
-    const point = (name: string) => Deno.readFile(`${folder}/${name}/training/resume.safetensors`);
-    const straight = await Array.fromAsync(
-      train(smallTask(settings), { out: `${folder}/straight` }),
-    );
-    assertEquals(straight.map(({ tokensPerStep }) => tokensPerStep), Array(8).fill(3 * 4 * 16));
-    const controller = new AbortController();
-    const options = { out: `${folder}/stopped`, signal: controller.signal };
-    for await (const { step } of train(smallTask(settings), options)) {
-      if (step === 6) controller.abort();
+    for (const carryState of [false, true]) {
+      const own = `${folder}/${carryState}`;
+      const steps = await trainTwice(own, { steps: 8, accumulation: 3, dropout: 0.1, carryState });
+      assertEquals(steps.map(({ tokensPerStep }) => tokensPerStep), Array(8).fill(3 * 4 * 16));
     }
-    await Array.fromAsync(train(smallTask(settings), { out: options.out, resume: true }));
-    assertEquals(await point("stopped"), await point("straight"));
     // Three batches of 4 are one batch of 12, up to rounding.
     const first = async (hyperparameters: Partial<Hyperparameters>) =>
       defined((await Array.fromAsync(train(smallTask({ steps: 1, ...hyperparameters }))))[0]);

@@ -22,7 +22,8 @@ const DEFAULTS: Hyperparameters = {
 
 /**
  * One preset, `text`. `data` is the file; the first 90% of its characters train, the last 10% validate, in windows of
- * `seqlen`, or in lanes whose state goes on from window to window (`carryState`).
+ * `seqlen`. With `carryState`, training goes through lanes whose state goes on from window to window, and validation
+ * through the whole part in one stream.
  *
  * @throws {SyntaxError} If the file is empty, is not UTF-8, or holds one character over and over.
  * @throws {RangeError} If it is too short for its windows, or an option is out of range.
@@ -65,11 +66,16 @@ export async function languageTask(
       ? laneSource(train, { batchSize, seqlen, seed })
       : shuffledSource(textWindows(train, { seqlen, seed }), { batchSize, seed }),
     validation: carryState
-      ? laneSource(validation, { batchSize, seqlen })
+      ? laneSource(validation, { batchSize: 1, seqlen: streamWindow(validation) })
       : orderedSource(textWindows(validation, { seqlen }), { batchSize }),
     summary: `${count(train)} tokens to train on, ${count(validation)} to validate with, ` +
       `${vocab_size} different ones`,
   };
+}
+
+/** Steps of a pass over a stream: enough to fill a GPU with one sequence, and the result does not depend on it. */
+function streamWindow(ids: Uint32Array): number {
+  return Math.min(2048, ids.length - 1);
 }
 
 /** The characters of the text, or the tokenizer that the options name. */

@@ -52,10 +52,13 @@ Deno.test("textTask() trains on the first 90% of the characters and validates wi
 Deno.test("textTask() carries the state from window to window where asked", async () => {
   await withFile(TEXT, async (data) => {
     const hyperparameters = { batchSize: 4, seqlen: 16, carryState: true };
-    const { train } = await textTask({ data, hyperparameters });
+    const { train, validation } = await textTask({ data, hyperparameters });
     const first = train.batch(START), second = train.batch(first.next);
     assertEquals([first.continues, second.continues], [false, true]);
     assertEquals(second.inputs[0], first.targets[15]);
+    // Validation is one stream.
+    const stream = validation.batch(START);
+    assertEquals([stream.batch, stream.targetCount, stream.next.epoch], [1, 39, 1]);
   });
 });
 
