@@ -41,7 +41,7 @@ export { HttpError } from "./src/io/http_source.ts";
 export type { DownloadProgress } from "./src/io/hub_client.ts";
 export { PyTorchFileError } from "./src/io/pytorch_error.ts";
 export { SafetensorsError } from "./src/io/safetensors.ts";
-export type { DecodeOptions, Tokenizer, TokenStream } from "./src/io/tokenizer.ts";
+export type { DecodeOptions, StreamOptions, Tokenizer, TokenStream } from "./src/io/tokenizer.ts";
 export {
   ConfigError,
   type HeadConfig,

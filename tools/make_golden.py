@@ -16,7 +16,8 @@ after ids.json) and expected.safetensors (f32, from a float64 run on the weights
 
 A classifier's expected.safetensors has inputs [T, d_input] and inputs_batch instead of ids, and its
 logits are those after each step. sampling/cases.json: distributions after the sampling filters.
-golden_training.py says what gradients.safetensors and losses.json hold.
+golden_tokenizers.py says what tokenizers holds, golden_training.py what gradients.safetensors and
+losses.json hold.
 """
 
 import argparse
@@ -41,6 +42,7 @@ from safetensors.torch import load_file, save_file
 from transformers import MambaConfig, MambaForCausalLM, MambaModel
 from transformers.models.mamba import modeling_mamba
 
+import golden_tokenizers
 import golden_training
 import mamba_numpy
 
@@ -495,6 +497,7 @@ def make(root):
         expect(root / name, config, weights, *data, seed, pool)
         expect_training(root / name, config, weights, data[1], seed, pool)
     write_sampling(root / "sampling", SEEDS["sampling"])
+    golden_tokenizers.write(root / "tokenizers")
 
 
 def compare(made, committed):

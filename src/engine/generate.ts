@@ -111,7 +111,7 @@ class StopText {
       throw new TypeError("Cannot stop at a text: the model has no tokenizer");
     }
     if (stops.includes("")) throw new TypeError("Cannot stop at a text: it is empty");
-    this.#stream = tokenizer?.stream();
+    this.#stream = tokenizer?.stream({ continues: true });
     this.#stops = stops;
   }
 

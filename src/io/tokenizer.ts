@@ -1,6 +1,7 @@
 /** Tokenizers in the `tokenizer.json` format, and decoding that follows a stream of ids. */
 
 import { Tokenizer as TokenizerImplementation } from "npm:@huggingface/tokenizers@0.2.0";
+import { withUnicodeSpaces } from "./byte_level_splits.ts";
 
 /** Which tokens show in decoded text. */
 export interface DecodeOptions {
@@ -30,13 +31,24 @@ export interface Tokenizer {
    */
   decode(ids: readonly number[], options?: DecodeOptions): string;
   /** Starts decoding a stream of ids: see `TokenStream`. */
-  stream(options?: DecodeOptions): TokenStream;
+  stream(options?: StreamOptions): TokenStream;
+}
+
+/** How a stream of ids is decoded. */
+export interface StreamOptions extends DecodeOptions {
+  /**
+   * Whether the ids go on from other text, such as a prompt. Some decoders leave out the first space of a whole text,
+   * which is none of this one's.
+   *
+   * @default {false}
+   */
+  readonly continues?: boolean;
 }
 
 /**
  * Decodes ids one by one, and never splits a character that is spread over several tokens.
  *
- * All pieces together are what `decode` makes of all ids.
+ * All pieces together are what `decode` makes of all ids; of a stream that continues, what they add to other text.
  */
 export interface TokenStream {
   /** The text that this id completes: often a word, sometimes nothing yet. */
@@ -90,12 +102,19 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
   }
 
   const decodeKnown = (ids: number[]) => ids.length === 0 ? "" : implementation.decode(ids);
+  /** Any text to go on from. */
+  const textBefore = () => encode("a").filter((id) => !special.has(id)).slice(-1);
 
   return {
     vocabSize,
     encode,
     decode: (ids, options = {}) => decodeKnown(ids.filter((id) => hasText(id, options))),
-    stream: (options = {}) => createStream((id) => hasText(id, options), decodeKnown),
+    stream: (options = {}) =>
+      createStream(
+        (id) => hasText(id, options),
+        decodeKnown,
+        options.continues ? textBefore() : [],
+      ),
   };
 }
 
@@ -113,9 +132,10 @@ const WINDOW = 64, CONTEXT = 16;
 function createStream(
   hasText: (id: number) => boolean,
   decode: (ids: number[]) => string,
+  before: readonly number[],
 ): TokenStream {
-  let window: number[] = [];
-  let given = 0;
+  let window = [...before];
+  let given = decode(window).length;
   const settled = (text: string) => text.replace(/\ufffd{1,3}$/, "");
   return {
     push(id) {
@@ -132,8 +152,8 @@ function createStream(
     },
     flush() {
       const piece = decode(window).slice(given);
-      window = [];
-      given = 0;
+      window = [...before];
+      given = decode(window).length;
       return piece;
     },
   };
@@ -191,10 +211,10 @@ function parseDescription(json: string, name: string): Record<string, unknown> {
   // The format allows absent parts; the library wants every key.
   return {
     normalizer: null,
-    pre_tokenizer: null,
     post_processor: null,
     decoder: null,
     ...value,
+    pre_tokenizer: withUnicodeSpaces(value["pre_tokenizer"] ?? null),
     model: { ...model, type },
     added_tokens: added,
   };

@@ -1,16 +1,5 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { loadTokenizer } from "../../src/io/tokenizer.ts";
-
-const GPT_NEOX = new URL("../../../shared/data/gpt-neox/", import.meta.url);
-const noGptNeox = !exists(new URL("20B_tokenizer.json", GPT_NEOX));
-
-function exists(url: URL): boolean {
-  try {
-    return Deno.statSync(url).isFile;
-  } catch {
-    return false;
-  }
-}
 
 /** Every byte is one token: the byte-level alphabet is printable ASCII and Latin-1, then from U+0100 on. */
 function byteTokenizer(addedTokens: unknown[] = []): Record<string, unknown> {
@@ -49,55 +38,6 @@ function random(seed: number): () => number {
     return state / 2 ** 32;
   };
 }
-
-function randomUnicode(next: () => number, length: number): string {
-  const ranges = [[0x20, 0x7e], [0xa0, 0x24f], [0x400, 0x4ff], [0x4e00, 0x9fff], [
-    0x1f300,
-    0x1f6ff,
-  ]];
-  return Array.from({ length }, () => {
-    const [low = 0, high = 0] = ranges[Math.floor(next() * ranges.length)] ?? [];
-    return String.fromCodePoint(low + Math.floor(next() * (high - low + 1)));
-  }).join("").normalize("NFC");
-}
-
-Deno.test("loadTokenizer() gives the published ids for 100 prompts of GPT-NeoX", {
-  ignore: noGptNeox,
-}, () => {
-  const tokenizer = loadTokenizer(
-    Deno.readTextFileSync(new URL("20B_tokenizer.json", GPT_NEOX)),
-    "20B_tokenizer.json",
-  );
-  assertEquals(tokenizer.vocabSize, 50277);
-  const lines = Deno.readTextFileSync(new URL("ggml-prompts-gpt-neox.txt", GPT_NEOX))
-    .split("\n").filter((line) => line !== "");
-  assertEquals(lines.length, 100);
-  for (const line of lines) {
-    const at = line.lastIndexOf(" => ");
-    const text = line.slice(0, at);
-    assertEquals(tokenizer.encode(text), line.slice(at + 4).split(",").map(Number), text);
-    assertEquals(tokenizer.decode(tokenizer.encode(text)), text.normalize("NFC"));
-  }
-});
-
-Deno.test("Tokenizer.stream() equals decode() for random Unicode in GPT-NeoX", {
-  ignore: noGptNeox,
-}, () => {
-  const tokenizer = loadTokenizer(
-    Deno.readTextFileSync(new URL("20B_tokenizer.json", GPT_NEOX)),
-    "20B_tokenizer.json",
-  );
-  const next = random(1);
-  for (let i = 0; i < 50; i++) {
-    const text = randomUnicode(next, 40);
-    const ids = tokenizer.encode(text);
-    assertEquals(tokenizer.decode(ids), text);
-    const stream = tokenizer.stream();
-    const pieces = ids.map((id) => stream.push(id));
-    for (const piece of pieces) assert(!piece.includes("\ufffd") && piece.isWellFormed(), piece);
-    assertEquals(pieces.join("") + stream.flush(), text);
-  }
-});
 
 Deno.test("Tokenizer.stream() never splits a character of several tokens", () => {
   const tokenizer = loadTokenizer(JSON.stringify(byteTokenizer()), "bytes");
