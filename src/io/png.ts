@@ -53,8 +53,8 @@ export async function decodePng(
   const foundWidth = header.getUint32(0), foundHeight = header.getUint32(4);
   if (foundWidth !== width || foundHeight !== height) {
     throw new RangeError(
-      `Cannot use "${name}": the image is ${foundWidth} x ${foundHeight}, and this checkpoint ` +
-        `takes ${describeSize(width, height, channels)}. Resize the image first`,
+      `Cannot use "${name}": the image is ${foundWidth} x ${foundHeight}, expected ` +
+        `${describeSize(width, height, channels)}: nothing is resized`,
     );
   }
   await checkDataSize(needed, name, header);

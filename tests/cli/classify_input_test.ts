@@ -56,7 +56,7 @@ Deno.test("toModelInput() refuses inputs that do not fit, in one clear error", a
   });
   const png = { name: "in", bytes: encodePng(1, 1, 0, Uint8Array.of(5)) };
   const bad: [Parameters<typeof toModelInput>, string][] = [
-    [[png, IMAGE], 'Cannot use "in": the image is 1 x 1, and this checkpoint takes 2 x 2, grey'],
+    [[png, IMAGE], 'Cannot use "in": the image is 1 x 1, expected 2 x 2, grey'],
     [[png, SERIES], "this checkpoint has preprocessing for series"],
     [[png, PLAIN], "this checkpoint has no preprocessing"],
     [[idx(2), IMAGE], 'image 2 of "d.idx": it holds 2 images'],

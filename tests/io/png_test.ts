@@ -68,7 +68,7 @@ Deno.test("decodePng() names both sizes where they differ", async () => {
   await assertRejects(
     () => pixels(encodePng(2, 1, 0, bytes(1, 2)), 28, 28, 1),
     RangeError,
-    'Cannot use "test.png": the image is 2 x 1, and this checkpoint takes 28 x 28, grey',
+    'Cannot use "test.png": the image is 2 x 1, expected 28 x 28, grey',
   );
 });
 

@@ -1,7 +1,7 @@
 /** CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test photographs, 32 x 32, RGB, in ten classes. */
 
-import { createHash } from "node:crypto";
 import { decodePng } from "../png.ts";
+import { readDataFile, requireMd5 } from "./data_file.ts";
 import type { ImageDataset, Split } from "./image_dataset.ts";
 import { npmPackageFolder } from "./npm_package.ts";
 
@@ -67,18 +67,23 @@ export async function loadCifar10(
 ): Promise<ImageDataset> {
   const folder = options.path ?? await npmPackageFolder(PACKAGE);
   const { images: files, labels } = FILES[split];
-  const classes = parseCifar10Labels(
-    await readVerified(folder, labels),
-    labels.name,
-    files.length * IMAGES_PER_FILE,
-  );
+  const read = async ({ name }: DataFile) =>
+    await readDataFile(
+      typeof folder === "string" ? `${folder}/${name}` : new URL(name, folder),
+      `CIFAR-10's ${split} split`,
+    );
+  // What is wrong with a file comes before its sum, which only says that something is.
+  const labelBytes = await read(labels);
+  const classes = parseCifar10Labels(labelBytes, labels.name, files.length * IMAGES_PER_FILE);
   const fileBytes = IMAGES_PER_FILE * SIDE * SIDE * CHANNELS;
   const images = new Uint8Array(files.length * fileBytes);
   // One after the other: decoding a file takes about 100 MB.
   for (const [index, file] of files.entries()) {
-    const png = await readVerified(folder, file);
+    const png = await read(file);
     images.set(await parseCifar10Images(png, file.name, IMAGES_PER_FILE), index * fileBytes);
+    requireMd5(png, file.name, { md5: file.md5, owner: PACKAGE });
   }
+  requireMd5(labelBytes, labels.name, { md5: labels.md5, owner: PACKAGE });
   return {
     name: "cifar10",
     split,
@@ -132,17 +137,4 @@ export function parseCifar10Labels(bytes: Uint8Array, name: string, count: numbe
     }
     return label;
   });
-}
-
-async function readVerified(folder: string | URL, { name, md5 }: DataFile): Promise<Uint8Array> {
-  const path = typeof folder === "string" ? `${folder}/${name}` : new URL(name, folder);
-  const bytes = await Deno.readFile(path);
-  const found = createHash("md5").update(bytes).digest("hex");
-  if (found !== md5) {
-    throw new SyntaxError(
-      `Cannot load "${name}": ${bytes.length} bytes with MD5 ${found}, expected ${md5}. ` +
-        `The file is not the package's, or the download is incomplete`,
-    );
-  }
-  return bytes;
 }

@@ -1,6 +1,6 @@
 /** MNIST: 60,000 training and 10,000 test images of handwritten digits, 28 x 28, grey. */
 
-import { createHash } from "node:crypto";
+import { readDataFile, requireMd5 } from "./data_file.ts";
 import { type ImageDataset, parseIdxImages, parseIdxLabels, type Split } from "./image_dataset.ts";
 import { npmPackageFolder } from "./npm_package.ts";
 
@@ -46,9 +46,13 @@ export interface MnistOptions {
 export async function loadMnist(split: Split, options: MnistOptions = {}): Promise<ImageDataset> {
   const { count, images, labels } = FILES[split];
   const folder = options.path ?? new URL("data/", await npmPackageFolder(PACKAGE));
+  const read = async ({ name }: { readonly name: string }) =>
+    await readDataFile(
+      typeof folder === "string" ? `${folder}/${name}` : new URL(name, folder),
+      `MNIST's ${split} split`,
+    );
   // One after the other: where both are wrong, it is always the images that are named.
-  const imageBytes = await readVerified(folder, images.name, images.md5);
-  const labelBytes = await readVerified(folder, labels.name, labels.md5);
+  const imageBytes = await read(images), labelBytes = await read(labels);
   const array = parseIdxImages(imageBytes, images.name);
   const classes = parseIdxLabels(labelBytes, labels.name, CLASS_NAMES.length);
   if (
@@ -60,18 +64,8 @@ export async function loadMnist(split: Split, options: MnistOptions = {}): Promi
         `${array.height} and ${classes.length} labels, expected ${count} of ${SIDE} x ${SIDE}`,
     );
   }
+  // Last, for it only says that something is wrong.
+  requireMd5(imageBytes, images.name, { md5: images.md5, owner: "MNIST" });
+  requireMd5(labelBytes, labels.name, { md5: labels.md5, owner: "MNIST" });
   return { ...array, name: "mnist", split, labels: classes, classNames: CLASS_NAMES };
-}
-
-async function readVerified(folder: string | URL, name: string, md5: string): Promise<Uint8Array> {
-  const path = typeof folder === "string" ? `${folder}/${name}` : new URL(name, folder);
-  const bytes = await Deno.readFile(path);
-  const found = createHash("md5").update(bytes).digest("hex");
-  if (found !== md5) {
-    throw new SyntaxError(
-      `Cannot load "${name}": ${bytes.length} bytes with MD5 ${found}, expected ${md5}. ` +
-        `The file is not MNIST's, or the download is incomplete`,
-    );
-  }
-  return bytes;
 }

@@ -4,6 +4,7 @@ import { toFloat32 } from "../dtype.ts";
 import { PickleDict, unpickle } from "../pickle.ts";
 import { type NumpyArray, numpyArray } from "../pickle_numpy.ts";
 import { quote } from "../quote.ts";
+import { readDataFile } from "./data_file.ts";
 import type { Split } from "./image_dataset.ts";
 import type { SeriesDataset } from "./series.ts";
 
@@ -20,8 +21,8 @@ const MEMBERS = { train: { x: "x", y: "y" }, test: { x: "x_test", y: "y_test" } 
  * @param bytes The whole file.
  * @param name What error messages call it.
  * @returns Both parts, labels 0 to 9.
- * @throws {SyntaxError} If the file is not a pickle, an array is missing or of another shape, a value is not finite, or a
- * label is not 0 to 9.
+ * @throws {SyntaxError} If the file is not a pickle, an array is missing or of another shape, a value is not finite, a
+ * label is not 0 to 9, or all labels of `y` are the same.
  */
 export function parseMnist1d(
   bytes: Uint8Array,
@@ -38,6 +39,14 @@ export function parseMnist1d(
         `${test.length} in "x_test": they must be equal`,
     );
   }
+  if (train.labels.every((label) => label === train.labels[0])) {
+    throw new SyntaxError(
+      `Cannot use ${quote(name)}: all ${train.count} series of "x" are of class ${
+        train.labels[0]
+      }, ` +
+        `expected two classes or more`,
+    );
+  }
   return { train, test };
 }
 
@@ -48,7 +57,7 @@ export function parseMnist1d(
  * @throws {SyntaxError} If its contents are not MNIST-1D's: see `parseMnist1d`.
  */
 export async function loadMnist1d(path: string): Promise<Readonly<Record<Split, SeriesDataset>>> {
-  return parseMnist1d(await Deno.readFile(path), path);
+  return parseMnist1d(await readDataFile(path, "MNIST-1D's pickle"), path);
 }
 
 function readPart(dict: PickleDict, split: Split, name: string): SeriesDataset {

@@ -1,6 +1,7 @@
 /** Labelled series of numbers, in the text form of the UCR archive: a line a series, its class first, then its values. */
 
 import { quote } from "../quote.ts";
+import { readDataFile } from "./data_file.ts";
 import type { Split } from "./image_dataset.ts";
 import { decodeText } from "./text.ts";
 
@@ -42,8 +43,10 @@ export function parseSeries(
     if (label === "" && rest.length === 0) return;
     const line = index + 1;
     if (label === "") throw fail(`line ${line} begins with a comma, expected a class`);
+    if (/^(nan|\?)$/i.test(label)) throw fail(`line ${line} is of no class: ${quote(label)}`);
     const values = rest.map((word, i) => {
-      const value = word === "" ? NaN : Number(word);
+      // Values are kept in f32, which ends at 3.4e38.
+      const value = word === "" ? NaN : Math.fround(Number(word));
       if (!Number.isFinite(value)) {
         const shown = word.length > 40 ? `${word.slice(0, 40)}...` : word;
         throw fail(`value ${i + 1} of line ${line} is ${quote(shown)}, expected a finite number`);
@@ -103,6 +106,8 @@ function byNumber(a: string, b: string): number {
  */
 export async function loadSeries(path: string): Promise<Readonly<Record<Split, SeriesDataset>>> {
   const trainPath = await findTrainFile(path);
+  const read = async (file: string) => decodeText(await readDataFile(file, "series"), file);
+  const train = parseSeries(await read(trainPath), trainPath);
   const testPath = trainPath.replace(
     /train(?=[^/\\]*$)/i,
     (word) => word === "train" ? "test" : word === "Train" ? "Test" : "TEST",
@@ -115,8 +120,6 @@ export async function loadSeries(path: string): Promise<Readonly<Record<Split, S
         `cannot be found. Name the two files such as Data_TRAIN.txt and Data_TEST.txt`,
     );
   }
-  const read = async (file: string) => decodeText(await Deno.readFile(file), file);
-  const train = parseSeries(await read(trainPath), trainPath);
   if (train.classNames.length < 2) {
     throw new SyntaxError(
       `Cannot use ${quote(trainPath)}: all ${train.count} series are of class ` +
@@ -134,7 +137,9 @@ export async function loadSeries(path: string): Promise<Readonly<Record<Split, S
 }
 
 async function findTrainFile(path: string): Promise<string> {
-  if (!(await Deno.stat(path)).isDirectory) return path;
+  // What is not there fails with more to say when it is read.
+  const info = await Deno.stat(path).catch(() => undefined);
+  if (!info?.isDirectory) return path;
   const files = await Array.fromAsync(Deno.readDir(path));
   const found = files.filter(({ isFile, name }) => isFile && /train/i.test(name)).map(({ name }) =>
     name

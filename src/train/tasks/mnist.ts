@@ -57,7 +57,8 @@ export async function mnistTask(options: TaskOptions = {}): Promise<Task> {
     ...{ rescale: 1 / 255, mean: [0.1307], std: [0.3081] },
   };
   const path = options.data === undefined ? {} : { path: options.data };
-  const [train, test] = await Promise.all([loadMnist("train", path), loadMnist("test", path)]);
+  // One after the other: where both are wrong, it is always the training images that are named.
+  const train = await loadMnist("train", path), test = await loadMnist("test", path);
   const config = newConfig(preset.size, {
     input: { kind: "linear", d_input: preset.d_input, bias: true },
     head: { kind: "classifier", n_classes: 10, pool: "mean", bias: true },

@@ -27,7 +27,8 @@ export async function mnistPixelsTask(options: TaskOptions = {}): Promise<Task> 
   const defaults = settings(DEFAULTS, options);
   checkLength("mnist-pixels", DEFAULTS.seqlen, options);
   const path = options.data === undefined ? {} : { path: options.data };
-  const [train, test] = await Promise.all([loadMnist("train", path), loadMnist("test", path)]);
+  // One after the other: where both are wrong, it is always the training images that are named.
+  const train = await loadMnist("train", path), test = await loadMnist("test", path);
   const vocab_size = PIXEL_VALUES + (conditional ? train.classNames.length : 1);
   const config = newConfig(SIZE, {
     input: { kind: "embedding", vocab_size },

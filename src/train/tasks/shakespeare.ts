@@ -1,6 +1,7 @@
 /** `shakespeare`: a character model of the 1.1 MB of Shakespeare that char-rnn and nanoGPT train on. */
 
 import { createHash } from "node:crypto";
+import { readDataFile } from "../../io/datasets/data_file.ts";
 import { decodeText } from "../../io/datasets/text.ts";
 import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
 import { choosePreset, COMMON } from "../task.ts";
@@ -31,7 +32,7 @@ export async function shakespeareTask(options: TaskOptions = {}): Promise<Task> 
   const name = options.data ?? ADDRESS;
   const bytes = options.data === undefined
     ? await download(options.fetch ?? fetch)
-    : await Deno.readFile(options.data);
+    : await readDataFile(options.data, "tiny Shakespeare");
   const found = createHash("md5").update(bytes).digest("hex");
   if (found !== MD5) {
     throw new SyntaxError(

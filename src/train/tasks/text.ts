@@ -7,6 +7,8 @@ import {
   encodeCharacters,
   splitText,
 } from "../../io/datasets/text.ts";
+import { readDataFile } from "../../io/datasets/data_file.ts";
+import { quote } from "../../io/quote.ts";
 import { loadTokenizer } from "../../io/tokenizer.ts";
 import { orderedSource, shuffledSource } from "../batches.ts";
 import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
@@ -33,7 +35,7 @@ export async function textTask(options: TaskOptions = {}): Promise<Task> {
   if (options.data === undefined) {
     throw new TypeError('Cannot load the task "text": it has no data. Give a UTF-8 file as data');
   }
-  const text = decodeText(await Deno.readFile(options.data), options.data);
+  const text = decodeText(await readDataFile(options.data, "text"), options.data);
   return await languageTask({ name: "text", text, size: SIZE, own: DEFAULTS }, options);
 }
 
@@ -51,6 +53,7 @@ export async function languageTask(
   const { tokenizer, vocab_size, encode } = await vocabulary(text, options);
   const parts = splitText(text);
   const train = encode(parts.train), validation = encode(parts.validation);
+  requireVariety(train, options);
   const config = newConfig(size, {
     input: { kind: "embedding", vocab_size },
     head: { kind: "lm", vocab_size, tied: true },
@@ -75,7 +78,22 @@ export async function languageTask(
 
 /** Steps of a pass over a stream: enough to fill a GPU with one sequence, and the result does not depend on it. */
 function streamWindow(ids: Uint32Array): number {
-  return Math.min(2048, ids.length - 1);
+  return Math.max(1, Math.min(2048, ids.length - 1));
+}
+
+/** Refuses what teaches nothing: no tokens, or one over and over. */
+function requireVariety(train: Uint32Array, { tokenizer }: TaskOptions): void {
+  const needed = "expected two different tokens or more to train on";
+  if (train.length === 0 && tokenizer !== undefined) {
+    throw new SyntaxError(
+      `Cannot train on the text: ${quote(tokenizer)} has no token for any of it, ${needed}`,
+    );
+  }
+  if (train.length > 1 && train.every((id) => id === train[0])) {
+    throw new SyntaxError(
+      `Cannot train on the text: its first 90% are ${train.length} times the same token, ${needed}`,
+    );
+  }
 }
 
 /** The characters of the text, or the tokenizer that the options name. */
@@ -85,7 +103,10 @@ async function vocabulary(text: string, options: TaskOptions): Promise<{
   readonly encode: (text: string) => Uint32Array;
 }> {
   if (options.tokenizer !== undefined) {
-    const json = await Deno.readTextFile(options.tokenizer);
+    const json = decodeText(
+      await readDataFile(options.tokenizer, "a tokenizer.json"),
+      options.tokenizer,
+    );
     const tokenizer = loadTokenizer(json, options.tokenizer);
     return {
       tokenizer: json,

