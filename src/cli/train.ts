@@ -10,6 +10,12 @@ import { type Arguments, type CommandSpec, parseArguments, UsageError } from "./
 import { commandHelp } from "./help.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 
+/** Measurements of all steps, in the run's folder. */
+const METRICS_FILE = "training/metrics.jsonl";
+
+/** Time between two lines of progress where a line cannot be written over. */
+const SHOWN_EVERY_MS = 10_000;
+
 /** Names of the settings that are numbers. */
 type NumberName = {
   [Name in keyof Hyperparameters]: Hyperparameters[Name] extends number ? Name : never;
@@ -30,6 +36,7 @@ const NUMBERS: readonly (readonly [string, NumberName, string])[] = [
   ["dropout", "dropout", "Share of each block's output that is dropped in training"],
   ["clip-norm", "clipNorm", "Largest norm of the gradient; 0 for any"],
   ["evaluate-every", "evaluateEvery", "Steps between evaluations, each with a checkpoint"],
+  ["patience", "patience", "Evaluations without a better loss that end the run; 0 for any"],
   ["seed", "seed", "Of weights and order of the data (default: 1)"],
 ];
 
@@ -116,9 +123,13 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   try {
     const steps = train(task, { out, resume: resume !== undefined, signal: controller.signal });
     const last = await follow(steps, { task, out, json: args.has("json"), terminal });
-    if (last?.validation !== undefined && !args.has("json")) {
-      terminal.write(`step ${last.step}: ${describe(last.validation)}\n`);
+    const metrics = await readMetrics(`${out}/${METRICS_FILE}`);
+    await drawCurve(name, out, metrics);
+    if (last !== undefined && last < defaults.steps && !controller.signal.aborted) {
+      terminal.writeError(`No better loss in ${defaults.patience} evaluations: stopped\n`);
     }
+    const best = bestOf(metrics);
+    if (best !== undefined && !args.has("json")) terminal.write(`Best: ${describe(best)}\n`);
   } finally {
     Deno.removeSignalListener("SIGINT", interrupt);
   }
@@ -168,33 +179,36 @@ async function prepare(name: string, args: Arguments): Promise<Task> {
   });
 }
 
-/** Shows steps, notes them in metrics.jsonl, and draws the loss curve at the end. */
+/** Shows steps, notes them in metrics.jsonl, and gives the number of the last one. */
 async function follow(
   steps: AsyncIterable<TrainingStep>,
   { task, out, json, terminal }: { task: Task; out: string; json: boolean; terminal: Terminal },
-): Promise<TrainingStep | undefined> {
-  const file = `${out}/training/metrics.jsonl`;
+): Promise<number | undefined> {
   let log: Awaited<ReturnType<typeof openMetrics>> | undefined;
-  let last: TrainingStep | undefined;
+  let last: number | undefined;
   let shownAt = -Infinity;
   try {
     for await (const step of steps) {
-      log ??= await openMetrics(file, step.step - 1);
-      log.append(toMetrics(step));
-      last = step;
-      if (json) terminal.write(`${JSON.stringify(toMetrics(step))}\n`);
-      const line = progressLine({ ...step, steps: task.defaults.steps });
-      if (terminal.rewrites) terminal.writeError(`\r\x1b[K${line}`);
-      else if (performance.now() - shownAt > 10_000) terminal.writeError(`${line}\n`);
-      else continue;
+      log ??= await openMetrics(`${out}/${METRICS_FILE}`, step.step - 1);
+      const metrics = toMetrics(step);
+      log.append(metrics);
+      last = step.step;
+      if (json) terminal.write(`${JSON.stringify(metrics)}\n`);
+      const evaluated = step.validation !== undefined;
+      if (!terminal.rewrites && !evaluated && performance.now() - shownAt < SHOWN_EVERY_MS) {
+        continue;
+      }
       shownAt = performance.now();
-      if (step.validation !== undefined) terminal.writeError(`\n${describe(step.validation)}\n`);
+      const line = progressLine({ ...step, steps: task.defaults.steps });
+      terminal.writeError(terminal.rewrites ? `\r\x1b[K${line}` : `${line}\n`);
+      if (!evaluated) continue;
+      if (terminal.rewrites) terminal.writeError("\n");
+      terminal.writeError(`${describe(metrics)}\n`);
     }
   } finally {
     log?.[Symbol.dispose]();
     if (terminal.rewrites) terminal.writeError("\n");
   }
-  await drawCurve(task.name, out, await readMetrics(file));
   return last;
 }
 
@@ -207,9 +221,25 @@ function toMetrics({ validation, ...step }: TrainingStep): Metrics {
   };
 }
 
-function describe({ loss, accuracy }: { loss: number; accuracy: number | undefined }): string {
-  const right = accuracy === undefined ? "" : `, ${(accuracy * 100).toFixed(2)}% right`;
-  return `validation loss ${loss.toFixed(4)}${right}`;
+/** The evaluation whose model is kept: the first of the lowest loss. */
+function bestOf(metrics: readonly Metrics[]): Metrics | undefined {
+  const evaluated = metrics.filter(({ validationLoss }) => typeof validationLoss === "number");
+  return evaluated.reduce<Metrics | undefined>(
+    (best, line) => best === undefined || lossOf(line) < lossOf(best) ? line : best,
+    undefined,
+  );
+}
+
+function lossOf({ validationLoss }: Metrics): number {
+  return typeof validationLoss === "number" ? validationLoss : NaN;
+}
+
+function describe(metrics: Metrics): string {
+  const { step, validationAccuracy } = metrics;
+  const right = typeof validationAccuracy === "number"
+    ? `, ${(validationAccuracy * 100).toFixed(2)}% right`
+    : "";
+  return `step ${step}: validation loss ${lossOf(metrics).toFixed(4)}${right}`;
 }
 
 async function drawCurve(title: string, out: string, metrics: readonly Metrics[]): Promise<void> {

@@ -18,6 +18,8 @@ export interface ResumePoint extends Saved {
   readonly position: Position;
   /** The best validation loss so far; Infinity before the first. */
   readonly bestLoss: number;
+  /** Evaluations since the one that gave it. */
+  readonly sinceBest: number;
   /** Task, data and hyperparameters in one line: a run goes on only with its own. */
   readonly run: string;
 }
@@ -72,7 +74,7 @@ export async function writeResumePoint(
   config: ModelConfig,
   point: ResumePoint,
 ): Promise<void> {
-  const { step, position, bestLoss, run, values, m, v, carried } = point;
+  const { step, position, bestLoss, sinceBest, run, values, m, v, carried } = point;
   const tensors = [
     ...tensorsOf(config, values, "value."),
     ...tensorsOf(config, m, "m."),
@@ -86,6 +88,7 @@ export async function writeResumePoint(
       step,
       position,
       bestLoss: Number.isFinite(bestLoss) ? bestLoss : null,
+      sinceBest,
       run,
     }),
   });
@@ -130,10 +133,10 @@ export async function readResumePoint(folder: string, config: ModelConfig): Prom
 function parsePoint(
   path: string,
   text: string | undefined,
-): Pick<ResumePoint, "step" | "position" | "bestLoss" | "run"> {
+): Pick<ResumePoint, "step" | "position" | "bestLoss" | "sinceBest" | "run"> {
   try {
-    const { step, position, bestLoss, run } = JSON.parse(text ?? "");
-    const whole = [step, position.epoch, position.index].every((value) =>
+    const { step, position, bestLoss, sinceBest = 0, run } = JSON.parse(text ?? "");
+    const whole = [step, position.epoch, position.index, sinceBest].every((value) =>
       Number.isSafeInteger(value) && value >= 0
     );
     if (!whole || typeof run !== "string") throw new TypeError("its numbers are not whole");
@@ -141,6 +144,7 @@ function parsePoint(
       step,
       position: { epoch: position.epoch, index: position.index },
       bestLoss: typeof bestLoss === "number" ? bestLoss : Infinity,
+      sinceBest,
       run,
     };
   } catch (cause) {

@@ -28,6 +28,8 @@ export interface Hyperparameters extends Schedule {
   readonly dropout: number;
   /** Steps between two evaluations. */
   readonly evaluateEvery: number;
+  /** The run ends after so many evaluations in a row without a better loss; 0 for never. */
+  readonly patience: number;
   /** Whether the state is carried from window to window of a text. */
   readonly carryState: boolean;
 }
@@ -120,6 +122,7 @@ export const COMMON: Omit<
   clipNorm: 1,
   dropout: 0,
   evaluateEvery: 250,
+  patience: 0,
   carryState: false,
 };
 
@@ -145,8 +148,16 @@ export function settings(
     ...given,
   };
   checkSchedule(merged);
-  for (const name of ["seed", "batchSize", "seqlen", "accumulation", "evaluateEvery"] as const) {
-    const least = name === "seed" ? 0 : 1;
+  const whole = [
+    "seed",
+    "patience",
+    "batchSize",
+    "seqlen",
+    "accumulation",
+    "evaluateEvery",
+  ] as const;
+  for (const name of whole) {
+    const least = name === "seed" || name === "patience" ? 0 : 1;
     if (!Number.isSafeInteger(merged[name]) || merged[name] < least) {
       throw new RangeError(
         `Cannot train: ${name} is ${merged[name]}, expected a whole number from ${least}`,

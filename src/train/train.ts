@@ -75,7 +75,9 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
   const { config, defaults } = task;
   const { out, signal } = options;
   refuseUnsupported(task);
-  const run = JSON.stringify({ task: task.name, config, defaults, data: task.summary });
+  // When to stop may differ: it changes no step.
+  const { patience, ...settings } = defaults;
+  const run = JSON.stringify({ task: task.name, config, defaults: settings, data: task.summary });
   using gpu = await openGpu(options.device);
   using trainer = new Trainer(gpu, config, initialise(config, defaults.seed), {
     beta1: defaults.beta1,
@@ -90,6 +92,8 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
   });
   let position: Position = START;
   let bestLoss = Infinity;
+  /** Evaluations since the best one. */
+  let sinceBest = 0;
   if (options.resume) {
     if (out === undefined) throw new TypeError("Cannot resume: no folder is given");
     const point = await readResumePoint(out, config);
@@ -100,7 +104,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     }
     trainer.restore(point.step, point);
     position = point.position;
-    bestLoss = point.bestLoss;
+    ({ bestLoss, sinceBest } = point);
   } else if (out !== undefined) {
     await writeDescription(out, config, task.tokenizer);
   }
@@ -111,6 +115,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       step: trainer.step,
       position,
       bestLoss,
+      sinceBest,
       run,
       ...await trainer.save(),
     };
@@ -119,7 +124,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
   };
   let batches = takeBatches(task.train, position, defaults.accumulation);
   let burstLength = 1;
-  while (trainer.step < defaults.steps) {
+  while (trainer.step < defaults.steps && !(patience > 0 && sinceBest >= patience)) {
     const start = performance.now();
     const { evaluateEvery, steps } = defaults;
     const due = Math.min(steps, (Math.floor(trainer.step / evaluateEvery) + 1) * evaluateEvery);
@@ -148,8 +153,10 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       let validation: SplitResult | undefined;
       if (step === due) {
         validation = await evaluateSplit(trainer, task.validation);
+        sinceBest++;
         if (validation.loss < bestLoss) {
           bestLoss = validation.loss;
+          sinceBest = 0;
           // The model before the point: a run killed in between repeats these steps, and writes the same model again.
           if (out !== undefined) await writeModel(out, config, await trainer.values());
         }

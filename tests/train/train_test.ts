@@ -166,6 +166,20 @@ Deno.test("train() adds up the gradients of several batches, and resumes such a 
     assert(Math.abs(three.gradientNorm / one.gradientNorm - 1) < 1e-4);
   }));
 
+Deno.test("train() stops after a number of evaluations without a better loss, and stays stopped", () =>
+  withFolder(async (out) => {
+    // Without learning, no evaluation is better than the first.
+    const still = { learningRate: 1e-30, minimumLearningRate: 0, weightDecay: 0, evaluateEvery: 2 };
+    const settings = { ...still, steps: 40, warmupSteps: 0, patience: 3 };
+    const steps = await Array.fromAsync(train(smallTask(settings), { out }));
+    assertEquals(steps.at(-1)?.step, 8);
+    assertEquals(await Array.fromAsync(train(smallTask(settings), { out, resume: true })), []);
+    // More patience goes on with the same run.
+    const patient = smallTask({ ...settings, patience: 4 });
+    const more = await Array.fromAsync(train(patient, { out, resume: true }));
+    assertEquals(more.map(({ step }) => step), [9, 10]);
+  }));
+
 Deno.test("train() refuses to resume a run with other settings, and what it cannot do", () =>
   withFolder(async (out) => {
     for await (const _ of train(smallTask({ steps: 4 }), { out }));
