@@ -8,7 +8,7 @@
  * `transformers` computes in, and f32 over these weights is what Slither computes in.
  */
 
-import { matchTensors } from "../src/engine/load_weights.ts";
+import { matchTensors } from "../src/engine/match_tensors.ts";
 import { openCheckpoint } from "../src/io/checkpoint.ts";
 import { fromFloat32, toFloat32 } from "../src/io/dtype.ts";
 import { type TensorToWrite, writeSafetensors } from "../src/io/safetensors_writer.ts";
@@ -29,7 +29,7 @@ export async function float16Tensors(
   file: TensorFile,
 ): Promise<TensorToWrite[]> {
   const tensors: TensorToWrite[] = [];
-  for (const { spec: { name, kind }, info } of matchTensors(config, file, "")) {
+  for (const { spec: { name, kind }, info } of matchTensors(config, file, { prefix: "" })) {
     const { dtype, shape } = info;
     const stored = await file.read(info.name);
     if (kind !== "matrix") {
