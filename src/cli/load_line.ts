@@ -37,12 +37,13 @@ export class LoadLine implements Disposable {
     }
     if (stage === "load") return this.#progress.update(loadedBytes);
     const { file, note } = step;
-    // In a log, what is waited for is worth a line of its own, once.
-    if (note !== undefined && note !== this.#note && !this.#terminal.rewrites) {
+    if (note === undefined || this.#terminal.rewrites) {
+      this.#progress.update(loadedBytes, note === undefined ? file : `${file}: ${note}`);
+    } else if (note !== this.#note) {
+      // In a log, what is waited for is worth a line of its own, once.
       this.#terminal.writeError(`Downloading ${file}: ${note}\n`);
     }
     this.#note = note;
-    this.#progress.update(loadedBytes, note === undefined ? file : `${file}: ${note}`);
   }
 
   /** Removes the line from a terminal. */

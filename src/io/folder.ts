@@ -138,8 +138,22 @@ async function hubFolder(id: HubId, options: LocateOptions): Promise<Folder> {
   return {
     name: model.name,
     async open(file) {
-      const path = await model.path(file);
-      return path === undefined ? undefined : await openFile(path);
+      try {
+        const path = await model.path(file);
+        return path === undefined ? undefined : await openFile(path);
+      } catch (error) {
+        throw isUnknown(error) ? alsoNoFolder(error, id) : error;
+      }
     },
   };
+}
+
+/** Whether the hub knows nothing of this name, or nobody does: then it may have been meant as a path. */
+function isUnknown(error: unknown): error is HttpError {
+  return error instanceof HttpError && [undefined, 401, 404].includes(error.status);
+}
+
+function alsoNoFolder(error: HttpError, { repository }: HubId): HttpError {
+  const message = `${error.message}. There is no folder ${quote(repository)} here, either`;
+  return new HttpError(message, error.status, { cause: error });
 }

@@ -262,6 +262,9 @@ function checkHash(file: HubFile, etag: string | null): string {
   );
 }
 
-function message(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+/** The innermost reason, without the address: storage's are signed. */
+function message(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.cause instanceof Error) return message(error.cause);
+  return error.message.replace(/ for url \([^)]*\)/, "");
 }

@@ -98,7 +98,9 @@ Deno.test("an aborted wait for another process ends at once", async () => {
   await withHub(async (hub, _cache, open) => {
     hub.add("o/n", "main", { [FILE]: WEIGHTS });
     hub.fault = ({ server }, right) => server === "storage" ? slowly(right(), 5, 200) : undefined;
-    const first = open("o/n").fetch(FILE);
+    const started = Promise.withResolvers<void>();
+    const first = open("o/n", "main", { onProgress: () => started.resolve() }).fetch(FILE);
+    await started.promise;
     const controller = new AbortController();
     const onProgress = ({ note }: { note?: string | undefined }) =>
       note !== undefined && controller.abort("no patience");
