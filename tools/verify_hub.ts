@@ -14,8 +14,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { formatBytes, formatDuration } from "../src/cli/format.ts";
 import { LoadLine } from "../src/cli/load_line.ts";
 import { processTerminal, type Terminal } from "../src/cli/terminal.ts";
-import { loadModel } from "../src/engine/load_model.ts";
-import type { WeightDType } from "../src/engine/load_weights.ts";
+import { loadModel, type LoadOptions } from "../src/engine/load_model.ts";
 import type { Model } from "../src/engine/model.ts";
 import published from "./published_outputs.json" with { type: "json" };
 
@@ -85,7 +84,7 @@ async function load({ model, dtype }: PublishedOutput, terminal: Terminal): Prom
   using line = new LoadLine(terminal);
   return await loadModel(model, {
     // An unknown one is refused by name.
-    dtype: dtype as WeightDType,
+    dtype: dtype as LoadOptions["dtype"],
     onProgress: (step) => line.update(step),
   });
 }
