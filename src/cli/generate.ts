@@ -28,7 +28,7 @@ export const GENERATE: CommandSpec = {
     "--save-state, then --load-state in another process, and 100 more. Sampling options come from the\n" +
     "state, unless they are given again.",
     "A model of pixels takes a class for its prompt, such as --prompt 7, or --ids that begin an image.\n" +
-    "It generates the rest of that image, which is drawn as text row by row.",
+    "It generates the rest of that image, which is drawn as it comes.",
   ],
   options: [
     { name: "prompt", value: "TEXT", help: "The beginning (default: stdin; - is stdin too)" },
@@ -83,7 +83,8 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
     throw new UsageError("Cannot generate: the prompt is empty. Give --prompt, --ids or stdin");
   }
   const layout = pixelLayout(model.config);
-  const image = layout && new PixelImage(layout, inputsOf(snapshot));
+  const image = layout &&
+    new PixelImage(layout, { position: inputsOf(snapshot), colors: terminal.colors });
   if (pngPath !== undefined && image === undefined) {
     throw new TypeError("Cannot write a PNG: this model makes no images. Leave --png out");
   }
@@ -99,7 +100,7 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
     clock.prefilled();
   }
   const output = createOutput(args, terminal, model);
-  if (image !== undefined) output.rows(image.feed(ids));
+  if (image !== undefined) output.lines(image.feed(ids));
   const maxTokens = image === undefined
     ? askedTokens ?? 256
     : Math.min(askedTokens ?? Infinity, image.missing);
@@ -110,7 +111,7 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
     for await (const token of session.generate({ ...sampling, maxTokens, stop, signal })) {
       clock.generated();
       output.token(token);
-      if (image !== undefined) output.rows(image.feed([token.id]));
+      if (image !== undefined) output.lines(image.feed([token.id]));
     }
   } catch (error) {
     if (!signal?.aborted) throw error;
@@ -148,19 +149,19 @@ function inputsOf(snapshot: Snapshot | undefined): number {
 
 interface Output {
   token(token: GeneratedToken): void;
-  /** Rows of an image, as text. */
-  rows(text: string): void;
+  /** Lines of an image's drawing. */
+  lines(text: string): void;
   end(statistics: object): void;
 }
 
 function createOutput(args: Arguments, terminal: Terminal, { config, tokenizer }: Model): Output {
   const json = args.has("json");
-  const rows = () => {};
+  const lines = () => {};
   if (args.has("print-ids")) {
     const ids: number[] = [];
     return {
       token: ({ id }) => ids.push(id),
-      rows,
+      lines,
       end: (statistics) =>
         terminal.write(`${JSON.stringify(json ? { ids, ...statistics } : ids)}\n`),
     };
@@ -169,16 +170,16 @@ function createOutput(args: Arguments, terminal: Terminal, { config, tokenizer }
     return {
       token: ({ id, text, logprob, position }) =>
         terminal.write(`${JSON.stringify({ id, text, logprob, position })}\n`),
-      rows,
+      lines,
       end: (statistics) => terminal.write(`${JSON.stringify({ statistics })}\n`),
     };
   }
   if (pixelLayout(config) !== undefined) {
-    return { token: () => {}, rows: (text) => terminal.write(text), end: () => {} };
+    return { token: () => {}, lines: (text) => terminal.write(text), end: () => {} };
   }
   return {
     token: ({ id, text }) => terminal.write(tokenizer === undefined ? `${id} ` : text),
-    rows,
+    lines,
     end: () => terminal.write("\n"),
   };
 }

@@ -2,6 +2,7 @@
 
 import type { PixelArray } from "../io/image.ts";
 import type { ModelConfig, PixelPreprocessing } from "../model/config.ts";
+import { drawImage } from "./draw_image.ts";
 
 /** How an image becomes ids, for a model that makes images; `undefined` for one of text. */
 export function pixelLayout({ preprocessing }: ModelConfig): PixelPreprocessing | undefined {
@@ -27,24 +28,26 @@ export function imageStart(name: string, { labels, real_vocab_size }: ModelConfi
   return real_vocab_size + index;
 }
 
-/** From black to white. Two of them are about as wide as they are high. */
-const SHADES = " ░▒▓█";
-
 /** An image in the making: fed all that the model is. What is not fed yet is black. */
 export class PixelImage implements PixelArray {
   readonly width: number;
   readonly height: number;
   readonly channels = 1;
   readonly pixels: Uint8Array;
+  readonly #colors: boolean;
   /** Inputs so far: the id that begins the image, then its pixels. */
   #position: number;
 
-  /** @param position Inputs that came before: those of a loaded state. */
-  constructor({ width, height }: PixelPreprocessing, position: number) {
+  /** Starts after `position` inputs, those of a loaded state. `colors`: whether it may be drawn in shades of grey. */
+  constructor(
+    { width, height }: PixelPreprocessing,
+    { position, colors }: { readonly position: number; readonly colors: boolean },
+  ) {
     this.width = width;
     this.height = height;
     this.pixels = new Uint8Array(width * height);
     this.#position = position;
+    this.#colors = colors;
   }
 
   /** Ids that the image still lacks. */
@@ -52,22 +55,18 @@ export class PixelImage implements PixelArray {
     return Math.max(0, this.pixels.length + 1 - this.#position);
   }
 
-  /** Takes the next ids, and gives the rows that they complete, as lines of text. */
+  /** Takes the next ids, and gives the lines of the drawing that they complete, two rows of pixels each. */
   feed(ids: readonly number[]): string {
-    let rows = "";
+    let lines = "";
     for (const id of ids) {
-      const index = this.#position++ - 1;
-      if (index < 0 || index >= this.pixels.length) continue;
-      this.pixels[index] = id;
-      if ((index + 1) % this.width === 0) rows += this.#line(index + 1);
+      const end = this.#position++;
+      if (end < 1 || end > this.pixels.length) continue;
+      this.pixels[end - 1] = id;
+      if (end % (2 * this.width) === 0 || end === this.pixels.length) {
+        const line = Math.ceil(end / (2 * this.width)) - 1;
+        lines += `${drawImage(this, end, this.#colors)[line] ?? ""}\n`;
+      }
     }
-    return rows;
-  }
-
-  /** The row before pixel `end`. */
-  #line(end: number): string {
-    const row = this.pixels.subarray(end - this.width, end);
-    const shades = Array.from(row, (value) => SHADES.charAt(value * SHADES.length >> 8).repeat(2));
-    return `${shades.join("").trimEnd()}\n`;
+    return lines;
   }
 }

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
-import { loadModel, loadTask, train } from "../../mod.ts";
+import { type Hyperparameters, loadModel, loadTask, train } from "../../mod.ts";
 import { infer } from "../../src/cli/infer.ts";
 import { splitText } from "../../src/io/datasets/text.ts";
 import { FakeTerminal } from "../cli/fake_terminal.ts";
@@ -15,7 +15,22 @@ async function meanOf(
   return [sum / foreseen.length, foreseen.length];
 }
 
-Deno.test("infer() score --window gives the validation loss that training gave", async () => {
+/** What `score --json` prints, of which this is needed. */
+interface ScoreResult {
+  readonly scored: number;
+  readonly scores: readonly unknown[];
+  readonly natsPerToken: number;
+}
+
+/** A text's model, trained for some steps: its best validation loss, and what `score` says of the same text. */
+async function trainAndScore(
+  hyperparameters: Partial<Hyperparameters>,
+  test: (trained: {
+    loss: number;
+    length: number;
+    score: (...options: string[]) => Promise<ScoreResult>;
+  }) => Promise<void>,
+): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
     const words = ["to be", "or not", "to be,", "that is", "the", "question\n"];
@@ -25,12 +40,18 @@ Deno.test("infer() score --window gives the validation loss that training gave",
     await Deno.writeTextFile(`${folder}/validation.txt`, validation);
     const task = await loadTask("text", {
       data: `${folder}/text.txt`,
-      hyperparameters: { steps: 20, batchSize: 4, seqlen: 24, evaluateEvery: 10 },
+      hyperparameters: {
+        steps: 20,
+        batchSize: 4,
+        seqlen: 24,
+        evaluateEvery: 10,
+        ...hyperparameters,
+      },
       model: { d_model: 16, n_layer: 2 },
     });
-    let best = Infinity;
+    let loss = Infinity;
     for await (const step of train(task, { out: `${folder}/out` })) {
-      best = Math.min(best, step.validation?.loss ?? Infinity);
+      loss = Math.min(loss, step.validation?.loss ?? Infinity);
     }
     const score = async (...options: string[]) => {
       const terminal = new FakeTerminal();
@@ -38,19 +59,29 @@ Deno.test("infer() score --window gives the validation loss that training gave",
       assertEquals(await infer([...args, "--json"], terminal), 0, terminal.stderr);
       return JSON.parse(terminal.stdout);
     };
-    const windows = await score("--window", "24");
-    assertEquals(windows.scored, validation.length - 1);
-    assertEquals(windows.scores.length, validation.length);
-    assertAlmostEquals(windows.natsPerToken, best, 1e-5);
-    // One stream sees more: it is another figure, of as many tokens.
-    const stream = await score();
-    assertEquals(stream.scored, validation.length - 1);
-    assert(Math.abs(stream.natsPerToken - best) > 1e-4, `${stream.natsPerToken} and ${best}`);
-    assertEquals(windows.scores.slice(0, 25), stream.scores.slice(0, 25));
+    await test({ loss, length: validation.length, score });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-});
+}
+
+Deno.test("infer() score --window gives the validation loss of training in windows", () =>
+  trainAndScore({}, async ({ loss, length, score }) => {
+    const windows = await score("--window", "24");
+    assertEquals([windows.scored, windows.scores.length], [length - 1, length]);
+    assertAlmostEquals(windows.natsPerToken, loss, 1e-5);
+    // One stream sees more: it is another figure, of as many tokens.
+    const stream = await score();
+    assertEquals(stream.scored, length - 1);
+    assert(Math.abs(stream.natsPerToken - loss) > 1e-4, `${stream.natsPerToken} and ${loss}`);
+  }));
+
+Deno.test("infer() score gives the validation loss of training with the state carried", () =>
+  trainAndScore({ carryState: true }, async ({ loss, length, score }) => {
+    const stream = await score();
+    assertEquals(stream.scored, length - 1);
+    assertAlmostEquals(stream.natsPerToken, loss, 1e-5);
+  }));
 
 Deno.test("score() in windows is the mean over windows of their own, for lists and streams", async () => {
   using model = await loadModel(goldenPath("mamba1"));
