@@ -78,7 +78,7 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onDownload: onProgress }),
   });
-  const { config, tokenizer } = await describe(checkpoint);
+  const { config, tokenizer } = await describeCheckpoint(checkpoint);
   const gpu = await openGpu(options.device);
   try {
     return await load(gpu, checkpoint, config, { dtype, tokenizer, signal, onProgress });
@@ -121,8 +121,11 @@ async function load(
   });
 }
 
-/** The config and the tokenizer; the tokenizer also knows how many rows of the vocabulary are real. */
-async function describe(
+/**
+ * The config and the tokenizer of a checkpoint, each with what only the other files know: the weights may say whether
+ * the head is tied, and the tokenizer how many rows of the vocabulary are real.
+ */
+export async function describeCheckpoint(
   checkpoint: Checkpoint,
 ): Promise<{ config: ModelConfig; tokenizer: Tokenizer | undefined }> {
   const { tensors } = checkpoint;

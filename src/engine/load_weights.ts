@@ -8,7 +8,6 @@ import type { ModelConfig } from "../model/config.ts";
 import { modelWeights } from "../model/weights.ts";
 import {
   createMatrix,
-  type FloatDType,
   isQuantized,
   type Matrix,
   matrixBytes,
@@ -175,9 +174,11 @@ async function fill(
       const digest = sha256(bytes);
       writePiece(targets, each, bytes, firstElement);
       pieceDigests.push(await digest);
-      loadedBytes += bytes.length;
+      const { length } = bytes;
+      loadedBytes += length;
+      release(bytes);
       onProgress?.({ stage: "load", loadedBytes, totalBytes, tensor: info.name });
-      await flush(bytes.length);
+      await flush(length);
     }
     digests.set(
       part === "scales" ? spec.name + SCALES_SUFFIX : spec.name,
@@ -232,27 +233,42 @@ function writePiece(
   const row = firstElement / (info.shape[1] ?? 1);
   if (part === "codes") writeMatrixRows(matrix, row, { codes: bytes });
   else if (part === "scales") writeMatrixRows(matrix, row, { scales: words16(bytes) });
-  else if (isQuantized(matrix.dtype)) {
+  else {
     try {
-      const values = toFloat32(bytes, info.dtype);
-      writeMatrixRows(matrix, row, quantizeRows(values, matrix.columns, matrix.dtype));
+      writeValues(matrix, row, bytes, info.dtype);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new RangeError(`Cannot load "${info.name}", from row ${row} on: ${reason}`, {
         cause: error,
       });
     }
-  } else writeMatrixRows(matrix, row, convert(bytes, info.dtype, matrix.dtype));
+  }
 }
 
-function convert(
+function writeValues(
+  matrix: Matrix,
+  row: number,
   bytes: Uint8Array<ArrayBuffer>,
   stored: DType,
-  kept: FloatDType,
-): Float32Array | Uint16Array {
-  if (kept === "f32") return toFloat32(bytes, stored);
-  const name = kept === "f16" ? "F16" : "BF16";
-  return words16(stored === name ? bytes : fromFloat32(toFloat32(bytes, stored), name));
+): void {
+  const { dtype } = matrix;
+  if ((dtype === "f16" && stored === "F16") || (dtype === "bf16" && stored === "BF16")) {
+    writeMatrixRows(matrix, row, words16(bytes));
+    return;
+  }
+  const values = toFloat32(bytes, stored);
+  const kept = isQuantized(dtype)
+    ? quantizeRows(values, matrix.columns, dtype)
+    : dtype === "f32"
+    ? values
+    : words16(fromFloat32(values, dtype === "f16" ? "F16" : "BF16"));
+  writeMatrixRows(matrix, row, kept);
+  if (values.buffer !== bytes.buffer) release(values);
+}
+
+/** Gives an array's memory back at once. Garbage is collected late, and pieces come fast: hundreds of MB would pile up. */
+function release({ buffer }: Uint8Array | Float32Array): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 function words16(bytes: Uint8Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
@@ -293,7 +309,10 @@ export async function hasOwnHead(file: TensorFile, prefix: string): Promise<bool
 /** SHA-256 of a tensor, piece by piece: one pass over it, for sources that only stream forward. */
 async function digestOf(file: TensorFile, info: TensorInfo): Promise<string> {
   const digests: Uint8Array[] = [];
-  for await (const { bytes } of pieces(file, info)) digests.push(await sha256(bytes));
+  for await (const { bytes } of pieces(file, info)) {
+    digests.push(await sha256(bytes));
+    release(bytes);
+  }
   return (await sha256(concat(digests))).toHex();
 }
 

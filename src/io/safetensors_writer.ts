@@ -2,24 +2,28 @@ import { compareDTypes, type DType } from "./dtype.ts";
 import { quote } from "./quote.ts";
 import { tensorSizeBytes } from "./tensor_file.ts";
 
-/** One tensor to be written. */
-export interface TensorToWrite {
+/** What a header says of one tensor. */
+export interface TensorDescription {
   /** Unique among those written together; not `__metadata__`. */
   readonly name: string;
-  /** Element type of `bytes`. */
+  /** Element type. */
   readonly dtype: DType;
   /** Sizes, outermost first; empty for a scalar. */
   readonly shape: readonly number[];
+}
+
+/** One tensor to be written. */
+export interface TensorToWrite extends TensorDescription {
   /** Row-major little-endian elements. */
   readonly bytes: Uint8Array;
 }
 
 /** What comes before the data, and the order in which the data follows it. */
-export interface SafetensorsHeader {
+export interface SafetensorsHeader<Tensor extends TensorDescription> {
   /** The header's length, and the header. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** The tensors in the order of the file. */
-  readonly tensors: readonly TensorToWrite[];
+  readonly tensors: readonly Tensor[];
 }
 
 const ENCODER = new TextEncoder();
@@ -34,12 +38,12 @@ const ENCODER = new TextEncoder();
  * @param tensors All tensors, in any order.
  * @param metadata Text to keep beside them; default none.
  * @returns The header, and the tensors in the order in which their bytes must follow.
- * @throws {TypeError} If a name comes twice, or bytes do not match dtype and shape.
+ * @throws {TypeError} If a name comes twice, a shape is none, or bytes that are given do not match it.
  */
-export function encodeSafetensorsHeader(
-  tensors: Iterable<TensorToWrite>,
+export function encodeSafetensorsHeader<Tensor extends TensorDescription>(
+  tensors: Iterable<Tensor>,
   metadata: Iterable<readonly [string, string]> | Readonly<Record<string, string>> = [],
-): SafetensorsHeader {
+): SafetensorsHeader<Tensor> {
   const sorted = [...tensors].map((tensor) => ({ tensor, key: ENCODER.encode(tensor.name) }))
     .sort((a, b) => compareDTypes(b.tensor.dtype, a.tensor.dtype) || compareBytes(a.key, b.key))
     .map(({ tensor }) => tensor);
@@ -52,8 +56,7 @@ export function encodeSafetensorsHeader(
   const names = new Set(["__metadata__"]);
   let begin = 0;
   for (const tensor of sorted) {
-    checkTensor(tensor, names);
-    const end = begin + tensor.bytes.byteLength;
+    const end = begin + checkTensor(tensor, names);
     members.push(
       `${toJson(tensor.name)}:{"dtype":"${tensor.dtype}","shape":[${tensor.shape.join(",")}],` +
         `"data_offsets":[${begin},${end}]}`,
@@ -140,7 +143,11 @@ function besidePath(path: string | URL, suffix: string): string | URL {
   return url;
 }
 
-function checkTensor({ name, dtype, shape, bytes }: TensorToWrite, names: Set<string>): void {
+/** Bytes that the tensor has in the file. */
+function checkTensor(
+  { name, dtype, shape, bytes }: TensorDescription & Partial<TensorToWrite>,
+  names: Set<string>,
+): number {
   const fail = (found: string) => new TypeError(`Cannot write tensor ${quote(name)}: ${found}`);
   if (names.has(name)) throw fail("the name is taken, and each must be unique");
   names.add(name);
@@ -148,12 +155,13 @@ function checkTensor({ name, dtype, shape, bytes }: TensorToWrite, names: Set<st
     throw fail(`shape is [${shape.join(", ")}], and sizes must be whole numbers of 0 or more`);
   }
   const needed = tensorSizeBytes(dtype, shape);
-  if (needed !== bytes.byteLength) {
+  if (needed === undefined || (bytes !== undefined && bytes.byteLength !== needed)) {
     throw fail(
-      `it has ${bytes.byteLength} bytes, and dtype ${dtype} with shape [${shape.join(", ")}] ` +
-        `needs ${needed ?? "more than 2^53"}`,
+      `it has ${bytes?.byteLength ?? "too many"} bytes, and dtype ${dtype} with shape ` +
+        `[${shape.join(", ")}] needs ${needed ?? "more than 2^53"}`,
     );
   }
+  return needed;
 }
 
 function toJson(text: string): string {

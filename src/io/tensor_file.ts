@@ -22,7 +22,8 @@ export interface TensorFile extends Disposable {
   /** What else the file says, as text. */
   readonly metadata: ReadonlyMap<string, string>;
   /**
-   * Bytes [start, end) of the tensor as contiguous row-major little-endian; default all of it.
+   * Bytes [start, end) of the tensor as contiguous row-major little-endian; default all of it. They are the caller's
+   * own, to keep and to change.
    *
    * @throws {RangeError} If there is no such tensor, or the range is not inside it.
    */

@@ -25,6 +25,9 @@ export function parseQuantization(
   if (fields.integer("group_size", 1, 1024) !== QUANT_GROUP) {
     fields.expected("group_size", String(QUANT_GROUP));
   }
+  if (fields.boolean("symmetric") === false) {
+    fields.fail("quantization_config.symmetric is false, expected true");
+  }
   return bits === 8 ? "int8" : "int4";
 }
 

@@ -2,13 +2,24 @@
 
 import { type ModelConfig, parseConfig } from "../../src/model/config.ts";
 
-const SIZES: Readonly<Record<string, { d_model: number; n_layer: number }>> = {
+interface Sizes {
+  readonly d_model: number;
+  readonly n_layer: number;
+  readonly vocab_size?: number;
+}
+
+const SIZES: Readonly<Record<string, Sizes>> = {
+  // Not published: for trying things out.
+  "mamba-tiny": { d_model: 64, n_layer: 2, vocab_size: 256 },
   "mamba-130m": { d_model: 768, n_layer: 24 },
   "mamba-370m": { d_model: 1024, n_layer: 48 },
   "mamba-790m": { d_model: 1536, n_layer: 48 },
   "mamba-1.4b": { d_model: 2048, n_layer: 48 },
   "mamba-2.8b": { d_model: 2560, n_layer: 64 },
 };
+
+/** Tokens of the GPT-NeoX tokenizer. */
+const VOCAB_SIZE = 50277;
 
 /** Names that {@linkcode shapeConfig} knows. */
 export const SHAPES: readonly string[] = Object.keys(SIZES);
@@ -23,5 +34,5 @@ export function shapeConfig(name: string): ModelConfig {
   if (sizes === undefined) {
     throw new RangeError(`Cannot find the shape "${name}": expected ${SHAPES.join(", ")}`);
   }
-  return parseConfig({ ...sizes, vocab_size: 50277, ssm_cfg: {} });
+  return parseConfig({ vocab_size: VOCAB_SIZE, ...sizes, ssm_cfg: {} });
 }

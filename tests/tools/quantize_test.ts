@@ -1,0 +1,104 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { ConfigError, loadModel } from "../../mod.ts";
+import { quantizeCheckpoint } from "../../tools/quantize.ts";
+import { goldenPath, readGoldenJson } from "../golden_files.ts";
+
+async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Logits of the last of some steps. */
+async function logitsOf(folder: string, dtype: "auto" | "int8" | "int4"): Promise<Float32Array> {
+  using model = await loadModel(folder, { dtype });
+  using session = model.createSession();
+  const inputs = model.config.input.kind === "embedding"
+    ? readGoldenJson<number[]>("mamba1-odd", "ids.json")
+    : Float32Array.from({ length: 12 }, (_, i) => Math.sin(i));
+  return await session.prefill(inputs, { logits: "last" }) ?? new Float32Array();
+}
+
+for (
+  const golden of ["mamba1", "mamba1-bf16", "mamba1-sharded", "mamba1-odd-raw", "classifier-last"]
+) {
+  for (const dtype of ["int8", "int4"] as const) {
+    Deno.test(`quantizeCheckpoint() writes ${golden} as ${dtype}: the bits that loading it so gives`, () =>
+      inFolder(async (parent) => {
+        const folder = `${parent}/quantized`;
+        const { readBytes, writtenBytes, relativeError } = await quantizeCheckpoint(
+          goldenPath(golden),
+          folder,
+          dtype,
+        );
+        assert(writtenBytes < readBytes);
+        assert(relativeError > 0 && relativeError < (dtype === "int8" ? 0.006 : 0.1));
+        const atLoad = await logitsOf(goldenPath(golden), dtype);
+        assertEquals(await logitsOf(folder, "auto"), atLoad);
+        assertEquals(await logitsOf(folder, dtype), atLoad);
+      }));
+  }
+}
+
+Deno.test("quantizeCheckpoint() takes the tokenizer along, and refuses what is quantized or in the way", () =>
+  inFolder(async (parent) => {
+    const folder = `${parent}/quantized`;
+    await quantizeCheckpoint(goldenPath("mamba1"), folder, "int8");
+    assertEquals(
+      await Deno.readTextFile(`${folder}/tokenizer.json`),
+      await Deno.readTextFile(goldenPath("mamba1", "tokenizer.json")),
+    );
+    await assertRejects(
+      () => quantizeCheckpoint(folder, `${parent}/again`, "int4"),
+      TypeError,
+      "its weights are int8 already",
+    );
+    await assertRejects(
+      () => quantizeCheckpoint(goldenPath("mamba1"), folder, "int4"),
+      Error,
+      "expected an empty folder",
+    );
+  }));
+
+Deno.test("loadModel() refuses a quantized folder as another dtype, or in a form that is not ours", () =>
+  inFolder(async (parent) => {
+    const folder = `${parent}/quantized`;
+    await quantizeCheckpoint(goldenPath("mamba1"), folder, "int4");
+    await assertRejects(
+      () => loadModel(folder, { dtype: "f16" }),
+      TypeError,
+      'Cannot load the weights as f16: they are stored as int4. Load them with dtype "auto"',
+    );
+    const { quantization_config, ...config } = JSON.parse(
+      await Deno.readTextFile(`${folder}/config.json`),
+    );
+    assertEquals(quantization_config, {
+      quant_method: "slither",
+      bits: 4,
+      group_size: 32,
+      symmetric: true,
+    });
+    const cases: [unknown, typeof ConfigError | typeof TypeError, string][] = [
+      [
+        { ...quantization_config, quant_method: "gptq" },
+        ConfigError,
+        'is "gptq", expected "slither"',
+      ],
+      [{ bits: 4, group_size: 32 }, ConfigError, "quantization_config.quant_method is absent"],
+      [{ ...quantization_config, bits: 5 }, ConfigError, "expected 4 or 8"],
+      [{ ...quantization_config, group_size: 128 }, ConfigError, "expected 32"],
+      [{ ...quantization_config, symmetric: false }, ConfigError, "symmetric is false"],
+      [{ ...quantization_config, bits: 8 }, TypeError, "need [256, 64]"],
+      [undefined, TypeError, "has no such tensor"],
+    ];
+    for (const [quantization_config, type, message] of cases) {
+      await Deno.writeTextFile(
+        `${folder}/config.json`,
+        JSON.stringify({ ...config, quantization_config }),
+      );
+      await assertRejects(() => loadModel(folder), type, message);
+    }
+  }));

@@ -1,0 +1,199 @@
+// deno-lint-ignore-file no-console -- a command: what it says is its result.
+/**
+ * Writes a checkpoint with its matrices in int8 or int4, as `--dtype` makes them at load, once.
+ *
+ *     deno run --allow-read --allow-write tools/quantize.ts IN OUT --dtype int4
+ *
+ * `model.safetensors` has two tensors for a matrix: `NAME.weight`, its codes (I8, or U8 with two codes a byte), and
+ * `NAME.weight_scale` (F16, one for 32 columns); src/ops/quantize.ts describes the bytes. `quantization_config` in
+ * config.json says so. Vectors stay as they are. Not more than some megabytes of the model are in memory.
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { describeCheckpoint } from "../src/engine/load_model.ts";
+import {
+  type Found,
+  matchTensors,
+  matrixDType,
+  SCALES_SUFFIX,
+} from "../src/engine/match_tensors.ts";
+import { type Checkpoint, openCheckpoint } from "../src/io/checkpoint.ts";
+import { fromFloat32, toFloat32 } from "../src/io/dtype.ts";
+import { stateDictPrefix } from "../src/io/pytorch_zip.ts";
+import type { TensorDescription } from "../src/io/safetensors_writer.ts";
+import { createTensorWriter, type TensorWriter } from "../src/io/tensor_writer.ts";
+import { parseQuantization, toQuantizationConfig } from "../src/model/config_quantization.ts";
+import { isQuantized } from "../src/ops/matrix.ts";
+import {
+  dequantizeRows,
+  type QuantizedDType,
+  quantizedRowSizes,
+  quantizeRows,
+} from "../src/ops/quantize.ts";
+import { makeEmptyFolder } from "./empty_folder.ts";
+
+/** Small files beside the weights that go with a model. */
+const COMPANIONS: readonly string[] = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "generation_config.json",
+];
+
+/** The most bytes of a tensor that are read at once. */
+const PIECE_BYTES = 2 ** 24;
+
+/** What {@linkcode quantizeCheckpoint} did. */
+export interface QuantizeResult {
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+  /** Root mean square of what quantized weights are off by, over that of the weights. */
+  readonly relativeError: number;
+}
+
+/**
+ * Quantizes a checkpoint.
+ *
+ * @param source What `openCheckpoint` takes.
+ * @param folder Does not exist, or is empty.
+ * @throws {TypeError} If the weights are quantized already, or are not what config.json describes.
+ * @throws {RangeError} If a weight is not finite.
+ */
+export async function quantizeCheckpoint(
+  source: string,
+  folder: string,
+  dtype: QuantizedDType,
+  onProgress: (readBytes: number, totalBytes: number) => void = () => {},
+): Promise<QuantizeResult> {
+  using checkpoint = await openCheckpoint(source);
+  const stored = parseQuantization(checkpoint.config);
+  if (stored !== undefined) {
+    throw new TypeError(`Cannot quantize "${source}": its weights are ${stored} already`);
+  }
+  const { config } = await describeCheckpoint(checkpoint);
+  const { tensors } = checkpoint;
+  const found = matchTensors(config, tensors, { prefix: stateDictPrefix(tensors) });
+  await makeEmptyFolder(folder);
+  await using writer = await createTensorWriter(
+    folder,
+    found.flatMap((each) => targetsOf(each, dtype)),
+  );
+  const totalBytes = found.reduce((sum, { info }) => sum + info.sizeBytes, 0);
+  const squares = { weights: 0, errors: 0 };
+  let readBytes = 0;
+  for (const each of found) {
+    const { info, spec } = each;
+    const rowBytes = info.sizeBytes / (spec.shape[0] ?? 1);
+    const step = Math.max(1, Math.floor(PIECE_BYTES / rowBytes)) * rowBytes;
+    for (let start = 0; start < info.sizeBytes; start += step) {
+      const end = Math.min(info.sizeBytes, start + step);
+      const bytes = await tensors.read(info.name, start, end);
+      await writePiece(writer, each, bytes, dtype, squares);
+      readBytes += bytes.length;
+      onProgress(readBytes, totalBytes);
+    }
+  }
+  await writer.close();
+  await writeCompanions(checkpoint, folder, dtype);
+  return {
+    readBytes,
+    writtenBytes: writer.totalBytes,
+    relativeError: Math.sqrt(squares.errors / squares.weights),
+  };
+}
+
+/** The tensors that one of the source becomes, by its official name. */
+function targetsOf(each: Found, dtype: QuantizedDType): TensorDescription[] {
+  const { spec: { name, shape, kind }, info } = each;
+  if (kind === "vector") return [{ name, shape, dtype: info.dtype }];
+  const kept = matrixDType(each, dtype);
+  if (!isQuantized(kept)) return [{ name, shape, dtype: kept === "bf16" ? "BF16" : "F16" }];
+  const [rows = 0, columns = 0] = shape;
+  const { groups, codeBytes } = quantizedRowSizes(columns, dtype);
+  return [
+    { name, shape: [rows, codeBytes], dtype: dtype === "int8" ? "I8" : "U8" },
+    { name: name + SCALES_SUFFIX, shape: [rows, groups], dtype: "F16" },
+  ];
+}
+
+async function writePiece(
+  writer: TensorWriter,
+  each: Found,
+  bytes: Uint8Array<ArrayBuffer>,
+  dtype: QuantizedDType,
+  squares: { weights: number; errors: number },
+): Promise<void> {
+  const { spec: { name, shape, kind }, info } = each;
+  const kept = kind === "vector" ? undefined : matrixDType(each, dtype);
+  if (kept === undefined) return await writer.write(name, bytes);
+  const values = toFloat32(bytes, info.dtype);
+  if (!isQuantized(kept)) {
+    return await writer.write(name, fromFloat32(values, kept === "bf16" ? "BF16" : "F16"));
+  }
+  const [, columns = 0] = shape;
+  const rows = quantizeRows(values, columns, kept);
+  dequantizeRows(rows, columns, kept).forEach((value, i) => {
+    const exact = values[i] ?? NaN;
+    squares.weights += exact * exact;
+    squares.errors += (value - exact) * (value - exact);
+  });
+  await writer.write(name, rows.codes);
+  await writer.write(name + SCALES_SUFFIX, new Uint8Array(rows.scales.buffer));
+}
+
+async function writeCompanions(
+  checkpoint: Checkpoint,
+  folder: string,
+  dtype: QuantizedDType,
+): Promise<void> {
+  for (const name of COMPANIONS) {
+    const text = await checkpoint.readText(name);
+    if (text !== undefined) await Deno.writeTextFile(`${folder}/${name}`, text);
+  }
+  const config = {
+    ...Object(checkpoint.config),
+    quantization_config: toQuantizationConfig(dtype),
+  };
+  await Deno.writeTextFile(`${folder}/config.json`, `${JSON.stringify(config, null, 2)}\n`);
+}
+
+if (import.meta.main) {
+  const options = parseArgs(Deno.args, {
+    string: ["dtype", "_"],
+    default: { dtype: "int4" },
+    unknown: (arg: string) => {
+      if (arg.startsWith("-")) usage(`unknown option ${arg}`);
+      return true;
+    },
+  });
+  const [source, folder, ...others] = options._.map(String);
+  const { dtype } = options;
+  if (source === undefined || folder === undefined || others.length > 0) {
+    usage("two folders are needed");
+  }
+  if (dtype !== "int8" && dtype !== "int4") usage(`--dtype is ${dtype}`);
+  try {
+    const start = performance.now();
+    const result = await quantizeCheckpoint(source, folder, dtype, (done, total) => {
+      if (!Deno.stderr.isTerminal()) return;
+      const percent = Math.floor(done / total * 100);
+      Deno.stderr.writeSync(new TextEncoder().encode(`\r${percent}% of ${total} bytes`));
+    });
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    console.error(
+      `\rWrote ${folder}: ${result.readBytes} bytes became ${result.writtenBytes} in ${seconds} s; ` +
+        `matrices differ by ${(100 * result.relativeError).toFixed(2)}% (root mean square)`,
+    );
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+    Deno.exit(1);
+  }
+}
+
+function usage(problem: string): never {
+  console.error(
+    `Cannot quantize: ${problem}\n` +
+      "Usage: deno run --allow-read --allow-write tools/quantize.ts IN OUT [--dtype int8|int4]",
+  );
+  Deno.exit(2);
+}
