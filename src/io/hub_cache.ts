@@ -45,10 +45,10 @@ export class HubCache {
     }
   }
 
-  /** Keeps what a revision means now. */
+  /** Keeps what a revision means now, where the cache can be written to. */
   async writeRef(revision: string, commit: string): Promise<void> {
     if (revision === commit || await this.readRef(revision) === commit) return;
-    await write(`${this.#folder}/refs/${revision}`, commit);
+    await this.#note(`refs/${revision}`, commit);
   }
 
   /** The path of a file of a commit, if it is here. */
@@ -62,9 +62,9 @@ export class HubCache {
     return await exists(`${this.#folder}/.no_exist/${commit}/${file}`);
   }
 
-  /** Keeps that a commit has no such file. */
+  /** Keeps that a commit has no such file, where the cache can be written to. */
   async markAbsent(commit: string, file: string): Promise<void> {
-    await write(`${this.#folder}/.no_exist/${commit}/${file}`, "");
+    await this.#note(`.no_exist/${commit}/${file}`, "");
   }
 
   /**
@@ -91,6 +91,17 @@ export class HubCache {
     return path;
   }
 
+  /** Only spares questions: a cache that many share and few may write to is as good. */
+  async #note(name: string, text: string): Promise<void> {
+    const path = `${this.#folder}/${name}`;
+    try {
+      await Deno.mkdir(parent(path), { recursive: true });
+      await Deno.writeTextFile(path, text);
+    } catch (error) {
+      if (!isReadOnly(error)) throw error;
+    }
+  }
+
   #snapshotPath(commit: string, file: string): string {
     return `${this.#folder}/snapshots/${commit}/${file}`;
   }
@@ -107,9 +118,10 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-async function write(path: string, text: string): Promise<void> {
-  await Deno.mkdir(parent(path), { recursive: true });
-  await Deno.writeTextFile(path, text);
+function isReadOnly(error: unknown): boolean {
+  return error instanceof Deno.errors.PermissionDenied ||
+    error instanceof Deno.errors.NotCapable ||
+    error instanceof Error && "code" in error && error.code === "EROFS";
 }
 
 function parent(path: string): string {

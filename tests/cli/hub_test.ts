@@ -68,6 +68,12 @@ Deno.test("infer.ts inspects a model on a hub", async () => {
     const { code, stdout, stderr } = await run(hub, home, ["inspect", "owner/name@v2", "--json"]);
     assertEquals([code, stderr], [0, ""]);
     assertEquals(JSON.parse(stdout).kind, "model");
+    // By its address there, only what is shown is read.
+    hub.requests.length = 0;
+    const url = `${hub.endpoint}/owner/name/resolve/v2`;
+    assertEquals((await run(hub, home, ["inspect", url, "--json"])).stdout, stdout);
+    const weights = hub.requests.filter(({ server }) => server === "storage");
+    assert(weights.length > 0 && weights.every(({ headers }) => headers.has("range")));
   });
 });
 

@@ -92,6 +92,19 @@ Deno.test("loadModel() stops a download at its signal, and goes on from there", 
   });
 });
 
+Deno.test("loadModel() downloads with a fetch of the caller's", async () => {
+  await withEnvironment(async (hub) => {
+    hub.addFolder("o/n", "main", goldenPath("mamba1"), HF);
+    let requests = 0;
+    const counting: typeof fetch = (input, init) => {
+      requests++;
+      return fetch(input, init);
+    };
+    assertEquals(await greedy("o/n", { fetch: counting }), GREEDY);
+    assertEquals(requests, hub.requests.length);
+  });
+});
+
 Deno.test("loadModel() takes a folder where there is one, and says so where there is nothing", async () => {
   await withEnvironment(async (hub) => {
     const golden = goldenPath("mamba1");

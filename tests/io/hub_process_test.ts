@@ -127,5 +127,9 @@ Deno.test("without leave to make links, files themselves are put into the snapsh
     hub.requests.length = 0;
     assertEquals(await pathFrom(fetchElsewhere(hub, cache, permissions)), path);
     assertEquals(downloads(hub), []);
+    // A cache that may only be read will do, though what the branch means cannot be kept in it.
+    await Deno.remove(`${cache}/models--o--n/refs`, { recursive: true });
+    const readOnly = permissions.filter((permission) => !permission.includes("write"));
+    assertEquals(await pathFrom(fetchElsewhere(hub, cache, readOnly)), path);
   });
 });

@@ -156,7 +156,7 @@ function content(
   bytes: Uint8Array<ArrayBuffer>,
   about: Record<string, string>,
 ): Response {
-  const [, from] = /^bytes=(\d+)-$/.exec(headers.get("range") ?? "") ?? [];
+  const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(headers.get("range") ?? "") ?? [];
   const first = Number(from ?? 0);
   if (from !== undefined && first >= bytes.length) {
     return new Response(null, {
@@ -164,8 +164,9 @@ function content(
       headers: { ...about, "content-range": `bytes */${bytes.length}` },
     });
   }
-  const part = bytes.subarray(first);
-  const range = { "content-range": `bytes ${first}-${bytes.length - 1}/${bytes.length}` };
+  const last = Math.min(to ? Number(to) : Infinity, bytes.length - 1);
+  const part = bytes.subarray(first, last + 1);
+  const range = { "content-range": `bytes ${first}-${last}/${bytes.length}` };
   return new Response(method === "HEAD" ? null : part, {
     status: from === undefined ? 200 : 206,
     headers: {
