@@ -16,6 +16,13 @@ export const GOLDEN_TRAINED: readonly string[] = [
   "classifier-last",
 ];
 
+/** The same for Mamba-2: one group and several, and what only the raw form has. */
+export const GOLDEN_TRAINED_MAMBA2: readonly string[] = [
+  "mamba2",
+  "mamba2-groups",
+  "mamba2-options",
+];
+
 /** Ten steps of AdamW. */
 export interface GoldenRun {
   /** Mean cross-entropy before each step. */
@@ -80,7 +87,12 @@ export function readGoldenTraining(folder: string): GoldenTraining {
   ).flat();
   return {
     config,
-    weights: readGoldenTensors(folder, "model.safetensors"),
+    weights: Object.fromEntries(
+      Object.entries(readGoldenTensors(folder, "model.safetensors")).map(
+        // The raw form's name, while gradients have the other's.
+        ([name, tensor]) => [name.replace(".embedding.", ".embeddings."), tensor],
+      ),
+    ),
     inputs,
     batch,
     seqlen,
@@ -96,5 +108,5 @@ export function readGoldenTraining(folder: string): GoldenTraining {
 
 /** Whether AdamW's decay applies to a tensor of this name. */
 export function isDecayed(name: string): boolean {
-  return !/norm|\.A_log$|\.D$|\.bias$/.test(name);
+  return !/norm|\.A_log$|\.D$|bias$/.test(name);
 }

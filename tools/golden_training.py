@@ -23,7 +23,7 @@ SETTINGS = {"lr": 1e-3, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1}
 
 
 def is_decayed(name):
-    return not ("norm" in name or name.endswith((".A_log", ".D", ".bias")))
+    return not ("norm" in name or name.endswith((".A_log", ".D", "bias")))
 
 
 def mean_cross_entropy(logits, targets):

@@ -1,4 +1,4 @@
-"""Writes tests/golden: small Mamba-1 checkpoints, and what PyTorch computes with them.
+"""Writes tests/golden: small checkpoints of each family, and what PyTorch computes with them.
 
     python tools/make_golden.py            writes tests/golden
     python tools/make_golden.py --check    makes them again elsewhere and compares
@@ -13,6 +13,7 @@ after ids.json) and expected.safetensors (f32, from a float64 run on the weights
     layers.N.output [T, d_model]    the residual stream after block N
     norm_f.output [T, d_model]
     layers.N.conv_state [d_inner, d_conv]    layers.N.ssm_state [d_inner, d_state]    after ids.json
+    (Mamba-2: [d_inner + 2 ngroups d_state, d_conv] and [nheads, headdim, d_state])
 
 A classifier's expected.safetensors has inputs [T, d_input] and inputs_batch instead of ids, and its
 logits are those after each step. sampling/cases.json: distributions after the sampling filters.
@@ -24,7 +25,6 @@ import argparse
 import contextlib
 import functools
 import json
-import math
 import os
 import shutil
 import sys
@@ -39,34 +39,41 @@ import torch
 import torch.nn.functional as F
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import MambaConfig, MambaForCausalLM, MambaModel
-from transformers.models.mamba import modeling_mamba
 
 import golden_tokenizers
 import golden_training
 import mamba_numpy
+from golden_models import (
+    CLASSIFIER,
+    CODESTRAL,
+    FALCON,
+    FAMILIES,
+    MAMBA1,
+    MAMBA1_ODD,
+    MAMBA2,
+    MAMBA2_GROUPS,
+    MAMBA2_NO_NORM,
+    MAMBA2_OPTIONS,
+    build_backbone,
+    build_model,
+    float64_transformers,
+    make_weights,
+    official_options,
+    to_f32,
+)
 
 GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden"
-SEEDS = {"mamba1": 2, "mamba1-odd": 7, "classifier": 3, "sampling": 4}
+SEEDS = {
+    "mamba1": 2, "mamba1-odd": 7, "classifier": 3, "sampling": 4, "falcon-mamba": 1, "mamba2": 20,
+    "mamba2-groups": 2, "mamba2-options": 1, "mamba2-no-norm": 1, "codestral": 3,
+}
 # A smaller gap between the best and the second logit would let an f32 engine disagree by rounding.
 MIN_MARGIN = 1e-3
 STEPS, BATCH, BATCH_STEPS, GREEDY = 40, 2, 17, 24
 
-MAMBA1 = dict(
-    vocab_size=256, hidden_size=64, state_size=16, num_hidden_layers=2, conv_kernel=4, expand=2,
-    time_step_rank=4, use_bias=False, use_conv_bias=True, tie_word_embeddings=True,
-)
-ODD = dict(
-    vocab_size=101, hidden_size=52, state_size=12, num_hidden_layers=2, conv_kernel=3, expand=3,
-    time_step_rank=5, use_bias=True, use_conv_bias=True, tie_word_embeddings=False,
-)
 ODD_SSM_CFG = dict(d_state=12, d_conv=3, expand=3, dt_rank=5, bias=True, conv_bias=True)
-CLASSIFIER = dict(
-    hidden_size=24, state_size=16, num_hidden_layers=2, conv_kernel=4, expand=2,
-    time_step_rank=2, use_bias=False, use_conv_bias=True, tie_word_embeddings=False,
-)
-# The raw form pads the vocabulary: 253 tokens, three rows that no token has.
-RAW_VOCAB_SIZE = 253
+# The raw form pads the vocabulary: there are rows that no token has.
+RAW_VOCAB_SIZE = {"mamba1": 253, "mamba2": 125}
 
 SAMPLING_PROCESSORS = {
     "repetitionPenalty": transformers.RepetitionPenaltyLogitsProcessor,
@@ -77,91 +84,7 @@ SAMPLING_PROCESSORS = {
 }
 
 
-# Weights ----------------------------------------------------------------------------------------
-
-
-def make_weights(config, rng, linear_input=None, n_classes=None):
-    """Tensors by official name, in f32: dt as published, the rest livelier, so that all shows."""
-    d_model, d_inner = config.hidden_size, config.intermediate_size
-    d_state, dt_rank = config.state_size, config.time_step_rank
-    normal = lambda *shape, std: rng.normal(0, std, shape)
-    linear = lambda o, i, gain=1.0: normal(o, i, std=gain / math.sqrt(i))
-    w = OrderedDict()
-    if linear_input is None:
-        w["backbone.embeddings.weight"] = normal(config.vocab_size, d_model, std=0.5)
-    else:
-        w["backbone.input_proj.weight"] = linear(d_model, linear_input)
-        w["backbone.input_proj.bias"] = normal(d_model, std=0.3)
-    for i in range(config.num_hidden_layers):
-        p = f"backbone.layers.{i}."
-        w[p + "mixer.A_log"] = np.log(np.arange(1, d_state + 1)) + rng.uniform(
-            -0.3, 0.3, (d_inner, d_state)
-        )
-        w[p + "mixer.D"] = rng.uniform(0.2, 1.0, d_inner)
-        w[p + "mixer.in_proj.weight"] = linear(2 * d_inner, d_model, 1.5)
-        w[p + "mixer.conv1d.weight"] = normal(d_inner, 1, config.conv_kernel, std=0.6)
-        w[p + "mixer.conv1d.bias"] = normal(d_inner, std=0.3)
-        x_proj = linear(dt_rank + 2 * d_state, d_inner, 1.5)
-        x_proj[dt_rank:] *= 2  # B and C: the state's share of y is then about as large as D's
-        w[p + "mixer.x_proj.weight"] = x_proj
-        w[p + "mixer.dt_proj.weight"] = rng.uniform(-1, 1, (d_inner, dt_rank)) * dt_rank**-0.5
-        dt = np.exp(rng.uniform(math.log(1e-3), math.log(1e-1), d_inner))
-        w[p + "mixer.dt_proj.bias"] = dt + np.log(-np.expm1(-dt))
-        # Large against the embedding, or a tied head would mostly repeat the token it was given.
-        w[p + "mixer.out_proj.weight"] = linear(d_model, d_inner, 0.3)
-        w[p + "norm.weight"] = rng.uniform(0.5, 1.5, d_model)
-        if config.use_bias:
-            w[p + "mixer.in_proj.bias"] = normal(2 * d_inner, std=0.3)
-            w[p + "mixer.out_proj.bias"] = normal(d_model, std=0.3)
-    w["backbone.norm_f.weight"] = rng.uniform(0.5, 1.5, d_model)
-    if n_classes is not None:
-        w["classifier.weight"] = linear(n_classes, d_model, 3.0)
-        w["classifier.bias"] = normal(n_classes, std=0.3)
-    elif not config.tie_word_embeddings:
-        w["lm_head.weight"] = linear(config.vocab_size, d_model, 3.0)
-    return OrderedDict((k, to_f32(v)) for k, v in w.items())
-
-
-def to_f32(array):
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
-
-
 # Runs -------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def float64_transformers():
-    """Makes the casts to float32 inside the model casts to float64, so that .double() means it."""
-
-    class Float64Torch:
-        float32 = torch.float64
-
-        def __getattr__(self, name):
-            return getattr(torch, name)
-
-    to_float = torch.Tensor.float
-    modeling_mamba.torch, torch.Tensor.float = Float64Torch(), torch.Tensor.double
-    try:
-        yield
-    finally:
-        modeling_mamba.torch, torch.Tensor.float = torch, to_float
-
-
-def build_model(config, weights, dtype):
-    """The language model in evaluation mode."""
-    model = MambaForCausalLM(config)
-    tied = {"lm_head.weight": weights["backbone.embeddings.weight"]}
-    model.load_state_dict({**tied, **weights})
-    return model.to(dtype).eval()
-
-
-def build_backbone(config, weights, dtype):
-    """The blocks and norm_f of a classifier, for inputs that are embedded already."""
-    model = MambaModel(MambaConfig(**{**config.to_dict(), "vocab_size": 1}))
-    tensors = {k.removeprefix("backbone."): v for k, v in weights.items() if "backbone." in k}
-    unused = {"embeddings.weight": torch.zeros(1, config.hidden_size)}
-    model.load_state_dict({k: v for k, v in {**unused, **tensors}.items() if "input_proj" not in k})
-    return model.to(dtype).eval()
 
 
 @torch.no_grad()
@@ -169,7 +92,11 @@ def run_transformers(config, weights, inputs, dtype, pool=None):
     """PyTorch's logits, residual stream after each block, output of norm_f, and states."""
     inputs = torch.as_tensor(inputs)
     layers = []
-    with float64_transformers() if dtype == torch.float64 else contextlib.nullcontext():
+    in_float64 = dtype == torch.float64
+    with (
+        float64_transformers(config) if in_float64 else contextlib.nullcontext(),
+        official_options(config),
+    ):
         if pool is None:
             model = build_model(config, weights, dtype)
             backbone, embedded = model.backbone, model.backbone.embeddings(inputs)
@@ -200,15 +127,15 @@ def run_transformers(config, weights, inputs, dtype, pool=None):
     return logits, layers, hidden, states
 
 
-def run_numpy(weights, inputs, pool=None, states=None):
+def run_numpy(config, weights, inputs, pool=None, states=None):
     """The same by mamba_numpy, always in float64."""
     w = {k.removeprefix("backbone."): v.double().numpy() for k, v in weights.items()}
     if "input_proj.weight" in w:
         x = inputs.astype(np.float64) @ w["input_proj.weight"].T + w["input_proj.bias"]
     else:
         x = w["embeddings.weight"][inputs]
-    states = states if states is not None else mamba_numpy.zero_state(w, len(inputs))
-    layers, norm_f = mamba_numpy.backbone(w, x, states)
+    states = states if states is not None else mamba_numpy.zero_state(w, len(inputs), config)
+    layers, norm_f = mamba_numpy.backbone(w, x, states, config)
     if pool is None:
         logits = norm_f @ w.get("lm_head.weight", w.get("embeddings.weight")).T
     else:
@@ -219,14 +146,15 @@ def run_numpy(weights, inputs, pool=None, states=None):
     return logits, layers, norm_f, states
 
 
-def greedy(weights, ids):
+def greedy(config, weights, ids):
     """GREEDY ids after `ids`, and the logits that chose them."""
-    logits, _, _, states = run_numpy(weights, np.array([ids]))
+    logits, _, _, states = run_numpy(config, weights, np.array([ids]))
     chosen, rows = [], []
     while len(chosen) < GREEDY:
         rows.append(logits[0, -1])
         chosen.append(int(rows[-1].argmax()))
-        logits, _, _, states = run_numpy(weights, np.array([chosen[-1:]]), states=states)
+        last = np.array([chosen[-1:]])
+        logits, _, _, states = run_numpy(config, weights, last, states=states)
     return chosen, np.array(rows)
 
 
@@ -242,10 +170,31 @@ def distance(name, actual, expected, limit):
     return worst
 
 
+def continued_by_transformers(config, weights, ids):
+    """The same ids by generate()."""
+    prompt = torch.as_tensor(ids)[None]
+    model = build_model(config, weights, torch.float32)
+    # transformers' single step of Mamba-2 has none of these; its whole sequence has.
+    has_step = not hasattr(config, "ssm_cfg") and not is_limited(config)
+    with official_options(config):
+        continued = model.generate(
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=GREEDY,
+            do_sample=False,
+            use_cache=has_step,
+        )
+    return continued[0, len(ids) :].tolist()
+
+
+def is_limited(config):
+    return list(getattr(config, "time_step_limit", [])) not in ([], [0.0, float("inf")])
+
+
 def expect(folder, config, weights, inputs, inputs_batch, seed, pool=None):
     """Runs the weights in float64 twice, in float32 once, and writes expected.safetensors."""
     runs = [inputs[None], inputs_batch]
-    results = [run_numpy(weights, run, pool) for run in runs]
+    results = [run_numpy(config, weights, run, pool) for run in runs]
     far = {"float64": 0.0, "float32": 0.0}
     for run, (logits, layers, norm_f, states) in zip(runs, results):
         for dtype, limit in [(torch.float64, 1e-12), (torch.float32, 1e-5)]:
@@ -261,16 +210,14 @@ def expect(folder, config, weights, inputs, inputs_batch, seed, pool=None):
     (logits, layers, norm_f, states), (logits_batch, *_) = results
     margins = [margin(logits), margin(logits_batch)]
     if pool is None:
-        ids, rows = greedy(weights, inputs.tolist())
+        ids, rows = greedy(config, weights, inputs.tolist())
         margins.append(margin(rows))
         assert len(set(ids)) >= GREEDY / 2, f"{folder.name}: greedy ids hardly vary: {ids}"
-        usable = 0 not in ids and max(ids) < RAW_VOCAB_SIZE
+        limit = RAW_VOCAB_SIZE.get(folder.name.split("-")[0], config.vocab_size)
+        usable = not {0, config.eos_token_id} & set(ids) and max(ids) < limit
         assert usable, f"{folder.name}: greedy stops or pads: {ids}"
-        prompt = torch.as_tensor(inputs[None])
-        continued = build_model(config, weights, torch.float32).generate(
-            prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=GREEDY, do_sample=False
-        )
-        assert continued[0, STEPS:].tolist() == ids, f"{folder.name}: generate() differs from {ids}"
+        continued = continued_by_transformers(config, weights, inputs.tolist())
+        assert continued == ids, f"{folder.name}: generate() gives {continued}, not {ids}"
         write_json(folder / "ids.json", inputs.tolist())
         write_json(folder / "ids_batch.json", inputs_batch.tolist())
         write_json(folder / "greedy.json", ids)
@@ -314,7 +261,7 @@ def load_for_training(config, weights, inputs, targets, pool):
     assert parameters.keys() == weights.keys()
 
     def loss():
-        with float64_transformers():
+        with float64_transformers(config), official_options(config):
             if pool is None:
                 logits = model(inputs, use_cache=False).logits[:, :-1]
             else:
@@ -335,7 +282,7 @@ def expect_training(folder, config, weights, inputs, seed, pool=None):
     targets = inputs[:, 1:].tolist() if pool is None else golden_training.LABELS
 
     def numpy_loss(moved):
-        logits, *_ = run_numpy(moved, inputs, pool)
+        logits, *_ = run_numpy(config, moved, inputs, pool)
         used = logits[:, :-1] if pool is None else logits[:, -1]
         return golden_training.mean_cross_entropy(torch.from_numpy(used), targets).item()
 
@@ -373,34 +320,95 @@ def write_hf(folder, config, weights, dtype, max_shard_size="1GB"):
     """As save_pretrained() does, then read back with from_pretrained()."""
     build_model(config, weights, dtype).save_pretrained(folder, max_shard_size=max_shard_size)
     (folder / "generation_config.json").unlink()
-    loaded, report = MambaForCausalLM.from_pretrained(folder, output_loading_info=True)
+    model_class, _ = FAMILIES[config.model_type]
+    loaded, report = model_class.from_pretrained(folder, output_loading_info=True)
     assert not any(report.values()), f"{folder.name}: {report}"
     state = loaded.state_dict()
     assert all(torch.equal(state[k], v.to(dtype)) for k, v in weights.items())
 
 
-def write_raw(folder, config, weights, ssm_cfg, vocab_size, pad_vocab_size_multiple):
+def write_raw(folder, config, weights, raw_config, dtype=torch.float32):
     """As mamba_ssm's save_pretrained(): singular `embedding`, the head present, shared if tied."""
-    raw = OrderedDict((k.replace(".embeddings.", ".embedding."), v) for k, v in weights.items())
-    raw.setdefault("lm_head.weight", raw["backbone.embedding.weight"])
+    raw = raw_names(weights, dtype)
+    folder.mkdir()
+    write_json(folder / "config.json", raw_fields(config, raw_config), indent=4)
     # Module.state_dict() leaves its versions in an attribute: real files carry it as object state.
     raw._metadata = OrderedDict([("", {"version": 1}), ("backbone", {"version": 1})])
-    folder.mkdir()
     torch.save(raw, folder / "pytorch_model.bin")
-    MambaForCausalLM(config).load_state_dict(torch.load(folder / "pytorch_model.bin"))
-    raw_config = {
+    read = torch.load(folder / "pytorch_model.bin")
+    assert all(torch.equal(read[name], tensor) for name, tensor in raw.items())
+
+
+def write_raw_safetensors(folder, config, weights, raw_config):
+    """The same as the official repositories have it at refs/pr/1."""
+    folder.mkdir()
+    write_json(folder / "config.json", raw_fields(config, raw_config), indent=4)
+    save_file(raw_names(weights, torch.float32), folder / "model.safetensors")
+
+
+def raw_fields(config, raw_config):
+    return {
         "d_model": config.hidden_size,
         "n_layer": config.num_hidden_layers,
-        "vocab_size": vocab_size,
-        "ssm_cfg": ssm_cfg,
         "rms_norm": True,
         "residual_in_fp32": True,
         "fused_add_norm": True,
-        "pad_vocab_size_multiple": pad_vocab_size_multiple,
+        **raw_config,
+        **({} if config.tie_word_embeddings else {"tie_embeddings": False}),
     }
-    if not config.tie_word_embeddings:
-        raw_config["tie_embeddings"] = False
-    write_json(folder / "config.json", raw_config, indent=4)
+
+
+def raw_names(weights, dtype):
+    raw = OrderedDict((k.replace(".embeddings.", ".embedding."), v) for k, v in weights.items())
+    raw = OrderedDict((k, v.to(dtype)) for k, v in raw.items())
+    raw.setdefault("lm_head.weight", raw["backbone.embedding.weight"])
+    return raw
+
+
+def mamba2_raw_config(config, vocab_size, multiple, **options):
+    """As the official package writes it; what has its default value need not be there."""
+    return {
+        "d_intermediate": 0,
+        "vocab_size": vocab_size,
+        "ssm_cfg": {
+            "layer": "Mamba2",
+            "d_state": config.state_size,
+            "headdim": config.head_dim,
+            **({"ngroups": config.n_groups} if config.n_groups > 1 else {}),
+            **({"d_conv": config.conv_kernel} if config.conv_kernel != 4 else {}),
+            **({"bias": True} if config.use_bias else {}),
+            **({} if config.use_conv_bias else {"conv_bias": False}),
+            **getattr(config, "ssm_cfg", {}),
+            **options,
+        },
+        "attn_layer_idx": [],
+        "attn_cfg": {},
+        "pad_vocab_size_multiple": multiple,
+        "tie_embeddings": config.tie_word_embeddings,
+    }
+
+
+def write_codestral(folder, config, weights, dtype):
+    """As the published 7B model: one consolidated file, whose names have a prefix, and two configs."""
+    folder.mkdir()
+    tensors = {f"model.{name}": tensor for name, tensor in raw_names(weights, dtype).items()}
+    save_file(tensors, folder / "consolidated.safetensors")
+    fields = {**config.to_diff_dict(), "architectures": ["Mamba2ForCausalLM"], "dtype": "bfloat16"}
+    fields["time_step_limit"] = [0.0, float("inf")]
+    write_json(folder / "config.json", fields, indent=2)
+    params = {
+        "dim": config.hidden_size,
+        "n_layers": config.num_hidden_layers,
+        "n_groups": config.n_groups,
+        "vocab_size": config.vocab_size,
+        "rms_norm": True,
+        "residual_in_fp32": True,
+        "fused_add_norm": True,
+        "pad_vocab_size_multiple": 1,
+        "tie_embeddings": False,
+        "model_type": "mamba",
+    }
+    write_json(folder / "params.json", params, indent=4)
 
 
 def write_classifier(folder, config, weights, pool):
@@ -461,24 +469,66 @@ def write_sampling(folder, seed):
     write_json(folder / "cases.json", cases)
 
 
+def make_inputs(config, name):
+    """Weights, a sequence and a batch, from the seed of that name."""
+    rng = np.random.default_rng(SEEDS[name])
+    weights = make_weights(config, rng)
+    limit = min(config.vocab_size, RAW_VOCAB_SIZE.get(name, config.vocab_size))
+    return (
+        weights,
+        rng.integers(1, limit, STEPS),
+        rng.integers(1, limit, (BATCH, BATCH_STEPS)),
+    )
+
+
+def make_falcon(root):
+    name, dtype = "falcon-mamba", torch.bfloat16
+    weights, *data = make_inputs(FALCON, name)
+    write_hf(root / name, FALCON, weights, dtype)
+    expect(root / name, FALCON, round_to(weights, dtype), *data, SEEDS[name])
+
+
+def make_mamba2(root):
+    for name, config in [("mamba2", MAMBA2), ("mamba2-groups", MAMBA2_GROUPS)]:
+        weights, *data = make_inputs(config, name)
+        write_hf(root / name, config, weights, torch.float32)
+        expect(root / name, config, weights, *data, SEEDS[name])
+        expect_training(root / name, config, weights, data[1], SEEDS[name])
+        if name == "mamba2":
+            raw_config = mamba2_raw_config(config, RAW_VOCAB_SIZE[name], 16)
+            write_raw(root / "mamba2-raw", config, weights, raw_config, torch.float16)
+            rounded = round_to(weights, torch.float16)
+            expect(root / "mamba2-raw", config, rounded, *data, SEEDS[name])
+    for name, config in [("mamba2-options", MAMBA2_OPTIONS), ("mamba2-no-norm", MAMBA2_NO_NORM)]:
+        weights, *data = make_inputs(config, name)
+        raw_config = mamba2_raw_config(config, config.vocab_size, 1, chunk_size=16)
+        write_raw_safetensors(root / name, config, weights, raw_config)
+        expect(root / name, config, weights, *data, SEEDS[name])
+        if name == "mamba2-options":
+            expect_training(root / name, config, weights, data[1], SEEDS[name])
+    name, dtype = "codestral", torch.bfloat16
+    weights, *data = make_inputs(CODESTRAL, name)
+    write_codestral(root / name, CODESTRAL, weights, dtype)
+    expect(root / name, CODESTRAL, round_to(weights, dtype), *data, SEEDS[name])
+
+
 def make(root):
     """Everything, into the folder `root`."""
     torch.set_num_threads(1)  # the order of sums, and so the last bits, must not depend on cores
-    for name, fields in [("mamba1", MAMBA1), ("mamba1-odd", ODD)]:
-        seed, config = SEEDS[name], MambaConfig(**fields)
-        rng = np.random.default_rng(seed)
-        weights = make_weights(config, rng)
-        limit = min(config.vocab_size, RAW_VOCAB_SIZE)
-        data = rng.integers(1, limit, STEPS), rng.integers(1, limit, (BATCH, BATCH_STEPS))
+    for name, config in [("mamba1", MAMBA1), ("mamba1-odd", MAMBA1_ODD)]:
+        seed = SEEDS[name]
+        weights, *data = make_inputs(config, name)
         stored = {"": torch.float32, "-f16": torch.float16, "-bf16": torch.bfloat16}
         for suffix, dtype in stored.items():
             write_hf(root / (name + suffix), config, weights, dtype)
             expect(root / (name + suffix), config, round_to(weights, dtype), *data, seed)
         expect_training(root / name, config, weights, data[1], seed)
+        raw_config = {"ssm_cfg": ODD_SSM_CFG, "vocab_size": config.vocab_size}
+        raw_config["pad_vocab_size_multiple"] = 1
         if name == "mamba1":
-            write_raw(root / f"{name}-raw", config, weights, {}, RAW_VOCAB_SIZE, 8)
-        else:
-            write_raw(root / f"{name}-raw", config, weights, ODD_SSM_CFG, config.vocab_size, 1)
+            raw_config = {"ssm_cfg": {}, "vocab_size": RAW_VOCAB_SIZE[name]}
+            raw_config["pad_vocab_size_multiple"] = 8
+        write_raw(root / f"{name}-raw", config, weights, raw_config)
         expect(root / f"{name}-raw", config, weights, *data, seed)
         if name == "mamba1":
             sharded = root / "mamba1-sharded"
@@ -487,7 +537,10 @@ def make(root):
             expect(sharded, config, weights, *data, seed)
     write_tokenizer(root / "mamba1" / "tokenizer.json")
 
-    seed, config = SEEDS["classifier"], MambaConfig(**CLASSIFIER)
+    make_falcon(root)
+    make_mamba2(root)
+
+    seed, config = SEEDS["classifier"], CLASSIFIER
     rng = np.random.default_rng(seed)
     weights = make_weights(config, rng, linear_input=3, n_classes=5)
     shapes = [(STEPS, 3), (BATCH, BATCH_STEPS, 3)]

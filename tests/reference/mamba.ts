@@ -1,8 +1,10 @@
-/** One Mamba-1 block and the whole model, put together from the ops of this folder. */
+/** One block of Mamba-1, and the whole model of these, of FalconMamba or of Mamba-2, put together from the ops of this folder. */
 
-import { at } from "./at.ts";
+import { columns } from "./columns.ts";
 import { conv1dFwd } from "./conv1d.ts";
+import { dtBCNormFwd } from "./dt_bc_norm.ts";
 import { embeddingFwd } from "./embedding.ts";
+import { convChannels, type HeadsConfig, mamba2MixerFwd } from "./mamba2.ts";
 import { matmulFwd } from "./matmul.ts";
 import { meanPool, type MeanPoolState } from "./mean_pool.ts";
 import { rmsNormFwd } from "./rms_norm.ts";
@@ -15,7 +17,12 @@ export interface MambaConfig {
   d_inner: number;
   d_state: number;
   d_conv: number;
+  /** Of Mamba-1. */
   dt_rank: number;
+  /** FalconMamba has norms of dt, B and C. */
+  mixer_rms_eps?: number | undefined;
+  /** Mamba-2 has heads. */
+  heads?: HeadsConfig | undefined;
   norm_epsilon: number;
   use_bias: boolean;
   use_conv_bias: boolean;
@@ -32,9 +39,9 @@ export type MambaWeights = Readonly<Record<string, ArrayLike<number>>>;
 
 /** What one block carries from one step to the next. */
 export interface BlockState {
-  /** (batch, d_inner, d_conv) */
+  /** (batch, d_inner, d_conv), in Mamba-2 with B and C beside x */
   conv_state: Float64Array;
-  /** (batch, d_inner, d_state) */
+  /** (batch, d_inner, d_state), in Mamba-2 by heads */
   ssm_state: Float64Array;
 }
 
@@ -68,9 +75,10 @@ export interface BatchShape {
 /** The state before the first step: zeros. */
 export function zeroMambaState(config: MambaConfig, batch: number): MambaState {
   const { d_inner, d_conv, d_state } = config;
+  const channels = convChannels(config);
   return {
     layers: Array.from({ length: config.n_layer }, () => ({
-      conv_state: new Float64Array(batch * d_inner * d_conv),
+      conv_state: new Float64Array(batch * channels * d_conv),
       ssm_state: new Float64Array(batch * d_inner * d_state),
     })),
   };
@@ -78,7 +86,7 @@ export function zeroMambaState(config: MambaConfig, batch: number): MambaState {
 
 /**
  * One block: x + out_proj(scan(conv1d(in_proj(norm(x))))). Rows of in_proj are [x, z], of x_proj
- * [dt, B, C].
+ * [dt, B, C]. With heads, it is a block of Mamba-2.
  *
  * @param x (batch, seqlen, d_model): the residual stream
  * @param prefix Of the block's names, such as `backbone.layers.3.`
@@ -92,12 +100,17 @@ export function mambaBlockFwd(
   { batch, seqlen }: BatchShape,
   state: BlockState,
 ): { y: Float64Array; state: BlockState } {
-  const { d_model, d_inner, d_state, d_conv, dt_rank, norm_epsilon: eps } = config;
+  const { d_model, d_inner, d_state, d_conv, dt_rank, mixer_rms_eps, heads } = config;
+  const eps = config.norm_epsilon;
   const rows = batch * seqlen;
   const own = (name: string) => tensor(weights, prefix + name);
   const bias = (name: string) => config.use_bias ? own(name) : undefined;
 
   const normed = rmsNormFwd(x, own("norm.weight"), { rows, d_model, eps });
+  if (heads !== undefined) {
+    const mixer = (name: string) => own(`mixer.${name}`);
+    return mamba2MixerFwd(mixer, { ...config, heads }, normed, x, { batch, seqlen }, state);
+  }
   const xz = matmulFwd(normed, own("mixer.in_proj.weight"), bias("mixer.in_proj.bias"), {
     rows,
     in: d_model,
@@ -111,11 +124,14 @@ export function mambaBlockFwd(
     { batch, seqlen, d_inner, d_conv },
   );
   const width = dt_rank + 2 * d_state;
-  const dtBC = matmulFwd(conv.y, own("mixer.x_proj.weight"), undefined, {
+  const x_dbl = matmulFwd(conv.y, own("mixer.x_proj.weight"), undefined, {
     rows,
     in: d_inner,
     out: width,
   });
+  const dtBC = mixer_rms_eps === undefined
+    ? x_dbl
+    : dtBCNormFwd(x_dbl, { rows, dt_rank, d_state, eps: mixer_rms_eps }).x_dbl;
   const dt = matmulFwd(
     columns(dtBC, width, 0, dt_rank),
     own("mixer.dt_proj.weight"),
@@ -202,20 +218,6 @@ export function mambaModelFwd(
     { rows, in: d_model, out: head.n_classes },
   );
   return { logits, embedded, layers, norm_f, state: next };
-}
-
-/** Columns `start` to `end` of a matrix of `width` columns. */
-export function columns(
-  x: ArrayLike<number>,
-  width: number,
-  start: number,
-  end: number,
-): Float64Array {
-  const span = end - start;
-  return Float64Array.from(
-    { length: x.length / width * span },
-    (_, i) => at(x, Math.floor(i / span) * width + start + i % span),
-  );
 }
 
 function embeddingTable(weights: MambaWeights): ArrayLike<number> {

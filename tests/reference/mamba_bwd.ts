@@ -1,13 +1,13 @@
 /** Backward of one Mamba-1 block and of the whole model, put together from the ops of this folder. */
 
 import { at } from "./at.ts";
+import { columns } from "./columns.ts";
 import { conv1dFwd } from "./conv1d.ts";
 import { conv1dBwd } from "./conv1d_bwd.ts";
 import { embeddingBwd } from "./embedding_bwd.ts";
 import {
   type BatchShape,
   type BlockState,
-  columns,
   type MambaConfig,
   mambaModelFwd,
   type MambaState,
