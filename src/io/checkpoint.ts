@@ -11,8 +11,10 @@ import type { TensorFile } from "./tensor_file.ts";
 export interface Checkpoint extends Disposable {
   /** The folder, or the single file, as messages call it. */
   readonly name: string;
-  /** What config.json holds, parsed; undefined where a bare weights file has none beside it. */
+  /** What the config holds, parsed; undefined where a bare weights file has none beside it. */
   readonly config: unknown;
+  /** The config's file: "config.json", or "params.json" where that is all there is. */
+  readonly configName: string;
   /** The weights. */
   readonly tensors: TensorFile;
   /**
@@ -29,10 +31,14 @@ const MAX_CONFIG_BYTES = 10_000_000;
 /** The index of a model with 100,000 tensors has about 10 MB, the largest tokenizers some 30 MB. */
 const MAX_TEXT_BYTES = 100_000_000;
 
+/** What describes the model, the first that is there counts; Mistral's form of Codestral Mamba has the second. */
+const CONFIGS = ["config.json", "params.json"];
+
 /** What a folder may hold its weights in, the first that is there counts. */
 const WEIGHTS = [
   "model.safetensors",
   "model.safetensors.index.json",
+  "consolidated.safetensors",
   "pytorch_model.bin",
   "pytorch_model.bin.index.json",
 ];
@@ -40,8 +46,8 @@ const WEIGHTS = [
 /**
  * Opens a checkpoint: a folder in the Hugging Face form, or a single weights file.
  *
- * A folder must have config.json and one of model.safetensors, model.safetensors.index.json,
- * pytorch_model.bin and pytorch_model.bin.index.json; the first of these counts. Of a single file
+ * A folder must have config.json or params.json, and one of model.safetensors, model.safetensors.index.json,
+ * consolidated.safetensors, pytorch_model.bin and pytorch_model.bin.index.json; the first of these counts. Of a single file
  * (`.safetensors`, `.bin`, `.pth`, `.pt` or an index; another name is told by its first bytes) the config is taken if
  * it lies beside it.
  *
@@ -63,7 +69,7 @@ export async function openCheckpoint(
   const { folder, file } = await locate(location, options);
   const weights = await openWeights(folder, file);
   try {
-    const config = await readJson(folder, "config.json", MAX_CONFIG_BYTES);
+    const { config, configName } = await readConfig(folder);
     if (config === undefined && file === undefined) {
       throw new Deno.errors.NotFound(
         `Cannot load ${quote(folder.name)}: it has ${
@@ -75,6 +81,7 @@ export async function openCheckpoint(
     return {
       name: file === undefined ? folder.name : weights.name,
       config,
+      configName,
       tensors: weights,
       readText: (name) => readText(folder, name, MAX_TEXT_BYTES),
       [Symbol.dispose]: () => weights[Symbol.dispose](),
@@ -130,9 +137,22 @@ async function isSafetensors(name: string, source: ByteSource): Promise<boolean>
   return !isZip;
 }
 
-async function readJson(folder: Folder, file: string, limit: number): Promise<unknown> {
-  const source = await folder.open(file);
-  return source === undefined ? undefined : parseJson(await readAll(source, limit), source.name);
+async function readConfig(folder: Folder): Promise<{ config: unknown; configName: string }> {
+  for (const configName of CONFIGS) {
+    const source = await folder.open(configName);
+    if (source === undefined) continue;
+    const text = await readAll(source, MAX_CONFIG_BYTES);
+    return { config: parseJson(withFiniteNumbers(text), source.name), configName };
+  }
+  return { config: undefined, configName: "config.json" };
+}
+
+/** Python writes infinity as a bare word, which JSON has not; as a number too large it comes out the same. */
+function withFiniteNumbers(text: string): string {
+  return text.replace(
+    /"(?:[^"\\]|\\[^])*"?|\bInfinity\b/g,
+    (found) => found === "Infinity" ? "1e999" : found,
+  );
 }
 
 function parseJson(text: string, name: string): unknown {

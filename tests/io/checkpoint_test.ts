@@ -104,6 +104,33 @@ Deno.test("openCheckpoint() opens a single file, with the config beside it or wi
   });
 });
 
+Deno.test("openCheckpoint() takes params.json and one consolidated file where there is nothing else", async () => {
+  const consolidated = encodeSafetensors([ONE]);
+  const files = { "consolidated.safetensors": consolidated, "params.json": '{"dim":3}' };
+  await withFolder(files, async (folder) => {
+    using alone = await openCheckpoint(folder);
+    assertEquals([alone.config, alone.configName], [{ dim: 3 }, "params.json"]);
+    assertEquals([...alone.tensors.tensors.keys()], [ONE.name]);
+    await Deno.writeTextFile(`${folder}/config.json`, '{"hidden_size":4}');
+    await Deno.writeFile(`${folder}/model.safetensors`, encodeSafetensors([{ ...ONE, name: "b" }]));
+    using both = await openCheckpoint(folder);
+    assertEquals([both.config, both.configName], [{ hidden_size: 4 }, "config.json"]);
+    assertEquals([...both.tensors.tensors.keys()], ["b"]);
+  });
+});
+
+Deno.test("openCheckpoint() reads the infinity that Python writes, and leaves text alone", async () => {
+  const text = '{"limit": [0.0, Infinity, -Infinity], "Infinity": "an \\"Infinity\\" of them"}';
+  const files = { "model.safetensors": encodeSafetensors([ONE]), "config.json": text };
+  await withFolder(files, async (folder) => {
+    using checkpoint = await openCheckpoint(folder);
+    assertEquals(checkpoint.config, {
+      limit: [0, Infinity, -Infinity],
+      Infinity: 'an "Infinity" of them',
+    });
+  });
+});
+
 Deno.test("openCheckpoint() tells a file of any name by its first bytes", async () => {
   const files = { state: encodeSafetensors([ONE]), "state.7": encodeSafetensors([ONE]) };
   await withFolder({ ...files, zip: new Uint8Array([0x50, 0x4b]) }, async (folder) => {
