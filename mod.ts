@@ -43,10 +43,13 @@ export { PyTorchFileError } from "./src/io/pytorch_error.ts";
 export { SafetensorsError } from "./src/io/safetensors.ts";
 export type { DecodeOptions, StreamOptions, Tokenizer, TokenStream } from "./src/io/tokenizer.ts";
 export {
+  type CommonConfig,
   ConfigError,
   type HeadConfig,
   type ImagePreprocessing,
   type InputConfig,
+  type Mamba1Config,
+  type Mamba2Config,
   type ModelConfig,
   type PixelPreprocessing,
   type SeriesPreprocessing,

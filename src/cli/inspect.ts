@@ -1,11 +1,10 @@
 /** `infer.ts inspect`: what a checkpoint or a snapshot holds, from its headers, without a GPU. */
 
-import { embeddingRows } from "../engine/match_tensors.ts";
+import { readConfig } from "../engine/read_config.ts";
 import { decodeSnapshot } from "../engine/snapshot.ts";
 import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
 import { stateDictPrefix } from "../io/pytorch_zip.ts";
-import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
-import { parseConfig } from "../model/config.ts";
+import type { TensorInfo } from "../io/tensor_file.ts";
 import { parseQuantization } from "../model/config_quantization.ts";
 import { stateBytes } from "../model/state.ts";
 import { parameterCount, weightBytes } from "../model/weights.ts";
@@ -28,6 +27,8 @@ export const INSPECT: CommandSpec = {
   ],
 };
 
+const FAMILIES = { mamba: "Mamba-1", falcon_mamba: "FalconMamba", mamba2: "Mamba-2" } as const;
+
 /** What weights are shown as; bf16 takes what f16 does. */
 const DTYPES: readonly MatrixDType[] = ["f32", "f16", "int8", "int4"];
 
@@ -37,9 +38,7 @@ export async function inspect(args: Arguments, terminal: Terminal): Promise<void
   using checkpoint = await openWithLine(source, terminal);
   const { tensors } = checkpoint;
   const isSnapshot = tensors.metadata.get("format")?.startsWith("slither-snapshot") ?? false;
-  const facts = isSnapshot
-    ? await describeSnapshot(source)
-    : describeModel(checkpoint.config, tensors);
+  const facts = isSnapshot ? await describeSnapshot(source) : await describeModel(checkpoint);
   const list = [...tensors.tensors.values()]
     .map(({ name, dtype, shape, sizeBytes }) => ({ name, dtype, shape, sizeBytes }));
   terminal.write(
@@ -56,6 +55,7 @@ async function openWithLine(source: string, terminal: Terminal): Promise<Checkpo
 /** What is said beside the tensors; sizes are in bytes. */
 interface Facts {
   readonly kind: "model" | "snapshot" | "tensors";
+  readonly family?: string;
   readonly parameters?: number;
   /** How the file has the matrices, and so how they are kept on the device unless --dtype says otherwise. */
   readonly dtype?: MatrixDType;
@@ -68,15 +68,17 @@ interface Facts {
   readonly sampler?: unknown;
 }
 
-function describeModel(json: unknown, file: TensorFile): Facts {
+async function describeModel(checkpoint: Checkpoint): Promise<Facts> {
+  const { config: json, tensors: file } = checkpoint;
   const prefix = stateDictPrefix(file);
   const own = [...file.tensors.values()].filter(({ name }) => name.startsWith(prefix));
   const metadata = Object.fromEntries(file.metadata);
   const tensorBytes = own.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   if (json === undefined) return { kind: "tensors", tensorBytes, metadata };
-  const config = parseConfig(json, "config.json", embeddingRows(file, prefix));
+  const config = await readConfig(checkpoint);
   return {
     kind: "model",
+    family: FAMILIES[config.model_type],
     parameters: parameterCount(config),
     dtype: parseQuantization(json) ?? storedDType(own),
     tensorBytes,
@@ -120,6 +122,7 @@ function toText(
   tensors: readonly { name: string; dtype: string; shape: readonly number[] }[],
 ): string {
   const rows: [string, string][] = [["kind", facts.kind]];
+  if (facts.family !== undefined) rows.push(["family", facts.family]);
   if (facts.parameters !== undefined) rows.push(["parameters", formatCount(facts.parameters)]);
   if (facts.dtype !== undefined) rows.push(["dtype", facts.dtype]);
   rows.push(["tensors", `${tensors.length}, ${formatBytes(facts.tensorBytes)}`]);

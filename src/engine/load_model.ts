@@ -5,12 +5,13 @@ import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
 import type { DownloadProgress } from "../io/hub_client.ts";
 import { stateDictPrefix } from "../io/pytorch_zip.ts";
 import { loadTokenizer, type Tokenizer } from "../io/tokenizer.ts";
-import { type ModelConfig, parseConfig, saysTied } from "../model/config.ts";
+import type { ModelConfig } from "../model/config.ts";
 import { parseQuantization } from "../model/config_quantization.ts";
 import { MAX_D_STATE } from "../ops/selective_scan.ts";
-import { hasOwnHead, type LoadProgress, loadWeights } from "./load_weights.ts";
-import { embeddingRows, type WeightDType } from "./match_tensors.ts";
+import { type LoadProgress, loadWeights } from "./load_weights.ts";
+import type { WeightDType } from "./match_tensors.ts";
 import { createModel, type Model } from "./model.ts";
+import { readConfig } from "./read_config.ts";
 import { WebGpuExecutor } from "./webgpu_executor.ts";
 
 /** Options of {@linkcode loadModel}. */
@@ -128,15 +129,8 @@ async function load(
 export async function describeCheckpoint(
   checkpoint: Checkpoint,
 ): Promise<{ config: ModelConfig; tokenizer: Tokenizer | undefined }> {
-  const { tensors } = checkpoint;
-  const prefix = stateDictPrefix(tensors);
-  let config = parseConfig(checkpoint.config, "config.json", embeddingRows(tensors, prefix));
-  const { head } = config;
-  if (head.kind === "lm" && head.tied && !saysTied(checkpoint.config)) {
-    // Tied is only the default then, and a head of its own in the weights says otherwise.
-    config = { ...config, head: { ...head, tied: !await hasOwnHead(tensors, prefix) } };
-  }
-  if (config.d_state > MAX_D_STATE) {
+  const config = await readConfig(checkpoint);
+  if (config.model_type !== "mamba2" && config.d_state > MAX_D_STATE) {
     throw new RangeError(
       `Cannot run this model: d_state is ${config.d_state}, and kernels take ${MAX_D_STATE}`,
     );

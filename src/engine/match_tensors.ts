@@ -121,12 +121,15 @@ export function isTiedHead(config: ModelConfig, name: string): boolean {
 
 function checkTensor(config: ModelConfig, { shape, dtype }: Wanted, info: TensorInfo): void {
   if (info.shape.join() !== shape.join()) {
-    const { d_model, d_inner, d_state, d_conv, dt_rank } = config;
+    const { d_model, d_inner, d_state, d_conv } = config;
+    const own = config.model_type === "mamba2"
+      ? `nheads = ${config.nheads}, headdim = ${config.headdim}, ngroups = ${config.ngroups}`
+      : `dt_rank = ${config.dt_rank}`;
     throw new TypeError(
       `Cannot load "${info.name}": shape is [${
         info.shape.join(", ")
       }], and d_model = ${d_model}, ` +
-        `d_inner = ${d_inner}, d_state = ${d_state}, d_conv = ${d_conv}, dt_rank = ${dt_rank} ` +
+        `d_inner = ${d_inner}, d_state = ${d_state}, d_conv = ${d_conv}, ${own} ` +
         `need [${shape.join(", ")}]`,
     );
   }

@@ -6,7 +6,13 @@ import { readBuffer, Staging } from "../gpu/readback.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { recordAllLogits, recordBlocks, recordLastLogits, recordPool } from "../model/forward.ts";
-import { createScratch, rowBytes, rowsWithin, type Scratch } from "../model/scratch.ts";
+import {
+  createScratch,
+  rowBytes,
+  rowsWithin,
+  type Scratch,
+  servesAnyBatch,
+} from "../model/scratch.ts";
 import { createState, logitCount, type State, stateParts } from "../model/state.ts";
 import type { ModelWeights } from "../model/weights.ts";
 import { MATVEC_MAX_ROWS } from "../ops/linear.ts";
@@ -91,8 +97,8 @@ export class WebGpuExecutor implements Executor {
   readonly #loaded: LoadedWeights;
   /** For single steps of few sequences. */
   readonly #stepScratch: Scratch;
-  /** For everything else, made when first needed. */
-  #chunkScratch: Scratch | undefined;
+  /** For everything else, made when first needed; by batch where it does not serve any. */
+  readonly #chunkScratch: Map<number, Scratch> = new Map();
   #chunkLogits: Tensor | undefined;
   #targets: Tensor | undefined;
   #scores: Tensor | undefined;
@@ -104,11 +110,11 @@ export class WebGpuExecutor implements Executor {
     this.#gpu = gpu;
     this.config = config;
     this.#loaded = loaded;
-    this.#stepScratch = createScratch(gpu, config, MATVEC_MAX_ROWS);
+    this.#stepScratch = createScratch(gpu, config, { rows: MATVEC_MAX_ROWS, batch: 0 });
     const { maxStorageBufferBindingSize } = gpu.device.limits;
     this.#maxRows = Math.min(
       Math.max(64, Math.floor(SCRATCH_BYTES / rowBytes(config))),
-      rowsWithin(config, maxStorageBufferBindingSize),
+      rowsWithin(config, 1, maxStorageBufferBindingSize),
       8192,
     );
     const logitBytes = Math.min(LOGITS_BYTES, maxStorageBufferBindingSize);
@@ -135,9 +141,9 @@ export class WebGpuExecutor implements Executor {
   }
 
   createState(batch: number): WebGpuState {
-    if (batch > this.#maxRows) {
+    if (batch > this.#rowsOf(batch)) {
       throw new RangeError(
-        `Cannot run ${batch} sequences at once: this device takes ${this.#maxRows}`,
+        `Cannot run ${batch} sequences at once: this device takes at most ${this.#maxBatch(batch)}`,
       );
     }
     return new WebGpuState(this.#gpu, this.config, batch);
@@ -225,7 +231,10 @@ export class WebGpuExecutor implements Executor {
         floats: logits === "last" ? batch * count : 0,
       });
     }
-    const rows = logits === "all" ? this.#maxLogitRows : this.#maxRows;
+    const rows = Math.min(
+      this.#rowsOf(batch),
+      logits === "all" ? this.#maxLogitRows : this.#maxRows,
+    );
     const chunk = Math.max(1, Math.floor(rows / batch));
     const all = logits === "all" ? new Float32Array(batch * seqlen * count) : undefined;
     let last: Float32Array | undefined;
@@ -341,7 +350,8 @@ export class WebGpuExecutor implements Executor {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#stepScratch[Symbol.dispose]();
-    this.#chunkScratch?.[Symbol.dispose]();
+    for (const scratch of this.#chunkScratch.values()) scratch[Symbol.dispose]();
+    this.#chunkScratch.clear();
     this.#chunkLogits?.[Symbol.dispose]();
     this.#targets?.[Symbol.dispose]();
     this.#scores?.[Symbol.dispose]();
@@ -398,7 +408,7 @@ export class WebGpuExecutor implements Executor {
     const kept = state.chunkPrograms.get(key);
     if (kept !== undefined) return kept;
     const program = new Program(this.#gpu);
-    const scratch = this.#scratch();
+    const scratch = this.#scratch(state.batch);
     const tensors = {
       weights: this.#loaded.weights,
       state: state.parts,
@@ -438,8 +448,31 @@ export class WebGpuExecutor implements Executor {
     state.chunkPrograms.set(key, program);
   }
 
-  #scratch(): Scratch {
-    return this.#chunkScratch ??= createScratch(this.#gpu, this.config, this.#maxRows);
+  #scratch(batch: number): Scratch {
+    const key = servesAnyBatch(this.config) ? 0 : batch;
+    let scratch = this.#chunkScratch.get(key);
+    if (scratch === undefined) {
+      scratch = createScratch(this.#gpu, this.config, { rows: this.#rowsOf(batch), batch });
+      this.#chunkScratch.set(key, scratch);
+    }
+    return scratch;
+  }
+
+  /** The largest batch below one that is too large. */
+  #maxBatch(batch: number): number {
+    let [fits, tooMany] = [0, batch];
+    while (tooMany - fits > 1) {
+      const middle = Math.floor((fits + tooMany) / 2);
+      if (middle > this.#rowsOf(middle)) tooMany = middle;
+      else fits = middle;
+    }
+    return fits;
+  }
+
+  /** The most rows of activations for that many sequences. */
+  #rowsOf(batch: number): number {
+    const { maxStorageBufferBindingSize } = this.#gpu.device.limits;
+    return Math.min(this.#maxRows, rowsWithin(this.config, batch, maxStorageBufferBindingSize));
   }
 
   #logitsTensor(): Tensor {
@@ -466,7 +499,7 @@ export class WebGpuExecutor implements Executor {
       stepSize: number;
     },
   ): void {
-    const target = this.#scratch().inputs;
+    const target = this.#scratch(batch).inputs;
     for (let b = 0; b < batch; b++) {
       const from = (b * seqlen + start) * stepSize;
       target.write(inputs.subarray(from, from + steps * stepSize), b * steps * stepSize * 4);

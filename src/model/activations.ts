@@ -2,13 +2,19 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { createTensor, roundUp, type Tensor } from "../gpu/tensor.ts";
-import { conv1dBwdScratch } from "../ops/conv1d_bwd.ts";
 import { embeddingBwdParts } from "../ops/embedding_bwd.ts";
 import { columnSumScratch, matmulBwdWScratch } from "../ops/linear_bwd.ts";
 import { MATRIX_ROW_STEP } from "../ops/matrix.ts";
 import { rmsNormBwdParts } from "../ops/rms_norm_bwd.ts";
-import { scanBwdScratch, scanChunk } from "../ops/selective_scan_bwd.ts";
 import type { ModelConfig } from "./config.ts";
+import type { Mamba1Gradients } from "./mamba1_bwd.ts";
+import { layerStateShapes } from "./mixer.ts";
+import {
+  mixerGradients,
+  mixerPartialElements,
+  trainingChunk,
+  trainingScratch,
+} from "./mixer_bwd.ts";
 import type { Scratch } from "./scratch.ts";
 import { logitCount } from "./state.ts";
 import { weightSpecs } from "./weights.ts";
@@ -23,11 +29,11 @@ export interface BatchShape {
 export interface LayerActivations {
   /** What the layer's ops write; `residual` is the block's output. */
   readonly scratch: Scratch;
-  /** The window that conv1d began with: (batch, d_inner, d_conv). */
+  /** The window that conv1d began with: (batch, channels, d_conv). */
   readonly conv_initial: Tensor;
   /** The window that it ended with. */
   readonly conv_state: Tensor;
-  /** States at chunk borders: (batch, chunks + 1, d_inner, d_state). */
+  /** States at chunk borders: (batch, chunks + 1, ...), as one state is shaped. */
   readonly ssm_states: Tensor;
 }
 
@@ -58,15 +64,13 @@ export interface Activations extends Disposable {
     readonly normed: Tensor;
     /** Of the head's input, for a classifier: (batch, d_model). */
     readonly last: Tensor;
-    /** Of the gated output; the scan's backward turns it into that of its input. */
-    readonly y: Tensor;
-    readonly x_dbl: Tensor;
-    readonly xz: Tensor;
+    /** Of what is inside a block. */
+    readonly mixer: Mamba1Gradients;
     readonly ssm_state: Tensor;
     readonly conv_state: Tensor;
   };
   /** Partial sums on their way to a parameter's gradient. */
-  readonly partials: { readonly weights: Tensor; readonly BC: Tensor; readonly scan: Tensor };
+  readonly partials: Tensor;
 }
 
 /** Rows of logits: one a step for a language model, one a sequence for a classifier. */
@@ -76,7 +80,7 @@ export function targetRows(config: ModelConfig, { batch, seqlen }: BatchShape): 
 
 /** Elements of the largest partial sums of any parameter's gradient. */
 function partialElements(gpu: Gpu, config: ModelConfig, shape: BatchShape): number {
-  const { d_model, d_inner, input } = config;
+  const { d_model, input } = config;
   const rows = shape.batch * shape.seqlen;
   const logitRows = targetRows(config, shape);
   const matrices = weightSpecs(config).filter(({ kind }) => kind === "matrix").map((spec) => {
@@ -92,9 +96,9 @@ function partialElements(gpu: Gpu, config: ModelConfig, shape: BatchShape): numb
   return Math.max(
     ...matrices,
     table,
-    conv1dBwdScratch({ ...shape, ...config }),
+    mixerPartialElements(config, shape),
     rmsNormBwdParts(rows) * d_model,
-    columnSumScratch(rows, 2 * d_inner),
+    columnSumScratch(rows, d_model),
     columnSumScratch(logitRows, logitCount(config)),
   );
 }
@@ -102,7 +106,8 @@ function partialElements(gpu: Gpu, config: ModelConfig, shape: BatchShape): numb
 /** Allocates what a training pass of this shape needs. */
 export function createActivations(gpu: Gpu, config: ModelConfig, shape: BatchShape): Activations {
   const { batch, seqlen } = shape;
-  const { d_model, d_inner, d_state, d_conv, dt_rank, input } = config;
+  const { d_model, input } = config;
+  const { conv_state, ssm_state } = layerStateShapes(config);
   const rows = batch * seqlen;
   const owned: Tensor[] = [];
   const make = (label: string, ...dimensions: number[]): Tensor => {
@@ -113,9 +118,8 @@ export function createActivations(gpu: Gpu, config: ModelConfig, shape: BatchSha
   const inputs = make("inputs", rows, input.kind === "linear" ? input.d_input : 1);
   const normed = make("normed", rows, d_model);
   const pooled = make("pooled", rows, d_model);
-  const chunk = scanChunk(gpu, d_state);
+  const chunk = trainingChunk(gpu, config);
   const chunks = Math.ceil(seqlen / chunk);
-  const scan = scanBwdScratch({ ...shape, ...config });
   const layers = Array.from({ length: config.n_layer }, () => ({
     scratch: {
       rows,
@@ -123,16 +127,12 @@ export function createActivations(gpu: Gpu, config: ModelConfig, shape: BatchSha
       normed,
       pooled,
       residual: make("residual", rows, d_model),
-      xz: make("xz", rows, 2 * d_inner),
-      u: make("u", rows, d_inner),
-      x_dbl: make("x_dbl", rows, dt_rank + 2 * d_state),
-      dt: make("dt", rows, d_inner),
-      y: make("y", rows, d_inner),
+      mixer: trainingScratch(config, shape, make),
       [Symbol.dispose]: () => {},
     },
-    conv_initial: make("conv_initial", batch, d_inner, d_conv),
-    conv_state: make("conv_state", batch, d_inner, d_conv),
-    ssm_states: make("ssm_states", batch, chunks + 1, d_inner, d_state),
+    conv_initial: make("conv_initial", batch, ...conv_state),
+    conv_state: make("conv_state", batch, ...conv_state),
+    ssm_states: make("ssm_states", batch, chunks + 1, ...ssm_state),
   }));
   const logitRows = targetRows(config, shape);
   return {
@@ -152,17 +152,11 @@ export function createActivations(gpu: Gpu, config: ModelConfig, shape: BatchSha
       residual: make("grad_residual", rows, d_model),
       normed: make("grad_normed", rows, d_model),
       last: make("grad_last", batch, d_model),
-      y: make("grad_y", rows, d_inner),
-      x_dbl: make("grad_x_dbl", rows, dt_rank + 2 * d_state),
-      xz: make("grad_xz", rows, 2 * d_inner),
-      ssm_state: make("grad_ssm_state", batch, d_inner, d_state),
-      conv_state: make("grad_conv_state", batch, d_inner, d_conv),
+      mixer: mixerGradients(config, shape, make),
+      ssm_state: make("grad_ssm_state", batch, ...ssm_state),
+      conv_state: make("grad_conv_state", batch, ...conv_state),
     },
-    partials: {
-      weights: make("partials", partialElements(gpu, config, shape)),
-      BC: make("partials_BC", scan.partials_BC),
-      scan: make("partials_scan", scan.partials_params),
-    },
+    partials: make("partials", partialElements(gpu, config, shape)),
     [Symbol.dispose](): void {
       for (const tensor of owned) tensor[Symbol.dispose]();
     },

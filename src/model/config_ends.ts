@@ -1,20 +1,15 @@
 /** What a config.json says of the model's two ends: input, head, vocabulary, stop tokens and class names. */
 
 import type { HeadConfig, InputConfig, ModelConfig } from "./config.ts";
+import type { Dialect, Family } from "./config_family.ts";
 import { describe, type Fields, type Setting } from "./config_fields.ts";
 import { MAX_D_MODEL, MAX_VOCAB_SIZE } from "./config_limits.ts";
-
-/**
- * Whose rules fill in what is absent: the official `mamba_ssm` package, which pads the vocabulary and stops at no
- * token, or `transformers`, which states the padded table and stops at token 0.
- */
-export type Dialect = "mamba_ssm" | "transformers";
 
 /** Both ends of the model, and the vocabulary that they share where they have one. */
 export function parseEnds(
   fields: Fields,
-  { dialect, tied, tableRows }: {
-    readonly dialect: Dialect;
+  { model_type, dialect }: Family,
+  { tied, tableRows }: {
     readonly tied: Setting<boolean> | undefined;
     readonly tableRows: number | undefined;
   },
@@ -39,6 +34,8 @@ export function parseEnds(
       `${tied.path} is true, and input.kind is "linear": there is no embedding to tie to`,
     );
   }
+  const untying = dialect === "mistral" || (dialect === "transformers" && model_type === "mamba2");
+  const tiedByDefault = inputKind === "embedding" && !untying;
   const input: InputConfig = inputFields !== undefined && inputKind === "linear"
     ? {
       kind: "linear",
@@ -53,7 +50,7 @@ export function parseEnds(
       pool: headFields.word("pool", ["last", "mean"]) ?? "last",
       bias: headFields.boolean("bias") ?? false,
     }
-    : { kind: "lm", vocab_size, tied: tied?.value ?? inputKind === "embedding" };
+    : { kind: "lm", vocab_size, tied: tied?.value ?? tiedByDefault };
   return { input, head, real_vocab_size };
 }
 
@@ -69,7 +66,7 @@ function parseVocabulary(
   const padded = Math.ceil(stated / multiple) * multiple;
   const vocab_size = dialect === "transformers" ? stated : padded;
   const real_vocab_size = fields.integer("real_vocab_size", 1, MAX_VOCAB_SIZE) ?? stated;
-  if (dialect === "mamba_ssm" && real_vocab_size !== stated) {
+  if (dialect !== "transformers" && real_vocab_size !== stated) {
     fields.fail(
       `real_vocab_size is ${real_vocab_size}, and vocab_size is ${stated}: ` +
         "both name the number of tokens",
@@ -87,14 +84,16 @@ function parseVocabulary(
 /** One id, several, or none (`null`). */
 export function parseEndOfSequence(
   fields: Fields,
-  dialect: Dialect,
+  { model_type, dialect }: Family,
   input: InputConfig,
   head: HeadConfig,
 ): readonly number[] {
   const isLanguageModel = input.kind === "embedding" && head.kind === "lm";
   const value = fields.value("eos_token_id");
-  // transformers takes 0 for an absent id; the official package stops at none.
-  if (value === undefined) return isLanguageModel && dialect === "transformers" ? [0] : [];
+  if (value === undefined) {
+    // The official package stops at none; transformers has these for an absent id, and Codestral's tokenizer the same.
+    return isLanguageModel && dialect !== "mamba_ssm" ? [model_type === "mamba2" ? 2 : 0] : [];
+  }
   if (value === null) return [];
   const vocab_size = head.kind === "lm"
     ? head.vocab_size

@@ -7,7 +7,7 @@ import { linearFwd, MATVEC_MAX_ROWS, matvecFwd } from "../ops/linear.ts";
 import { meanPoolFwd } from "../ops/mean_pool.ts";
 import { rmsNormFwd } from "../ops/rms_norm.ts";
 import type { ModelConfig } from "./config.ts";
-import { mamba1Fwd } from "./mamba1.ts";
+import { blockFwd } from "./mixer.ts";
 import type { Scratch } from "./scratch.ts";
 import type { State } from "./state.ts";
 import type { ModelWeights } from "./weights.ts";
@@ -58,7 +58,7 @@ export function recordBlocks(
     if (layerState === undefined) {
       throw new RangeError(`Cannot run layer ${index}: the state has none`);
     }
-    mamba1Fwd(
+    blockFwd(
       program,
       config,
       { norm: layer.norm, weights: layer.mixer, state: layerState, scratch },

@@ -3,17 +3,19 @@
 import type { Program } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { conv1dFwd } from "../ops/conv1d.ts";
+import { dtBCNormFwd } from "../ops/dt_bc_norm.ts";
 import { linearFwd, MATVEC_MAX_ROWS, matvecFwd } from "../ops/linear.ts";
 import type { Matrix } from "../ops/matrix.ts";
 import { rmsNormFwd } from "../ops/rms_norm.ts";
 import { selectiveScanFwd, selectiveScanStep } from "../ops/selective_scan.ts";
-import type { ModelConfig } from "./config.ts";
-import type { Scratch } from "./scratch.ts";
-import type { LayerState } from "./state.ts";
+import type { Mamba1Config } from "./config.ts";
+import type { BlockShape, BlockTensors } from "./mixer.ts";
 import type { WeightLookup, WeightSpec } from "./weights.ts";
 
 /** Weights of one mixer, by their official names. */
 export interface Mamba1Weights {
+  /** Tells the kinds of mixers apart. */
+  readonly kind: "mamba1";
   /** (2 d_inner, d_model), rows [x, z]. */
   readonly in_proj: Matrix;
   readonly in_proj_bias: Tensor | undefined;
@@ -34,8 +36,8 @@ export interface Mamba1Weights {
   readonly out_proj_bias: Tensor | undefined;
 }
 
-/** The tensors of a mixer in the checkpoint, whose names start with `prefix`. */
-export function mamba1WeightSpecs(config: ModelConfig, prefix: string): WeightSpec[] {
+/** The tensors of a mixer in the checkpoint. */
+export function mamba1WeightSpecs(config: Mamba1Config): WeightSpec[] {
   const { d_model, d_inner, d_state, d_conv, dt_rank, use_bias, use_conv_bias } = config;
   const specs: WeightSpec[] = [
     { name: "in_proj.weight", shape: [2 * d_inner, d_model], kind: "matrix" },
@@ -52,18 +54,16 @@ export function mamba1WeightSpecs(config: ModelConfig, prefix: string): WeightSp
     specs.push({ name: "in_proj.bias", shape: [2 * d_inner], kind: "vector" });
     specs.push({ name: "out_proj.bias", shape: [d_model], kind: "vector" });
   }
-  return specs.map((spec) => ({ ...spec, name: prefix + spec.name }));
+  return specs;
 }
 
 /** The same tensors on the GPU. */
 export function mamba1Weights(
-  config: ModelConfig,
-  prefix: string,
-  lookup: WeightLookup,
+  config: Mamba1Config,
+  { matrix, vector }: WeightLookup,
 ): Mamba1Weights {
-  const matrix = (name: string) => lookup.matrix(prefix + name);
-  const vector = (name: string) => lookup.vector(prefix + name);
   return {
+    kind: "mamba1",
     in_proj: matrix("in_proj.weight"),
     in_proj_bias: config.use_bias ? vector("in_proj.bias") : undefined,
     conv1d: vector("conv1d.weight"),
@@ -78,29 +78,68 @@ export function mamba1Weights(
   };
 }
 
-/** What a block works on. */
-export interface BlockTensors {
-  readonly norm: Tensor;
-  readonly weights: Mamba1Weights;
-  readonly state: LayerState;
-  readonly scratch: Scratch;
-  /** Where the mixer's output goes instead of being added to the residual stream: for dropout. */
-  readonly output?: Tensor | undefined;
+/** Activations inside a block. */
+export interface Mamba1Scratch {
+  /** Tells the kinds of mixers apart. */
+  readonly kind: "mamba1";
+  /** in_proj's output (rows, 2 d_inner). */
+  readonly xz: Tensor;
+  /** conv1d's output (rows, d_inner). */
+  readonly u: Tensor;
+  /** x_proj's output (rows, dt_rank + 2 d_state), normalized in FalconMamba. */
+  readonly x_dbl: Tensor;
+  /** FalconMamba: 1 / the root mean square of dt, B and C (rows, 3). */
+  readonly x_dbl_rstd: Tensor;
+  /** dt_proj's output (rows, d_inner). */
+  readonly dt: Tensor;
+  /** The gated scan's output (rows, d_inner). */
+  readonly y: Tensor;
 }
+
+/** Elements of each. */
+export function mamba1ScratchSizes(
+  config: Mamba1Config,
+  rows: number,
+): Record<Exclude<keyof Mamba1Scratch, "kind">, number> {
+  const { d_inner, d_state, dt_rank, mixer_rms_eps } = config;
+  return {
+    xz: rows * 2 * d_inner,
+    u: rows * d_inner,
+    x_dbl: rows * (dt_rank + 2 * d_state),
+    x_dbl_rstd: mixer_rms_eps === undefined ? 0 : rows * 3,
+    dt: rows * d_inner,
+    y: rows * d_inner,
+  };
+}
+
+/** Puts the tensors together. */
+export function mamba1Scratch(make: (name: string) => Tensor): Mamba1Scratch {
+  return {
+    kind: "mamba1",
+    xz: make("xz"),
+    u: make("u"),
+    x_dbl: make("x_dbl"),
+    x_dbl_rstd: make("x_dbl_rstd"),
+    dt: make("dt"),
+    y: make("y"),
+  };
+}
+
+type Mamba1Tensors = BlockTensors<Mamba1Weights, Mamba1Scratch>;
 
 /**
  * Records one block: residual += mixer(RMSNorm(residual)), and the layer's state moves on by seqlen steps.
  *
  * A single step of few sequences takes four dispatches: norm, in_proj and conv1d in one; x_proj; dt_proj, scan and gate
- * in one; out_proj and the residual. Everything else takes seven, from the same formulas.
+ * in one; out_proj and the residual. Everything else takes seven, from the same formulas. FalconMamba takes one more.
  *
  * @param shape With a `chunk`, state.ssm_state has a slot for each chunk of the sequence: see selectiveScanFwd().
  */
 export function mamba1Fwd(
   program: Program,
-  config: ModelConfig,
-  tensors: BlockTensors,
-  shape: { batch: number; seqlen: number; chunk?: number; label: string },
+  config: Mamba1Config,
+  tensors: Mamba1Tensors,
+  shape: BlockShape,
 ): void {
   if (!shape.chunk && shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS) {
     mamba1Step(program, config, tensors, shape);
@@ -109,12 +148,12 @@ export function mamba1Fwd(
 
 function mamba1Step(
   program: Program,
-  config: ModelConfig,
-  { norm, weights, state, scratch }: BlockTensors,
+  config: Mamba1Config,
+  { norm, weights, state, scratch }: Mamba1Tensors,
   { batch, label }: { batch: number; label: string },
 ): void {
   const { d_inner, d_conv, norm_epsilon } = config;
-  const { residual, xz, x_dbl, y } = scratch;
+  const { residual, mixer: { xz, x_dbl, y } } = scratch;
   matvecFwd(
     program,
     { x: residual, weight: weights.in_proj, bias: weights.in_proj_bias, y: xz },
@@ -135,6 +174,7 @@ function mamba1Step(
     { x: xz, weight: weights.x_proj, y: x_dbl },
     { rows: batch, ldX: 2 * d_inner, label: `${label}.mixer.x_proj` },
   );
+  normalizeDtBC(program, config, scratch.mixer, { rows: batch, label });
   selectiveScanStep(
     program,
     {
@@ -158,8 +198,8 @@ function mamba1Step(
 
 function mamba1Sequence(
   program: Program,
-  config: ModelConfig,
-  { norm, weights, state, scratch, output }: BlockTensors,
+  config: Mamba1Config,
+  { norm, weights, state, scratch, output }: Mamba1Tensors,
   { batch, seqlen, chunk = 0, label }: {
     batch: number;
     seqlen: number;
@@ -168,7 +208,7 @@ function mamba1Sequence(
   },
 ): void {
   const { d_model, d_inner, d_state, d_conv, dt_rank, norm_epsilon } = config;
-  const { residual, normed, xz, u, x_dbl, dt, y } = scratch;
+  const { residual, normed, mixer: { xz, u, x_dbl, dt, y } } = scratch;
   const rows = batch * seqlen;
   rmsNormFwd(
     program,
@@ -196,6 +236,7 @@ function mamba1Sequence(
     { x: u, weight: weights.x_proj, y: x_dbl },
     { rows, label: `${label}.mixer.x_proj` },
   );
+  normalizeDtBC(program, config, scratch.mixer, { rows, label });
   linearFwd(
     program,
     { x: x_dbl, weight: weights.dt_proj, bias: weights.dt_proj_bias, y: dt },
@@ -211,4 +252,21 @@ function mamba1Sequence(
     { x: y, weight: weights.out_proj, bias: weights.out_proj_bias, y: output ?? residual },
     { rows, residual: output === undefined, label: `${label}.mixer.out_proj` },
   );
+}
+
+/** FalconMamba's norms; nothing for Mamba-1. */
+function normalizeDtBC(
+  program: Program,
+  { dt_rank, d_state, mixer_rms_eps: eps }: Mamba1Config,
+  { x_dbl, x_dbl_rstd }: Mamba1Scratch,
+  { rows, label }: { rows: number; label: string },
+): void {
+  if (eps === undefined) return;
+  dtBCNormFwd(program, { x_dbl, rstd: x_dbl_rstd }, {
+    rows,
+    dt_rank,
+    d_state,
+    eps,
+    label: `${label}.mixer.dt_bc_norm`,
+  });
 }

@@ -2,10 +2,12 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import { SSD_CHUNK } from "../ops/ssd_sizes.ts";
 import type { ModelConfig } from "./config.ts";
+import { type MixerScratch, mixerScratch, mixerScratchSizes } from "./mixer.ts";
 
 /** Activations for up to `rows` = batch * seqlen rows. */
-export interface Scratch extends Disposable {
+export interface Scratch<Mixer = MixerScratch> extends Disposable {
   readonly rows: number;
   /** Token ids (rows), u32, or input vectors (rows, d_input). */
   readonly inputs: Tensor;
@@ -15,65 +17,67 @@ export interface Scratch extends Disposable {
   readonly normed: Tensor;
   /** A classifier's running means (rows, d_model). */
   readonly pooled: Tensor;
-  /** in_proj's output (rows, 2 d_inner). */
-  readonly xz: Tensor;
-  /** conv1d's output (rows, d_inner). */
-  readonly u: Tensor;
-  /** x_proj's output (rows, dt_rank + 2 d_state). */
-  readonly x_dbl: Tensor;
-  /** dt_proj's output (rows, d_inner). */
-  readonly dt: Tensor;
-  /** The gated scan's output (rows, d_inner). */
-  readonly y: Tensor;
+  /** What is inside a block; all blocks use the same. */
+  readonly mixer: Mixer;
 }
 
-/** Elements a row of activations takes, by part. */
-function rowShapes(config: ModelConfig): Record<Exclude<keyof Scratch, "rows" | symbol>, number> {
-  const { d_model, d_inner, d_state, dt_rank, input } = config;
+/** What activations are for: any `batch` sequences that have `rows` steps together. */
+export interface ScratchSize {
+  readonly rows: number;
+  /** 0 where each sequence has a single step. */
+  readonly batch: number;
+}
+
+/** Elements of each part. */
+function scratchSizes(config: ModelConfig, size: ScratchSize): Record<string, number> {
+  const { d_model, head, input } = config;
   return {
-    inputs: input.kind === "linear" ? input.d_input : 1,
-    residual: d_model,
-    normed: d_model,
-    pooled: config.head.kind === "classifier" && config.head.pool === "mean" ? d_model : 0,
-    xz: 2 * d_inner,
-    u: d_inner,
-    x_dbl: dt_rank + 2 * d_state,
-    dt: d_inner,
-    y: d_inner,
+    inputs: size.rows * (input.kind === "linear" ? input.d_input : 1),
+    residual: size.rows * d_model,
+    normed: size.rows * d_model,
+    pooled: head.kind === "classifier" && head.pool === "mean" ? size.rows * d_model : 0,
+    ...mixerScratchSizes(config, size),
   };
 }
 
 /** Bytes a row of activations takes, all parts together. */
 export function rowBytes(config: ModelConfig): number {
-  return Object.values(rowShapes(config)).reduce((sum, elements) => sum + elements * 4, 0);
+  const elements = Object.values(scratchSizes(config, { rows: SSD_CHUNK, batch: 0 }));
+  return elements.reduce((sum, count) => sum + 4 * count / SSD_CHUNK, 0);
 }
 
-/** The most rows of which no activation exceeds `maxBytes`. */
-export function rowsWithin(config: ModelConfig, maxBytes: number): number {
-  const widest = Math.max(...Object.values(rowShapes(config)));
-  return Math.floor(maxBytes / (widest * 4));
+/** The most rows in `batch` sequences of which no activation exceeds `maxBytes`; below 1 where there are none. */
+export function rowsWithin(config: ModelConfig, batch: number, maxBytes: number): number {
+  const rest = scratchSizes(config, { rows: 0, batch });
+  const all = scratchSizes(config, { rows: SSD_CHUNK, batch });
+  const rows = Object.entries(all).map(([name, count]) => {
+    const fixed = rest[name] ?? 0;
+    return count > fixed ? (maxBytes / 4 - fixed) * SSD_CHUNK / (count - fixed) : Infinity;
+  });
+  return Math.floor(Math.min(...rows));
 }
 
-/** Allocates activations for `rows` rows. */
-export function createScratch(gpu: Gpu, config: ModelConfig, rows: number): Scratch {
-  const shapes = rowShapes(config);
+/** Whether activations for one number of sequences do for any other: Mamba-2 keeps a state for each sequence's chunks. */
+export function servesAnyBatch({ model_type }: ModelConfig): boolean {
+  return model_type !== "mamba2";
+}
+
+/** Allocates activations. */
+export function createScratch(gpu: Gpu, config: ModelConfig, size: ScratchSize): Scratch {
+  const sizes = scratchSizes(config, size);
   const tensors: Tensor[] = [];
-  const make = (name: keyof typeof shapes): Tensor => {
-    const tensor = createTensor(gpu, name, [rows, shapes[name]]);
+  const make = (name: string): Tensor => {
+    const tensor = createTensor(gpu, name, [sizes[name] ?? 0]);
     tensors.push(tensor);
     return tensor;
   };
   return {
-    rows,
+    rows: size.rows,
     inputs: make("inputs"),
     residual: make("residual"),
     normed: make("normed"),
     pooled: make("pooled"),
-    xz: make("xz"),
-    u: make("u"),
-    x_dbl: make("x_dbl"),
-    dt: make("dt"),
-    y: make("y"),
+    mixer: mixerScratch(config, make),
     [Symbol.dispose](): void {
       for (const tensor of tensors) tensor[Symbol.dispose]();
     },

@@ -10,12 +10,16 @@ import {
 } from "../gpu/tensor.ts";
 import { RING } from "../ops/sample.ts";
 import type { ModelConfig } from "./config.ts";
+import { layerStateShapes } from "./mixer.ts";
 
-/** What one Mamba-1 layer carries from step to step. */
+/** What one layer carries from step to step. */
 export interface LayerState {
-  /** The last d_conv inputs of each channel, newest last: (batch, d_inner, d_conv), as the official code keeps it. */
+  /**
+   * The last d_conv inputs of each channel of conv1d, newest last, as the official code keeps it: (batch, d_inner,
+   * d_conv), in Mamba-2 (batch, d_inner + 2 ngroups d_state, d_conv).
+   */
   readonly conv_state: Tensor;
-  /** (batch, d_inner, d_state). */
+  /** (batch, d_inner, d_state), in Mamba-2 (batch, nheads, headdim, d_state). */
   readonly ssm_state: Tensor;
 }
 
@@ -52,7 +56,8 @@ export function logitCount(config: ModelConfig): number {
 
 /** Bytes that one sequence's recurrence takes: conv_state and ssm_state of all layers, and a classifier's mean. */
 export function stateBytes(config: ModelConfig): number {
-  const layers = config.n_layer * config.d_inner * (config.d_conv + config.d_state) * 4;
+  const { conv_state, ssm_state } = layerStateShapes(config);
+  const layers = config.n_layer * (elementCount(conv_state) + elementCount(ssm_state)) * 4;
   return layers + (poolsMean(config) ? 2 * config.d_model * 4 : 0);
 }
 
@@ -62,7 +67,7 @@ function poolsMean(config: ModelConfig): boolean {
 
 /** Allocates a state of zeros: the state before the first step. */
 export function createState(gpu: Gpu, config: ModelConfig, batch: number): State {
-  const { d_inner, d_conv, d_state, d_model, input } = config;
+  const { d_model, input } = config;
   const shapes: number[][] = [
     [batch],
     [batch],
@@ -71,8 +76,9 @@ export function createState(gpu: Gpu, config: ModelConfig, batch: number): State
     [batch, logitCount(config)],
     [batch, 2, poolsMean(config) ? d_model : 1],
   ];
+  const { conv_state, ssm_state } = layerStateShapes(config);
   for (let layer = 0; layer < config.n_layer; layer++) {
-    shapes.push([batch, d_inner, d_conv], [batch, d_inner, d_state]);
+    shapes.push([batch, ...conv_state], [batch, ...ssm_state]);
   }
   const offsets: number[] = [];
   let sizeBytes = 0;

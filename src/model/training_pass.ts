@@ -16,8 +16,8 @@ import { stateCopy, type StateSlot } from "../ops/state_copy.ts";
 import { sumPartials } from "../ops/sum_partials.ts";
 import { type Activations, type LayerActivations, targetRows } from "./activations.ts";
 import type { ModelConfig } from "./config.ts";
-import { mamba1Fwd } from "./mamba1.ts";
-import { mamba1Bwd } from "./mamba1_bwd.ts";
+import { blockFwd } from "./mixer.ts";
+import { blockBwd } from "./mixer_bwd.ts";
 import { type LayerState, logitCount, type State } from "./state.ts";
 import type { ModelWeights } from "./weights.ts";
 
@@ -56,7 +56,7 @@ export function recordTrainingForward(
   config: ModelConfig,
   { weights, activations, dropout: dropped, carried }: TrainingTensors,
 ): void {
-  const { d_model, d_inner, d_conv, norm_epsilon } = config;
+  const { d_model, norm_epsilon } = config;
   const { shape, inputs, embedded, layers, normed, chunk } = activations;
   const { batch, seqlen } = shape;
   const rows = batch * seqlen;
@@ -74,8 +74,8 @@ export function recordTrainingForward(
     copy(program, blockInput(activations, index), layer.scratch.residual, rows * d_model);
     const state = carried && at(carried.layers, index);
     if (state) takeState(program, state, layer, `${label}.take_state`);
-    copy(program, layer.conv_initial, layer.conv_state, batch * d_inner * d_conv);
-    mamba1Fwd(
+    copy(program, layer.conv_initial, layer.conv_state, layer.conv_state.size);
+    blockFwd(
       program,
       config,
       {
@@ -155,7 +155,7 @@ export function recordBackward(
   const { shape, grad, logits, layers } = activations;
   const { batch, seqlen } = shape;
   const rows = batch * seqlen;
-  const partials = activations.partials.weights;
+  const { partials } = activations;
   const logitRows = targetRows(config, shape);
   const x = headInput(config, activations);
   matmulBwdW(program, { grad_y: logits, x, grad_weight: gradients.head.weight, partials }, {
@@ -195,7 +195,7 @@ export function recordBackward(
   );
 
   for (let index = layers.length - 1; index >= 0; index--) {
-    mamba1Bwd(
+    blockBwd(
       program,
       config,
       {

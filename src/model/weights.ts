@@ -3,7 +3,7 @@
 import { elementCount, type Tensor } from "../gpu/tensor.ts";
 import { isQuantized, type Matrix, matrixBytes, type MatrixDType } from "../ops/matrix.ts";
 import type { ModelConfig } from "./config.ts";
-import { type Mamba1Weights, mamba1Weights, mamba1WeightSpecs } from "./mamba1.ts";
+import { type MixerWeights, mixerWeights, mixerWeightSpecs } from "./mixer.ts";
 
 /** One tensor that the model needs, by its official name. */
 export interface WeightSpec {
@@ -28,7 +28,7 @@ export interface WeightLookup {
 /** The weights as the forward pass wants them. */
 export interface ModelWeights {
   readonly input: { readonly weight: Matrix; readonly bias: Tensor | undefined };
-  readonly layers: readonly { readonly norm: Tensor; readonly mixer: Mamba1Weights }[];
+  readonly layers: readonly { readonly norm: Tensor; readonly mixer: MixerWeights }[];
   readonly norm_f: Tensor;
   readonly head: { readonly weight: Matrix; readonly bias: Tensor | undefined };
 }
@@ -62,7 +62,7 @@ export function weightSpecs(config: ModelConfig): WeightSpec[] {
   }
   for (let layer = 0; layer < config.n_layer; layer++) {
     specs.push({ name: `${layerPrefix(layer)}norm.weight`, shape: [d_model], kind: "vector" });
-    specs.push(...mamba1WeightSpecs(config, `${layerPrefix(layer)}mixer.`));
+    specs.push(...mixerWeightSpecs(config, `${layerPrefix(layer)}mixer.`));
   }
   specs.push({ name: "backbone.norm_f.weight", shape: [d_model], kind: "vector" });
   if (head.kind === "classifier") {
@@ -107,7 +107,7 @@ export function modelWeights(config: ModelConfig, lookup: WeightLookup): ModelWe
     },
     layers: Array.from({ length: config.n_layer }, (_, layer) => ({
       norm: lookup.vector(`${layerPrefix(layer)}norm.weight`),
-      mixer: mamba1Weights(config, `${layerPrefix(layer)}mixer.`, lookup),
+      mixer: mixerWeights(config, `${layerPrefix(layer)}mixer.`, lookup),
     })),
     norm_f: lookup.vector("backbone.norm_f.weight"),
     head: {

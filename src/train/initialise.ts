@@ -1,6 +1,6 @@
 /**
- * New weights, as the official code initializes them (modules/mamba_simple.py and models/mixer_seq_simple.py of
- * state-spaces/mamba), from a seed.
+ * New weights, as the official code initializes them (modules/mamba_simple.py, modules/mamba2.py and
+ * models/mixer_seq_simple.py of state-spaces/mamba), from a seed.
  */
 
 import type { ModelConfig } from "../model/config.ts";
@@ -11,6 +11,8 @@ import { normal, randomAt, type RandomKey, randomKey, uniform } from "./random.t
 const DT_MIN = 1e-3, DT_MAX = 1e-1;
 /** ... and never below this. */
 const DT_FLOOR = 1e-4;
+/** -A of Mamba-2 is in this range before training. */
+const A_MIN = 1, A_MAX = 16;
 const EMBEDDING_STD = 0.02;
 
 /**
@@ -47,10 +49,11 @@ function initialTensor(
   switch (part) {
     case "embeddings.weight":
       return normal(key, length, EMBEDDING_STD);
-    // PyTorch's default of a linear layer: uniform within 1 / sqrt(inputs).
+    // PyTorch's default of a linear layer: uniform within 1 / sqrt(inputs). That of dt_proj is the same by the paper.
     case "input_proj.weight":
     case "in_proj.weight":
     case "x_proj.weight":
+    case "dt_proj.weight":
     case "classifier.weight":
     case "lm_head.weight":
       return bounded(1 / Math.sqrt(shape[1] ?? 1));
@@ -61,13 +64,18 @@ function initialTensor(
     case "conv1d.weight":
     case "conv1d.bias":
       return bounded(1 / Math.sqrt(config.d_conv));
-    case "dt_proj.weight":
-      return bounded(1 / Math.sqrt(config.dt_rank));
     case "dt_proj.bias":
+    case "dt_bias":
       return Float32Array.from({ length }, (_, channel) => dtBias(randomAt(key, channel)));
-    // A = -1 .. -d_state in every channel (S4D-real).
     case "A_log":
-      return Float32Array.from({ length }, (_, i) => Math.log(i % config.d_state + 1));
+      return Float32Array.from(
+        { length },
+        config.model_type === "mamba2"
+          // A of each head is uniform.
+          ? (_, head) => Math.log(A_MIN + (A_MAX - A_MIN) * randomAt(key, head))
+          // A = -1 .. -d_state in every channel (S4D-real).
+          : (_, i) => Math.log(i % config.d_state + 1),
+      );
     case "D":
     case "norm.weight":
     case "norm_f.weight":

@@ -14,6 +14,13 @@ const LANGUAGE_MODELS = [
   "mamba1-bf16",
   "mamba1-odd-f16",
   "mamba1-odd-bf16",
+  "falcon-mamba",
+  "mamba2",
+  "mamba2-groups",
+  "mamba2-raw",
+  "mamba2-options",
+  "mamba2-no-norm",
+  "codestral",
 ];
 
 /** What the field accepts of a whole model in f32. */
@@ -61,7 +68,7 @@ for (const name of LANGUAGE_MODELS) {
   });
 }
 
-for (const name of ["mamba1", "mamba1-odd"]) {
+for (const name of ["mamba1", "mamba1-odd", "falcon-mamba", "mamba2", "mamba2-groups"]) {
   Deno.test(`prefill() leaves PyTorch's conv_state and ssm_state for ${name}`, async () => {
     using model = await loadModel(goldenPath(name));
     const expected = tensorData(readGoldenTensors(name, "expected.safetensors"));

@@ -33,7 +33,12 @@ async function idsOf(session: Session, maxTokens: number): Promise<number[]> {
   return (await Array.fromAsync(session.generate({ maxTokens }))).map(({ id }) => id);
 }
 
-for (const name of ["mamba1", "mamba1-odd", "mamba1-f16", "mamba1-odd-bf16"]) {
+const MODELS = [
+  ...["mamba1", "mamba1-odd", "mamba1-f16", "mamba1-odd-bf16", "falcon-mamba"],
+  ...["mamba2", "mamba2-groups", "mamba2-raw", "mamba2-options", "mamba2-no-norm", "codestral"],
+];
+
+for (const name of MODELS) {
   Deno.test(`any split of ${name}'s input gives the same logits and state within 1e-5`, async () => {
     using model = await loadModel(goldenPath(name));
     const ids = readGoldenJson<number[]>(name, "ids.json");
@@ -77,30 +82,36 @@ for (const name of ["mamba1", "mamba1-odd", "mamba1-f16", "mamba1-odd-bf16"]) {
   });
 }
 
-Deno.test("generate() continues from a snapshot with the same bits", async () => {
-  using model = await loadModel(goldenPath("mamba1"));
-  const settings = {
-    temperature: 1,
-    topK: 50,
-    topP: 0.95,
-    minP: 0.01,
-    repetitionPenalty: 1.1,
-    seed: 7,
-  };
-  using straight = model.createSession(settings);
-  await straight.prefill(IDS);
-  const expected = await idsOf(straight, 200);
-  using first = model.createSession(settings);
-  await first.prefill(IDS);
-  const begun = await idsOf(first, 100);
-  const file = encodeSnapshot(await first.snapshot());
-  using other = await loadModel(goldenPath("mamba1"));
-  using second = other.createSession();
-  second.restore(await decodeSnapshot(file));
-  assertEquals(second.position, first.position);
-  assertEquals([...begun, ...await idsOf(second, 100)], expected);
-  assertEquals(encodeSnapshot(await second.snapshot()), encodeSnapshot(await straight.snapshot()));
-});
+for (const name of ["mamba1", "mamba2-groups", "falcon-mamba"]) {
+  Deno.test(`generate() continues from a snapshot with the same bits for ${name}`, async () => {
+    using model = await loadModel(goldenPath(name));
+    const ids = readGoldenJson<number[]>(name, "ids.json");
+    const settings = {
+      temperature: 1,
+      topK: 50,
+      topP: 0.95,
+      minP: 0.01,
+      repetitionPenalty: 1.1,
+      seed: 7,
+    };
+    using straight = model.createSession(settings);
+    await straight.prefill(ids);
+    const expected = await idsOf(straight, 200);
+    using first = model.createSession(settings);
+    await first.prefill(ids);
+    const begun = await idsOf(first, 100);
+    const file = encodeSnapshot(await first.snapshot());
+    using other = await loadModel(goldenPath(name));
+    using second = other.createSession();
+    second.restore(await decodeSnapshot(file));
+    assertEquals(second.position, first.position);
+    assertEquals([...begun, ...await idsOf(second, 100)], expected);
+    assertEquals(
+      encodeSnapshot(await second.snapshot()),
+      encodeSnapshot(await straight.snapshot()),
+    );
+  });
+}
 
 Deno.test("generate() gives the same tokens for the same seed and others for another", async () => {
   using model = await loadModel(goldenPath("mamba1"));
@@ -181,19 +192,21 @@ Deno.test("generate() ends with the signal's reason, and lets timers run meanwhi
   await session.step(1);
 });
 
-Deno.test("fork() continues like the original, and neither disturbs the other", async () => {
-  using model = await loadModel(goldenPath("mamba1"));
-  using session = model.createSession({ seed: 5 });
-  await session.prefill(IDS);
-  await idsOf(session, 10);
-  using branch = session.fork();
-  assertEquals(branch.position, session.position);
-  const a = await idsOf(session, 20);
-  const b = await idsOf(branch, 20);
-  assertEquals(a, b);
-  await session.step(3);
-  assertEquals(branch.position, session.position - 2);
-});
+for (const name of ["mamba1", "mamba2"]) {
+  Deno.test(`fork() continues like the original, and neither disturbs the other: ${name}`, async () => {
+    using model = await loadModel(goldenPath(name));
+    using session = model.createSession({ seed: 5 });
+    await session.prefill(readGoldenJson<number[]>(name, "ids.json"));
+    await idsOf(session, 10);
+    using branch = session.fork();
+    assertEquals(branch.position, session.position);
+    const a = await idsOf(session, 20);
+    const b = await idsOf(branch, 20);
+    assertEquals(a, b);
+    await session.step(3);
+    assertEquals(branch.position, session.position - 2);
+  });
+}
 
 Deno.test("reset() goes back to the state before the first input", async () => {
   using model = await loadModel(goldenPath("mamba1"));
@@ -284,6 +297,9 @@ Deno.test("restore() refuses a snapshot of another model by what differs", async
   using odd = await loadModel(goldenPath("mamba1-odd"));
   using oddSession = odd.createSession();
   assertThrows(() => oddSession.restore(snapshot), TypeError, "another config");
+  using mamba2 = await loadModel(goldenPath("mamba2"));
+  using mamba2Session = mamba2.createSession();
+  assertThrows(() => mamba2Session.restore(snapshot), TypeError, "another config");
   using rounded = await loadModel(goldenPath("mamba1-f16"));
   using roundedSession = rounded.createSession();
   assertThrows(

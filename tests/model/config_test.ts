@@ -8,6 +8,7 @@ import {
   parseConfig,
   toHfConfig,
 } from "../../src/model/config.ts";
+import { mamba1Config } from "../mamba1_config.ts";
 import { Random } from "../random.ts";
 
 /** The official package's file for 130m: five settings, the rest is derived. */
@@ -132,11 +133,10 @@ Deno.test("parseConfig() reads the -hf form of the same model", () => {
 
 Deno.test("parseConfig() rounds dt_rank up", () => {
   for (const [d_model, dt_rank] of [[16, 1], [17, 2], [52, 4], [2560, 160]]) {
-    assertEquals(parseConfig({ d_model, n_layer: 1, vocab_size: 8 }).dt_rank, dt_rank);
-    assertEquals(
-      parseConfig({ d_model, n_layer: 1, vocab_size: 8, ssm_cfg: { dt_rank: "auto" } }).dt_rank,
-      dt_rank,
-    );
+    for (const ssm_cfg of [{}, { dt_rank: "auto" }]) {
+      const config = parseConfig({ d_model, n_layer: 1, vocab_size: 8, ssm_cfg });
+      assertEquals(mamba1Config(config).dt_rank, dt_rank);
+    }
   }
 });
 
@@ -241,7 +241,7 @@ Deno.test("parseConfig() reads a classifier with preprocessing and labels", () =
 Deno.test("parseConfig() says what was found and what is needed", () => {
   assertEquals(
     refusal({ model_type: "llama" }),
-    'Cannot load config.json: model_type is "llama", expected "mamba"',
+    'Cannot load config.json: model_type is "llama", expected "mamba", "mamba2" or "falcon_mamba"',
   );
   assertEquals(
     refusal({ ...RAW_130M, d_model: -1 }),
@@ -257,15 +257,17 @@ Deno.test("parseConfig() says what was found and what is needed", () => {
   );
 });
 
-Deno.test("parseConfig() refuses relatives of Mamba-1 by name", () => {
+Deno.test("parseConfig() refuses other models by name", () => {
   const cases: [Record<string, unknown>, RegExp][] = [
-    [{ model_type: "mamba2" }, /model_type is "mamba2", which this version does not support/],
-    [{ model_type: "falcon_mamba" }, /"falcon_mamba", which this version does not support/],
+    [{ model_type: "mamba3" }, /model_type is "mamba3", which this version does not support/],
+    [{ model_type: "jamba" }, /model_type is "jamba" \(a hybrid with attention layers\), which/],
     [{ model_type: 7 }, /model_type is 7, expected "mamba"/],
     [{ model_type: null }, /model_type is null, expected "mamba"/],
+    [{ ...RAW_130M, ssm_cfg: { layer: "Mamba3" } }, /ssm_cfg\.layer is "Mamba3", which this/],
+    [{ ...RAW_130M, ssm_cfg: { layer: "S4" } }, /ssm_cfg\.layer is "S4", expected "Mamba1" or/],
     [
-      { ...RAW_130M, ssm_cfg: { layer: "Mamba2" } },
-      /ssm_cfg\.layer is "Mamba2", which this version/,
+      { ...RAW_130M, ssm_cfg: { layer: "Mamba2", dt_rank: 4 } },
+      /ssm_cfg\.dt_rank is 4, and Mamba-2 has no such setting/,
     ],
     [{ ...RAW_130M, ssm_cfg: { headdim: 64 } }, /ssm_cfg\.headdim is 64, and Mamba-1 has no such/],
     [{ ...RAW_130M, attn_layer_idx: [9, 18] }, /attn_layer_idx names 2 attention layers.*hybrid/],
@@ -273,8 +275,8 @@ Deno.test("parseConfig() refuses relatives of Mamba-1 by name", () => {
     [{ ...RAW_130M, rms_norm: false }, /rms_norm is false \(LayerNorm\)/],
     [{ ...HF_130M, hidden_act: "gelu" }, /hidden_act is "gelu", expected "silu"/],
     [{ architectures: ["LlamaForCausalLM"], hidden_size: 8 }, /"LlamaForCausalLM"/],
-    [{ architectures: ["Mamba2ForCausalLM"], hidden_size: 8 }, /"Mamba2ForCausalLM"/],
-    [{ hidden_size: 768, state_size: 128, num_heads: 24 }, /num_heads is 24, as in Mamba-2/],
+    [{ architectures: ["JambaForCausalLM"], hidden_size: 8 }, /"JambaForCausalLM"/],
+    [{ dim: 4096, n_layers: 32, n_heads: 32 }, /n_heads is 32 \(a model of attention\), which/],
     [{ hidden_size: 768, num_attention_heads: 12 }, /model_type is absent, expected "mamba"/],
   ];
   for (const [json, message] of cases) {

@@ -6,6 +6,7 @@ import { openSafetensors } from "../../src/io/safetensors.ts";
 import { encodeSafetensors, type TensorToWrite } from "../../src/io/safetensors_writer.ts";
 import { parseConfig, toHfConfig } from "../../src/model/config.ts";
 import { convertMnistMamba } from "../../tools/convert_mnist_mamba.ts";
+import { mamba1Config } from "../mamba1_config.ts";
 
 const SOURCE = new URL("../../../shared/data/mnist-mamba/best_model.pth", import.meta.url);
 
@@ -56,7 +57,7 @@ Deno.test("convertMnistMamba() renames every tensor and derives the sizes from t
   assertEquals(tensors.length, Object.keys(SHAPES).length);
   const own = tensors.find(({ name }) => name === "backbone.layers.1.mixer.dt_proj.bias");
   assertEquals(own?.bytes[0], Object.keys(SHAPES).indexOf("layers.1.mamba.dt_proj.bias"));
-  const { d_model, n_layer, d_inner, d_state, d_conv, dt_rank, labels } = config;
+  const { d_model, n_layer, d_inner, d_state, d_conv, dt_rank, labels } = mamba1Config(config);
   assertEquals([d_model, n_layer, d_inner, d_state, d_conv, dt_rank], [4, 2, 8, 3, 5, 2]);
   assertEquals(labels?.length, 10);
   assertEquals(parseConfig(toHfConfig(config)), config);
@@ -85,7 +86,7 @@ Deno.test(
   async () => {
     using file = await openPyTorchZip(await openFile(SOURCE));
     const { config, tensors } = await convertMnistMamba(file);
-    const { d_model, n_layer, d_state, d_conv, dt_rank, norm_epsilon } = config;
+    const { d_model, n_layer, d_state, d_conv, dt_rank, norm_epsilon } = mamba1Config(config);
     assertEquals([d_model, n_layer, d_state, d_conv, dt_rank, norm_epsilon], [
       16,
       1,

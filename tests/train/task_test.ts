@@ -7,6 +7,7 @@ import {
   newConfig,
   settings,
 } from "../../src/train/task.ts";
+import { mamba1Config } from "../mamba1_config.ts";
 
 const OWN: Hyperparameters = {
   ...COMMON,
@@ -57,7 +58,7 @@ Deno.test("newConfig() derives and checks the sizes", () => {
     input: { kind: "embedding", vocab_size: 65 },
     head: { kind: "lm", vocab_size: 65, tied: true },
   } as const;
-  const config = newConfig(SIZE, ends, { model: { n_layer: 3 } });
+  const config = mamba1Config(newConfig(SIZE, ends, { model: { n_layer: 3 } }));
   const { d_model, d_inner, dt_rank, n_layer, real_vocab_size } = config;
   assertEquals([d_model, d_inner, dt_rank, n_layer, real_vocab_size], [20, 40, 2, 3, 65]);
   for (const model of [{ d_model: 0 }, { n_layer: 1.5 }, { d_state: NaN }, { expand: 0 }]) {
