@@ -35,7 +35,8 @@ export function programHelp(specs: readonly CommandSpec[]): string {
     ...specs.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`),
     "",
     "Without a command it is the demonstration.",
-    "A <model> is a folder with config.json and weights, a weights file in one, or the URL of either.",
+    "A <model> is a folder with config.json and weights, a weights file in one, the URL of either, or a model of",
+    "the hub: owner/name or owner/name@revision.",
     `Options of a command: ${PROGRAM} <command> --help`,
   ];
   return `${lines.join("\n")}\n`;

@@ -70,6 +70,9 @@ export interface HubContent extends AsyncDisposable {
   next(): Promise<Uint8Array<ArrayBuffer> | undefined>;
 }
 
+/** A hub says at once what a file is: who waits longer for it waits for a network that swallows everything. */
+const MAX_ANSWER_MS = 10_000;
+
 /** Storage behind a hub redirects once or twice. More than this is a circle. */
 const MAX_REDIRECTS = 10;
 
@@ -197,13 +200,14 @@ export class HubClient {
     // Not called as a method: a browser's fetch refuses any receiver but its own.
     const send = this.#options.fetch ?? fetch;
     using timers = new DisposableStack();
-    const stall = timers.use(new StallTimer(stallMs));
+    const waitMs = method === "HEAD" ? Math.min(stallMs, MAX_ANSWER_MS) : stallMs;
+    const stall = timers.use(new StallTimer(waitMs));
     const wrap = (cause: unknown): unknown => {
       if (signal?.aborted) return signal.reason;
       if (cause instanceof Error && cause.name === "NotCapable") return cause;
       return new PassingHttpError(
         `${cannotDownload(file)}: ${
-          stall.signal.aborted ? `nothing came for ${stallMs / 1000} s` : message(cause)
+          stall.signal.aborted ? `nothing came for ${waitMs / 1000} s` : message(cause)
         }. Check the network, or set HF_ENDPOINT to a mirror`,
         undefined,
         { cause },
