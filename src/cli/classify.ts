@@ -2,10 +2,11 @@
 
 import type { Classification } from "../engine/classify.ts";
 import type { Model } from "../engine/model.ts";
-import { DATASET_NAMES, loadDataset } from "../io/datasets/load_dataset.ts";
+import type { ImageDataset } from "../io/datasets/image_dataset.ts";
 import { imageToInput } from "../io/image.ts";
 import { type Arguments, type CommandSpec, UsageError } from "./arguments.ts";
 import { imagePreprocessing, readRawInput, stepSize, toModelInput } from "./classify_input.ts";
+import { DATASET_OPTIONS, datasetLoader } from "./dataset_options.ts";
 import { formatCount, formatDuration, formatRate } from "./format.ts";
 import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
 import { Progress } from "./progress.ts";
@@ -24,14 +25,7 @@ export const CLASSIFY: CommandSpec = {
     "Without --json, the most probable class comes first, one class a line.",
   ],
   options: [
-    {
-      name: "dataset",
-      value: "NAME",
-      help: `Classify a whole dataset (${DATASET_NAMES.join(", ")})`,
-    },
-    { name: "data", value: "PATH", help: "Folder of the dataset's files (default: downloaded)" },
-    { name: "split", value: "NAME", help: "train or test (default test)" },
-    { name: "limit", value: "N", help: "Only the dataset's first N (default: all)" },
+    ...DATASET_OPTIONS,
     { name: "stream", help: "Print the class probabilities after every step" },
     { name: "json", help: "Print JSON: one object, or one a step with --stream" },
     ...LOAD_OPTIONS,
@@ -44,42 +38,39 @@ const BATCH = 100;
 /** Runs the command. */
 export async function classify(args: Arguments, terminal: Terminal): Promise<void> {
   const [source = "", input] = args.positionals;
-  const dataset = args.text("dataset");
   const settings = loadSettings(args);
-  const split = args.word("split", ["train", "test"]) ?? "test";
-  const limit = args.integer("limit", { min: 1 });
-  if ((input === undefined) === (dataset === undefined)) {
-    throw new UsageError(
-      input === undefined
-        ? "Cannot classify: give an image, FILE:INDEX, - for stdin, or --dataset"
-        : "Cannot classify an input and --dataset at once",
-    );
-  }
-  if (dataset === undefined) {
-    for (const name of ["data", "split", "limit"]) {
-      if (args.text(name) !== undefined) {
-        throw new UsageError(`Cannot use --${name}: it belongs to --dataset`);
-      }
+  const loadImages = datasetLoader(args);
+  if (loadImages !== undefined) {
+    if (input !== undefined) throw new UsageError("Cannot classify an input and --dataset at once");
+    if (args.has("stream")) {
+      throw new UsageError("Cannot use --stream with --dataset: it follows one input");
     }
-  } else if (args.has("stream")) {
-    throw new UsageError("Cannot use --stream with --dataset: it follows one input");
-  }
-
-  if (input !== undefined) {
-    const raw = await readRawInput(input, terminal);
+    const data = await loadImages();
     using model = await loadForCommand(source, settings, terminal);
-    const d_input = stepSize(model.config);
-    const values = await toModelInput(raw, model.config);
-    if (args.has("stream")) return await streamOne(model, values, d_input, args, terminal);
-    const result = await model.classify(values);
-    return terminal.write(args.has("json") ? `${toJson(result)}\n` : table(result, model));
+    return await classifyDataset(model, data, args, terminal);
   }
-  const path = args.text("data");
-  const data = await loadDataset(dataset ?? "", split, path === undefined ? {} : { path });
+  if (input === undefined) {
+    throw new UsageError("Cannot classify: give an image, FILE:INDEX, - for stdin, or --dataset");
+  }
+  const raw = await readRawInput(input, terminal);
   using model = await loadForCommand(source, settings, terminal);
+  const d_input = stepSize(model.config);
+  const values = await toModelInput(raw, model.config);
+  if (args.has("stream")) return await streamOne(model, values, d_input, args, terminal);
+  const result = await model.classify(values);
+  terminal.write(args.has("json") ? `${toJson(result)}\n` : table(result, model));
+}
+
+/** Counts how many images get the class that they are labelled with. */
+async function classifyDataset(
+  model: Model,
+  data: ImageDataset,
+  args: Arguments,
+  terminal: Terminal,
+): Promise<void> {
   stepSize(model.config);
   const layout = imagePreprocessing(model.config, `the images of "${data.name}"`);
-  const total = Math.min(limit ?? data.count, data.count);
+  const { count: total, split } = data;
   const size = data.height * data.width * data.channels;
   const start = performance.now();
   let correct = 0;

@@ -4,10 +4,12 @@ import type { Model } from "../engine/model.ts";
 import { requireScore, type TokenScore } from "../engine/score.ts";
 import { createRowWriter } from "../io/row_writer.ts";
 import { type Arguments, type CommandSpec, UsageError } from "./arguments.ts";
+import { DATASET_OPTIONS, datasetLoader } from "./dataset_options.ts";
 import { formatCount, formatDuration, formatRate } from "./format.ts";
 import { checkIdRange, parseIds } from "./id_file.ts";
 import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
 import { Progress } from "./progress.ts";
+import { scoreDataset } from "./score_dataset.ts";
 import { scoreLogits } from "./score_logits.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -24,6 +26,7 @@ export const SCORE: CommandSpec = {
     "The first token of a sequence has nothing before it, and no score: - or null.",
     "The whole text is one stream: each token is foreseen from all before it. --window N foresees it from\n" +
     "at most N, which gives the validation loss of a model that was trained with --seqlen N.",
+    "For a model of pixels, --dataset scores images, each for itself, and prints the mean over all pixels.",
   ],
   options: [
     { name: "text", value: "FILE", help: "The text to score (default: stdin)" },
@@ -34,6 +37,7 @@ export const SCORE: CommandSpec = {
       value: "FILE",
       help: "Also write f32 logits [T, vocab_size], as safetensors",
     },
+    ...DATASET_OPTIONS,
     { name: "json", help: "Print one JSON object" },
     ...LOAD_OPTIONS,
   ],
@@ -52,6 +56,16 @@ interface Sequences {
 export async function score(args: Arguments, terminal: Terminal): Promise<void> {
   const [source = ""] = args.positionals;
   const settings = loadSettings(args);
+  const loadImages = datasetLoader(args);
+  if (loadImages !== undefined) {
+    const other = ["text", "ids", "window", "logits"].find((name) => args.text(name) !== undefined);
+    if (other !== undefined) {
+      throw new UsageError(`Cannot use --${other} and --dataset together: give one`);
+    }
+    const data = await loadImages();
+    using model = await loadForCommand(source, settings, terminal);
+    return await scoreDataset(model, data, args, terminal);
+  }
   const logitsPath = args.text("logits");
   const window = args.integer("window", { min: 1 });
   if (window !== undefined && logitsPath !== undefined) {
