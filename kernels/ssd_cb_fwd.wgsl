@@ -1,10 +1,10 @@
 // ssd_cb_fwd: CB[t, s] = C[t] . B[s] for every two steps s <= t of a chunk, once for all heads of a group.
-// A workgroup of 256 lanes computes a tile of 64 x 64, a lane 4 x 4 of it, from slices of 16 states in workgroup
-// memory. What tiles on the diagonal hold above it nobody reads; tiles above it are not computed.
+// A workgroup of 256 lanes computes a chunk's products as a tile of 64 x 64, a lane 4 x 4 of it, from slices of 16
+// states in workgroup memory. What is above the diagonal nobody reads.
 override D_INNER: u32;
 override D_STATE: u32;
 override NGROUPS: u32;
-override CHUNK: u32;
+override CHUNK: u32; // at most 64
 
 struct Params {
   seqlen: u32,
@@ -47,18 +47,12 @@ fn write4(i: u32, steps: u32, t: u32, s: u32, values: vec4<f32>) {
 }
 
 @compute @workgroup_size(LANES)
-fn ssd_cb_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let tiles = (CHUNK + TILE - 1u) / TILE;
-  let t0 = wid.x / tiles * TILE;
-  let s0 = wid.x % tiles * TILE;
-  let g = wid.y;
-  let chunks = (params.seqlen + CHUNK - 1u) / CHUNK;
-  let first = wid.z % chunks * CHUNK;
+fn ssd_cb_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>,
+              @builtin(local_invocation_index) lane: u32) {
+  let g = wid.x;
+  let first = wid.y * CHUNK;
   let steps = min(CHUNK, params.seqlen - first);
-  if (s0 > t0 || t0 >= steps) {
-    return;
-  }
-  let row0 = wid.z / chunks * params.seqlen + first;
+  let row0 = wid.z * params.seqlen + first;
   let width = D_INNER + 2u * NGROUPS * D_STATE;
   let t4 = lane / 16u;
   let s4 = lane % 16u;
@@ -69,11 +63,9 @@ fn ssd_cb_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_i
       let m = i / DEPTH;
       var c = 0.0;
       var b = 0.0;
-      if (n0 + k < D_STATE && t0 + m < steps) {
-        c = xBC[(row0 + t0 + m) * width + D_INNER + (NGROUPS + g) * D_STATE + n0 + k];
-      }
-      if (n0 + k < D_STATE && s0 + m < steps) {
-        b = xBC[(row0 + s0 + m) * width + D_INNER + g * D_STATE + n0 + k];
+      if (n0 + k < D_STATE && m < steps) {
+        b = xBC[(row0 + m) * width + D_INNER + g * D_STATE + n0 + k];
+        c = xBC[(row0 + m) * width + D_INNER + (NGROUPS + g) * D_STATE + n0 + k];
       }
       C_tile[k * STRIDE + m / 4u][m % 4u] = c;
       B_tile[k * STRIDE + m / 4u][m % 4u] = b;
@@ -85,9 +77,11 @@ fn ssd_cb_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_i
     sums = add_4_steps(sums, 12u, t4, s4);
     workgroupBarrier();
   }
-  let i = ((wid.z * NGROUPS + g) * CHUNK + t0 + t4 * 4u) * CHUNK + s0 + s4 * 4u;
-  write4(i, steps, t0 + t4 * 4u, s0 + s4 * 4u, sums[0]);
-  write4(i + CHUNK, steps, t0 + t4 * 4u + 1u, s0 + s4 * 4u, sums[1]);
-  write4(i + 2u * CHUNK, steps, t0 + t4 * 4u + 2u, s0 + s4 * 4u, sums[2]);
-  write4(i + 3u * CHUNK, steps, t0 + t4 * 4u + 3u, s0 + s4 * 4u, sums[3]);
+  let t = t4 * 4u;
+  let s = s4 * 4u;
+  let i = (((wid.z * count.y + wid.y) * NGROUPS + g) * CHUNK + t) * CHUNK + s;
+  write4(i, steps, t, s, sums[0]);
+  write4(i + CHUNK, steps, t + 1u, s, sums[1]);
+  write4(i + 2u * CHUNK, steps, t + 2u, s, sums[2]);
+  write4(i + 3u * CHUNK, steps, t + 3u, s, sums[3]);
 }

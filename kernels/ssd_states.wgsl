@@ -8,7 +8,7 @@ override NHEADS: u32;
 override HEADDIM: u32;
 override D_STATE: u32;
 override NGROUPS: u32;
-override CHUNK: u32;
+override CHUNK: u32;     // at most 64
 override KEEP: bool;     // states has a slot more, and chunk c's is c + 1: see ssd_pass
 override BACKWARD: bool;
 override D_INNER: u32 = NHEADS * HEADDIM;
@@ -64,14 +64,15 @@ fn write4(i: u32, p: u32, n: u32, values: vec4<f32>) {
 }
 
 @compute @workgroup_size(LANES)
-fn ssd_states(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn ssd_states(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>,
+              @builtin(local_invocation_index) lane: u32) {
   let n_tiles = (D_STATE + TILE - 1u) / TILE;
-  let p0 = wid.x / n_tiles * TILE;
+  let p_tiles = (HEADDIM + TILE - 1u) / TILE;
   let n0 = wid.x % n_tiles * TILE;
-  let h = wid.y;
-  let chunks = (params.seqlen + CHUNK - 1u) / CHUNK;
-  let b = wid.z / chunks;
-  let chunk = wid.z % chunks;
+  let p0 = wid.x / n_tiles % p_tiles * TILE;
+  let h = wid.x / n_tiles / p_tiles;
+  let chunk = wid.y;
+  let b = wid.z;
   let steps = min(CHUNK, params.seqlen - chunk * CHUNK);
   let row0 = b * params.seqlen + chunk * CHUNK;
   let decay0 = (b * NHEADS + h) * params.seqlen + chunk * CHUNK;
@@ -105,7 +106,7 @@ fn ssd_states(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_i
     sums = add_4_steps(sums, 12u, p4, n4);
     workgroupBarrier();
   }
-  let slot = b * (chunks + u32(KEEP)) + chunk + u32(KEEP);
+  let slot = b * (count.y + u32(KEEP)) + chunk + u32(KEEP);
   let p = p0 + p4 * 4u;
   let n = n0 + n4 * 4u;
   let i = ((slot * NHEADS + h) * HEADDIM + p) * D_STATE + n;

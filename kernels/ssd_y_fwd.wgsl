@@ -1,13 +1,13 @@
 // ssd_y_fwd: the output of every step of a chunk, from the chunk's own inputs and the state that it began with.
 //   y[t, p] = sum over s <= t of CB[t, s] exp(sum[t] - sum[s]) dt[s] x[s, p]
 //             + exp(sum[t]) sum over n of C[t, n] state[p, n]  +  D x[t, p]
-// A workgroup of 256 lanes computes a tile of 64 steps x 64 channels of a head, a lane 4 x 4 of it: two products, one
-// after the other, of slices of 16 states, then of 16 steps, in workgroup memory.
+// A workgroup of 256 lanes computes the chunk's steps x 64 channels of a head, a lane 4 x 4 of this tile: two products,
+// one after the other, of slices of 16 states, then of 16 steps, in workgroup memory.
 override NHEADS: u32;
 override HEADDIM: u32;
 override D_STATE: u32;
 override NGROUPS: u32;
-override CHUNK: u32;
+override CHUNK: u32;       // at most 64
 override KEEP: bool;       // states has a slot more than chunks: see ssd_pass
 override D_HAS_HDIM: bool;
 override D_INNER: u32 = NHEADS * HEADDIM;
@@ -32,7 +32,7 @@ const DEPTH = 16u;
 const STRIDE = 17u;
 var<workgroup> t_tile: array<vec4<f32>, DEPTH * STRIDE>; // [n or s][t / 4]
 var<workgroup> p_tile: array<vec4<f32>, DEPTH * STRIDE>; // [n or s][p / 4]
-var<workgroup> step_tile: array<vec4<f32>, CHUNK>;       // the chunk's decays
+var<workgroup> step_tile: array<vec4<f32>, TILE>;        // the chunk's decays
 
 fn add_step(sums: mat4x4<f32>, k: u32, t4: u32, p4: u32) -> mat4x4<f32> {
   return plus_outer(sums, t_tile[k * STRIDE + t4], p_tile[k * STRIDE + p4]);
@@ -69,27 +69,24 @@ fn write4(row: u32, is_inside: bool, h: u32, p: u32, sums: vec4<f32>) {
 }
 
 @compute @workgroup_size(LANES)
-fn ssd_y_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn ssd_y_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>,
+             @builtin(local_invocation_index) lane: u32) {
   let p_tiles = (HEADDIM + TILE - 1u) / TILE;
-  let t0 = wid.x / p_tiles * TILE;
+  let h = wid.x / p_tiles;
   let p0 = wid.x % p_tiles * TILE;
-  let h = wid.y;
   let g = h / (NHEADS / NGROUPS);
-  let chunks = (params.seqlen + CHUNK - 1u) / CHUNK;
-  let b = wid.z / chunks;
-  let chunk = wid.z % chunks;
+  let chunk = wid.y;
+  let b = wid.z;
   let steps = min(CHUNK, params.seqlen - chunk * CHUNK);
-  if (t0 >= steps) {
-    return;
-  }
   let row0 = b * params.seqlen + chunk * CHUNK;
   let t4 = lane / 16u;
   let p4 = lane % 16u;
-  for (var i = lane; i < steps; i += LANES) {
-    step_tile[i] = decays[(b * NHEADS + h) * params.seqlen + chunk * CHUNK + i];
+  if (lane < TILE) {
+    // Past the last step: its copies, whose results nobody writes.
+    step_tile[lane] = decays[(b * NHEADS + h) * params.seqlen + chunk * CHUNK + min(lane, steps - 1u)];
   }
 
-  let state0 = ((b * (chunks + u32(KEEP)) + chunk) * NHEADS + h) * HEADDIM;
+  let state0 = ((b * (count.y + u32(KEEP)) + chunk) * NHEADS + h) * HEADDIM;
   let C_column = D_INNER + (NGROUPS + g) * D_STATE;
   var sums: mat4x4<f32>;
   for (var n0 = 0u; n0 < D_STATE; n0 += DEPTH) {
@@ -97,42 +94,38 @@ fn ssd_y_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_in
       let k = i % DEPTH;
       let m = i / DEPTH;
       var c = 0.0;
-      var s = 0.0;
-      if (n0 + k < D_STATE && t0 + m < steps) {
-        c = xBC[(row0 + t0 + m) * CONV_DIM + C_column + n0 + k];
+      var state = 0.0;
+      if (n0 + k < D_STATE && m < steps) {
+        c = xBC[(row0 + m) * CONV_DIM + C_column + n0 + k];
       }
       if (n0 + k < D_STATE && p0 + m < HEADDIM) {
-        s = states[(state0 + p0 + m) * D_STATE + n0 + k];
+        state = states[(state0 + p0 + m) * D_STATE + n0 + k];
       }
       t_tile[k * STRIDE + m / 4u][m % 4u] = c;
-      p_tile[k * STRIDE + m / 4u][m % 4u] = s;
+      p_tile[k * STRIDE + m / 4u][m % 4u] = state;
     }
     workgroupBarrier();
     sums = add_slice(sums, t4, p4);
     workgroupBarrier();
   }
-  let t = t0 + t4 * 4u;
-  sums = mat4x4<f32>(
-    sums[0] * step_tile[min(t, steps - 1u)].w,
-    sums[1] * step_tile[min(t + 1u, steps - 1u)].w,
-    sums[2] * step_tile[min(t + 2u, steps - 1u)].w,
-    sums[3] * step_tile[min(t + 3u, steps - 1u)].w);
+  let t = t4 * 4u;
+  sums = mat4x4<f32>(sums[0] * step_tile[t].w, sums[1] * step_tile[t + 1u].w,
+                     sums[2] * step_tile[t + 2u].w, sums[3] * step_tile[t + 3u].w);
 
-  let CB0 = (wid.z * NGROUPS + g) * CHUNK;
-  let end = min(t0 + TILE, steps);
-  for (var s0 = 0u; s0 < end; s0 += DEPTH) {
+  let CB0 = ((b * count.y + chunk) * NGROUPS + g) * CHUNK;
+  for (var s0 = 0u; s0 < steps; s0 += DEPTH) {
     for (var i = lane; i < TILE * DEPTH; i += LANES) {
       let s = s0 + i % DEPTH;
-      let to = t0 + i / DEPTH;
+      let to = i / DEPTH;
       var value = 0.0;
       if (s <= to && to < steps) {
         value = CB[(CB0 + to) * CHUNK + s] * weight_of(step_tile[s], step_tile[to]);
       }
-      t_tile[i % DEPTH * STRIDE + i / DEPTH / 4u][i / DEPTH % 4u] = value;
+      t_tile[i % DEPTH * STRIDE + to / 4u][to % 4u] = value;
       let k = i / TILE;
       let m = i % TILE;
       var x = 0.0;
-      if (s0 + k < end && p0 + m < HEADDIM) {
+      if (s0 + k < steps && p0 + m < HEADDIM) {
         x = xBC[(row0 + s0 + k) * CONV_DIM + h * HEADDIM + p0 + m];
       }
       p_tile[k * STRIDE + m / 4u][m % 4u] = x;

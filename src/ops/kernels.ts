@@ -28,6 +28,13 @@ import {
   ssdStatesKernel,
   ssdYFwdKernel,
 } from "./ssd.ts";
+import {
+  ssdBCBwdKernel,
+  ssdCBBwdKernel,
+  ssdDtBwdKernel,
+  ssdSumsBwdKernel,
+  ssdXBwdKernel,
+} from "./ssd_bwd.ts";
 import { ssdStepKernel } from "./ssd_step.ts";
 import { stateCopyKernel } from "./state_copy.ts";
 import { sumPartialsKernel } from "./sum_partials.ts";
@@ -63,6 +70,11 @@ export const ALL_KERNELS: readonly Pick<
   selectiveScanBwdKernel,
   selectiveScanBwdSumKernel,
   dtBCNormBwdKernel,
+  ssdXBwdKernel,
+  ssdCBBwdKernel,
+  ssdBCBwdKernel,
+  ssdSumsBwdKernel,
+  ssdDtBwdKernel,
   gatedRmsNormBwdKernel,
   crossEntropyKernel,
   dropoutKernel,

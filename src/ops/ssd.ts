@@ -8,14 +8,7 @@ import passSource from "../../kernels/ssd_pass.wgsl" with { type: "text" };
 import statesSource from "../../kernels/ssd_states.wgsl" with { type: "text" };
 import ySource from "../../kernels/ssd_y_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
-import {
-  dtLimits,
-  MAX_SSD_CHUNK,
-  SSD_CHUNK,
-  type SsdOptions,
-  type SsdSizes,
-  ssdWidths,
-} from "./ssd_sizes.ts";
+import { dtLimits, SSD_CHUNK, type SsdOptions, type SsdSizes, ssdWidths } from "./ssd_sizes.ts";
 import { unusedTensors } from "./unused.ts";
 
 /** dt and the decay of every step. */
@@ -64,10 +57,10 @@ export const ssdYFwdKernel = defineKernel({
 });
 
 /** Side of the kernels' tiles. */
-const TILE = 64;
+export const SSD_TILE = 64;
 
-/** Heads a workgroup of ssd_decays serves, where its workgroup memory, 16 KiB on every device, has room for their chunk. */
-const HEADS = 8;
+/** Heads that a workgroup of ssd_decays and ssd_dt_bwd serves. */
+export const SSD_HEADS = 8;
 
 /** A batch in chunks. */
 export interface SsdShape extends SsdSizes {
@@ -100,7 +93,7 @@ export function ssdScratch(
  * @param shape With a `chunk` (default 0), as training needs it, `states` is not used, and ssm_state is (batch, chunks + 1,
  * nheads, headdim, d_state) with chunks = ceil(seqlen / chunk): slot 0 is the initial state and stays, slot c + 1 becomes
  * the state after chunk c, the last slot the final state.
- * @throws {RangeError} If the chunk is longer than 256.
+ * @throws {RangeError} If the chunk is longer than {@linkcode SSD_CHUNK}.
  */
 export function ssdFwd(
   program: Program,
@@ -154,11 +147,7 @@ export function ssdFwd(
       D_HAS_HDIM: D_has_hdim,
     },
     params: { seqlen },
-    workgroups: [
-      Math.ceil(chunk / TILE) * Math.ceil(headdim / TILE),
-      nheads,
-      batch * Math.ceil(seqlen / chunk),
-    ],
+    workgroups: [nheads * Math.ceil(headdim / SSD_TILE), Math.ceil(seqlen / chunk), batch],
     label: `${label}.y`,
   });
 }
@@ -170,12 +159,12 @@ export function ssdDecays(
   shape: SsdShape & SsdOptions & { label: string },
 ): void {
   const { batch, seqlen, nheads, chunk, label } = shape;
-  if (chunk > MAX_SSD_CHUNK) {
+  if (chunk > SSD_CHUNK) {
     throw new RangeError(
-      `Cannot run ${label}: chunk is ${chunk}, and it must be at most ${MAX_SSD_CHUNK}`,
+      `Cannot run ${label}: chunk is ${chunk}, and it must be at most ${SSD_CHUNK}`,
     );
   }
-  const heads = Math.min(HEADS, nheads, Math.floor(1024 / chunk));
+  const heads = Math.min(SSD_HEADS, nheads);
   program.add(ssdDecaysKernel, {
     tensors,
     overrides: {
@@ -207,7 +196,7 @@ export function ssdCBFwd(
       CHUNK: chunk,
     },
     params: { seqlen },
-    workgroups: [Math.ceil(chunk / TILE) ** 2, ngroups, batch * Math.ceil(seqlen / chunk)],
+    workgroups: [ngroups, Math.ceil(seqlen / chunk), batch],
     label: `${label}.CB`,
   });
 }
@@ -232,9 +221,9 @@ export function ssdStates(
     },
     params: { seqlen },
     workgroups: [
-      Math.ceil(headdim / TILE) * Math.ceil(d_state / TILE),
-      nheads,
-      batch * Math.ceil(seqlen / chunk),
+      nheads * Math.ceil(headdim / SSD_TILE) * Math.ceil(d_state / SSD_TILE),
+      Math.ceil(seqlen / chunk),
+      batch,
     ],
     label: `${label}.states`,
   });

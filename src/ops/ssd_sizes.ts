@@ -18,11 +18,8 @@ export interface SsdOptions {
   readonly D_has_hdim?: boolean;
 }
 
-/** Steps of a chunk, and from one kept state to the next in training. A tile of the kernels, measured nowhere yet. */
+/** Steps of a chunk, and from one kept state to the next in training: as many as a tile of the kernels has, the most. */
 export const SSD_CHUNK = 64;
-
-/** Longest chunk that the kernels' workgroup memory has room for. */
-export const MAX_SSD_CHUNK = 256;
 
 /** Widths of activations: in_proj's output is [z, x, B, C, dt], conv1d's [x, B, C]. */
 export function ssdWidths(

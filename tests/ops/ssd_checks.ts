@@ -97,9 +97,7 @@ const CHUNKED_CASES: readonly (SsdCase & { chunk: number })[] = [
   ...OPTIONS.map((options) => ({ ...sized({}, 33, options), chunk: 16 })),
   ...[1, 2, 63, 64, 65, 129].map((seqlen) => ({ ...sized({}, seqlen), chunk: 0 })),
   ...[15, 16, 17, 100].map((seqlen) => ({ ...sized({}, seqlen, { batch: 3 }), chunk: 16 })),
-  ...[1, 64, 65, 130, 200].map((seqlen) => ({ ...sized({}, seqlen, { batch: 1 }), chunk: 130 })),
-  { ...sized({ headdim: 66, d_state: 66 }, 140), chunk: 66 },
-  { ...sized({}, 300, { batch: 1, reset: 8 }), chunk: 256 },
+  ...[1, 50, 51, 130].map((seqlen) => ({ ...sized({}, seqlen, { batch: 1 }), chunk: 50 })),
 ];
 
 /** The state before each chunk, and the final one: (batch, chunks + 1, nheads, headdim, d_state). */

@@ -25,7 +25,7 @@ const CASES: readonly PartCase[] = [
     sizes: { ...ODD_SSD, headdim: 65, d_state: 67 },
     batch: 1,
     seqlen: 70,
-    chunk: 66,
+    chunk: 61,
     reset: 100,
   }),
 ];

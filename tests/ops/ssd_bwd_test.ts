@@ -1,0 +1,4 @@
+import { SSD_BWD_CHECKS } from "./ssd_bwd_checks.ts";
+import { testChecks } from "./test_checks.ts";
+
+testChecks(SSD_BWD_CHECKS);
