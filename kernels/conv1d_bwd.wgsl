@@ -3,8 +3,8 @@
 //   grad_x[t] = sum_k weight[k] g[t + D_CONV - 1 - k]          grad_weight[k] = sum_t g[t] x[t - (D_CONV - 1) + k]
 // x before t = 0 is conv_state, the window before the forward, and grad_x there is grad_conv_state. The last D_CONV
 // inputs are the final window and get its gradient, too. One lane per channel and segment of steps: it goes on for the
-// D_CONV - 1 steps after its segment, whose g its last inputs need. The last WIDTH = 4 VECS inputs and g are in registers,
-// as vectors of 4 that are written out rather than indexed, weights beside them; what is past D_CONV has weight 0.
+// D_CONV - 1 steps after its segment, whose g its last inputs need. The last WIDTH = 4 VECS inputs and g are in
+// registers, as vectors of 4 that are written out rather than indexed, and the weights, 0 past D_CONV, beside them.
 // grad_weight and grad_bias are left as partials by batch entry and segment.
 override D_INNER: u32;
 override D_CONV: u32;      // at most 16
@@ -16,18 +16,20 @@ override WIDTH: u32 = 4u * VECS;
 struct Params {
   seqlen: u32,
   ld_x: u32,
+  x_offset: u32,
   ld_grad_x: u32,
+  grad_x_offset: u32,
   segment: u32,    // steps of a segment
   bias_start: u32, // where the partials of bias begin in grad_params
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;                     // (batch, seqlen, D_INNER) at stride ld_x
+@group(0) @binding(0) var<storage, read> x: array<f32>;                     // (batch, seqlen, D_INNER) at x_offset
 @group(0) @binding(1) var<storage, read> weight: array<f32>;                // (D_INNER, D_CONV)
 @group(0) @binding(2) var<storage, read> bias: array<f32>;                  // (D_INNER)
 @group(0) @binding(3) var<storage, read> conv_state: array<f32>;            // (batch, D_INNER, D_CONV)
 @group(0) @binding(4) var<storage, read> grad_y: array<f32>;                // (batch, seqlen, D_INNER)
 @group(0) @binding(5) var<storage, read> grad_final: array<f32>;            // (batch, D_INNER, D_CONV)
-@group(0) @binding(6) var<storage, read_write> grad_x: array<f32>;          // (batch, seqlen, D_INNER), ld_grad_x
+@group(0) @binding(6) var<storage, read_write> grad_x: array<f32>;          // (batch, seqlen, D_INNER), like x
 @group(0) @binding(7) var<storage, read_write> grad_conv_state: array<f32>; // (batch, D_INNER, D_CONV)
 @group(0) @binding(8) var<storage, read_write> grad_params: array<f32>;     // (parts, D_INNER, D_CONV); bias
 @group(0) @binding(9) var<uniform> params: Params;
@@ -38,7 +40,7 @@ fn input_at(b: u32, d: u32, t: i32) -> f32 {
     return 0.0;
   }
   if (t >= 0) {
-    return x[(b * params.seqlen + u32(t)) * params.ld_x + d];
+    return x[params.x_offset + (b * params.seqlen + u32(t)) * params.ld_x + d];
   }
   return conv_state[(b * D_INNER + d) * D_CONV + u32(i32(D_CONV) + t)];
 }
@@ -184,7 +186,8 @@ fn conv1d_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
     // All of the gradient of the input D_CONV - 1 steps back is known now.
     let back = i32(t) - i32(D_CONV - 1u);
     if (back >= i32(first)) {
-      grad_x[(b * params.seqlen + u32(back)) * params.ld_grad_x + d] = gradient + final_at(b, d, back);
+      let row = b * params.seqlen + u32(back);
+      grad_x[params.grad_x_offset + row * params.ld_grad_x + d] = gradient + final_at(b, d, back);
     } else if (first == 0u) {
       grad_conv_state[(b * D_INNER + d) * D_CONV + t + 1u] = gradient + final_at(b, d, back);
     }

@@ -1,7 +1,7 @@
 // sum_partials: y[i] = sum_p partials[p, i]. ACCUMULATE: y += instead of =.
-// A workgroup of 256 lanes has ELEMENTS elements: GROUPS lanes an element take every GROUPS-th part each, four of them at
-// a time, and their sums meet in order. Workgroups lie in a grid folded in two, as there may be more than one dimension
-// holds.
+// A workgroup of 256 lanes has ELEMENTS elements: GROUPS lanes an element take every GROUPS-th part each, four of them
+// at a time, and their sums meet in order. Workgroups lie in a grid folded in two, as there may be more than one
+// dimension holds.
 override ACCUMULATE: bool;
 override GROUPS: u32;
 override ELEMENTS: u32 = 256u / GROUPS;

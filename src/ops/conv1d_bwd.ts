@@ -22,7 +22,15 @@ export const conv1dBwdKernel = defineKernel({
     grad_conv_state: "write",
     grad_params: "write",
   },
-  params: { seqlen: "u32", ld_x: "u32", ld_grad_x: "u32", segment: "u32", bias_start: "u32" },
+  params: {
+    seqlen: "u32",
+    ld_x: "u32",
+    x_offset: "u32",
+    ld_grad_x: "u32",
+    grad_x_offset: "u32",
+    segment: "u32",
+    bias_start: "u32",
+  },
   overrides: ["D_INNER", "D_CONV", "BIAS", "GRAD_FINAL"],
 });
 
@@ -64,8 +72,9 @@ export function conv1dBwdScratch(shape: Conv1dShape): number {
  * tensor, as workgroups still read the one while others write the other.
  * grad_weight (d_inner, d_conv) and grad_bias (d_inner) are written, or added to.
  *
- * @param shape `ldX` and `ldGradX` are the distances from step to step of x and grad_x, default d_inner; `accumulate`
- * (default false) adds to grad_weight and grad_bias.
+ * @param shape Step t of x, counted through the batch, starts at element `xOffset + t * ldX`, and that of grad_x at
+ * `gradXOffset + t * ldGradX` (default: steps lie back to back); `accumulate` (default false) adds to grad_weight and
+ * grad_bias.
  * @throws {RangeError} If d_conv is above 16.
  */
 export function conv1dBwd(
@@ -86,13 +95,15 @@ export function conv1dBwd(
   },
   shape: Conv1dShape & {
     ldX?: number;
+    xOffset?: number;
     ldGradX?: number;
+    gradXOffset?: number;
     accumulate?: boolean;
     label: string;
   },
 ): void {
   const { batch, seqlen, d_inner, d_conv, ldX = d_inner, ldGradX = d_inner, label } = shape;
-  const { accumulate = false } = shape;
+  const { xOffset = 0, gradXOffset = 0, accumulate = false } = shape;
   const { bias, grad_final, grad_weight, grad_bias, partials, ...bound } = tensors;
   const { segment, segments, parts, bias_start } = split(shape);
   const unused = unusedTensors(program.gpu).read;
@@ -109,7 +120,15 @@ export function conv1dBwd(
       BIAS: bias !== undefined,
       GRAD_FINAL: grad_final !== undefined,
     },
-    params: { seqlen, ld_x: ldX, ld_grad_x: ldGradX, segment, bias_start },
+    params: {
+      seqlen,
+      ld_x: ldX,
+      x_offset: xOffset,
+      ld_grad_x: ldGradX,
+      grad_x_offset: gradXOffset,
+      segment,
+      bias_start,
+    },
     workgroups: [Math.ceil(d_inner / 64), segments, batch],
     label,
   });

@@ -21,6 +21,8 @@ interface Conv1dBwdCase {
   readonly seqlen: number;
   readonly initialState: boolean;
   readonly bias: boolean;
+  /** First column of x and grad_x in their rows of 2 d_inner; default 0. */
+  readonly offset?: number;
   /** First steps of the pieces that the sequence is run in, each with a backward of its own; default [0]. */
   readonly starts?: readonly number[];
   /** Whether the loss reads the final window; default true. */
@@ -52,6 +54,7 @@ const CASES: readonly Conv1dBwdCase[] = [
     seqlen: 97,
   },
   { ...ODD_CASE, name: "no gradient of the final window", seqlen: 33, gradFinal: false },
+  { ...ODD_CASE, name: "columns from 156 on", seqlen: 35, offset: 156 },
   ...[[8, 3], [8, 65], [16, 33], [1, 40]].map(([d_conv = 0, seqlen = 0]) => ({
     ...ODD_CASE,
     name: `d_conv ${d_conv}, seqlen ${seqlen}`,
@@ -66,20 +69,22 @@ const CASES: readonly Conv1dBwdCase[] = [
   })),
 ];
 
-/** values (rows, width) as the first half of rows of twice the width, over `filler`. */
-function firstHalf<T extends Float32Array | Float64Array>(
+/** values (rows, width) as the columns from `first` on of rows of twice the width, over `filler`. */
+function halfOf<T extends Float32Array | Float64Array>(
   values: Float32Array,
   width: number,
+  first: number,
   filler: T,
 ): T {
   for (let row = 0; row < values.length / width; row++) {
-    filler.set(values.subarray(row * width, (row + 1) * width), 2 * row * width);
+    filler.set(values.subarray(row * width, (row + 1) * width), first + 2 * row * width);
   }
   return filler;
 }
 
 function recordCase(run: KernelRun, each: Conv1dBwdCase, seed: number): void {
-  const { shape: { d_inner, d_conv }, batch, seqlen, starts = [0], gradFinal = true } = each;
+  const { shape: { d_inner, d_conv }, batch, seqlen, starts = [0], gradFinal = true, offset = 0 } =
+    each;
   const random = new Random(seed);
   const whole = { batch, seqlen, d_inner, d_conv };
   const x = random.normal(batch * seqlen * d_inner);
@@ -110,7 +115,7 @@ function recordCase(run: KernelRun, each: Conv1dBwdCase, seed: number): void {
     const xz = new Float32Array(rows * 2 * d_inner).fill(NaN);
     const tensors = {
       ...weights,
-      x: run.input(firstHalf(part(x), d_inner, xz)),
+      x: run.input(halfOf(part(x), d_inner, offset, xz)),
       conv_state: run.input(Float32Array.from(initial)),
       grad_y: run.input(part(grad_y)),
       grad_final,
@@ -123,11 +128,13 @@ function recordCase(run: KernelRun, each: Conv1dBwdCase, seed: number): void {
     conv1dBwd(run.program, tensors, {
       ...piece,
       ldX: 2 * d_inner,
+      xOffset: offset,
       ldGradX: 2 * d_inner,
+      gradXOffset: offset,
       accumulate: end < seqlen,
       label: "check",
     });
-    const grads = firstHalf(part(expected.grad_x), d_inner, Float64Array.from(filler));
+    const grads = halfOf(part(expected.grad_x), d_inner, offset, Float64Array.from(filler));
     run.expect("grad_x", grad_x, grads, CONV_BWD);
     if (first === 0) {
       run.expect("grad_conv_state", grad_conv_state, expected.grad_conv_state, CONV_BWD);
@@ -142,7 +149,7 @@ function recordCase(run: KernelRun, each: Conv1dBwdCase, seed: number): void {
   if (grad_bias) run.expect("grad_bias", grad_bias, expected.grad_bias, limits);
 }
 
-/** Checks of conv1d_bwd, with x and grad_x as the first halves of the rows of xz and grad_xz. */
+/** Checks of conv1d_bwd, with x and grad_x as halves of the rows of xz and grad_xz. */
 export const CONV1D_BWD_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) => ({
   kernel: "conv1d_bwd",
   name: each.name,

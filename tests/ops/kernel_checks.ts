@@ -22,6 +22,7 @@ import { SELECTIVE_SCAN_BWD_CHECKS } from "./selective_scan_bwd_checks.ts";
 import { SELECTIVE_SCAN_CHECKS } from "./selective_scan_checks.ts";
 import { SOFTPLUS_CHECKS } from "./softplus_checks.ts";
 import { SSD_BWD_CHECKS } from "./ssd_bwd_checks.ts";
+import { SSD_BWD_PARTS_CHECKS } from "./ssd_bwd_parts_checks.ts";
 import { SSD_CHECKS } from "./ssd_checks.ts";
 import { SSD_PARTS_CHECKS } from "./ssd_parts_checks.ts";
 import { STATE_COPY_CHECKS } from "./state_copy_checks.ts";
@@ -50,6 +51,7 @@ export const KERNEL_CHECKS: readonly KernelCheck[] = [
   ...MEAN_POOL_BWD_CHECKS,
   ...CONV1D_BWD_CHECKS,
   ...SELECTIVE_SCAN_BWD_CHECKS,
+  ...SSD_BWD_PARTS_CHECKS,
   ...SSD_BWD_CHECKS,
   ...CROSS_ENTROPY_CHECKS,
   ...DROPOUT_CHECKS,

@@ -4,7 +4,7 @@ import type { SsdSizes } from "../../src/ops/ssd_sizes.ts";
 import { ssdFwd as forward } from "../reference/ssd.ts";
 import { ssdBwd as reference } from "../reference/ssd_bwd.ts";
 import { checkKernel, type KernelCheck, type KernelRun, type Limits } from "./kernel_check.ts";
-import { inFirstSlot, scratch, SSD } from "./ssd_checks.ts";
+import { inFirstSlot, scratch, SSD, SSD_SIZES } from "./ssd_checks.ts";
 import {
   MAMBA2_130M,
   ODD_SSD,
@@ -40,12 +40,8 @@ function sized(
 
 const CASES: readonly BwdCase[] = [
   { name: "mamba2-130m, 3 steps", sizes: MAMBA2_130M, batch: 1, seqlen: 3, chunk: 64 },
-  sized({ nheads: 1, ngroups: 1, headdim: 1, d_state: 1 }, [5, 2]),
-  sized({ nheads: 20, ngroups: 4, headdim: 4, d_state: 16 }, [18, 7]),
-  sized({ nheads: 4, ngroups: 1, headdim: 64, d_state: 64 }, [18, 16]),
-  sized({ nheads: 4, ngroups: 2, headdim: 65, d_state: 17 }, [18, 16]),
-  sized({ nheads: 2, ngroups: 2, headdim: 16, d_state: 128 }, [70, 64], { batch: 1 }),
-  sized({ nheads: 3, ngroups: 3, headdim: 130, d_state: 65 }, [5, 4], { D_has_hdim: true }),
+  ...SSD_SIZES.map((sizes) => sized(sizes, [18, 7])),
+  sized({ nheads: 3, headdim: 130, d_state: 65 }, [5, 4], { D_has_hdim: true }),
   ...[1, 15, 16, 17, 33].map((seqlen) => sized({}, [seqlen, 16], { batch: 3 })),
   ...[63, 64, 65, 129].map((seqlen) => sized({}, [seqlen, 64])),
   sized({}, [200, 50], { batch: 1 }),
@@ -132,11 +128,10 @@ function recordCase(run: KernelRun, each: BwdCase, seed: number): void {
     run.expect("grad_xBC", own.grad_xBC, grad_xBC, SSD_BWD);
     const left = stepsOf(filler, [1, rows], [0, rows]);
     const width = filler.length / rows;
+    const own_dt = part(grad_dt);
     const grad_zxbcdt = Float64Array.from(left, (value, i) => {
       const column = i % width - (width - sizes.nheads);
-      return column < 0
-        ? value
-        : part(grad_dt)[Math.floor(i / width) * sizes.nheads + column] ?? NaN;
+      return column < 0 ? value : own_dt[Math.floor(i / width) * sizes.nheads + column] ?? NaN;
     });
     run.expect("grad_zxbcdt", own.grad_zxbcdt, grad_zxbcdt, SSD_BWD);
   }

@@ -1,4 +1,6 @@
 import { SSD_BWD_CHECKS } from "./ssd_bwd_checks.ts";
+import { SSD_BWD_PARTS_CHECKS } from "./ssd_bwd_parts_checks.ts";
 import { testChecks } from "./test_checks.ts";
 
+testChecks(SSD_BWD_PARTS_CHECKS);
 testChecks(SSD_BWD_CHECKS);

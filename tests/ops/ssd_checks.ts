@@ -22,7 +22,7 @@ function sized(
 }
 
 /** Sizes of heads, groups and states around those of tiles and lanes. */
-const SIZES: readonly Partial<SsdSizes>[] = [
+export const SSD_SIZES: readonly Partial<SsdSizes>[] = [
   { nheads: 1, ngroups: 1, headdim: 1, d_state: 1 },
   { nheads: 20, ngroups: 4, headdim: 4, d_state: 16 },
   { nheads: 4, ngroups: 1, headdim: 64, d_state: 64 },
@@ -40,7 +40,7 @@ const OPTIONS: readonly Partial<SsdCase>[] = [
 
 const STEP_CASES: readonly (SsdCase & { gated?: boolean; packed?: boolean })[] = [
   { name: "mamba2-130m", sizes: MAMBA2_130M, batch: 1, seqlen: 1 },
-  ...SIZES.map((sizes) => sized(sizes, 1)),
+  ...SSD_SIZES.map((sizes) => sized(sizes, 1)),
   ...OPTIONS.map((options) => sized({}, 1, options)),
   { ...sized({}, 1, { batch: 3 }), name: "gated", gated: true },
   {
@@ -92,7 +92,7 @@ const STEP_CHECKS = STEP_CASES.map((each, seed): KernelCheck => ({
 /** Cases of the chunked form; chunk 0 is that of inference. */
 const CHUNKED_CASES: readonly (SsdCase & { chunk: number })[] = [
   { name: "mamba2-130m, 17 steps", sizes: MAMBA2_130M, batch: 1, seqlen: 17, chunk: 0 },
-  ...SIZES.map((sizes) => ({ ...sized(sizes, 18), chunk: 7 })),
+  ...SSD_SIZES.map((sizes) => ({ ...sized(sizes, 18), chunk: 7 })),
   ...OPTIONS.map((options) => ({ ...sized({}, 70, options), chunk: 0 })),
   ...OPTIONS.map((options) => ({ ...sized({}, 33, options), chunk: 16 })),
   ...[1, 2, 63, 64, 65, 129].map((seqlen) => ({ ...sized({}, seqlen), chunk: 0 })),

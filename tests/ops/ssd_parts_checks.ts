@@ -8,7 +8,8 @@ import { ODD_SSD, oracleShape, type SsdCase, ssdData } from "./ssd_data.ts";
 /** For sums of products over a chunk or a state, scaled by decays. */
 const SSD: Limits = { rtol: 1e-4, atol: 1e-4 };
 
-interface PartCase extends SsdCase {
+/** A case of kernels of the chunked form, each by itself. */
+export interface PartCase extends SsdCase {
   readonly chunk: number;
 }
 
@@ -19,7 +20,8 @@ function partCase(each: Omit<PartCase, "name">): PartCase {
   return { ...each, name: name + reset };
 }
 
-const CASES: readonly PartCase[] = [
+/** Cases that have partial chunks, tiles and slices, several groups, and steps that forget. */
+export const PART_CASES: readonly PartCase[] = [
   partCase({ sizes: ODD_SSD, batch: 2, seqlen: 33, chunk: 16 }),
   partCase({
     sizes: { ...ODD_SSD, headdim: 65, d_state: 67 },
@@ -31,7 +33,7 @@ const CASES: readonly PartCase[] = [
 ];
 
 /** Chunks of a case, its shape for the ops, and the i-th element's place in (batch, nheads, seqlen). */
-function layoutOf({ sizes, batch, seqlen, chunk }: PartCase) {
+export function layoutOf({ sizes, batch, seqlen, chunk }: PartCase) {
   return {
     chunks: Math.ceil(seqlen / chunk),
     shape: { ...sizes, batch, seqlen, chunk, label: "check" },
@@ -41,7 +43,7 @@ function layoutOf({ sizes, batch, seqlen, chunk }: PartCase) {
 }
 
 /** dt, and the sum of dt A since the chunk began: both (batch, nheads, seqlen), f64. */
-function decaysOf(data: ReturnType<typeof ssdData>, each: PartCase) {
+export function decaysOf(data: ReturnType<typeof ssdData>, each: PartCase) {
   const { batch, seqlen, chunk, sizes: { nheads } } = each;
   const [dt, sum] = [new Float64Array(data.dt.length), new Float64Array(data.dt.length)];
   for (let i = 0; i < sum.length; i++) {
@@ -59,7 +61,7 @@ function decaysOf(data: ReturnType<typeof ssdData>, each: PartCase) {
 }
 
 /** The same as ssd_decays would leave it. */
-function packedDecays({ dt, sum }: ReturnType<typeof decaysOf>): Float32Array<ArrayBuffer> {
+export function packedDecays({ dt, sum }: ReturnType<typeof decaysOf>): Float32Array<ArrayBuffer> {
   return Float32Array.from({ length: 4 * dt.length }, (_, i) => {
     const total = sum[i >> 2] ?? NaN;
     const whole = Math.floor(total);
@@ -67,7 +69,7 @@ function packedDecays({ dt, sum }: ReturnType<typeof decaysOf>): Float32Array<Ar
   });
 }
 
-const DECAYS_CHECKS = CASES.map((each, seed): KernelCheck => ({
+const DECAYS_CHECKS = PART_CASES.map((each, seed): KernelCheck => ({
   kernel: "ssd_decays",
   name: each.name,
   run: checkKernel((run) => {
@@ -102,7 +104,7 @@ const DECAYS_CHECKS = CASES.map((each, seed): KernelCheck => ({
   }),
 }));
 
-const CB_CHECKS = CASES.map((each, seed): KernelCheck => ({
+const CB_CHECKS = PART_CASES.map((each, seed): KernelCheck => ({
   kernel: "ssd_cb_fwd",
   name: each.name,
   run: checkKernel((run) => {
@@ -134,7 +136,7 @@ const CB_CHECKS = CASES.map((each, seed): KernelCheck => ({
   }),
 }));
 
-const STATES_CHECKS = CASES.flatMap((each, seed) =>
+const STATES_CHECKS = PART_CASES.flatMap((each, seed) =>
   [false, true].map((backward): KernelCheck => ({
     kernel: "ssd_states",
     name: `${each.name}${backward ? ", backward" : ""}`,
@@ -173,7 +175,7 @@ const STATES_CHECKS = CASES.flatMap((each, seed) =>
   }))
 );
 
-const PASS_CHECKS = CASES.flatMap((each, seed) =>
+const PASS_CHECKS = PART_CASES.flatMap((each, seed) =>
   [
     { keep: false, reverse: false, fromZero: false },
     { keep: true, reverse: false, fromZero: false },
