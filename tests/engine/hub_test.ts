@@ -53,6 +53,25 @@ Deno.test("loadModel() loads each form of a model on a hub", async () => {
   });
 });
 
+Deno.test("loadModel() loads every family of models from a hub", async () => {
+  await withEnvironment(async (hub) => {
+    const families: [folder: string, files: string[]][] = [
+      ["mamba2", ["config.json", "model.safetensors"]],
+      ["mamba2-raw", ["config.json", "pytorch_model.bin"]],
+      ["falcon-mamba", ["config.json", "model.safetensors"]],
+      ["codestral", ["config.json", "consolidated.safetensors"]],
+    ];
+    for (const [folder, files] of families) {
+      hub.addFolder(`o/${folder}`, "main", goldenPath(folder), files);
+      using model = await loadModel(`o/${folder}`);
+      const prompt = readGoldenJson<number[]>(folder, "ids.json");
+      const tokens = model.generate(prompt, { maxTokens: 8, temperature: 0 });
+      const ids = (await Array.fromAsync(tokens)).map(({ id }) => id);
+      assertEquals(ids, readGoldenJson<number[]>(folder, "greedy.json").slice(0, 8), folder);
+    }
+  });
+});
+
 Deno.test("loadModel() tells of the download, then of the way to the GPU", async () => {
   await withEnvironment(async (hub) => {
     hub.addFolder("o/n", "main", goldenPath("mamba1"), HF);
