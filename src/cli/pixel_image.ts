@@ -28,6 +28,9 @@ export function imageStart(name: string, { labels, real_vocab_size }: ModelConfi
   return real_vocab_size + index;
 }
 
+/** Ids below this are pixels; the others begin images. */
+const GREY_VALUES = 256;
+
 /** An image in the making: fed all that the model is. What is not fed yet is black. */
 export class PixelImage implements PixelArray {
   readonly width: number;
@@ -59,6 +62,12 @@ export class PixelImage implements PixelArray {
   feed(ids: readonly number[]): string {
     let lines = "";
     for (const id of ids) {
+      if (id >= GREY_VALUES) {
+        // It begins an image, whatever came before.
+        this.#position = 1;
+        this.pixels.fill(0);
+        continue;
+      }
       const end = this.#position++;
       if (end < 1 || end > this.pixels.length) continue;
       this.pixels[end - 1] = id;

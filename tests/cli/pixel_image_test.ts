@@ -59,6 +59,9 @@ Deno.test("PixelImage draws two rows when they are complete, and keeps the pixel
   // After the state of another process, the pixels before are not known.
   const later = new PixelImage({ kind: "pixels", width: 1, height: 4 }, { ...FRESH, position: 3 });
   assertEquals([later.missing, later.feed([255, 255])], [2, "█\n"]);
+  // An id that is no pixel begins another image.
+  assertEquals(later.feed([7, 256, 255, 0]), "▀\n");
+  assertEquals([later.missing, [...later.pixels]], [2, [255, 0, 0, 0]]);
 });
 
 Deno.test("imageStart() finds the id that begins an image of a class", () => {

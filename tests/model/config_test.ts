@@ -457,7 +457,7 @@ Deno.test("parseConfig() reads back what toHfConfig() wrote", () => {
 
 Deno.test("parseConfig() gives a value or a ConfigError for any mutation of a config", () => {
   const random = seededRandom(5);
-  const texts = [RAW_130M, HF_130M, CLASSIFIER].map((json) => JSON.stringify(json));
+  const texts = [RAW_130M, HF_130M, CLASSIFIER, PIXELS].map((json) => JSON.stringify(json));
   const alphabet = '{}[]",:0123456789.-eE+ntfalsru\\\0é';
   let refused = 0;
   const rounds = 3000;
