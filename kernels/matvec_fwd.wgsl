@@ -2,8 +2,8 @@
 //   NORM      x is RMSNorm(x; norm_weight) first. The factor rsqrt(mean x^2 + EPS) is common to the whole dot product,
 //             so the squares are summed beside it and the factor is applied once, at the end.
 //   RESIDUAL  y[b, o] += instead of =.
-//   CONV      rows below D_INNER are the input of the causal conv1d, whose window is conv_state[b, o]: the window moves
-//             by one, and y becomes SiLU(conv). Rows from D_INNER on (z) are written as they are.
+//   CONV      rows CONV_START + d, d < D_INNER, are the input of the causal conv1d, whose window is conv_state[b, d]:
+//             the window moves by one, and y becomes SiLU(conv). Other rows (z, dt) are written as they are.
 // A workgroup is LANES x GROUPS lanes. A group computes ROWS_PER_GROUP rows: each lane takes 8 columns at a time, loads
 // their x once and uses it for all rows, then the partial sums meet in a tree. The grid is (row blocks, b).
 // A weight may be split by rows over several buffers: this dispatch writes rows ROW_START to ROW_START + ROWS.
@@ -22,6 +22,7 @@ override RESIDUAL: bool;
 override CONV: bool;
 override CONV_BIAS: bool;
 override D_CONV: u32;
+override CONV_START: u32;
 override D_INNER: u32;
 
 struct Params {
@@ -153,8 +154,8 @@ fn matvec_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_i
   if (BIAS) {
     value += bias[o];
   }
-  if (CONV && o < D_INNER) {
-    value = conv1d_step(b, o, value);
+  if (CONV && o >= CONV_START && o - CONV_START < D_INNER) {
+    value = conv1d_step(b, o - CONV_START, value);
   }
   if (RESIDUAL) {
     value += y[b * params.ld_y + o];

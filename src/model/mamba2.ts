@@ -133,8 +133,8 @@ type Mamba2Tensors = BlockTensors<Mamba2Weights, Mamba2Scratch>;
 /**
  * Records one block: residual += mixer(RMSNorm(residual)), and the layer's state moves on by seqlen steps.
  *
- * A single step of few sequences takes four dispatches where the norm's group is the whole width: norm and in_proj;
- * conv1d; the recurrence, skip and gate; gated norm, out_proj and the residual.
+ * A single step of few sequences takes three dispatches where the norm's group is the whole width: norm, in_proj and
+ * conv1d in one; the recurrence, skip and gate; gated norm, out_proj and the residual.
  *
  * @param shape With a `chunk`, state.ssm_state has a slot for each chunk of the sequence: see ssdFwd().
  */
@@ -156,18 +156,31 @@ function mamba2Step(
   shape: BlockShape,
 ): void {
   const { rmsnorm, norm_before_gate, ngroups, norm_epsilon: eps } = config;
-  const { norm, weights, scratch: { residual, mixer } } = tensors;
+  const { norm, weights, state, scratch: { residual, mixer } } = tensors;
+  const { d_inner, d_conv } = config;
+  const { conv_dim, d_in_proj } = ssdWidths(config);
   const { batch, label } = shape;
   matvecFwd(
     program,
     { x: residual, weight: weights.in_proj, bias: weights.in_proj_bias, y: mixer.zxbcdt },
     { rows: batch, label: `${label}.mixer.in_proj` },
-    { norm: { weight: norm, eps } },
+    {
+      norm: { weight: norm, eps },
+      conv: {
+        weight: weights.conv1d,
+        bias: weights.conv1d_bias,
+        state: state.conv_state,
+        d_conv,
+        d_inner: conv_dim,
+        start: d_inner,
+      },
+    },
   );
-  recordConv1d(program, config, tensors, shape);
   // A norm of the whole width after the gate is the one that a matvec can begin with.
   const isFused = !rmsnorm || (ngroups === 1 && !norm_before_gate);
-  recordStep(program, config, tensors, { ...shape, gated: isFused });
+  // What conv1d wrote lies where in_proj's output had its input.
+  const xBC = { tensor: mixer.zxbcdt, ldXBC: d_in_proj, xBCOffset: d_inner };
+  recordStep(program, config, tensors, { ...shape, gated: isFused, xBC });
   if (!isFused) recordGatedNorm(program, config, tensors, shape);
   matvecFwd(
     program,
@@ -205,7 +218,7 @@ function mamba2Sequence(
   recordConv1d(program, config, tensors, shape);
   // Chunks of one step would compute what a step does, at the cost of a whole chunk each.
   if (seqlen === 1 && chunk === 0) {
-    recordStep(program, config, tensors, { ...shape, gated: false });
+    recordStep(program, config, tensors, { ...shape, gated: false, xBC: { tensor: mixer.xBC } });
   } else {
     const { xBC, zxbcdt, y, decays, CB, states } = mixer;
     const { A_log, D, dt_bias } = weights;
@@ -258,19 +271,23 @@ function recordConv1d(
   );
 }
 
-/** The recurrence of one step. */
+/** The recurrence of one step, from conv1d's output wherever that lies. */
 function recordStep(
   program: Program,
   config: Mamba2Config,
   { weights, state, scratch: { mixer } }: Mamba2Tensors,
-  { batch, gated, label }: BlockShape & { readonly gated: boolean },
+  { batch, gated, xBC, label }: BlockShape & {
+    readonly gated: boolean;
+    readonly xBC: { readonly tensor: Tensor; readonly ldXBC?: number; readonly xBCOffset?: number };
+  },
 ): void {
-  const { xBC, zxbcdt, y } = mixer;
+  const { zxbcdt, y } = mixer;
   const { A_log, D, dt_bias } = weights;
+  const { tensor, ...place } = xBC;
   ssdStep(
     program,
-    { xBC, zxbcdt, A_log, D, dt_bias, ssm_state: state.ssm_state, y },
-    { ...config, batch, gated, label: `${label}.mixer.ssd` },
+    { xBC: tensor, zxbcdt, A_log, D, dt_bias, ssm_state: state.ssm_state, y },
+    { ...config, ...place, batch, gated, label: `${label}.mixer.ssd` },
   );
 }
 

@@ -40,6 +40,7 @@ export const matvecFwdKernel = defineKernel({
     "CONV",
     "CONV_BIAS",
     "D_CONV",
+    "CONV_START",
     "D_INNER",
   ],
 });
@@ -94,13 +95,14 @@ export interface LinearTensors {
 export interface MatvecFusion {
   /** RMSNorm of x first. */
   readonly norm?: { readonly weight: Tensor; readonly eps: number };
-  /** The step of conv1d and SiLU on the first d_inner rows of y. */
+  /** The step of conv1d and SiLU on d_inner columns of y, from `start` on (default 0). */
   readonly conv?: {
     readonly weight: Tensor;
     readonly bias?: Tensor | undefined;
     readonly state: Tensor;
     readonly d_conv: number;
     readonly d_inner: number;
+    readonly start?: number;
   };
 }
 
@@ -177,6 +179,7 @@ export function matvecFwd(
         CONV: conv !== undefined,
         CONV_BIAS: conv?.bias !== undefined,
         D_CONV: conv?.d_conv ?? 1,
+        CONV_START: conv?.start ?? 0,
         D_INNER: conv?.d_inner ?? 0,
       },
       params: { ld_x: ldX, x_offset: xOffset, ld_y: ldY },

@@ -34,7 +34,12 @@ interface LinearCase extends MatmulCase {
   readonly tile?: MatmulTile;
   /** For the matvec alone. */
   readonly norm?: boolean;
-  readonly conv?: { readonly d_inner: number; readonly d_conv: number; readonly bias: boolean };
+  readonly conv?: {
+    readonly d_inner: number;
+    readonly d_conv: number;
+    readonly bias: boolean;
+    readonly start?: number;
+  };
   readonly tiling?: MatvecTiling;
 }
 
@@ -186,6 +191,14 @@ const MATVEC: readonly LinearCase[] = [
     conv: { d_inner: ODD.d_inner, d_conv: ODD.d_conv, bias: false },
     rowsPerBlock: 110,
   },
+  {
+    ...inProj(ODD),
+    name: "Mamba-2's in_proj, of z, what conv1d reads, and dt, in blocks that straddle them",
+    rows: 2,
+    seed: 11,
+    conv: { d_inner: 200, d_conv: ODD.d_conv, bias: true, start: 101 },
+    rowsPerBlock: 83,
+  },
   ...[1, 2, 8].map((d_conv) => ({
     ...inProj(ODD),
     name: `conv1d of ${d_conv}`,
@@ -251,22 +264,23 @@ function checkLinear(run: KernelRun, each: LinearCase, kernel: "matmul_fwd" | "m
   }
   const expected = reference(input, weight.values, bias, shape);
   if (each.conv !== undefined) {
-    const { d_inner, d_conv } = each.conv;
+    const { d_inner, d_conv, start = 0 } = each.conv;
     const convWeight = random.normal(d_inner * d_conv, 0.5);
     const convBias = each.conv.bias ? random.normal(d_inner, 0.3) : undefined;
     const state = random.normal(rows * d_inner * d_conv);
     const conv_state = run.state(state);
     const weight = run.input(convWeight);
     const bias = convBias && run.input(convBias);
-    fusion = { ...fusion, conv: { weight, bias, state: conv_state, d_conv, d_inner } };
+    fusion = { ...fusion, conv: { weight, bias, state: conv_state, d_conv, d_inner, start } };
     const newest = new Float64Array(rows * d_inner);
     for (let b = 0; b < rows; b++) {
-      newest.set(expected.subarray(b * out, b * out + d_inner), b * d_inner);
+      const first = b * out + start;
+      newest.set(expected.subarray(first, first + d_inner), b * d_inner);
     }
     const sizes = { batch: rows, seqlen: 1, d_inner, d_conv };
     const conv = conv1dFwd(newest, convWeight, convBias, state, sizes);
     for (let b = 0; b < rows; b++) {
-      expected.set(conv.y.subarray(b * d_inner, (b + 1) * d_inner), b * out);
+      expected.set(conv.y.subarray(b * d_inner, (b + 1) * d_inner), b * out + start);
     }
     // The sum's error goes through one tap, of at most about 2 in these normal weights, and through SiLU.
     limits = { rtol: limits.rtol, atol: 2 * limits.atol + ELEMENTWISE.atol };
