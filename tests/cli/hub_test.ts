@@ -8,6 +8,9 @@ import { FakeTerminal } from "./fake_terminal.ts";
 const PROGRAM = new URL("../../infer.ts", import.meta.url).pathname;
 const HF = ["config.json", "model.safetensors", "tokenizer.json"];
 
+/** What somebody has set who runs these tests counts for nothing. */
+const UNSET = { HF_HUB_CACHE: "", HF_HUB_OFFLINE: "", HF_TOKEN: "", HF_TOKEN_PATH: "" };
+
 /** Runs infer.ts with a hub and the flags that the README names for one. */
 async function run(
   hub: LocalHub,
@@ -22,7 +25,7 @@ async function run(
       ...[`--allow-net=${host.replace(/:.*/, "")}`, `--allow-env=${HUB_VARIABLES}`],
       ...[PROGRAM, ...args],
     ],
-    env: { NO_COLOR: "1", HF_ENDPOINT: hub.endpoint, HF_HOME: home, ...others },
+    env: { NO_COLOR: "1", HF_ENDPOINT: hub.endpoint, HF_HOME: home, ...UNSET, ...others },
     stdin: "null",
   }).output();
   const decoder = new TextDecoder();
@@ -75,6 +78,19 @@ Deno.test("infer.ts inspects a model on a hub", async () => {
     const weights = hub.requests.filter(({ server }) => server === "storage");
     assert(weights.length > 0 && weights.every(({ headers }) => headers.has("range")));
   });
+});
+
+Deno.test("infer.ts asks for leave to read the environment where a hub's cache depends on it", async () => {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--allow-net", PROGRAM, "inspect", "owner/name"],
+    stdin: "null",
+  }).output();
+  assertEquals(code, 1);
+  assertStringIncludes(
+    new TextDecoder().decode(stderr),
+    `Cannot find a folder for downloads: none of HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME and HOME is set, or may be ` +
+      `read. Run with --allow-env=${HUB_VARIABLES}`,
+  );
 });
 
 Deno.test("infer.ts says in one line what a hub refuses, and what to do", async () => {

@@ -14,7 +14,13 @@ async function withEnvironment(
 ): Promise<void> {
   await using hub = new LocalHub();
   const home = await Deno.makeTempDir();
-  const variables = { HF_ENDPOINT: hub.endpoint, HF_HOME: home, HF_HUB_CACHE: `${home}/hub` };
+  const variables = {
+    HF_ENDPOINT: hub.endpoint,
+    HF_HOME: home,
+    HF_HUB_CACHE: `${home}/hub`,
+    HF_HUB_OFFLINE: "",
+    HF_TOKEN: "",
+  };
   const before = Object.keys(variables).map((name) => [name, Deno.env.get(name)] as const);
   for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
   try {

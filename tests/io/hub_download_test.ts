@@ -236,7 +236,7 @@ Deno.test("a download gives up a connection on which nothing comes", async () =>
         }),
       );
     };
-    const repository = open("o/n", "main", { stallMs: 200 });
+    const repository = open("o/n", "main", { stallMs: 1000 });
     assertEquals(await Deno.readFile(defined(await repository.fetch(FILE))), WEIGHTS);
     assertEquals(offsets(hub), [0, 1000]);
   });

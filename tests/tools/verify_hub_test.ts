@@ -35,7 +35,13 @@ async function run(outputs: unknown, ...args: string[]): Promise<[number, string
     await Deno.writeTextFile(`${home}/outputs.json`, JSON.stringify(outputs));
     const { code, stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", PROGRAM, "--outputs", `${home}/outputs.json`, ...args],
-      env: { NO_COLOR: "1", HF_ENDPOINT: hub.endpoint, HF_HOME: home },
+      env: {
+        NO_COLOR: "1",
+        HF_ENDPOINT: hub.endpoint,
+        HF_HOME: home,
+        HF_HUB_CACHE: "",
+        HF_HUB_OFFLINE: "",
+      },
     }).output();
     return [code, new TextDecoder().decode(stdout).trimEnd().split("\n")];
   } finally {
