@@ -78,7 +78,7 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
     : await decodeSnapshot(await Deno.readFile(loadPath), loadPath);
 
   using model = await loadForCommand(source, settings, terminal);
-  const ids = promptIds(prompt, model, snapshot !== undefined);
+  const ids = promptIds(prompt, model, terminal, snapshot !== undefined);
   if (snapshot === undefined && ids.length === 0) {
     throw new UsageError("Cannot generate: the prompt is empty. Give --prompt, --ids or stdin");
   }

@@ -1,7 +1,9 @@
 /** Where `infer.ts generate` begins: text or token ids. */
 
 import type { Model } from "../engine/model.ts";
+import { decodeText } from "../io/datasets/text.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
+import { encodeText } from "./encode_text.ts";
 import { checkIdRange, parseIds } from "./id_file.ts";
 import { imageStart, pixelLayout } from "./pixel_image.ts";
 import type { Terminal } from "./terminal.ts";
@@ -30,7 +32,8 @@ export async function readPrompt(args: Arguments, terminal: Terminal): Promise<P
   if (text !== undefined && text !== "-") return { text };
   // A loaded state needs no prompt, and an inherited stdin may never end: there only "-" reads it.
   const readsStdin = text === "-" || (!terminal.stdinIsTerminal && !args.text("load-state"));
-  return { text: readsStdin ? new TextDecoder().decode(await terminal.readStdin()) : "" };
+  const bytes = readsStdin ? await terminal.readStdin() : new Uint8Array();
+  return { text: bytes.length === 0 ? "" : decodeText(bytes, "stdin") };
 }
 
 /**
@@ -38,7 +41,12 @@ export async function readPrompt(args: Arguments, terminal: Terminal): Promise<P
  *
  * @param continues Whether a loaded state comes before the prompt.
  */
-export function promptIds(prompt: Prompt, model: Model, continues: boolean): readonly number[] {
+export function promptIds(
+  prompt: Prompt,
+  model: Model,
+  terminal: Terminal,
+  continues: boolean,
+): readonly number[] {
   const { head, input } = model.config;
   if (head.kind !== "lm" || input.kind !== "embedding") {
     throw new TypeError(
@@ -55,10 +63,5 @@ export function promptIds(prompt: Prompt, model: Model, continues: boolean): rea
     return [imageStart(prompt.text.trim(), model.config)];
   }
   if (prompt.text === "") return [];
-  if (model.tokenizer === undefined) {
-    throw new TypeError(
-      "Cannot encode the prompt: this checkpoint has no tokenizer.json. Give token ids with --ids",
-    );
-  }
-  return model.tokenizer.encode(prompt.text);
+  return encodeText(prompt.text, "prompt", model, terminal);
 }

@@ -2,9 +2,12 @@
 
 import type { Model } from "../engine/model.ts";
 import { requireScore, type TokenScore } from "../engine/score.ts";
+import { readDataFile } from "../io/datasets/data_file.ts";
+import { decodeText } from "../io/datasets/text.ts";
 import { createRowWriter } from "../io/row_writer.ts";
 import { type Arguments, type CommandSpec, UsageError } from "./arguments.ts";
 import { DATASET_OPTIONS, datasetLoader } from "./dataset_options.ts";
+import { encodeText } from "./encode_text.ts";
 import { formatCount, formatDuration, formatRate } from "./format.ts";
 import { checkIdRange, parseIds } from "./id_file.ts";
 import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
@@ -74,7 +77,7 @@ export async function score(args: Arguments, terminal: Terminal): Promise<void> 
   const input = await readInput(args, terminal);
   if (logitsPath !== undefined && "sequences" in input) checkEqualLengths(input, args.text("ids"));
   using model = await loadForCommand(source, settings, terminal);
-  const { sequences, nested } = toSequences(input, model, args.text("ids") ?? "");
+  const { sequences, nested } = toSequences(input, model, args.text("ids") ?? "", terminal);
   const total = sequences.reduce((sum, ids) => sum + ids.length, 0);
   const start = performance.now();
   const scored: TokenScore[][] = [];
@@ -110,12 +113,12 @@ async function readInput(args: Arguments, terminal: Terminal): Promise<Input> {
   }
   if (idsPath !== undefined) return parseIds(await Deno.readTextFile(idsPath), idsPath);
   if (textPath !== undefined && textPath !== "-") {
-    return { text: await Deno.readTextFile(textPath) };
+    return { text: decodeText(await readDataFile(textPath, "text"), textPath) };
   }
   if (terminal.stdinIsTerminal) {
     throw new UsageError("Cannot score: give --text, --ids, or text on stdin");
   }
-  return { text: new TextDecoder().decode(await terminal.readStdin()) };
+  return { text: decodeText(await terminal.readStdin(), "stdin") };
 }
 
 function checkEqualLengths({ sequences }: Sequences, path = ""): void {
@@ -129,7 +132,7 @@ function checkEqualLengths({ sequences }: Sequences, path = ""): void {
   }
 }
 
-function toSequences(input: Input, model: Model, path: string): Sequences {
+function toSequences(input: Input, model: Model, path: string, terminal: Terminal): Sequences {
   const { head, input: modelInput } = model.config;
   if (head.kind !== "lm" || modelInput.kind !== "embedding") {
     throw new TypeError(
@@ -141,13 +144,10 @@ function toSequences(input: Input, model: Model, path: string): Sequences {
     for (const ids of input.sequences) checkIdRange(ids, modelInput.vocab_size, path);
     return input;
   }
-  if (model.tokenizer === undefined) {
-    throw new TypeError(
-      "Cannot encode the text: this checkpoint has no tokenizer.json. Give token ids with --ids",
-    );
+  const ids = encodeText(input.text, "text", model, terminal);
+  if (ids.length === 0) {
+    throw new RangeError("Cannot score: the tokenizer makes no tokens of the text");
   }
-  const ids = model.tokenizer.encode(input.text);
-  if (ids.length === 0) throw new RangeError("Cannot score: the text is empty");
   return { sequences: [ids], nested: false };
 }
 

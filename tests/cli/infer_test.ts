@@ -82,6 +82,7 @@ Deno.test("infer() ends with 1 and one line where a value or a file is wrong", (
     await Deno.writeTextFile(`${folder}/empty.json`, "[]");
     await Deno.writeTextFile(`${folder}/bad.safetensors`, "not a snapshot");
     await Deno.writeTextFile(`${folder}/empty.txt`, "");
+    await Deno.writeFile(`${folder}/latin1.txt`, Uint8Array.of(0x63, 0xe9, 0x20));
     const generate = ["generate", LM, "--prompt", "a"];
     const ids = (name: string) => ["--ids", `${folder}/${name}.json`];
     const cases: [string[], string][] = [
@@ -112,8 +113,9 @@ Deno.test("infer() ends with 1 and one line where a value or a file is wrong", (
       [["classify", CLASSIFIER, "--dataset", "mnist", "--data", folder], "t10k"],
       [["score", LM, ...ids("big")], "entry [1] is 256"],
       [["score", LM, ...ids("two"), "--logits", `${folder}/l`], "sequence 0 has 2 tokens"],
-      [["score", LM, "--text", `${folder}/empty.txt`], "the text is empty"],
+      [["score", LM, "--text", `${folder}/empty.txt`], "it is empty, expected text"],
       [["score", LM, "--text", `${folder}/none.txt`], "none.txt"],
+      [["score", LM, "--text", `${folder}/latin1.txt`], "byte 1 is 0xe9, which is not UTF-8 there"],
       [["score", CLASSIFIER, ...ids("two")], "Cannot score with this model"],
       [["inspect", `${folder}/bad.safetensors`], "bad.safetensors"],
       [["inspect", `${folder}/none`], "there is no such folder or file"],
@@ -123,7 +125,7 @@ Deno.test("infer() ends with 1 and one line where a value or a file is wrong", (
       assert(line.includes(message), line);
     }
     const left = await Array.fromAsync(Deno.readDir(folder));
-    assertEquals(left.length, 5, "a failed command left a file behind");
+    assertEquals(left.length, 6, "a failed command left a file behind");
   }));
 
 Deno.test("infer() generate prints PyTorch's greedy ids, and names device, model and seed", async () => {

@@ -26,19 +26,25 @@ export function decodeText(bytes: Uint8Array, name: string): string {
   }
 }
 
-/** The longest prefix that is UTF-8, in bytes; a character may be cut at its end. */
+/** Length of the longest prefix that is whole characters of UTF-8, in bytes. */
 function validPrefix(bytes: Uint8Array): number {
+  const isValid = (length: number, stream: boolean): boolean => {
+    try {
+      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length), { stream });
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  // A stream may end inside a character: only so does every shorter prefix of a valid one count as valid.
   let valid = 0, invalid = bytes.length + 1;
   while (invalid - valid > 1) {
     const middle = (valid + invalid) >> 1;
-    try {
-      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, middle), { stream: true });
-      valid = middle;
-    } catch {
-      invalid = middle;
-    }
+    if (isValid(middle, true)) valid = middle;
+    else invalid = middle;
   }
-  return Math.min(valid, bytes.length - 1);
+  while (!isValid(valid, false)) valid--;
+  return valid;
 }
 
 /** The characters of a text, each once, by code point: their places are their ids. */

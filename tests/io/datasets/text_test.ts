@@ -20,7 +20,9 @@ Deno.test("decodeText() names the first byte that is not UTF-8", () => {
   assertEquals(decodeText(Uint8Array.of(0xef, 0xbb, 0xbf, 0x61), "x"), "a");
   const cases: [number[], string][] = [
     [[], 'Cannot read "x": it is empty, expected text'],
-    [[0x61, 0xe9, 0x62], "byte 2 is 0x62, which is not UTF-8 there"],
+    // Latin-1's é looks like the first of three bytes.
+    [[0x61, 0xe9, 0x62], "byte 1 is 0xe9, which is not UTF-8 there"],
+    [[0x61, 0xe2, 0x82, 0x62], "byte 1 is 0xe2"],
     [[0x61, 0xff], "byte 1 is 0xff"],
     [[0x61, 0x62, 0xc3], "byte 2 is 0xc3"],
     [[0xff, 0xfe, 0x61, 0x00], "byte 0 is 0xff"],
