@@ -85,8 +85,9 @@ export class HubCache {
     try {
       await Deno.symlink(`${"../".repeat(depth)}blobs/${hash}`, path);
     } catch {
-      if (isNew) await Deno.rename(this.blobPath(hash), path);
-      else await Deno.copyFile(this.blobPath(hash), path);
+      const source = isNew ? this.blobPath(hash) : `${path}.incomplete`;
+      if (!isNew) await Deno.copyFile(this.blobPath(hash), source);
+      await Deno.rename(source, path);
     }
     return path;
   }

@@ -112,6 +112,26 @@ Deno.test("an aborted wait for another process ends at once", async () => {
   });
 });
 
+Deno.test("without leave to make links, what others link to is copied", async () => {
+  await withHub(async (hub, cache, open) => {
+    hub.add("o/n", "main", { [FILE]: WEIGHTS });
+    await open("o/n").fetch(FILE);
+    const commit = hub.add("o/n", "main", { [FILE]: WEIGHTS, "README.md": "new" });
+    hub.requests.length = 0;
+    const permissions = [
+      `--allow-read=${cache}`,
+      `--allow-write=${cache}`,
+      "--allow-net=127.0.0.1",
+    ];
+    const path = await pathFrom(fetchElsewhere(hub, cache, permissions));
+    assertEquals(path, `${cache}/models--o--n/snapshots/${commit}/${FILE}`);
+    assertEquals(await Deno.readFile(path), WEIGHTS);
+    assertEquals(downloads(hub), []);
+    assertEquals((await Deno.stat(`${cache}/models--o--n/blobs/${sha256(WEIGHTS)}`)).isFile, true);
+    assertEquals((await listFolder(cache)).filter((name) => name.includes("incomplete")), []);
+  });
+});
+
 Deno.test("without leave to make links, files themselves are put into the snapshot", async () => {
   await withHub(async (hub, cache) => {
     const commit = hub.add("o/n", "main", { [FILE]: WEIGHTS });
