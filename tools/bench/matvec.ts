@@ -5,10 +5,14 @@ import { openGpu } from "../../src/gpu/device.ts";
 import { Program } from "../../src/gpu/recorder.ts";
 import { readFloats } from "../../src/gpu/readback.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
-import { fromFloat32 } from "../../src/io/dtype.ts";
 import { matvecFwd, type MatvecTiling, matvecTiling } from "../../src/ops/linear.ts";
-import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
-import { randomUniform } from "./random_weights.ts";
+import {
+  createMatrix,
+  matrixBytes,
+  type MatrixDType,
+  writeMatrixRows,
+} from "../../src/ops/matrix.ts";
+import { randomUniform, storedRows } from "./random_weights.ts";
 import { type Result, round } from "./result.ts";
 import { warmTime } from "./warm_time.ts";
 
@@ -29,18 +33,23 @@ const COLD_BYTES = 2 ** 28;
 
 /** Runs the benchmark. */
 export async function* matvec(args: string[]): AsyncGenerator<Result> {
-  const options = parseArgs(args, { boolean: ["all"], string: ["shape"] });
+  const options = parseArgs(args, {
+    boolean: ["all"],
+    string: ["shape", "dtype"],
+    default: { dtype: "f16" },
+  });
+  const dtype = options.dtype as MatrixDType;
   using gpu = await openGpu();
   for (const [rows, columns] of SHAPES) {
     if (options.shape !== undefined && options.shape !== `${rows}x${columns}`) continue;
     using resources = new DisposableStack();
-    const bytes = rows * columns * 2;
+    const bytes = matrixBytes([rows, columns], dtype);
     const copies = gpu.isSoftware ? 2 : Math.max(2, Math.min(256, Math.ceil(COLD_BYTES / bytes)));
     const values = randomUniform(rows * columns, 3).map((value) => value * columns ** -0.5);
-    const bits = new Uint16Array(fromFloat32(values, "F16").buffer);
+    const stored = storedRows(values, { columns, dtype });
     const matrices = Array.from({ length: copies }, () => {
-      const matrix = resources.use(createMatrix(gpu, "weight", [rows, columns], { dtype: "f16" }));
-      writeMatrixRows(matrix, 0, bits);
+      const matrix = resources.use(createMatrix(gpu, "weight", [rows, columns], { dtype }));
+      writeMatrixRows(matrix, 0, stored);
       return matrix;
     });
     const x = resources.use(createTensor(gpu, "x", [columns]));
@@ -72,6 +81,7 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
     yield {
       bench: "matvec",
       device: gpu.name,
+      dtype,
       rows,
       columns,
       chosen: [chosen.lanes, chosen.groups, round(own?.microseconds ?? NaN, 2)],

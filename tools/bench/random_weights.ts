@@ -1,12 +1,21 @@
 /** Weights of any shape, made in memory: what a benchmark of speed runs on. */
 
 import type { Gpu } from "../../src/gpu/device.ts";
-import { createTensor, elementCount, type Tensor } from "../../src/gpu/tensor.ts";
+import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
 import { fromFloat32 } from "../../src/io/dtype.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
-import { modelWeights, type WeightSpec, weightSpecs } from "../../src/model/weights.ts";
-import { createMatrix, type Matrix, matrixBytes, type MatrixDType } from "../../src/ops/matrix.ts";
+import { modelWeights, weightBytes, weightSpecs } from "../../src/model/weights.ts";
+import {
+  createMatrix,
+  isQuantized,
+  type Matrix,
+  matrixBytes,
+  type MatrixDType,
+  writeMatrixRows,
+} from "../../src/ops/matrix.ts";
+import { type QuantizedRows, quantizeRows } from "../../src/ops/quantize.ts";
 import type { LoadedWeights } from "../../src/engine/webgpu_executor.ts";
+import { randomPieces } from "../random_tensor.ts";
 
 /** Uniform in [-1, 1), the same every time (mulberry32). */
 export function randomUniform(count: number, seed: number): Float32Array {
@@ -19,10 +28,11 @@ export function randomUniform(count: number, seed: number): Float32Array {
   });
 }
 
-/** A block of this many random numbers is repeated: drawing billions would take longer than the benchmark. */
-const BLOCK = 2 ** 20;
-
-/** Random weights in the ranges of the published initialisation, so that activations stay ordinary numbers. */
+/**
+ * Random weights in the ranges of the published initialization, so that activations stay ordinary numbers.
+ *
+ * A matrix repeats its first million values: drawing billions would take longer than the benchmark.
+ */
 export async function randomWeights(
   gpu: Gpu,
   config: ModelConfig,
@@ -30,25 +40,25 @@ export async function randomWeights(
 ): Promise<LoadedWeights> {
   const matrices = new Map<string, Matrix>();
   const vectors = new Map<string, Tensor>();
-  const uniform = randomUniform(BLOCK, 1);
-  let sizeBytes = 0;
   for (const spec of weightSpecs(config)) {
+    const pieces = randomPieces(config, spec, 1);
+    const { value: first } = pieces.next();
+    if (!(first instanceof Float32Array)) throw new RangeError(`Cannot fill "${spec.name}"`);
     if (spec.kind === "vector") {
       const tensor = createTensor(gpu, spec.name, spec.shape);
-      tensor.write(vectorValues(spec));
       vectors.set(spec.name, tensor);
-      sizeBytes += tensor.sizeBytes;
+      tensor.write(first);
+      let offset = first.byteLength;
+      for (const piece of pieces) {
+        tensor.write(piece, offset);
+        offset += piece.byteLength;
+      }
     } else {
       const [rows = 0, columns = 0] = spec.shape;
-      const matrix = createMatrix(gpu, spec.name, [rows, columns], { dtype });
-      const bound = spec.name.includes("embedding") ? 0.02 : columns ** -0.5;
-      const values = uniform.map((value) => value * bound);
-      const bytes = dtype === "f32"
-        ? new Uint8Array(values.buffer)
-        : fromFloat32(values, dtype === "f16" ? "F16" : "BF16");
-      for (const { tensor } of matrix.blocks) await fill(gpu, tensor, bytes);
+      const own = spec.neverQuantized && isQuantized(dtype) ? "f16" : dtype;
+      const matrix = createMatrix(gpu, spec.name, [rows, columns], { dtype: own });
       matrices.set(spec.name, matrix);
-      sizeBytes += matrixBytes([rows, columns], dtype);
+      await fill(gpu, matrix, first.subarray(0, first.length - first.length % columns));
     }
   }
   const find = <T>(tensors: Map<string, T>, name: string): T => {
@@ -61,29 +71,35 @@ export async function randomWeights(
       matrix: (name) => find(matrices, name),
       vector: (name) => find(vectors, name),
     }),
-    sizeBytes,
+    sizeBytes: weightBytes(config, dtype),
     [Symbol.dispose]() {
       for (const tensor of [...matrices.values(), ...vectors.values()]) tensor[Symbol.dispose]();
     },
   };
 }
 
-function vectorValues(spec: WeightSpec): Float32Array {
-  const uniform = randomUniform(elementCount(spec.shape), 2);
-  const [, second = 1] = spec.shape;
-  if (spec.name.endsWith("A_log")) return uniform.map((_, index) => Math.log(1 + index % second));
-  if (spec.name.endsWith("dt_proj.bias")) return uniform.map((value) => -4 + value);
-  if (spec.name.endsWith("D") || spec.name.includes("norm")) {
-    return uniform.map((value) => 1 + 0.1 * value);
-  }
-  return uniform.map((value) => 0.4 * value);
+/** Whole rows in a matrix's own type, as writeMatrixRows() takes them. */
+export function storedRows(
+  values: Float32Array,
+  { columns, dtype }: Pick<Matrix, "columns" | "dtype">,
+): Float32Array | Uint16Array | QuantizedRows {
+  if (isQuantized(dtype)) return quantizeRows(values, columns, dtype);
+  if (dtype === "f32") return values;
+  return new Uint16Array(fromFloat32(values, dtype === "f16" ? "F16" : "BF16").buffer);
 }
 
-/** Repeats bytes over a tensor. The queue keeps what it is given until it is waited for. */
-async function fill(gpu: Gpu, tensor: Tensor, bytes: Uint8Array): Promise<void> {
-  for (let offset = 0; offset < tensor.sizeBytes; offset += bytes.length) {
-    tensor.write(bytes.subarray(0, Math.min(bytes.length, tensor.sizeBytes - offset)), offset);
+/** Repeats rows over a matrix. The queue keeps what it is given until it is waited for. */
+async function fill(gpu: Gpu, matrix: Matrix, values: Float32Array): Promise<void> {
+  const { rows, columns } = matrix;
+  const step = values.length / columns;
+  const whole = storedRows(values, matrix);
+  for (let row = 0; row < rows; row += step) {
+    const rest = rows - row;
+    const part = rest < step ? storedRows(values.subarray(0, rest * columns), matrix) : whole;
+    writeMatrixRows(matrix, row, part);
   }
   gpu.device.queue.submit([]);
-  if (tensor.sizeBytes > 2 ** 24) await gpu.device.queue.onSubmittedWorkDone();
+  if (matrixBytes([rows, columns], matrix.dtype) > 2 ** 24) {
+    await gpu.device.queue.onSubmittedWorkDone();
+  }
 }
