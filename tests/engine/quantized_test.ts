@@ -20,12 +20,15 @@ const DTYPES: readonly QuantizedDType[] = ["int8", "int4"];
 
 /** What a model's tensor is after quantization: matrices by code and scale, dt_proj in 16 bits, the rest as it was. */
 function asQuantized(
+  folder: string,
   name: string,
   { shape, data }: GoldenTensor,
   dtype: QuantizedDType,
 ): ArrayLike<number> {
   if (!name.endsWith(".weight") || shape.length !== 2) return data;
-  if (name.endsWith("dt_proj.weight")) return Float32Array.from(new Float16Array(data));
+  if (name.endsWith("dt_proj.weight")) {
+    return folder.endsWith("bf16") ? data : Float32Array.from(new Float16Array(data));
+  }
   const [rows = 0, columns = 0] = shape;
   const { codes, scales } = quantizeRows(data, columns, dtype);
   const bits = dtype === "int8" ? 8 : 4;
@@ -65,7 +68,12 @@ function report(label: string, logits: Float32Array, exact: Float32Array, width:
   );
 }
 
-for (const folder of ["mamba1", "mamba1-odd", "mamba1-f16", "mamba1-odd-f16"]) {
+const FOLDERS = [
+  ...["mamba1", "mamba1-odd", "mamba1-f16", "mamba1-odd-bf16"],
+  ...["falcon-mamba", "mamba2", "mamba2-groups"],
+];
+
+for (const folder of FOLDERS) {
   const tensors = readGoldenTensors(folder, "model.safetensors");
   const config = readGoldenConfig(folder);
   const ids = readGoldenJson<number[]>(folder, "ids.json");
@@ -75,7 +83,9 @@ for (const folder of ["mamba1", "mamba1-odd", "mamba1-f16", "mamba1-odd-f16"]) {
   for (const dtype of DTYPES) {
     Deno.test(`prefill() and step() of ${folder} as ${dtype} give the logits of the dequantized weights`, async () => {
       const weights = Object.fromEntries(
-        Object.entries(tensors).map(([name, each]) => [name, asQuantized(name, each, dtype)]),
+        Object.entries(tensors).map((
+          [name, each],
+        ) => [name, asQuantized(folder, name, each, dtype)]),
       );
       const expected = mambaModelFwd(weights, config, ids, { batch: 1, seqlen: ids.length });
       using model = await loadModel(goldenPath(folder), { dtype });
@@ -99,7 +109,9 @@ for (const dtype of DTYPES) {
   Deno.test(`classify() of a classifier as ${dtype} gives what its dequantized weights give`, async () => {
     const tensors = readGoldenTensors("classifier", "model.safetensors");
     const weights = Object.fromEntries(
-      Object.entries(tensors).map(([name, each]) => [name, asQuantized(name, each, dtype)]),
+      Object.entries(tensors).map((
+        [name, each],
+      ) => [name, asQuantized("classifier", name, each, dtype)]),
     );
     const inputs = defined(
       tensorData(readGoldenTensors("classifier", "expected.safetensors")).inputs,

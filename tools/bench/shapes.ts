@@ -2,27 +2,57 @@
 
 import { type ModelConfig, parseConfig } from "../../src/model/config.ts";
 
-interface Sizes {
-  readonly d_model: number;
-  readonly n_layer: number;
-  readonly vocab_size?: number;
-}
-
-const SIZES: Readonly<Record<string, Sizes>> = {
-  // Not published: for trying things out.
-  "mamba-tiny": { d_model: 64, n_layer: 2, vocab_size: 256 },
-  "mamba-130m": { d_model: 768, n_layer: 24 },
-  "mamba-370m": { d_model: 1024, n_layer: 48 },
-  "mamba-790m": { d_model: 1536, n_layer: 48 },
-  "mamba-1.4b": { d_model: 2048, n_layer: 48 },
-  "mamba-2.8b": { d_model: 2560, n_layer: 64 },
-};
-
 /** Tokens of the GPT-NeoX tokenizer. */
 const VOCAB_SIZE = 50277;
 
+const MAMBA1 = { vocab_size: VOCAB_SIZE, ssm_cfg: {} };
+const MAMBA2 = {
+  vocab_size: VOCAB_SIZE,
+  ssm_cfg: { layer: "Mamba2" },
+  pad_vocab_size_multiple: 16,
+};
+
+/** What their config.json says, of those fields that are not the default. */
+const CONFIGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  "mamba-130m": { ...MAMBA1, d_model: 768, n_layer: 24 },
+  "mamba-370m": { ...MAMBA1, d_model: 1024, n_layer: 48 },
+  "mamba-790m": { ...MAMBA1, d_model: 1536, n_layer: 48 },
+  "mamba-1.4b": { ...MAMBA1, d_model: 2048, n_layer: 48 },
+  "mamba-2.8b": { ...MAMBA1, d_model: 2560, n_layer: 64 },
+  "mamba2-130m": { ...MAMBA2, d_model: 768, n_layer: 24 },
+  "mamba2-370m": { ...MAMBA2, d_model: 1024, n_layer: 48 },
+  "mamba2-780m": { ...MAMBA2, d_model: 1536, n_layer: 48 },
+  "mamba2-1.3b": { ...MAMBA2, d_model: 2048, n_layer: 48 },
+  "mamba2-2.7b": { ...MAMBA2, d_model: 2560, n_layer: 64 },
+  "falcon-mamba-7b": {
+    model_type: "falcon_mamba",
+    hidden_size: 4096,
+    num_hidden_layers: 64,
+    intermediate_size: 8192,
+    time_step_rank: 256,
+    vocab_size: 65024,
+    eos_token_id: 11,
+    tie_word_embeddings: false,
+  },
+  "codestral-mamba-7b": {
+    model_type: "mamba2",
+    hidden_size: 4096,
+    num_hidden_layers: 64,
+    num_heads: 128,
+    head_dim: 64,
+    n_groups: 8,
+    state_size: 128,
+    vocab_size: 32768,
+    eos_token_id: 2,
+    tie_word_embeddings: false,
+  },
+  // Not published: for trying things out.
+  "mamba-tiny": { ...MAMBA1, d_model: 64, n_layer: 2, vocab_size: 256 },
+  "mamba2-tiny": { ...MAMBA2, d_model: 64, n_layer: 2, vocab_size: 256 },
+};
+
 /** Names that {@linkcode shapeConfig} knows. */
-export const SHAPES: readonly string[] = Object.keys(SIZES);
+export const SHAPES: readonly string[] = Object.keys(CONFIGS);
 
 /**
  * The config of a published model.
@@ -30,9 +60,9 @@ export const SHAPES: readonly string[] = Object.keys(SIZES);
  * @throws {RangeError} If the name is not one of {@linkcode SHAPES}.
  */
 export function shapeConfig(name: string): ModelConfig {
-  const sizes = SIZES[name];
-  if (sizes === undefined) {
+  const config = CONFIGS[name];
+  if (config === undefined) {
     throw new RangeError(`Cannot find the shape "${name}": expected ${SHAPES.join(", ")}`);
   }
-  return parseConfig({ vocab_size: VOCAB_SIZE, ...sizes, ssm_cfg: {} });
+  return parseConfig(config);
 }
