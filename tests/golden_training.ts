@@ -16,8 +16,12 @@ export const GOLDEN_TRAINED: readonly string[] = [
   "classifier-last",
 ];
 
-/** The same for Mamba-2: one group and several, and what only the raw form has. */
-export const GOLDEN_TRAINED_MAMBA2: readonly string[] = [
+/**
+ * The same for what the reference has no backward of: FalconMamba, and Mamba-2 with one group, with several, and with what
+ * only the raw form has.
+ */
+export const GOLDEN_TRAINED_OTHERS: readonly string[] = [
+  "falcon-mamba",
   "mamba2",
   "mamba2-groups",
   "mamba2-options",

@@ -485,7 +485,9 @@ def make_falcon(root):
     name, dtype = "falcon-mamba", torch.bfloat16
     weights, *data = make_inputs(FALCON, name)
     write_hf(root / name, FALCON, weights, dtype)
-    expect(root / name, FALCON, round_to(weights, dtype), *data, SEEDS[name])
+    rounded = round_to(weights, dtype)
+    expect(root / name, FALCON, rounded, *data, SEEDS[name])
+    expect_training(root / name, FALCON, rounded, data[1], SEEDS[name])
 
 
 def make_mamba2(root):

@@ -42,7 +42,7 @@ export async function inspect(args: Arguments, terminal: Terminal): Promise<void
   const list = [...tensors.tensors.values()]
     .map(({ name, dtype, shape, sizeBytes }) => ({ name, dtype, shape, sizeBytes }));
   terminal.write(
-    args.has("json") ? `${JSON.stringify({ ...facts, tensors: list })}\n` : toText(facts, list),
+    args.has("json") ? `${toJson({ ...facts, tensors: list })}\n` : toText(facts, list),
   );
 }
 
@@ -149,5 +149,10 @@ function toText(
 }
 
 function toValue(value: unknown): string {
-  return typeof value === "string" ? value : JSON.stringify(value);
+  return typeof value === "string" ? value : toJson(value);
+}
+
+/** JSON has no infinity, which the limits of dt may be. */
+function toJson(value: unknown): string {
+  return JSON.stringify(value, (_, part) => part === Infinity ? "Infinity" : part);
 }

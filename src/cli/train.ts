@@ -41,12 +41,13 @@ const NUMBERS: readonly (readonly [string, NumberName, string])[] = [
 ];
 
 /** Sizes of the model. */
-const SIZES: readonly (readonly [string, keyof ModelSize, string])[] = [
+const SIZES: readonly (readonly [string, Exclude<keyof ModelSize, "mixer">, string])[] = [
   ["d-model", "d_model", "Width of the residual stream"],
   ["n-layer", "n_layer", "Blocks"],
   ["d-state", "d_state", "States a channel"],
   ["d-conv", "d_conv", "Taps of the convolution"],
   ["expand", "expand", "Channels of a block, times d_model"],
+  ["headdim", "headdim", "Channels of a head of Mamba-2 (default: 64)"],
 ];
 
 const TRAIN: CommandSpec = {
@@ -73,6 +74,7 @@ const TRAIN: CommandSpec = {
     { name: "resume", value: "DIR", help: "Go on with the run in this folder" },
     { name: "epochs", value: "N", help: "Times through the data, instead of --steps" },
     ...NUMBERS.map(([name, , help]) => ({ name, value: "N", help })),
+    { name: "mixer", value: "NAME", help: "mamba1 or mamba2 (default: mamba1)" },
     ...SIZES.map(([name, , help]) => ({ name, value: "N", help })),
     { name: "carry-state", help: "Carry the state from window to window of a text" },
     { name: "json", help: "Print one JSON object a step" },
@@ -161,7 +163,7 @@ async function prepare(name: string, args: Arguments): Promise<Task> {
       ...pick(NUMBERS),
       ...(args.has("carry-state") ? { carryState: true } : {}),
     },
-    model: pick(SIZES),
+    model: { ...pick(SIZES), ...mixerOf(args.text("mixer")) },
   };
   const task = await loadTask(name, options);
   const epochs = args.number("epochs", { above: 0 });
@@ -177,6 +179,12 @@ async function prepare(name: string, args: Arguments): Promise<Task> {
     ...options,
     hyperparameters: { ...options.hyperparameters, steps },
   });
+}
+
+function mixerOf(name: string | undefined): Pick<ModelSize, "mixer"> {
+  if (name === undefined) return {};
+  if (name === "mamba1" || name === "mamba2") return { mixer: name };
+  throw new UsageError(`--mixer is "${name}", expected mamba1 or mamba2`);
 }
 
 /** Shows steps, notes them in metrics.jsonl, and gives the number of the last one. */

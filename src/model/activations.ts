@@ -7,9 +7,9 @@ import { columnSumScratch, matmulBwdWScratch } from "../ops/linear_bwd.ts";
 import { MATRIX_ROW_STEP } from "../ops/matrix.ts";
 import { rmsNormBwdParts } from "../ops/rms_norm_bwd.ts";
 import type { ModelConfig } from "./config.ts";
-import type { Mamba1Gradients } from "./mamba1_bwd.ts";
 import { layerStateShapes } from "./mixer.ts";
 import {
+  type MixerGradients,
   mixerGradients,
   mixerPartialElements,
   trainingChunk,
@@ -65,7 +65,7 @@ export interface Activations extends Disposable {
     /** Of the head's input, for a classifier: (batch, d_model). */
     readonly last: Tensor;
     /** Of what is inside a block. */
-    readonly mixer: Mamba1Gradients;
+    readonly mixer: MixerGradients;
     readonly ssm_state: Tensor;
     readonly conv_state: Tensor;
   };
@@ -119,6 +119,7 @@ export function createActivations(gpu: Gpu, config: ModelConfig, shape: BatchSha
   const normed = make("normed", rows, d_model);
   const pooled = make("pooled", rows, d_model);
   const chunk = trainingChunk(gpu, config);
+  const shared = new Map<string, Tensor>();
   const chunks = Math.ceil(seqlen / chunk);
   const layers = Array.from({ length: config.n_layer }, () => ({
     scratch: {
@@ -127,7 +128,7 @@ export function createActivations(gpu: Gpu, config: ModelConfig, shape: BatchSha
       normed,
       pooled,
       residual: make("residual", rows, d_model),
-      mixer: trainingScratch(config, shape, make),
+      mixer: trainingScratch(config, shape, make, shared),
       [Symbol.dispose]: () => {},
     },
     conv_initial: make("conv_initial", batch, ...conv_state),
@@ -152,7 +153,7 @@ export function createActivations(gpu: Gpu, config: ModelConfig, shape: BatchSha
       residual: make("grad_residual", rows, d_model),
       normed: make("grad_normed", rows, d_model),
       last: make("grad_last", batch, d_model),
-      mixer: mixerGradients(config, shape, make),
+      mixer: mixerGradients(config, shape, chunk, make),
       ssm_state: make("grad_ssm_state", batch, ...ssm_state),
       conv_state: make("grad_conv_state", batch, ...conv_state),
     },

@@ -4,15 +4,26 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { scanChunk } from "../ops/selective_scan_bwd.ts";
+import { SSD_CHUNK } from "../ops/ssd_sizes.ts";
 import type { Activations, BatchShape, LayerActivations } from "./activations.ts";
-import type { Mamba1Config, ModelConfig } from "./config.ts";
+import type { ModelConfig } from "./config.ts";
 import {
   mamba1Bwd,
   type Mamba1Gradients,
   mamba1Gradients,
   mamba1PartialElements,
 } from "./mamba1_bwd.ts";
+import {
+  MAMBA2_RECOMPUTED,
+  mamba2Bwd,
+  type Mamba2Gradients,
+  mamba2Gradients,
+  mamba2PartialElements,
+} from "./mamba2_bwd.ts";
 import { type MixerScratch, mixerScratch, mixerScratchSizes, type MixerWeights } from "./mixer.ts";
+
+/** Gradients of activations of a mixer of one kind or another. */
+export type MixerGradients = Mamba1Gradients | Mamba2Gradients;
 
 /** A layer's parameters, or their gradients. */
 export interface LayerParameters<Weights = MixerWeights> {
@@ -24,7 +35,7 @@ export interface LayerParameters<Weights = MixerWeights> {
 export interface BlockBwdTensors<
   Weights = MixerWeights,
   Mixer = MixerScratch,
-  Gradients = Mamba1Gradients,
+  Gradients = MixerGradients,
 > {
   readonly weights: LayerParameters<Weights>;
   readonly gradients: LayerParameters<Weights>;
@@ -40,37 +51,49 @@ export interface BlockBwdTensors<
   readonly gradOutput: Tensor;
 }
 
-/**
- * Steps from one kept state to the next.
- *
- * @throws {TypeError} If the model is of Mamba-2, whose backward is not there yet.
- */
+/** Steps from one kept state to the next. */
 export function trainingChunk(gpu: Gpu, config: ModelConfig): number {
-  return scanChunk(gpu, requireMamba1(config).d_state);
+  return config.model_type === "mamba2" ? SSD_CHUNK : scanChunk(gpu, config.d_state);
 }
 
-/** Activations that each layer keeps for its backward half. */
+/**
+ * Activations that each layer keeps for its backward half. What that half computes again is in `shared`, by name, for all
+ * layers, and is made where it is not yet there.
+ */
 export function trainingScratch(
   config: ModelConfig,
   { batch, seqlen }: BatchShape,
   make: (name: string, size: number) => Tensor,
+  shared: Map<string, Tensor>,
 ): MixerScratch {
   const sizes = mixerScratchSizes(config, { rows: batch * seqlen, batch });
-  return mixerScratch(config, (name) => make(name, sizes[name] ?? 0));
+  return mixerScratch(config, (name) => {
+    // States of chunks are kept, each layer's own: no scratch for them.
+    const size = name === "states" ? 0 : sizes[name] ?? 0;
+    if (config.model_type !== "mamba2" || !MAMBA2_RECOMPUTED.has(name)) return make(name, size);
+    const found = shared.get(name) ?? make(name, size);
+    shared.set(name, found);
+    return found;
+  });
 }
 
 /** Allocates the gradients of activations inside a block. */
 export function mixerGradients(
   config: ModelConfig,
   shape: BatchShape,
+  chunk: number,
   make: (name: string, size: number) => Tensor,
-): Mamba1Gradients {
-  return mamba1Gradients(requireMamba1(config), shape, make);
+): MixerGradients {
+  return config.model_type === "mamba2"
+    ? mamba2Gradients(config, { ...shape, chunk }, make)
+    : mamba1Gradients(config, shape, make);
 }
 
 /** Elements of the largest partial sums of any parameter's gradient in a block, matrices aside. */
 export function mixerPartialElements(config: ModelConfig, shape: BatchShape): number {
-  return mamba1PartialElements(requireMamba1(config), shape);
+  return config.model_type === "mamba2"
+    ? mamba2PartialElements(config, shape)
+    : mamba1PartialElements(config, shape);
 }
 
 /**
@@ -88,21 +111,29 @@ export function blockBwd(
     tensors;
   const { norm, mixer } = tensors.weights;
   const { norm: grad_norm, mixer: grad_mixer } = tensors.gradients;
-  if (scratch.kind !== "mamba1" || mixer.kind !== "mamba1" || grad_mixer.kind !== "mamba1") {
-    throw new TypeError(
-      `Cannot run ${label} backward: weights are of ${mixer.kind} and activations of ${scratch.kind}`,
-    );
+  if (config.model_type === "mamba2") {
+    if (
+      scratch.kind === "mamba2" && grad.kind === "mamba2" &&
+      mixer.kind === "mamba2" && grad_mixer.kind === "mamba2"
+    ) {
+      const parameters = {
+        weights: { norm, mixer },
+        gradients: { norm: grad_norm, mixer: grad_mixer },
+      };
+      return mamba2Bwd(program, config, { ...tensors, ...parameters, scratch, grad }, label);
+    }
+  } else if (
+    scratch.kind === "mamba1" && grad.kind === "mamba1" &&
+    mixer.kind === "mamba1" && grad_mixer.kind === "mamba1"
+  ) {
+    const parameters = {
+      weights: { norm, mixer },
+      gradients: { norm: grad_norm, mixer: grad_mixer },
+    };
+    return mamba1Bwd(program, config, { ...tensors, ...parameters, scratch, grad }, label);
   }
-  const parameters = {
-    weights: { norm, mixer },
-    gradients: { norm: grad_norm, mixer: grad_mixer },
-  };
-  mamba1Bwd(program, requireMamba1(config), { ...tensors, ...parameters, scratch, grad }, label);
-}
-
-function requireMamba1(config: ModelConfig): Mamba1Config {
-  if (config.model_type !== "mamba2") return config;
   throw new TypeError(
-    "Cannot train a model of Mamba-2: this version trains Mamba-1 and FalconMamba",
+    `Cannot run ${label} backward: weights are of ${mixer.kind} and activations of ${scratch.kind} ` +
+      `in a model of ${config.model_type}`,
   );
 }

@@ -1,6 +1,6 @@
 /** What a task is: a model to make, data to train it on, and settings that suit both. */
 
-import { type ModelConfig, parseConfig, toHfConfig } from "../model/config.ts";
+import { type CommonConfig, type ModelConfig, parseConfig, toHfConfig } from "../model/config.ts";
 import type { Source } from "./batches.ts";
 import { checkSchedule, type Schedule } from "./schedule.ts";
 
@@ -34,8 +34,20 @@ export interface Hyperparameters extends Schedule {
   readonly carryState: boolean;
 }
 
-/** Sizes of the model that a task leaves open. */
+/** What the model that a task leaves open is made of. */
 export interface ModelSize {
+  /**
+   * What is inside the blocks.
+   *
+   * @default {"mamba1"}
+   */
+  readonly mixer?: "mamba1" | "mamba2";
+  /**
+   * Channels of a head of Mamba-2.
+   *
+   * @default {64} Or the largest number below that divides the channels of a block.
+   */
+  readonly headdim?: number;
   /** Width of the residual stream. */
   readonly d_model: number;
   /** Number of blocks. */
@@ -186,6 +198,7 @@ export function settings(
  * @param size The task's sizes; those that the options give come in their place.
  * @param ends Input, head, and what else belongs to the data.
  * @throws {ConfigError} If a size is out of range.
+ * @throws {RangeError} If there is no such mixer.
  */
 export function newConfig(
   size: ModelSize,
@@ -194,15 +207,20 @@ export function newConfig(
     & Partial<Pick<ModelConfig, "real_vocab_size" | "preprocessing" | "labels">>,
   options: TaskOptions,
 ): ModelConfig {
-  const { d_model, n_layer, d_state, d_conv, expand } = { ...size, ...options.model };
-  const config: ModelConfig = {
-    model_type: "mamba",
+  const { mixer = "mamba1", d_model, n_layer, d_state, d_conv, expand, headdim } = {
+    ...size,
+    ...options.model,
+  };
+  if (mixer !== "mamba1" && mixer !== "mamba2") {
+    throw new RangeError(`Cannot train: mixer is "${mixer}", expected "mamba1" or "mamba2"`);
+  }
+  const d_inner = expand * d_model;
+  const common: CommonConfig = {
     d_model,
     n_layer,
-    d_inner: expand * d_model,
+    d_inner,
     d_state,
     d_conv,
-    dt_rank: Math.ceil(d_model / 16),
     norm_epsilon: 1e-5,
     use_bias: false,
     use_conv_bias: true,
@@ -211,8 +229,31 @@ export function newConfig(
     real_vocab_size: ends.real_vocab_size ??
       (ends.input.kind === "embedding" ? ends.input.vocab_size : 0),
   };
+  const config = mixer === "mamba2"
+    ? withHeads(common, headdim ?? defaultHeaddim(d_inner))
+    : { ...common, model_type: "mamba" as const, dt_rank: Math.ceil(d_model / 16) };
   // What is written must be readable: the same checks as for any other checkpoint.
   return parseConfig(toHfConfig(config), "the new model's config");
+}
+
+function withHeads(common: CommonConfig, headdim: number): ModelConfig {
+  return {
+    ...common,
+    model_type: "mamba2",
+    headdim,
+    nheads: common.d_inner / headdim,
+    ngroups: 1,
+    dt_limit: [0, Infinity],
+    rmsnorm: true,
+    norm_before_gate: false,
+    D_has_hdim: false,
+  };
+}
+
+/** The published 64, as far as it divides the channels. */
+function defaultHeaddim(d_inner: number): number {
+  const sizes = Array.from({ length: 64 }, (_, index) => 64 - index);
+  return sizes.find((size) => d_inner % size === 0) ?? 1;
 }
 
 /**

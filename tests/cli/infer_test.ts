@@ -316,6 +316,21 @@ Deno.test("infer() inspect reads config, tensors and sizes", async () => {
   assertMatch(stdout, /^backbone\.layers\.0\.mixer\.A_log +F32 +\[156, 12\]$/m);
 });
 
+Deno.test("infer() inspect tells the families apart, and counts their states", async () => {
+  const found = async (name: string) => {
+    const json = JSON.parse((await run(["inspect", goldenPath(name), "--json"])).stdout);
+    return [json.family, json.dtype, json.stateBytes];
+  };
+  assertEquals(await found("mamba1"), ["Mamba-1", "f32", 2 * 128 * (4 + 16) * 4]);
+  assertEquals(await found("falcon-mamba"), ["FalconMamba", "bf16", 2 * 56 * (4 + 12) * 4]);
+  // conv1d has the channels of B and C beside the others; a head's channels have a state each.
+  assertEquals(await found("mamba2-raw"), ["Mamba-2", "f16", 2 * ((64 + 32) * 4 + 64 * 16) * 4]);
+  assertEquals(await found("codestral"), ["Mamba-2", "bf16", 2 * ((64 + 128) * 4 + 64 * 8) * 4]);
+  const { stdout } = await run(["inspect", goldenPath("mamba2")]);
+  assertMatch(stdout, /^family +Mamba-2$/m);
+  assertMatch(stdout, /^dt_limit +\[0,"Infinity"\]$/m);
+});
+
 /** The only tensor of a safetensors file. */
 function readTensor(path: string): { shape: number[]; data: Float32Array } {
   const bytes = Deno.readFileSync(path);

@@ -1,10 +1,10 @@
 import { assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
-import type { ModelConfig } from "../../src/model/config.ts";
+import type { Mamba1Config, ModelConfig } from "../../src/model/config.ts";
 import { weightSpecs } from "../../src/model/weights.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import { defined } from "../defined.ts";
 
-const LM: ModelConfig = {
+const LM: Mamba1Config = {
   model_type: "mamba",
   d_model: 48,
   n_layer: 4,
@@ -94,6 +94,27 @@ Deno.test("initialise() makes dt log-uniform from 0.001 to 0.1", () => {
   assertAlmostEquals(Math.min(...decades), -3, 0.02);
   assertAlmostEquals(Math.max(...decades), -1, 0.02);
   assertAlmostEquals(decades.reduce((a, b) => a + b, 0) / decades.length, -2, 0.05);
+});
+
+Deno.test("initialise() makes heads of Mamba-2 as published", () => {
+  const { dt_rank: _, ...common } = LM;
+  const config: ModelConfig = {
+    ...common,
+    model_type: "mamba2",
+    ...{ d_inner: 2000, nheads: 1000, headdim: 2, ngroups: 1, dt_limit: [0, Infinity] },
+    ...{ rmsnorm: true, norm_before_gate: false, D_has_hdim: false },
+  };
+  const weights = initialise(config, 6);
+  assertEquals([...weights.keys()], weightSpecs(config).map(({ name }) => name));
+  const mixer = (name: string) => defined(weights.get(`backbone.layers.1.mixer.${name}`), name);
+  const A = Array.from(mixer("A_log"), Math.exp);
+  assertAlmostEquals(Math.min(...A), 1, 0.1);
+  assertAlmostEquals(Math.max(...A), 16, 0.1);
+  assertAlmostEquals(A.reduce((a, b) => a + b, 0) / A.length, 8.5, 0.5);
+  const decades = Array.from(mixer("dt_bias"), (v) => Math.log10(Math.log1p(Math.exp(v))));
+  assertAlmostEquals(Math.min(...decades), -3, 0.02);
+  assertAlmostEquals(Math.max(...decades), -1, 0.02);
+  for (const name of ["D", "norm.weight"]) assertEquals(mixer(name).every((v) => v === 1), true);
 });
 
 Deno.test("initialise() makes linear inputs and classifier heads", () => {

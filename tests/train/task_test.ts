@@ -4,6 +4,7 @@ import {
   choosePreset,
   COMMON,
   type Hyperparameters,
+  type ModelSize,
   newConfig,
   settings,
 } from "../../src/train/task.ts";
@@ -64,6 +65,24 @@ Deno.test("newConfig() derives and checks the sizes", () => {
   for (const model of [{ d_model: 0 }, { n_layer: 1.5 }, { d_state: NaN }, { expand: 0 }]) {
     assertThrows(() => newConfig(SIZE, ends, { model }), ConfigError, "the new model's config");
   }
+});
+
+Deno.test("newConfig() makes a model of Mamba-2 with heads that fill a block", () => {
+  const ends = {
+    input: { kind: "embedding", vocab_size: 65 },
+    head: { kind: "lm", vocab_size: 65, tied: true },
+  } as const;
+  const heads = (model: Partial<ModelSize>): number[] => {
+    const config = newConfig(SIZE, ends, { model: { mixer: "mamba2", ...model } });
+    return config.model_type === "mamba2" ? [config.nheads, config.headdim, config.ngroups] : [];
+  };
+  assertEquals(heads({}), [1, 40, 1]);
+  assertEquals(heads({ headdim: 8 }), [5, 8, 1]);
+  assertEquals(heads({ d_model: 96 }), [3, 64, 1]);
+  assertEquals(heads({ d_model: 37, expand: 3 }), [3, 37, 1]);
+  assertThrows(() => heads({ headdim: 7 }), ConfigError, "num_heads is");
+  const mixer = JSON.parse('"s4"');
+  assertThrows(() => heads({ mixer }), RangeError, 'mixer is "s4", expected "mamba1" or "mamba2"');
 });
 
 Deno.test("choosePreset() takes the first, or the one named", () => {

@@ -5,7 +5,8 @@ import { Trainer } from "../../src/train/trainer.ts";
 import { type Batch, IGNORED } from "../../src/train/batches.ts";
 import { defined } from "../defined.ts";
 import { goldenPath } from "../golden_files.ts";
-import { GOLDEN_TRAINED, readGoldenTraining } from "../golden_training.ts";
+import { GOLDEN_TRAINED, GOLDEN_TRAINED_OTHERS, readGoldenTraining } from "../golden_training.ts";
+import { Random } from "../random.ts";
 import { withGpu } from "../with_gpu.ts";
 
 function prepared(folder: string) {
@@ -36,7 +37,7 @@ function prepared(folder: string) {
   };
 }
 
-for (const folder of GOLDEN_TRAINED) {
+for (const folder of [...GOLDEN_TRAINED, ...GOLDEN_TRAINED_OTHERS]) {
   Deno.test(
     `Trainer gives PyTorch's gradients within 1e-3 a tensor for ${folder}`,
     withGpu(async (gpu) => {
@@ -223,6 +224,39 @@ Deno.test(
     assert(Math.abs(slope / norm - 1) < 1e-2, `slope ${slope}, norm ${norm}`);
     using without = new Trainer(gpu, config, values, { ...settings, maxNorm: Infinity });
     assert(Math.abs((await without.train(example, 0)).loss - loss) > 1e-3, "nothing was dropped");
+  }),
+);
+
+Deno.test(
+  "Trainer has Mamba-2's gradients over several chunks, by a step along them",
+  withGpu(async (gpu) => {
+    const { config, values, settings, ...golden } = prepared("mamba2-groups");
+    const [batch, seqlen] = [2, 150];
+    const ids = new Random(8).ids(batch * (seqlen + 1), 101);
+    const rows = (from: number) =>
+      Uint32Array.from(
+        { length: batch * seqlen },
+        (_, i) => ids[Math.floor(i / seqlen) * (seqlen + 1) + i % seqlen + from] ?? 0,
+      );
+    const example: Batch = {
+      ...golden.example,
+      ...{ inputs: rows(0), targets: rows(1), batch, seqlen },
+      targetCount: batch * seqlen,
+    };
+    const lossAt = async (parameters: NamedValues) => {
+      using trainer = new Trainer(gpu, config, parameters, { ...settings, maxNorm: Infinity });
+      const { loss, norm } = await trainer.train(example, 0);
+      return { loss, norm, gradients: await trainer.gradients() };
+    };
+    const { gradients, norm } = await lossAt(values);
+    const length = 2e-3;
+    const moved = (sign: number): NamedValues =>
+      new Map([...values].map(([name, value]) => {
+        const gradient = defined(gradients.get(name));
+        return [name, value.map((v, i) => v + sign * length * (gradient[i] ?? NaN) / norm)];
+      }));
+    const slope = ((await lossAt(moved(1))).loss - (await lossAt(moved(-1))).loss) / (2 * length);
+    assert(Math.abs(slope / norm - 1) < 1e-2, `slope ${slope}, norm ${norm}`);
   }),
 );
 
