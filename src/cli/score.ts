@@ -12,6 +12,7 @@ import { formatCount, formatDuration, formatRate } from "./format.ts";
 import { checkIdRange, parseIds } from "./id_file.ts";
 import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
 import { Progress } from "./progress.ts";
+import { scoresToJson, scoresToLines, summarize } from "./score_output.ts";
 import { scoreDataset } from "./score_dataset.ts";
 import { scoreLogits } from "./score_logits.ts";
 import type { Terminal } from "./terminal.ts";
@@ -96,11 +97,12 @@ export async function score(args: Arguments, terminal: Terminal): Promise<void> 
     `${formatCount(total)} tokens in ${formatDuration(elapsedMs)}, ` +
       `${formatRate(total, elapsedMs)} tokens/s\n`,
   );
-  const summary = summarize(scored, "text" in input ? textBytes(input.text, model) : undefined);
+  const text = "text" in input ? input.text : undefined;
+  const summary = summarize(scored, text, model);
   terminal.write(
     args.has("json")
-      ? `${JSON.stringify(toJson(scored, nested, summary, model))}\n`
-      : toLines(scored, summary, model),
+      ? `${JSON.stringify(scoresToJson(scored, nested, summary, model))}\n`
+      : scoresToLines(scored, summary, model),
   );
 }
 
@@ -204,79 +206,4 @@ async function scoreWithLogits(
   }
   await file.close();
   return scored;
-}
-
-/** UTF-8 bytes of what was scored: all but the first token. */
-function textBytes(text: string, { tokenizer }: Model): number {
-  const encoder = new TextEncoder();
-  const [first] = tokenizer?.encode(text) ?? [];
-  const unscored = first === undefined ? "" : tokenizer?.decode([first]) ?? "";
-  return Math.max(encoder.encode(text).length - encoder.encode(unscored).length, 0);
-}
-
-interface Summary {
-  /** Tokens that have a score. */
-  readonly scored: number;
-  readonly natsPerToken: number | null;
-  readonly perplexity: number | null;
-  readonly bitsPerByte?: number;
-}
-
-function summarize(scored: readonly TokenScore[][], bytes: number | undefined): Summary {
-  // The first token of each sequence, which nothing precedes.
-  const all = scored.flat().filter(({ logprob }) => !Number.isNaN(logprob));
-  const nats = all.reduce((sum, { logprob }) => sum - logprob, 0);
-  const mean = all.length > 0 ? nats / all.length : null;
-  return {
-    scored: all.length,
-    natsPerToken: mean,
-    perplexity: mean === null ? null : Math.exp(mean),
-    ...(bytes ? { bitsPerByte: nats / Math.LN2 / bytes } : {}),
-  };
-}
-
-function toJson(
-  scored: readonly TokenScore[][],
-  nested: boolean,
-  summary: Summary,
-  { tokenizer }: Model,
-): unknown {
-  const sequences = scored.map((scores) =>
-    scores.map(({ id, logprob, rank, entropy }) => ({
-      id,
-      ...(tokenizer === undefined ? {} : { text: tokenizer.decode([id]) }),
-      logprob,
-      rank,
-      entropy,
-    }))
-  );
-  return nested
-    ? { sequences: sequences.map((scores) => ({ scores })), ...summary }
-    : { scores: sequences[0] ?? [], ...summary };
-}
-
-function toLines(
-  scored: readonly TokenScore[][],
-  summary: Summary,
-  { tokenizer }: Model,
-): string {
-  const lines = scored.map((scores) =>
-    scores.map(({ id, logprob, rank }) =>
-      [
-        id,
-        Number.isNaN(logprob) ? "-" : logprob.toFixed(4),
-        Number.isNaN(rank) ? "-" : rank,
-        tokenizer ? JSON.stringify(tokenizer.decode([id])) : "",
-      ]
-        .join("\t").trimEnd() + "\n"
-    ).join("")
-  );
-  const { scored: count, natsPerToken, perplexity, bitsPerByte } = summary;
-  const sums = natsPerToken === null ? [`scored tokens ${count}`] : [
-    `scored tokens ${count}`,
-    `nats per token ${natsPerToken.toFixed(4)}`,
-    `perplexity ${perplexity?.toFixed(4)}`,
-    ...(bitsPerByte === undefined ? [] : [`bits per byte ${bitsPerByte.toFixed(4)}`]),
-  ];
-  return `${lines.join("\n")}\n${sums.join("\n")}\n`;
 }
