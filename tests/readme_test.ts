@@ -1,4 +1,5 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { HUB_VARIABLES } from "../src/io/hub_settings.ts";
 import { goldenPath } from "./golden_files.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -139,6 +140,50 @@ Deno.test("README.md's command lines name tasks, commands and options that exist
     const [script] = /\S+\.ts(?=[^.]*$)/.exec(MANIFEST.tasks[target] ?? "") ?? [];
     if (script !== undefined && args.length > 0) await checkScript(script, args);
   }
+});
+
+/** What the README's lines about models of this repository need, so that they run in a copy as they stand. */
+const COPIED = ["infer.ts", "deno.json", "README.md", "src", "kernels", "weights", "tests/golden"];
+
+async function copy(from: URL, to: string): Promise<void> {
+  if (!(await Deno.stat(from)).isDirectory) return await Deno.copyFile(from, to);
+  await Deno.mkdir(to, { recursive: true });
+  for await (const { name } of Deno.readDir(from)) {
+    await copy(new URL(name, `${from}/`), `${to}/${name}`);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+/** Whether this is infer.ts with a model of this repository, and done in seconds: no whole dataset. */
+async function runsHere(words: readonly string[], folder: string): Promise<boolean> {
+  const [target, command = "demo", model = ""] = words.slice(1).filter((w) => !w.startsWith("--"));
+  if (words[0] !== "run" || target !== "infer.ts" || words.includes("--dataset")) return false;
+  if (command === "demo") return await exists(`${folder}/weights/shakespeare/config.json`);
+  return /^(tests|weights)\//.test(model) && await exists(`${folder}/${model}`);
+}
+
+Deno.test("README.md's command lines run on this repository's models, with the flags that they have", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const path of COPIED) await copy(new URL(path, ROOT), `${folder}/${path}`);
+    let count = 0;
+    for (const [subcommand = "", ...rest] of denoCommands()) {
+      if (!await runsHere([subcommand, ...rest], folder)) continue;
+      const [code, output] = await deno([subcommand, "--no-lock", "--no-prompt", ...rest], folder);
+      assertEquals(code, 0, `deno ${subcommand} ${rest.join(" ")}\n${output}`);
+      count++;
+    }
+    assert(count >= 5, `only ${count} of them were found`);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("README.md allows the hub to read its own variables", () => {
+  assertStringIncludes(README, `--allow-env=${HUB_VARIABLES}`);
 });
 
 Deno.test("CHANGELOG.md has a section of deno.json's version", () => {
