@@ -33,7 +33,7 @@ const NUMBERS: readonly (readonly [string, NumberName, string])[] = [
   ["weight-decay", "weightDecay", "Decoupled; for matrices and convolutions only"],
   ["beta1", "beta1", "Decay of AdamW's mean of gradients"],
   ["beta2", "beta2", "Decay of AdamW's mean of squares"],
-  ["dropout", "dropout", "Share of each block's output that is dropped in training"],
+  ["dropout", "dropout", "Share of embedding and block outputs dropped in training"],
   ["clip-norm", "clipNorm", "Largest norm of the gradient; 0 for any"],
   ["evaluate-every", "evaluateEvery", "Steps between evaluations, each with a checkpoint"],
   ["patience", "patience", "Evaluations without a better loss that end the run; 0 for any"],

@@ -36,7 +36,7 @@ export interface TrainingTensors {
   readonly carried?: State | undefined;
 }
 
-/** Elements of each block's output that are left out at random. */
+/** Elements of the embedding and of each block's output that are left out at random. */
 export interface Dropout {
   /** Chance of each, from 0 to below 1. */
   readonly probability: number;
@@ -62,8 +62,18 @@ export function recordTrainingForward(
   const rows = batch * seqlen;
   const { input, head, norm_f } = weights;
   if (config.input.kind === "embedding") {
-    const tensors = { ids: inputs, weight: input.weight, y: embedded };
+    const y = dropped ? activations.grad.normed : embedded;
+    const tensors = { ids: inputs, weight: input.weight, y };
     embeddingFwd(program, tensors, { batch, seqlen, label: "embedding" });
+    if (dropped) {
+      const { draw, ...settings } = dropped;
+      dropout(program, { x: y, draw, y: embedded }, {
+        ...settings,
+        size: rows * d_model,
+        site: layers.length,
+        label: "embedding.dropout",
+      });
+    }
   } else {
     const tensors = { x: inputs, weight: input.weight, bias: input.bias, y: embedded };
     matmulFwd(program, tensors, { rows, label: "input_proj" });
@@ -204,7 +214,10 @@ export function recordBackward(
         activations,
         layer: at(layers, index),
         input: blockInput(activations, index),
-        gradOutput: recordGradOutput(program, config, tensors, index),
+        gradOutput: recordGradOutput(program, config, tensors, {
+          site: index,
+          label: `layers.${index}.dropout_bwd`,
+        }),
       },
       `layers.${index}`,
     );
@@ -213,7 +226,11 @@ export function recordBackward(
   if (config.input.kind === "embedding") {
     // A tied table has its head's gradient already.
     const accumulate = headConfig.kind === "lm" && headConfig.tied;
-    const table = { ids: activations.inputs, grad_y: grad.residual, partials };
+    const grad_y = recordGradOutput(program, config, tensors, {
+      site: layers.length,
+      label: "embedding.dropout_bwd",
+    });
+    const table = { ids: activations.inputs, grad_y, partials };
     embeddingBwd(program, { ...table, grad_weight: gradients.input.weight }, {
       rows,
       accumulate,
@@ -235,12 +252,12 @@ export function recordBackward(
   }
 }
 
-/** The gradient of a block's mixer: the residual stream's, with the same elements dropped as in the forward half. */
+/** The gradient of what was added to the residual stream: the stream's, with the same elements dropped as in the forward half. */
 function recordGradOutput(
   program: Program,
   { d_model }: ModelConfig,
   { activations, dropout: dropped }: TrainingTensors,
-  index: number,
+  { site, label }: { readonly site: number; readonly label: string },
 ): Tensor {
   const { grad, shape } = activations;
   if (dropped === undefined) return grad.residual;
@@ -248,8 +265,8 @@ function recordGradOutput(
   dropout(program, { x: grad.residual, draw, y: grad.normed }, {
     ...settings,
     size: shape.batch * shape.seqlen * d_model,
-    site: index,
-    label: `layers.${index}.dropout_bwd`,
+    site,
+    label,
   });
   return grad.normed;
 }

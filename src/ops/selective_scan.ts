@@ -59,8 +59,8 @@ export const MAX_D_STATE = 1024;
 /** Lanes of a workgroup of selective_scan_fwd, if a channel does not need more. Measured on an H200. */
 const WORKGROUP_SIZE = 64;
 
-/** Most steps of a tile. */
-const MAX_TILE = 16;
+/** Most steps of a tile: longer ones leave fewer workgroups at once. Measured on an H200. */
+const MAX_TILE = 8;
 
 /**
  * How the lanes of selective_scan_fwd and selective_scan_bwd are arranged: lanes a channel, channels a workgroup.

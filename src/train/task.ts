@@ -24,7 +24,7 @@ export interface Hyperparameters extends Schedule {
   readonly eps: number;
   /** The gradient is scaled down to this norm where it is larger; 0 leaves it as it is. */
   readonly clipNorm: number;
-  /** Share of each block's output that is dropped in training, from 0 to below 1. */
+  /** Share of the embedding and of each block's output that is dropped in training, from 0 to below 1. */
   readonly dropout: number;
   /** Steps between two evaluations. */
   readonly evaluateEvery: number;

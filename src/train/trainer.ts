@@ -16,7 +16,7 @@ import { clearState, Passes } from "./passes.ts";
 /** How a model is trained. */
 export interface TrainerSettings extends OptimiserSettings {
   /**
-   * Share of each block's output that is dropped in training, by a generator with this seed.
+   * Share of the embedding and of each block's output that is dropped in training, by a generator with this seed.
    *
    * @default {none}
    */
