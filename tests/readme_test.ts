@@ -1,5 +1,9 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { formatBytes } from "../src/cli/format.ts";
 import { HUB_VARIABLES } from "../src/io/hub_settings.ts";
+import { weightBytes } from "../src/model/weights.ts";
+import { TASK_NAMES } from "../src/train/tasks/load_task.ts";
+import { shapeConfig } from "../tools/bench/shapes.ts";
 import { goldenPath } from "./golden_files.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -184,6 +188,25 @@ Deno.test("README.md's command lines run on this repository's models, with the f
 
 Deno.test("README.md allows the hub to read its own variables", () => {
   assertStringIncludes(README, `--allow-env=${HUB_VARIABLES}`);
+});
+
+Deno.test("README.md says what mamba-130m takes on the device in each dtype", () => {
+  const [, head = "", row = ""] =
+    /^\| mamba-130m on the device \|(.*)\|\n.*\n\| weights +\|(.*)\|$/m
+      .exec(README) ?? [];
+  const cells = (text: string) => text.split("|").map((cell) => cell.trim());
+  const expected = (["f32", "f16", "int8", "int4"] as const).map((
+    dtype,
+  ) => [dtype, formatBytes(weightBytes(shapeConfig("mamba-130m"), dtype))]);
+  assertEquals(cells(head).map((dtype, i) => [dtype, cells(row)[i]]), expected);
+});
+
+Deno.test("README.md lists the tasks that there are, and the Deno that CI runs", () => {
+  const [, tasks = ""] = /^Tasks: (.*?)\.\s/ms.exec(README) ?? [];
+  assertEquals([...tasks.matchAll(/`([^`]+)`/g)].map(([, name]) => name), [...TASK_NAMES]);
+  const [, version] = /^DENO_VERSION=(.+)$/m.exec(read(".ci/run")) ?? [];
+  const named = new Set([...README.matchAll(/deno@([\d.]+)/g)].map(([, found]) => found));
+  assertEquals([...named], [version]);
 });
 
 Deno.test("CHANGELOG.md has a section of deno.json's version", () => {
