@@ -202,7 +202,7 @@ Deno.test("README.md says what mamba-130m takes on the device in each dtype", ()
 });
 
 Deno.test("README.md lists the tasks that there are, and the Deno that CI runs", () => {
-  const [, tasks = ""] = /^Tasks: (.*?)\.\s/ms.exec(README) ?? [];
+  const [, tasks = ""] = /^Tasks: (.*?)[.;]\s/ms.exec(README) ?? [];
   assertEquals([...tasks.matchAll(/`([^`]+)`/g)].map(([, name]) => name), [...TASK_NAMES]);
   const [, version] = /^DENO_VERSION=(.+)$/m.exec(read(".ci/run")) ?? [];
   const named = new Set([...README.matchAll(/deno@([\d.]+)/g)].map(([, found]) => found));
