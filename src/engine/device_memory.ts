@@ -3,6 +3,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { stateBytes } from "../model/state.ts";
+import { weightBytes as bytesAs } from "../model/weights.ts";
 
 /** What wants to be on the device. */
 export interface MemoryNeeds {
@@ -16,6 +17,9 @@ export interface MemoryNeeds {
  * see the executor), and what loading reads and uploads at a time.
  */
 const WORKING_BYTES = 256 * 2 ** 20;
+
+/** What to load a model as where it does not fit, the most faithful first. */
+const SMALLER_DTYPES = ["f16", "int8", "int4"] as const;
 
 /**
  * Refuses a model that cannot fit on the device.
@@ -39,12 +43,17 @@ export function requireRoom(
       `Cannot load "${name}": a state takes ${state} bytes in one buffer, and this device allows ${maxBufferSize}`,
     );
   }
-  const sum = weightBytes + state + WORKING_BYTES;
+  const beside = state + WORKING_BYTES;
+  const sum = weightBytes + beside;
   if (freeBytes !== undefined && sum > freeBytes) {
+    const smaller = SMALLER_DTYPES.find((dtype) => {
+      const bytes = bytesAs(config, dtype);
+      return bytes < weightBytes && bytes + beside <= freeBytes;
+    });
     throw new RangeError(
       `Cannot load "${name}": weights take ${weightBytes} bytes, a state ${state} and working memory ${WORKING_BYTES}: ` +
         `${sum} in all, and this machine has ${freeBytes} free (${gpu.name} computes in its memory). ` +
-        `Load the weights as f16, int8 or int4, or use a smaller model`,
+        (smaller === undefined ? "Use a smaller model" : `Load the weights as ${smaller}`),
     );
   }
 }

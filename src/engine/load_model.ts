@@ -103,7 +103,7 @@ async function load(
   const { loaded, hash } = await loadWeights(gpu, config, checkpoint.tensors, {
     ...options,
     prefix: stateDictPrefix(checkpoint.tensors),
-    quantized: parseQuantization(checkpoint.config),
+    quantized: parseQuantization(checkpoint.config, checkpoint.configName),
   });
   const executor = new WebGpuExecutor(gpu, config, loaded);
   const configHash = await crypto.subtle.digest(

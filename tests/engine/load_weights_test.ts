@@ -114,8 +114,13 @@ Deno.test(
       () => requireRoom(gpu, CONFIG, needs, 5.2e9),
       RangeError,
       'Cannot load "big": weights take 5000000000 bytes, a state 20480 and working memory 268435456: ' +
-        "5268455936 in all, and this machine has 5200000000 free",
+        `5268455936 in all, and this machine has 5200000000 free (${gpu.name} computes in its memory). ` +
+        "Load the weights as f16",
     );
+    const sizes = { name: "big", weightBytes: weightBytes(CONFIG, "f16") };
+    const free = 268435456 + 20480 + weightBytes(CONFIG, "int8");
+    assertThrows(() => requireRoom(gpu, CONFIG, sizes, free), RangeError, "weights as int8");
+    assertThrows(() => requireRoom(gpu, CONFIG, sizes, 1e6), RangeError, "Use a smaller model");
     assertThrows(
       () => requireRoom(withLimits(gpu, { maxBufferSize: 16384 }), CONFIG, needs, undefined),
       RangeError,
