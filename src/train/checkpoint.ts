@@ -57,6 +57,17 @@ export async function writeDescription(
   );
 }
 
+/** Removes what a killed run was about to write: files that were not renamed yet. */
+export async function removeLeftovers(folder: string): Promise<void> {
+  for (const path of [folder, `${folder}/training`]) {
+    for await (const { name } of Deno.readDir(path)) {
+      if (/\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$/.test(name)) {
+        await Deno.remove(`${path}/${name}`);
+      }
+    }
+  }
+}
+
 /** Writes model.safetensors, in f32: beside first, then renamed. */
 export async function writeModel(
   folder: string,

@@ -5,6 +5,7 @@ import { learningRateAt, type Schedule } from "./schedule.ts";
 import { type Batch, type Position, type Source, START } from "./batches.ts";
 import {
   readResumePoint,
+  removeLeftovers,
   type ResumePoint,
   writeDescription,
   writeModel,
@@ -103,6 +104,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       );
     }
     trainer.restore(point.step, point);
+    await removeLeftovers(out);
     position = point.position;
     ({ bestLoss, sinceBest } = point);
   } else if (out !== undefined) {
