@@ -6,6 +6,7 @@ import { matmul } from "./matmul.ts";
 import { matvec } from "./matvec.ts";
 import { prefill } from "./prefill.ts";
 import type { Result } from "./result.ts";
+import { ssd } from "./ssd.ts";
 import { train } from "./train.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Result>>> = {
@@ -13,6 +14,7 @@ const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Resu
   matmul,
   matvec,
   prefill,
+  ssd,
   train,
 };
 
