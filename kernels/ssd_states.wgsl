@@ -11,6 +11,7 @@ override NGROUPS: u32;
 override CHUNK: u32;     // at most 64
 override KEEP: bool;     // states has a slot more, and chunk c's is c + 1: see ssd_pass
 override BACKWARD: bool;
+override ALIGNED: bool;  // HEADDIM and D_STATE are multiples of 4
 override D_INNER: u32 = NHEADS * HEADDIM;
 override CONV_DIM: u32 = D_INNER + 2u * NGROUPS * D_STATE;
 
@@ -18,18 +19,18 @@ struct Params {
   seqlen: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;            // xBC, or BACKWARD: grad_y (batch, seqlen, D_INNER)
-@group(0) @binding(1) var<storage, read> xBC: array<f32>;          // (batch, seqlen, CONV_DIM)
-@group(0) @binding(2) var<storage, read> decays: array<vec4<f32>>; // (batch, NHEADS, seqlen): see ssd_decays
-@group(0) @binding(3) var<storage, read_write> states: array<f32>; // (batch, slots, NHEADS, HEADDIM, D_STATE)
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;       // xBC, or grad_y (batch, seqlen, D_INNER)
+@group(0) @binding(1) var<storage, read> xBC: array<vec4<f32>>;     // (batch, seqlen, CONV_DIM)
+@group(0) @binding(2) var<storage, read> decays: array<vec4<f32>>;  // (batch, NHEADS, seqlen): see ssd_decays
+@group(0) @binding(3) var<storage, read_write> states: array<vec4<f32>>; // (batch, slots, NHEADS, HEADDIM, D_STATE)
 @group(0) @binding(4) var<uniform> params: Params;
 
 const TILE = 64u;
 const LANES = 256u;
 const DEPTH = 16u;
 const STRIDE = 16u; // vec4s from one step to the next
-var<workgroup> x_tile: array<vec4<f32>, DEPTH * STRIDE>;
-var<workgroup> B_tile: array<vec4<f32>, DEPTH * STRIDE>;
+var<workgroup> x_tile: array<vec4<f32>, DEPTH * STRIDE>; // [step][p / 4]
+var<workgroup> B_tile: array<vec4<f32>, DEPTH * STRIDE>; // [step][n / 4]
 
 fn add_step(sums: mat4x4<f32>, k: u32, p4: u32, n4: u32) -> mat4x4<f32> {
   return plus_outer(sums, x_tile[k * STRIDE + p4], B_tile[k * STRIDE + n4]);
@@ -38,6 +39,46 @@ fn add_step(sums: mat4x4<f32>, k: u32, p4: u32, n4: u32) -> mat4x4<f32> {
 fn add_4_steps(sums: mat4x4<f32>, k: u32, p4: u32, n4: u32) -> mat4x4<f32> {
   let two = add_step(add_step(sums, k, p4, n4), k + 1u, p4, n4);
   return add_step(add_step(two, k + 2u, p4, n4), k + 3u, p4, n4);
+}
+
+// How many of the elements from i on are before end, none if not is_row.
+fn left(i: u32, end: u32, is_row: bool) -> u32 {
+  return select(0u, end - min(i, end), is_row);
+}
+
+fn x1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return x[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+// Four elements from i on, of which the first `count` are wanted, the others zero.
+fn x4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(x1(i, count > 0u), x1(i + 1u, count > 1u), x1(i + 2u, count > 2u), x1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return x[i / 4u];
+  }
+  return vec4<f32>(0.0);
+}
+
+fn xBC1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return xBC[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+fn xBC4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(xBC1(i, count > 0u), xBC1(i + 1u, count > 1u), xBC1(i + 2u, count > 2u), xBC1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return xBC[i / 4u];
+  }
+  return vec4<f32>(0.0);
 }
 
 // What step t is multiplied by.
@@ -50,17 +91,21 @@ fn factor(step: vec4<f32>, last: vec4<f32>) -> f32 {
 
 fn write1(i: u32, is_inside: bool, value: f32) {
   if (is_inside) {
-    states[i] = value;
+    states[i / 4u][i % 4u] = value;
   }
 }
 
 // Four states of channel p from n on.
 fn write4(i: u32, p: u32, n: u32, values: vec4<f32>) {
-  let end = select(0u, D_STATE, p < HEADDIM);
-  write1(i, n < end, values.x);
-  write1(i + 1u, n + 1u < end, values.y);
-  write1(i + 2u, n + 2u < end, values.z);
-  write1(i + 3u, n + 3u < end, values.w);
+  let count = left(n, D_STATE, p < HEADDIM);
+  if (!ALIGNED) {
+    write1(i, count > 0u, values.x);
+    write1(i + 1u, count > 1u, values.y);
+    write1(i + 2u, count > 2u, values.z);
+    write1(i + 3u, count > 3u, values.w);
+  } else if (count > 0u) {
+    states[i / 4u] = values;
+  }
 }
 
 @compute @workgroup_size(LANES)
@@ -68,8 +113,6 @@ fn ssd_states(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
               @builtin(local_invocation_index) lane: u32) {
   let n_tiles = (D_STATE + TILE - 1u) / TILE;
   let p_tiles = (HEADDIM + TILE - 1u) / TILE;
-  let n0 = wid.x % n_tiles * TILE;
-  let p0 = wid.x / n_tiles % p_tiles * TILE;
   let h = wid.x / n_tiles / p_tiles;
   let chunk = wid.y;
   let b = wid.z;
@@ -77,41 +120,31 @@ fn ssd_states(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
   let row0 = b * params.seqlen + chunk * CHUNK;
   let decay0 = (b * NHEADS + h) * params.seqlen + chunk * CHUNK;
   let last = decays[decay0 + steps - 1u];
-  let B_column = D_INNER + (h / (NHEADS / NGROUPS) + select(0u, NGROUPS, BACKWARD)) * D_STATE;
+  let group = h / (NHEADS / NGROUPS) + select(0u, NGROUPS, BACKWARD);
   let ld_x = select(CONV_DIM, D_INNER, BACKWARD);
-  let p4 = lane / 16u;
-  let n4 = lane % 16u;
+  // A lane brings 4 channels and 4 states of step `lane / 16` of a slice, and has 4 of each in the result.
+  let column = lane % 16u * 4u;
+  let p = wid.x / n_tiles % p_tiles * TILE + column;
+  let n = wid.x % n_tiles * TILE + column;
+  let row = lane / 16u;
   var sums: mat4x4<f32>;
   for (var t0 = 0u; t0 < steps; t0 += DEPTH) {
-    for (var i = lane; i < TILE * DEPTH; i += LANES) {
-      let t = t0 + i / TILE;
-      let m = i % TILE;
-      var x_value = 0.0;
-      var B_value = 0.0;
-      if (t < steps) {
-        if (p0 + m < HEADDIM) {
-          x_value = factor(decays[decay0 + t], last) * x[(row0 + t) * ld_x + h * HEADDIM + p0 + m];
-        }
-        if (n0 + m < D_STATE) {
-          B_value = xBC[(row0 + t) * CONV_DIM + B_column + n0 + m];
-        }
-      }
-      x_tile[i / TILE * STRIDE + m / 4u][m % 4u] = x_value;
-      B_tile[i / TILE * STRIDE + m / 4u][m % 4u] = B_value;
-    }
+    let t = t0 + row;
+    let step = decays[decay0 + min(t, steps - 1u)];
+    x_tile[lane] = factor(step, last) * x4((row0 + t) * ld_x + h * HEADDIM + p, left(p, HEADDIM, t < steps));
+    B_tile[lane] = xBC4((row0 + t) * CONV_DIM + D_INNER + group * D_STATE + n, left(n, D_STATE, t < steps));
     workgroupBarrier();
-    sums = add_4_steps(sums, 0u, p4, n4);
-    sums = add_4_steps(sums, 4u, p4, n4);
-    sums = add_4_steps(sums, 8u, p4, n4);
-    sums = add_4_steps(sums, 12u, p4, n4);
+    sums = add_4_steps(sums, 0u, row, lane % 16u);
+    sums = add_4_steps(sums, 4u, row, lane % 16u);
+    sums = add_4_steps(sums, 8u, row, lane % 16u);
+    sums = add_4_steps(sums, 12u, row, lane % 16u);
     workgroupBarrier();
   }
   let slot = b * (count.y + u32(KEEP)) + chunk + u32(KEEP);
-  let p = p0 + p4 * 4u;
-  let n = n0 + n4 * 4u;
-  let i = ((slot * NHEADS + h) * HEADDIM + p) * D_STATE + n;
-  write4(i, p, n, sums[0]);
-  write4(i + D_STATE, p + 1u, n, sums[1]);
-  write4(i + 2u * D_STATE, p + 2u, n, sums[2]);
-  write4(i + 3u * D_STATE, p + 3u, n, sums[3]);
+  let first = p - column + row * 4u;
+  let i = ((slot * NHEADS + h) * HEADDIM + first) * D_STATE + n;
+  write4(i, first, n, sums[0]);
+  write4(i + D_STATE, first + 1u, n, sums[1]);
+  write4(i + 2u * D_STATE, first + 2u, n, sums[2]);
+  write4(i + 3u * D_STATE, first + 3u, n, sums[3]);
 }

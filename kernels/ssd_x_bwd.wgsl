@@ -3,13 +3,15 @@
 //             + exp(sum[last] - sum[s]) sum over n of B[s, n] grad_state[p, n]
 //   grad_x[s, p] = dt[s] q[s, p] + D grad_y[s, p]      sums[s] = sum over p of x[s, p] q[s, p], for ssd_dt_bwd
 // A workgroup of 256 lanes computes the chunk's steps x 64 channels of a head, a lane 4 x 4 of this tile: two products,
-// one after the other, of slices of 16 states, then of 16 steps, in workgroup memory.
+// one after the other, of slices of 16 states, then of 16 steps, in workgroup memory. A lane brings 4 elements of each
+// side of a slice; see swizzled() for how they lie.
 override NHEADS: u32;
 override HEADDIM: u32;
 override D_STATE: u32;
 override NGROUPS: u32;
 override CHUNK: u32;       // at most 64
 override D_HAS_HDIM: bool;
+override ALIGNED: bool;    // HEADDIM and D_STATE are multiples of 4
 override D_INNER: u32 = NHEADS * HEADDIM;
 override CONV_DIM: u32 = D_INNER + 2u * NGROUPS * D_STATE;
 
@@ -18,27 +20,31 @@ struct Params {
   plane: u32, // batch NHEADS seqlen
 }
 
-@group(0) @binding(0) var<storage, read> xBC: array<f32>;            // (batch, seqlen, CONV_DIM)
-@group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>;   // (batch, NHEADS, seqlen): see ssd_decays
-@group(0) @binding(2) var<storage, read> CB: array<f32>;             // (batch, chunks, NGROUPS, CHUNK, CHUNK)
-@group(0) @binding(3) var<storage, read> grad_states: array<f32>;    // (batch, chunks, NHEADS, HEADDIM, D_STATE)
-@group(0) @binding(4) var<storage, read> D: array<f32>;              // (NHEADS) or (NHEADS, HEADDIM)
-@group(0) @binding(5) var<storage, read> grad_y: array<f32>;         // (batch, seqlen, D_INNER)
-@group(0) @binding(6) var<storage, read_write> grad_xBC: array<f32>; // (batch, seqlen, CONV_DIM): x's columns
-@group(0) @binding(7) var<storage, read_write> sums: array<f32>;     // (tiles of p, batch, NHEADS, seqlen)
+@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;            // (batch, seqlen, CONV_DIM)
+@group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>;         // (batch, NHEADS, seqlen): see ssd_decays
+@group(0) @binding(2) var<storage, read> CB: array<f32>;                   // (batch, chunks, NGROUPS, CHUNK, CHUNK)
+@group(0) @binding(3) var<storage, read> grad_states: array<vec4<f32>>;    // (batch, chunks, D_INNER, D_STATE)
+@group(0) @binding(4) var<storage, read> D: array<f32>;                    // (NHEADS) or (NHEADS, HEADDIM)
+@group(0) @binding(5) var<storage, read> grad_y: array<vec4<f32>>;         // (batch, seqlen, D_INNER)
+@group(0) @binding(6) var<storage, read_write> grad_xBC: array<vec4<f32>>; // (batch, seqlen, CONV_DIM): x's columns
+@group(0) @binding(7) var<storage, read_write> sums: array<f32>;           // (tiles of p, batch, NHEADS, seqlen)
 @group(0) @binding(8) var<uniform> params: Params;
 
 const TILE = 64u;
 const LANES = 256u;
 const DEPTH = 16u;
-// vec4s from one slice element to the next: one more than a tile's 16, so that lanes that store meet in few banks.
-const STRIDE = 17u;
+const STRIDE = 16u; // vec4s from one slice element to the next
 var<workgroup> s_tile: array<vec4<f32>, DEPTH * STRIDE>; // [n or t][s / 4]
 var<workgroup> p_tile: array<vec4<f32>, DEPTH * STRIDE>; // [n or t][p / 4]; at last, sums of 4 steps by lane
 var<workgroup> step_tile: array<vec4<f32>, TILE>;        // the chunk's decays
 
+// Columns are permuted by k so that lanes that store one column each, of 4 values of k, meet in no bank.
+fn swizzled(column: u32, k: u32) -> u32 {
+  return k * STRIDE + (column ^ (k / 4u * 2u));
+}
+
 fn add_step(sum: mat4x4<f32>, k: u32, s4: u32, p4: u32) -> mat4x4<f32> {
-  return plus_outer(sum, s_tile[k * STRIDE + s4], p_tile[k * STRIDE + p4]);
+  return plus_outer(sum, s_tile[swizzled(s4, k)], p_tile[swizzled(p4, k)]);
 }
 
 fn add_4_steps(sum: mat4x4<f32>, k: u32, s4: u32, p4: u32) -> mat4x4<f32> {
@@ -51,28 +57,128 @@ fn add_slice(sum: mat4x4<f32>, s4: u32, p4: u32) -> mat4x4<f32> {
   return add_4_steps(add_4_steps(half, 8u, s4, p4), 12u, s4, p4);
 }
 
+// Elements k to k + 3 of row m of a slice.
+fn store_s(m: u32, k: u32, values: vec4<f32>) {
+  let column = swizzled(m / 4u, k);
+  s_tile[column][m % 4u] = values.x;
+  s_tile[column + STRIDE][m % 4u] = values.y;
+  s_tile[column + 2u * STRIDE][m % 4u] = values.z;
+  s_tile[column + 3u * STRIDE][m % 4u] = values.w;
+}
+
+fn store_p(m: u32, k: u32, values: vec4<f32>) {
+  let column = swizzled(m / 4u, k);
+  p_tile[column][m % 4u] = values.x;
+  p_tile[column + STRIDE][m % 4u] = values.y;
+  p_tile[column + 2u * STRIDE][m % 4u] = values.z;
+  p_tile[column + 3u * STRIDE][m % 4u] = values.w;
+}
+
+// How many of the elements from i on are before end, none if not is_row.
+fn left(i: u32, end: u32, is_row: bool) -> u32 {
+  return select(0u, end - min(i, end), is_row);
+}
+
+fn xBC1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return xBC[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+// Four elements from i on, of which the first `count` are wanted, the others zero.
+fn xBC4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(xBC1(i, count > 0u), xBC1(i + 1u, count > 1u), xBC1(i + 2u, count > 2u), xBC1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return xBC[i / 4u];
+  }
+  return vec4<f32>(0.0);
+}
+
+fn grad_state1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return grad_states[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+fn grad_state4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(grad_state1(i, count > 0u), grad_state1(i + 1u, count > 1u), grad_state1(i + 2u, count > 2u),
+                     grad_state1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return grad_states[i / 4u];
+  }
+  return vec4<f32>(0.0);
+}
+
+fn grad_y1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return grad_y[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+fn grad_y4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(grad_y1(i, count > 0u), grad_y1(i + 1u, count > 1u), grad_y1(i + 2u, count > 2u),
+                     grad_y1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return grad_y[i / 4u];
+  }
+  return vec4<f32>(0.0);
+}
+
 // exp(sum[t] - sum[s])
 fn decay(s: vec4<f32>, t: vec4<f32>) -> f32 {
   return exp((t.y - s.y) + (t.z - s.z));
 }
 
-// Stores grad_x of one channel, and returns x q.
-fn write1(row: u32, dt: f32, is_inside: bool, h: u32, p: u32, q: f32) -> f32 {
-  if (!is_inside || p >= HEADDIM) {
+// CB[t, s] exp(sum[t] - sum[s]); i is where CB[t, s] is.
+fn weight1(i: u32, s: u32, t: vec4<f32>, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return CB[i] * decay(step_tile[s], t);
+  }
+  return 0.0;
+}
+
+fn weight4(i: u32, s: u32, t: vec4<f32>, count: u32) -> vec4<f32> {
+  return vec4<f32>(weight1(i, s, t, count > 0u), weight1(i + 1u, s + 1u, t, count > 1u),
+                   weight1(i + 2u, s + 2u, t, count > 2u), weight1(i + 3u, s + 3u, t, count > 3u));
+}
+
+fn write1(i: u32, is_inside: bool, value: f32) {
+  if (is_inside) {
+    grad_xBC[i / 4u][i % 4u] = value;
+  }
+}
+
+// Stores grad_x of four channels from p on, of the chunk's step s, and returns the sum of their x q.
+fn write4(row0: u32, s: u32, steps: u32, h: u32, p: u32, q: vec4<f32>) -> f32 {
+  let count = left(p, HEADDIM, s < steps);
+  if (count == 0u) {
     return 0.0;
   }
   let d = h * HEADDIM + p;
-  grad_xBC[row * CONV_DIM + d] = dt * q + D[select(h, d, D_HAS_HDIM)] * grad_y[row * D_INNER + d];
-  return xBC[row * CONV_DIM + d] * q;
-}
-
-// Four channels from p on, of the chunk's step s.
-fn write4(row0: u32, s: u32, steps: u32, h: u32, p: u32, q: vec4<f32>) -> f32 {
-  let dt = step_tile[s].x;
-  let is_inside = s < steps;
-  let row = row0 + s;
-  return (write1(row, dt, is_inside, h, p, q.x) + write1(row, dt, is_inside, h, p + 1u, q.y)) +
-    (write1(row, dt, is_inside, h, p + 2u, q.z) + write1(row, dt, is_inside, h, p + 3u, q.w));
+  var factor = vec4<f32>(D[h]);
+  if (D_HAS_HDIM) {
+    factor = vec4<f32>(D[d], D[d + 1u], D[d + 2u], D[d + 3u]);
+  }
+  let values = step_tile[s].x * q + factor * grad_y4((row0 + s) * D_INNER + d, count);
+  let i = (row0 + s) * CONV_DIM + d;
+  if (ALIGNED) {
+    grad_xBC[i / 4u] = values;
+  } else {
+    write1(i, true, values.x);
+    write1(i + 1u, count > 1u, values.y);
+    write1(i + 2u, count > 2u, values.z);
+    write1(i + 3u, count > 3u, values.w);
+  }
+  return dot(xBC4(i, count), q);
 }
 
 @compute @workgroup_size(LANES)
@@ -94,23 +200,16 @@ fn ssd_x_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
     step_tile[lane] = decays[decay0 + min(lane, steps - 1u)];
   }
 
-  let state0 = ((b * count.y + chunk) * NHEADS + h) * HEADDIM;
+  // A lane brings states n0 + k to n0 + k + 3 of step m of B, and of channel p0 + m.
+  let m = lane / 4u;
+  let k = lane % 4u * 4u;
+  let B_row = (row0 + m) * CONV_DIM + D_INNER + g * D_STATE;
+  let state_row = ((b * count.y + chunk) * D_INNER + h * HEADDIM + p0 + m) * D_STATE;
   var q: mat4x4<f32>;
   for (var n0 = 0u; n0 < D_STATE; n0 += DEPTH) {
-    for (var i = lane; i < TILE * DEPTH; i += LANES) {
-      let k = i % DEPTH;
-      let m = i / DEPTH;
-      var B_value = 0.0;
-      var grad = 0.0;
-      if (n0 + k < D_STATE && m < steps) {
-        B_value = xBC[(row0 + m) * CONV_DIM + D_INNER + g * D_STATE + n0 + k];
-      }
-      if (n0 + k < D_STATE && p0 + m < HEADDIM) {
-        grad = grad_states[(state0 + p0 + m) * D_STATE + n0 + k];
-      }
-      s_tile[k * STRIDE + m / 4u][m % 4u] = B_value;
-      p_tile[k * STRIDE + m / 4u][m % 4u] = grad;
-    }
+    let n = n0 + k;
+    store_s(m, k, xBC4(B_row + n, left(n, D_STATE, m < steps)));
+    store_p(m, k, grad_state4(state_row + n, left(n, D_STATE, p0 + m < HEADDIM)));
     workgroupBarrier();
     q = add_slice(q, s4, p4);
     workgroupBarrier();
@@ -120,30 +219,20 @@ fn ssd_x_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
   q = mat4x4<f32>(q[0] * decay(step_tile[s], last), q[1] * decay(step_tile[s + 1u], last),
                   q[2] * decay(step_tile[s + 2u], last), q[3] * decay(step_tile[s + 3u], last));
 
+  // A lane brings steps and channels p4 * 4 to p4 * 4 + 3, of CB and grad_y in step t.
+  let p = p0 + p4 * 4u;
+  let column = p4 * 4u;
   let CB0 = ((b * count.y + chunk) * NGROUPS + g) * CHUNK;
   for (var t0 = 0u; t0 < steps; t0 += DEPTH) {
-    for (var i = lane; i < TILE * DEPTH; i += LANES) {
-      let t = t0 + i / TILE;
-      let m = i % TILE;
-      var value = 0.0;
-      var grad = 0.0;
-      if (t < steps) {
-        if (m <= t) {
-          value = CB[(CB0 + t) * CHUNK + m] * decay(step_tile[m], step_tile[t]);
-        }
-        if (p0 + m < HEADDIM) {
-          grad = grad_y[(row0 + t) * D_INNER + h * HEADDIM + p0 + m];
-        }
-      }
-      s_tile[i / TILE * STRIDE + m / 4u][m % 4u] = value;
-      p_tile[i / TILE * STRIDE + m / 4u][m % 4u] = grad;
-    }
+    let t = t0 + s4;
+    let i = (CB0 + t) * CHUNK + column;
+    s_tile[swizzled(p4, s4)] = weight4(i, column, step_tile[min(t, TILE - 1u)], left(column, t + 1u, t < steps));
+    p_tile[swizzled(p4, s4)] = grad_y4((row0 + t) * D_INNER + h * HEADDIM + p, left(p, HEADDIM, t < steps));
     workgroupBarrier();
     q = add_slice(q, s4, p4);
     workgroupBarrier();
   }
 
-  let p = p0 + p4 * 4u;
   p_tile[lane] = vec4<f32>(
     write4(row0, s, steps, h, p, q[0]),
     write4(row0, s + 1u, steps, h, p, q[1]),

@@ -2,7 +2,8 @@
 //   y[t, p] = sum over s <= t of CB[t, s] exp(sum[t] - sum[s]) dt[s] x[s, p]
 //             + exp(sum[t]) sum over n of C[t, n] state[p, n]  +  D x[t, p]
 // A workgroup of 256 lanes computes the chunk's steps x 64 channels of a head, a lane 4 x 4 of this tile: two products,
-// one after the other, of slices of 16 states, then of 16 steps, in workgroup memory.
+// one after the other, of slices of 16 states, then of 16 steps, in workgroup memory. A lane brings 4 elements of each
+// side of a slice; see swizzled() for how they lie.
 override NHEADS: u32;
 override HEADDIM: u32;
 override D_STATE: u32;
@@ -10,6 +11,7 @@ override NGROUPS: u32;
 override CHUNK: u32;       // at most 64
 override KEEP: bool;       // states has a slot more than chunks: see ssd_pass
 override D_HAS_HDIM: bool;
+override ALIGNED: bool;    // HEADDIM, D_STATE and CHUNK are multiples of 4
 override D_INNER: u32 = NHEADS * HEADDIM;
 override CONV_DIM: u32 = D_INNER + 2u * NGROUPS * D_STATE;
 
@@ -17,25 +19,29 @@ struct Params {
   seqlen: u32,
 }
 
-@group(0) @binding(0) var<storage, read> xBC: array<f32>;          // (batch, seqlen, CONV_DIM)
+@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;    // (batch, seqlen, CONV_DIM)
 @group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>; // (batch, NHEADS, seqlen): see ssd_decays
-@group(0) @binding(2) var<storage, read> CB: array<f32>;           // (batch, chunks, NGROUPS, CHUNK, CHUNK)
-@group(0) @binding(3) var<storage, read> states: array<f32>;       // (batch, slots, NHEADS, HEADDIM, D_STATE)
+@group(0) @binding(2) var<storage, read> CB: array<vec4<f32>>;     // (batch, chunks, NGROUPS, CHUNK, CHUNK)
+@group(0) @binding(3) var<storage, read> states: array<vec4<f32>>; // (batch, slots, NHEADS, HEADDIM, D_STATE)
 @group(0) @binding(4) var<storage, read> D: array<f32>;            // (NHEADS) or (NHEADS, HEADDIM)
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;      // (batch, seqlen, D_INNER)
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>; // (batch, seqlen, D_INNER)
 @group(0) @binding(6) var<uniform> params: Params;
 
 const TILE = 64u;
 const LANES = 256u;
 const DEPTH = 16u;
-// vec4s from one slice element to the next: one more than a tile's 16, so that lanes that store meet in few banks.
-const STRIDE = 17u;
+const STRIDE = 16u; // vec4s from one slice element to the next
 var<workgroup> t_tile: array<vec4<f32>, DEPTH * STRIDE>; // [n or s][t / 4]
 var<workgroup> p_tile: array<vec4<f32>, DEPTH * STRIDE>; // [n or s][p / 4]
 var<workgroup> step_tile: array<vec4<f32>, TILE>;        // the chunk's decays
 
+// Columns are permuted by k so that lanes that store one column each, of 4 values of k, meet in no bank.
+fn swizzled(column: u32, k: u32) -> u32 {
+  return k * STRIDE + (column ^ (k / 4u * 2u));
+}
+
 fn add_step(sums: mat4x4<f32>, k: u32, t4: u32, p4: u32) -> mat4x4<f32> {
-  return plus_outer(sums, t_tile[k * STRIDE + t4], p_tile[k * STRIDE + p4]);
+  return plus_outer(sums, t_tile[swizzled(t4, k)], p_tile[swizzled(p4, k)]);
 }
 
 fn add_4_steps(sums: mat4x4<f32>, k: u32, t4: u32, p4: u32) -> mat4x4<f32> {
@@ -48,24 +54,105 @@ fn add_slice(sums: mat4x4<f32>, t4: u32, p4: u32) -> mat4x4<f32> {
   return add_4_steps(add_4_steps(half, 8u, t4, p4), 12u, t4, p4);
 }
 
-// exp(sum[t] - sum[s]) dt[s]
-fn weight_of(s: vec4<f32>, t: vec4<f32>) -> f32 {
-  return s.x * exp((t.y - s.y) + (t.z - s.z));
+// Elements k to k + 3 of row m of a slice.
+fn store_t(m: u32, k: u32, values: vec4<f32>) {
+  let column = swizzled(m / 4u, k);
+  t_tile[column][m % 4u] = values.x;
+  t_tile[column + STRIDE][m % 4u] = values.y;
+  t_tile[column + 2u * STRIDE][m % 4u] = values.z;
+  t_tile[column + 3u * STRIDE][m % 4u] = values.w;
 }
 
-fn write1(row: u32, is_inside: bool, h: u32, p: u32, sum: f32) {
-  if (is_inside && p < HEADDIM) {
-    let d = h * HEADDIM + p;
-    y[row * D_INNER + d] = sum + D[select(h, d, D_HAS_HDIM)] * xBC[row * CONV_DIM + d];
+fn store_p(m: u32, k: u32, values: vec4<f32>) {
+  let column = swizzled(m / 4u, k);
+  p_tile[column][m % 4u] = values.x;
+  p_tile[column + STRIDE][m % 4u] = values.y;
+  p_tile[column + 2u * STRIDE][m % 4u] = values.z;
+  p_tile[column + 3u * STRIDE][m % 4u] = values.w;
+}
+
+// How many of the elements from i on are before end, none if not is_row.
+fn left(i: u32, end: u32, is_row: bool) -> u32 {
+  return select(0u, end - min(i, end), is_row);
+}
+
+fn xBC1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return xBC[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+// Four elements from i on, of which the first `count` are wanted, the others zero.
+fn xBC4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(xBC1(i, count > 0u), xBC1(i + 1u, count > 1u), xBC1(i + 2u, count > 2u), xBC1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return xBC[i / 4u];
+  }
+  return vec4<f32>(0.0);
+}
+
+fn state1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return states[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+fn state4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(state1(i, count > 0u), state1(i + 1u, count > 1u), state1(i + 2u, count > 2u),
+                     state1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return states[i / 4u];
+  }
+  return vec4<f32>(0.0);
+}
+
+// CB[t, s] exp(sum[t] - sum[s]) dt[s]; i is where CB[t, s] is.
+fn weight1(i: u32, s: u32, t: vec4<f32>, is_inside: bool) -> f32 {
+  if (is_inside) {
+    let from_s = step_tile[s];
+    return CB[i / 4u][i % 4u] * from_s.x * exp((t.y - from_s.y) + (t.z - from_s.z));
+  }
+  return 0.0;
+}
+
+fn weight4(i: u32, s: u32, t: vec4<f32>, count: u32) -> vec4<f32> {
+  return vec4<f32>(weight1(i, s, t, count > 0u), weight1(i + 1u, s + 1u, t, count > 1u),
+                   weight1(i + 2u, s + 2u, t, count > 2u), weight1(i + 3u, s + 3u, t, count > 3u));
+}
+
+fn write1(i: u32, is_inside: bool, value: f32) {
+  if (is_inside) {
+    y[i / 4u][i % 4u] = value;
   }
 }
 
-// Four channels from p on.
+// Four channels from p on, the skip added.
 fn write4(row: u32, is_inside: bool, h: u32, p: u32, sums: vec4<f32>) {
-  write1(row, is_inside, h, p, sums.x);
-  write1(row, is_inside, h, p + 1u, sums.y);
-  write1(row, is_inside, h, p + 2u, sums.z);
-  write1(row, is_inside, h, p + 3u, sums.w);
+  let count = left(p, HEADDIM, is_inside);
+  if (count == 0u) {
+    return;
+  }
+  let d = h * HEADDIM + p;
+  var factor = vec4<f32>(D[h]);
+  if (D_HAS_HDIM) {
+    factor = vec4<f32>(D[d], D[d + 1u], D[d + 2u], D[d + 3u]);
+  }
+  let values = sums + factor * xBC4(row * CONV_DIM + d, count);
+  let i = row * D_INNER + d;
+  if (ALIGNED) {
+    y[i / 4u] = values;
+  } else {
+    write1(i, true, values.x);
+    write1(i + 1u, count > 1u, values.y);
+    write1(i + 2u, count > 2u, values.z);
+    write1(i + 3u, count > 3u, values.w);
+  }
 }
 
 @compute @workgroup_size(LANES)
@@ -86,24 +173,16 @@ fn ssd_y_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
     step_tile[lane] = decays[(b * NHEADS + h) * params.seqlen + chunk * CHUNK + min(lane, steps - 1u)];
   }
 
-  let state0 = ((b * (count.y + u32(KEEP)) + chunk) * NHEADS + h) * HEADDIM;
-  let C_column = D_INNER + (NGROUPS + g) * D_STATE;
+  // A lane brings columns k to k + 3 of row m: of a step of C, of a channel of the state, of a step of CB.
+  let m = lane / 4u;
+  let k = lane % 4u * 4u;
+  let C_row = (row0 + m) * CONV_DIM + D_INNER + (NGROUPS + g) * D_STATE;
+  let state_row = (((b * (count.y + u32(KEEP)) + chunk) * NHEADS + h) * HEADDIM + p0 + m) * D_STATE;
   var sums: mat4x4<f32>;
   for (var n0 = 0u; n0 < D_STATE; n0 += DEPTH) {
-    for (var i = lane; i < TILE * DEPTH; i += LANES) {
-      let k = i % DEPTH;
-      let m = i / DEPTH;
-      var c = 0.0;
-      var state = 0.0;
-      if (n0 + k < D_STATE && m < steps) {
-        c = xBC[(row0 + m) * CONV_DIM + C_column + n0 + k];
-      }
-      if (n0 + k < D_STATE && p0 + m < HEADDIM) {
-        state = states[(state0 + p0 + m) * D_STATE + n0 + k];
-      }
-      t_tile[k * STRIDE + m / 4u][m % 4u] = c;
-      p_tile[k * STRIDE + m / 4u][m % 4u] = state;
-    }
+    let n = n0 + k;
+    store_t(m, k, xBC4(C_row + n, left(n, D_STATE, m < steps)));
+    store_p(m, k, state4(state_row + n, left(n, D_STATE, p0 + m < HEADDIM)));
     workgroupBarrier();
     sums = add_slice(sums, t4, p4);
     workgroupBarrier();
@@ -112,24 +191,14 @@ fn ssd_y_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
   sums = mat4x4<f32>(sums[0] * step_tile[t].w, sums[1] * step_tile[t + 1u].w,
                      sums[2] * step_tile[t + 2u].w, sums[3] * step_tile[t + 3u].w);
 
-  let CB0 = ((b * count.y + chunk) * NGROUPS + g) * CHUNK;
+  let CB_row = (((b * count.y + chunk) * NGROUPS + g) * CHUNK + m) * CHUNK;
+  let x_column = h * HEADDIM + p0 + p4 * 4u;
   for (var s0 = 0u; s0 < steps; s0 += DEPTH) {
-    for (var i = lane; i < TILE * DEPTH; i += LANES) {
-      let s = s0 + i % DEPTH;
-      let to = i / DEPTH;
-      var value = 0.0;
-      if (s <= to && to < steps) {
-        value = CB[(CB0 + to) * CHUNK + s] * weight_of(step_tile[s], step_tile[to]);
-      }
-      t_tile[i % DEPTH * STRIDE + to / 4u][to % 4u] = value;
-      let k = i / TILE;
-      let m = i % TILE;
-      var x = 0.0;
-      if (s0 + k < steps && p0 + m < HEADDIM) {
-        x = xBC[(row0 + s0 + k) * CONV_DIM + h * HEADDIM + p0 + m];
-      }
-      p_tile[k * STRIDE + m / 4u][m % 4u] = x;
-    }
+    let s = s0 + k;
+    store_t(m, k, weight4(CB_row + s, s, step_tile[m], left(s, m + 1u, m < steps)));
+    // Of x, channels p4 * 4 to p4 * 4 + 3 of step s0 + t4.
+    let x_left = left(p0 + p4 * 4u, HEADDIM, s0 + t4 < steps);
+    p_tile[swizzled(p4, t4)] = xBC4((row0 + s0 + t4) * CONV_DIM + x_column, x_left);
     workgroupBarrier();
     sums = add_slice(sums, t4, p4);
     workgroupBarrier();

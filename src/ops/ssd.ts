@@ -8,6 +8,7 @@ import passSource from "../../kernels/ssd_pass.wgsl" with { type: "text" };
 import statesSource from "../../kernels/ssd_states.wgsl" with { type: "text" };
 import ySource from "../../kernels/ssd_y_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
+import { areMultiplesOf4 } from "./matmul_tile.ts";
 import { dtLimits, SSD_CHUNK, type SsdOptions, type SsdSizes, ssdWidths } from "./ssd_sizes.ts";
 import { unusedTensors } from "./unused.ts";
 
@@ -35,7 +36,16 @@ export const ssdStatesKernel = defineKernel({
   source: statesSource,
   bindings: { x: "read", xBC: "read", decays: "read", states: "write" },
   params: { seqlen: "u32" },
-  overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "KEEP", "BACKWARD"],
+  overrides: [
+    "NHEADS",
+    "HEADDIM",
+    "D_STATE",
+    "NGROUPS",
+    "CHUNK",
+    "KEEP",
+    "BACKWARD",
+    "ALIGNED",
+  ],
 });
 
 /** The state from chunk to chunk, either way. */
@@ -53,7 +63,16 @@ export const ssdYFwdKernel = defineKernel({
   source: ySource,
   bindings: { xBC: "read", decays: "read", CB: "read", states: "read", D: "read", y: "write" },
   params: { seqlen: "u32" },
-  overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "KEEP", "D_HAS_HDIM"],
+  overrides: [
+    "NHEADS",
+    "HEADDIM",
+    "D_STATE",
+    "NGROUPS",
+    "CHUNK",
+    "KEEP",
+    "D_HAS_HDIM",
+    "ALIGNED",
+  ],
 });
 
 /** Side of the kernels' tiles. */
@@ -145,6 +164,7 @@ export function ssdFwd(
       CHUNK: chunk,
       KEEP: keep,
       D_HAS_HDIM: D_has_hdim,
+      ALIGNED: areMultiplesOf4(headdim, d_state, chunk),
     },
     params: { seqlen },
     workgroups: [nheads * Math.ceil(headdim / SSD_TILE), Math.ceil(seqlen / chunk), batch],
@@ -218,6 +238,7 @@ export function ssdStates(
       CHUNK: chunk,
       KEEP: keep,
       BACKWARD: backward,
+      ALIGNED: areMultiplesOf4(headdim, d_state),
     },
     params: { seqlen },
     workgroups: [

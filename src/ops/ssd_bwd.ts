@@ -8,6 +8,7 @@ import dtSource from "../../kernels/ssd_dt_bwd.wgsl" with { type: "text" };
 import sumsSource from "../../kernels/ssd_sums_bwd.wgsl" with { type: "text" };
 import xSource from "../../kernels/ssd_x_bwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
+import { areMultiplesOf4 } from "./matmul_tile.ts";
 import {
   SSD_HEADS,
   SSD_TILE,
@@ -36,7 +37,7 @@ export const ssdXBwdKernel = defineKernel({
     sums: "write",
   },
   params: { seqlen: "u32", plane: "u32" },
-  overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "D_HAS_HDIM"],
+  overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "D_HAS_HDIM", "ALIGNED"],
 });
 
 /** The gradient of C . B of every two steps of a chunk. */
@@ -199,7 +200,7 @@ function ssdXBCBwd(
   const { p_tiles, n_tiles, plane, ...starts } = layoutOfSums(shape);
   program.add(ssdXBwdKernel, {
     tensors: { xBC, decays, CB, grad_states, D, grad_y, grad_xBC, sums },
-    overrides: { ...overrides, D_HAS_HDIM: D_has_hdim },
+    overrides: { ...overrides, D_HAS_HDIM: D_has_hdim, ALIGNED: isAligned(shape) },
     params: { seqlen, plane },
     workgroups: [nheads * p_tiles, chunks, batch],
     label: `${label}.x`,
@@ -271,6 +272,11 @@ function ssdDtBwd(
 
 function sizeOverrides({ nheads, headdim, d_state, ngroups, chunk }: SsdShape) {
   return { NHEADS: nheads, HEADDIM: headdim, D_STATE: d_state, NGROUPS: ngroups, CHUNK: chunk };
+}
+
+/** Whether 16-byte loads reach rows of activations and states. */
+function isAligned({ headdim, d_state }: SsdShape): boolean {
+  return areMultiplesOf4(headdim, d_state);
 }
 
 function chunkCount({ seqlen, chunk }: SsdShape): number {
