@@ -11,7 +11,8 @@ override NHEADS: u32;
 override HEADDIM: u32;
 override D_STATE: u32;
 override NGROUPS: u32;
-override CHUNK: u32;  // at most 64
+override CHUNK: u32;    // at most 64
+override ALIGNED: bool; // HEADDIM, D_STATE and CHUNK are multiples of 4
 override D_INNER: u32 = NHEADS * HEADDIM;
 override CONV_DIM: u32 = D_INNER + 2u * NGROUPS * D_STATE;
 
@@ -21,27 +22,31 @@ struct Params {
   start: u32, // where the sums begin in sums
 }
 
-@group(0) @binding(0) var<storage, read> xBC: array<f32>;            // (batch, seqlen, CONV_DIM)
-@group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>;   // (batch, NHEADS, seqlen): see ssd_decays
-@group(0) @binding(2) var<storage, read> grad_CB: array<f32>;        // (batch, chunks, NGROUPS, CHUNK, CHUNK)
-@group(0) @binding(3) var<storage, read> ssm_state: array<f32>;      // (batch, chunks + 1, D_INNER, D_STATE)
-@group(0) @binding(4) var<storage, read> grad_states: array<f32>;    // (batch, chunks, D_INNER, D_STATE)
-@group(0) @binding(5) var<storage, read> grad_y: array<f32>;         // (batch, seqlen, D_INNER)
-@group(0) @binding(6) var<storage, read_write> grad_xBC: array<f32>; // (batch, seqlen, CONV_DIM): columns of B and C
-@group(0) @binding(7) var<storage, read_write> sums: array<f32>;     // (B and C, tiles of n, batch, NHEADS, seqlen)
+@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;            // (batch, seqlen, CONV_DIM)
+@group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>;         // (batch, NHEADS, seqlen): see ssd_decays
+@group(0) @binding(2) var<storage, read> grad_CB: array<vec4<f32>>;        // (batch, chunks, NGROUPS, CHUNK, CHUNK)
+@group(0) @binding(3) var<storage, read> ssm_state: array<vec4<f32>>;      // (batch, chunks + 1, D_INNER, D_STATE)
+@group(0) @binding(4) var<storage, read> grad_states: array<vec4<f32>>;    // (batch, chunks, D_INNER, D_STATE)
+@group(0) @binding(5) var<storage, read> grad_y: array<vec4<f32>>;         // (batch, seqlen, D_INNER)
+@group(0) @binding(6) var<storage, read_write> grad_xBC: array<vec4<f32>>; // (batch, seqlen, CONV_DIM): B and C
+@group(0) @binding(7) var<storage, read_write> sums: array<f32>;           // B, C: (tiles of n, batch, NHEADS, seqlen)
 @group(0) @binding(8) var<uniform> params: Params;
 
 const TILE = 64u;
 const LANES = 256u;
 const DEPTH = 16u;
-// vec4s from one slice element to the next: one more than a tile's 16, so that lanes that store meet in few banks.
-const STRIDE = 17u;
+const STRIDE = 16u; // vec4s from one slice element to the next
 var<workgroup> t_tile: array<vec4<f32>, DEPTH * STRIDE>; // [step or channel][t / 4]
 var<workgroup> n_tile: array<vec4<f32>, DEPTH * STRIDE>; // [step or channel][n / 4]
 var<workgroup> parts: array<vec4<f32>, LANES>;           // of each lane: its share in the sums of its four steps
 
+// Columns are permuted by k so that lanes that store one column each, of 4 values of k, meet in no bank.
+fn swizzled(column: u32, k: u32) -> u32 {
+  return k * STRIDE + (column ^ (k / 4u * 2u));
+}
+
 fn add_step(product: mat4x4<f32>, k: u32, t4: u32, n4: u32) -> mat4x4<f32> {
-  return plus_outer(product, t_tile[k * STRIDE + t4], n_tile[k * STRIDE + n4]);
+  return plus_outer(product, t_tile[swizzled(t4, k)], n_tile[swizzled(n4, k)]);
 }
 
 fn add_4_steps(product: mat4x4<f32>, k: u32, t4: u32, n4: u32) -> mat4x4<f32> {
@@ -54,6 +59,111 @@ fn add_slice(product: mat4x4<f32>, t4: u32, n4: u32) -> mat4x4<f32> {
   return add_4_steps(add_4_steps(half, 8u, t4, n4), 12u, t4, n4);
 }
 
+// Elements k to k + 3 of row m of a slice.
+fn store_t(m: u32, k: u32, values: vec4<f32>) {
+  let column = swizzled(m / 4u, k);
+  t_tile[column][m % 4u] = values.x;
+  t_tile[column + STRIDE][m % 4u] = values.y;
+  t_tile[column + 2u * STRIDE][m % 4u] = values.z;
+  t_tile[column + 3u * STRIDE][m % 4u] = values.w;
+}
+
+// How many of the elements from i on are before end, none if not is_row.
+fn left(i: u32, end: u32, is_row: bool) -> u32 {
+  return select(0u, end - min(i, end), is_row);
+}
+
+fn xBC1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return xBC[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+// Four elements from i on, of which the first `count` are wanted, the others zero.
+fn xBC4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(xBC1(i, count > 0u), xBC1(i + 1u, count > 1u), xBC1(i + 2u, count > 2u),
+                     xBC1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return xBC[i / 4u];
+  }
+  return vec4<f32>(0.0);
+}
+
+fn grad_y1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return grad_y[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+fn grad_y4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(grad_y1(i, count > 0u), grad_y1(i + 1u, count > 1u), grad_y1(i + 2u, count > 2u),
+                     grad_y1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return grad_y[i / 4u];
+  }
+  return vec4<f32>(0.0);
+}
+
+fn grad_CB1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return grad_CB[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+fn grad_CB4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(grad_CB1(i, count > 0u), grad_CB1(i + 1u, count > 1u), grad_CB1(i + 2u, count > 2u),
+                     grad_CB1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return grad_CB[i / 4u];
+  }
+  return vec4<f32>(0.0);
+}
+
+fn state1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return ssm_state[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+fn state4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(state1(i, count > 0u), state1(i + 1u, count > 1u), state1(i + 2u, count > 2u),
+                     state1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return ssm_state[i / 4u];
+  }
+  return vec4<f32>(0.0);
+}
+
+fn grad_state1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return grad_states[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+fn grad_state4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(grad_state1(i, count > 0u), grad_state1(i + 1u, count > 1u), grad_state1(i + 2u, count > 2u),
+                     grad_state1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return grad_states[i / 4u];
+  }
+  return vec4<f32>(0.0);
+}
+
 // What step t's sum over p is multiplied by; decay0 is where the head's decays of the chunk begin.
 fn factor(of_B: bool, decay0: u32, t: u32, steps: u32) -> f32 {
   let step = decays[decay0 + min(t, steps - 1u)];
@@ -64,39 +174,28 @@ fn factor(of_B: bool, decay0: u32, t: u32, steps: u32) -> f32 {
   return step.w;
 }
 
-fn read1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return xBC[i];
-  }
-  return 0.0;
-}
-
-// Four states of a step from n on.
-fn read4(i: u32, is_inside: bool, n: u32) -> vec4<f32> {
-  let end = select(0u, D_STATE, is_inside);
-  return vec4<f32>(read1(i, n < end), read1(i + 1u, n + 1u < end), read1(i + 2u, n + 2u < end),
-                   read1(i + 3u, n + 3u < end));
-}
-
 fn write1(i: u32, is_inside: bool, value: f32) {
   if (is_inside) {
-    grad_xBC[i] = value;
+    grad_xBC[i / 4u][i % 4u] = value;
   }
 }
 
-fn write4(i: u32, is_inside: bool, n: u32, values: vec4<f32>) {
-  let end = select(0u, D_STATE, is_inside);
-  write1(i, n < end, values.x);
-  write1(i + 1u, n + 1u < end, values.y);
-  write1(i + 2u, n + 2u < end, values.z);
-  write1(i + 3u, n + 3u < end, values.w);
+// Four states of a step, of which the first `count` are there.
+fn write4(i: u32, count: u32, values: vec4<f32>) {
+  if (!ALIGNED) {
+    write1(i, count > 0u, values.x);
+    write1(i + 1u, count > 1u, values.y);
+    write1(i + 2u, count > 2u, values.z);
+    write1(i + 3u, count > 3u, values.w);
+  } else if (count > 0u) {
+    grad_xBC[i / 4u] = values;
+  }
 }
 
 @compute @workgroup_size(LANES)
-fn ssd_bc_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>,
+fn ssd_bc_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
               @builtin(local_invocation_index) lane: u32) {
   let n_tiles = (D_STATE + TILE - 1u) / TILE;
-  let n0 = wid.x % n_tiles * TILE;
   let of_B = wid.x / n_tiles % 2u == 0u;
   let g = wid.x / n_tiles / 2u;
   let chunk = wid.y;
@@ -106,34 +205,26 @@ fn ssd_bc_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
   let t4 = lane / 16u;
   let n4 = lane % 16u;
   let t = t4 * 4u;
-  let n = n0 + n4 * 4u;
-  let B_column = D_INNER + g * D_STATE;
+  let n = wid.x % n_tiles * TILE + n4 * 4u;
+  let B_column = D_INNER + g * D_STATE + n;
   let C_column = B_column + NGROUPS * D_STATE;
-  let own = (row0 + t) * CONV_DIM + select(C_column, B_column, of_B) + n;
-  let other_column = select(B_column, C_column, of_B) + n0;
+  let own = (row0 + t) * CONV_DIM + select(C_column, B_column, of_B);
+  let other_column = select(B_column, C_column, of_B);
+  // Where it brings rows of a slice, a lane brings columns k to k + 3 of row m; else 4 columns of row t4.
+  let m = lane / 4u;
+  let k = lane % 4u * 4u;
   var total: mat4x4<f32>;
 
-  // grad_CB[t, s] with t along the tile for C, and s along the tile for B.
-  let CB0 = ((b * count.y + chunk) * NGROUPS + g) * CHUNK;
+  // grad_CB[t, s], zero above the diagonal, with t along the tile for C, and s along the tile for B.
+  let CB0 = ((b * grid.y + chunk) * NGROUPS + g) * CHUNK;
   for (var k0 = 0u; k0 < steps; k0 += DEPTH) {
-    for (var i = lane; i < TILE * DEPTH; i += LANES) {
-      // Lanes side by side read side by side: along s.
-      let k = select(i % DEPTH, i / TILE, of_B);
-      let m = select(i / DEPTH, i % TILE, of_B);
-      let to = select(m, k0 + k, of_B);
-      let s = select(k0 + k, m, of_B);
-      var value = 0.0;
-      if (s <= to && to < steps) {
-        value = grad_CB[(CB0 + to) * CHUNK + s];
-      }
-      t_tile[k * STRIDE + m / 4u][m % 4u] = value;
-      let column = i % TILE;
-      var other = 0.0;
-      if (k0 + i / TILE < steps && n0 + column < D_STATE) {
-        other = xBC[(row0 + k0 + i / TILE) * CONV_DIM + other_column + column];
-      }
-      n_tile[i / TILE * STRIDE + column / 4u][column % 4u] = other;
+    if (of_B) {
+      t_tile[swizzled(n4, t4)] = grad_CB4((CB0 + k0 + t4) * CHUNK + n4 * 4u, left(n4 * 4u, steps, k0 + t4 < steps));
+    } else {
+      store_t(m, k, grad_CB4((CB0 + m) * CHUNK + k0 + k, left(k0 + k, steps, m < steps)));
     }
+    let other = (row0 + k0 + t4) * CONV_DIM + other_column;
+    n_tile[swizzled(n4, t4)] = xBC4(other, left(n, D_STATE, k0 + t4 < steps));
     workgroupBarrier();
     total = add_slice(total, t4, n4);
     workgroupBarrier();
@@ -145,29 +236,18 @@ fn ssd_bc_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
     // Written out: naga zeroes a variable without a value only once, not in each round of the loop.
     var product = mat4x4<f32>();
     for (var p0 = 0u; p0 < HEADDIM; p0 += DEPTH) {
-      for (var i = lane; i < TILE * DEPTH; i += LANES) {
-        let m = i / DEPTH;
-        let d = h * HEADDIM + p0 + i % DEPTH;
-        var value = 0.0;
-        if (p0 + i % DEPTH < HEADDIM && m < steps) {
-          if (of_B) {
-            value = xBC[(row0 + m) * CONV_DIM + d];
-          } else {
-            value = grad_y[(row0 + m) * D_INNER + d];
-          }
-        }
-        t_tile[i % DEPTH * STRIDE + m / 4u][m % 4u] = value;
-        let channel = h * HEADDIM + p0 + i / TILE;
-        let column = i % TILE;
-        var state = 0.0;
-        if (p0 + i / TILE < HEADDIM && n0 + column < D_STATE) {
-          if (of_B) {
-            state = grad_states[((b * count.y + chunk) * D_INNER + channel) * D_STATE + n0 + column];
-          } else {
-            state = ssm_state[((b * (count.y + 1u) + chunk) * D_INNER + channel) * D_STATE + n0 + column];
-          }
-        }
-        n_tile[i / TILE * STRIDE + column / 4u][column % 4u] = state;
+      let d = h * HEADDIM + p0 + k;
+      let channel = h * HEADDIM + p0 + t4;
+      let count = left(p0 + k, HEADDIM, m < steps);
+      let state_count = left(n, D_STATE, p0 + t4 < HEADDIM);
+      if (of_B) {
+        store_t(m, k, xBC4((row0 + m) * CONV_DIM + d, count));
+        let i = ((b * grid.y + chunk) * D_INNER + channel) * D_STATE + n;
+        n_tile[swizzled(n4, t4)] = grad_state4(i, state_count);
+      } else {
+        store_t(m, k, grad_y4((row0 + m) * D_INNER + d, count));
+        let i = ((b * (grid.y + 1u) + chunk) * D_INNER + channel) * D_STATE + n;
+        n_tile[swizzled(n4, t4)] = state4(i, state_count);
       }
       workgroupBarrier();
       product = add_slice(product, t4, n4);
@@ -181,10 +261,10 @@ fn ssd_bc_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
       product[3] * factor(of_B, decay0, t + 3u, steps));
     total += product;
     parts[lane] = vec4<f32>(
-      dot(product[0], read4(own, t < steps, n)),
-      dot(product[1], read4(own + CONV_DIM, t + 1u < steps, n)),
-      dot(product[2], read4(own + 2u * CONV_DIM, t + 2u < steps, n)),
-      dot(product[3], read4(own + 3u * CONV_DIM, t + 3u < steps, n)));
+      dot(product[0], xBC4(own, left(n, D_STATE, t < steps))),
+      dot(product[1], xBC4(own + CONV_DIM, left(n, D_STATE, t + 1u < steps))),
+      dot(product[2], xBC4(own + 2u * CONV_DIM, left(n, D_STATE, t + 2u < steps))),
+      dot(product[3], xBC4(own + 3u * CONV_DIM, left(n, D_STATE, t + 3u < steps))));
     workgroupBarrier();
     if (lane < steps) {
       var sum = 0.0;
@@ -194,8 +274,8 @@ fn ssd_bc_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
       sums[plane + decay0 + lane] = sum;
     }
   }
-  write4(own, t < steps, n, total[0]);
-  write4(own + CONV_DIM, t + 1u < steps, n, total[1]);
-  write4(own + 2u * CONV_DIM, t + 2u < steps, n, total[2]);
-  write4(own + 3u * CONV_DIM, t + 3u < steps, n, total[3]);
+  write4(own, left(n, D_STATE, t < steps), total[0]);
+  write4(own + CONV_DIM, left(n, D_STATE, t + 1u < steps), total[1]);
+  write4(own + 2u * CONV_DIM, left(n, D_STATE, t + 2u < steps), total[2]);
+  write4(own + 3u * CONV_DIM, left(n, D_STATE, t + 3u < steps), total[3]);
 }

@@ -9,7 +9,8 @@ override NHEADS: u32;
 override HEADDIM: u32;
 override D_STATE: u32;
 override NGROUPS: u32;
-override CHUNK: u32;  // at most 64
+override CHUNK: u32;    // at most 64
+override ALIGNED: bool; // HEADDIM and D_STATE are multiples of 4
 override D_INNER: u32 = NHEADS * HEADDIM;
 override CONV_DIM: u32 = D_INNER + 2u * NGROUPS * D_STATE;
 
@@ -18,10 +19,10 @@ struct Params {
   start: u32, // where the sums begin in sums
 }
 
-@group(0) @binding(0) var<storage, read> xBC: array<f32>;           // (batch, seqlen, CONV_DIM)
+@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;     // (batch, seqlen, CONV_DIM)
 @group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>;  // (batch, NHEADS, seqlen): see ssd_decays
 @group(0) @binding(2) var<storage, read> CB: array<f32>;            // (batch, chunks, NGROUPS, CHUNK, CHUNK)
-@group(0) @binding(3) var<storage, read> grad_y: array<f32>;        // (batch, seqlen, D_INNER)
+@group(0) @binding(3) var<storage, read> grad_y: array<vec4<f32>>;  // (batch, seqlen, D_INNER)
 @group(0) @binding(4) var<storage, read_write> grad_CB: array<f32>; // (batch, chunks, NGROUPS, CHUNK, CHUNK)
 @group(0) @binding(5) var<storage, read_write> sums: array<f32>;    // from start on (batch, NHEADS, seqlen)
 @group(0) @binding(6) var<uniform> params: Params;
@@ -29,20 +30,83 @@ struct Params {
 const TILE = 64u;
 const LANES = 256u;
 const DEPTH = 16u;
-// vec4s from one channel to the next: one more than a tile's 16, so that lanes that store meet in few banks.
-const STRIDE = 17u;
+const STRIDE = 16u; // vec4s from one channel to the next
 var<workgroup> t_tile: array<vec4<f32>, DEPTH * STRIDE>;
 var<workgroup> s_tile: array<vec4<f32>, DEPTH * STRIDE>;
 var<workgroup> step_tile: array<vec4<f32>, TILE>; // the chunk's decays
 var<workgroup> parts: array<vec4<f32>, LANES>;    // of each lane: its rows' sums, then its columns'
 
+// Columns are permuted by k so that lanes that store one column each, of 4 values of k, meet in no bank.
+fn swizzled(column: u32, k: u32) -> u32 {
+  return k * STRIDE + (column ^ (k / 4u * 2u));
+}
+
 fn add_step(product: mat4x4<f32>, k: u32, t4: u32, s4: u32) -> mat4x4<f32> {
-  return plus_outer(product, t_tile[k * STRIDE + t4], s_tile[k * STRIDE + s4]);
+  return plus_outer(product, t_tile[swizzled(t4, k)], s_tile[swizzled(s4, k)]);
 }
 
 fn add_4_steps(product: mat4x4<f32>, k: u32, t4: u32, s4: u32) -> mat4x4<f32> {
   let two = add_step(add_step(product, k, t4, s4), k + 1u, t4, s4);
   return add_step(add_step(two, k + 2u, t4, s4), k + 3u, t4, s4);
+}
+
+// Elements k to k + 3 of row m of a slice.
+fn store_t(m: u32, k: u32, values: vec4<f32>) {
+  let column = swizzled(m / 4u, k);
+  t_tile[column][m % 4u] = values.x;
+  t_tile[column + STRIDE][m % 4u] = values.y;
+  t_tile[column + 2u * STRIDE][m % 4u] = values.z;
+  t_tile[column + 3u * STRIDE][m % 4u] = values.w;
+}
+
+fn store_s(m: u32, k: u32, values: vec4<f32>) {
+  let column = swizzled(m / 4u, k);
+  s_tile[column][m % 4u] = values.x;
+  s_tile[column + STRIDE][m % 4u] = values.y;
+  s_tile[column + 2u * STRIDE][m % 4u] = values.z;
+  s_tile[column + 3u * STRIDE][m % 4u] = values.w;
+}
+
+// How many of the elements from i on are before end, none if not is_row.
+fn left(i: u32, end: u32, is_row: bool) -> u32 {
+  return select(0u, end - min(i, end), is_row);
+}
+
+fn xBC1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return xBC[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+// Four elements from i on, of which the first `count` are wanted, the others zero.
+fn xBC4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(xBC1(i, count > 0u), xBC1(i + 1u, count > 1u), xBC1(i + 2u, count > 2u),
+                     xBC1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return xBC[i / 4u];
+  }
+  return vec4<f32>(0.0);
+}
+
+fn grad_y1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return grad_y[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+fn grad_y4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(grad_y1(i, count > 0u), grad_y1(i + 1u, count > 1u), grad_y1(i + 2u, count > 2u),
+                     grad_y1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return grad_y[i / 4u];
+  }
+  return vec4<f32>(0.0);
 }
 
 // exp(sum[t] - sum[s]) dt[s], zero where s comes after t.
@@ -82,9 +146,9 @@ fn write1(i: u32, is_inside: bool, value: f32) {
   }
 }
 
-// Four elements of row t from column s on, of which those of the chunk's steps are stored.
+// Four elements of row t from column s on; past the last step they are zeros, which ssd_bc_bwd may read with others.
 fn write4(i: u32, steps: u32, t: u32, s: u32, values: vec4<f32>) {
-  let end = select(0u, steps, t < steps);
+  let end = select(0u, CHUNK, t < steps);
   write1(i, s < end, values.x);
   write1(i + 1u, s + 1u < end, values.y);
   write1(i + 2u, s + 2u < end, values.z);
@@ -92,7 +156,7 @@ fn write4(i: u32, steps: u32, t: u32, s: u32, values: vec4<f32>) {
 }
 
 @compute @workgroup_size(LANES)
-fn ssd_cb_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>,
+fn ssd_cb_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
               @builtin(local_invocation_index) lane: u32) {
   let g = wid.x;
   let first = wid.y * CHUNK;
@@ -103,12 +167,15 @@ fn ssd_cb_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
   let s4 = lane % 16u;
   let t = t4 * 4u;
   let s = s4 * 4u;
-  let element = (((b * count.y + wid.y) * NGROUPS + g) * CHUNK + t) * CHUNK + s;
+  let element = (((b * grid.y + wid.y) * NGROUPS + g) * CHUNK + t) * CHUNK + s;
   let own_CB = mat4x4<f32>(
     CB_row(element, steps, t, s),
     CB_row(element + CHUNK, steps, t + 1u, s),
     CB_row(element + 2u * CHUNK, steps, t + 2u, s),
     CB_row(element + 3u * CHUNK, steps, t + 3u, s));
+  // A lane brings channels p0 + k to p0 + k + 3 of step m.
+  let m = lane / 4u;
+  let k = lane % 4u * 4u;
   let heads = NHEADS / NGROUPS;
   var total: mat4x4<f32>;
   for (var h = g * heads; h < (g + 1u) * heads; h++) {
@@ -119,18 +186,9 @@ fn ssd_cb_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
     // Written out: naga zeroes a variable without a value only once, not in each round of the loop.
     var W = mat4x4<f32>();
     for (var p0 = 0u; p0 < HEADDIM; p0 += DEPTH) {
-      for (var i = lane; i < TILE * DEPTH; i += LANES) {
-        let k = i % DEPTH;
-        let m = i / DEPTH;
-        var grad = 0.0;
-        var x = 0.0;
-        if (p0 + k < HEADDIM && m < steps) {
-          grad = grad_y[(row0 + m) * D_INNER + h * HEADDIM + p0 + k];
-          x = xBC[(row0 + m) * CONV_DIM + h * HEADDIM + p0 + k];
-        }
-        t_tile[k * STRIDE + m / 4u][m % 4u] = grad;
-        s_tile[k * STRIDE + m / 4u][m % 4u] = x;
-      }
+      let count = left(p0 + k, HEADDIM, m < steps);
+      store_t(m, k, grad_y4((row0 + m) * D_INNER + h * HEADDIM + p0 + k, count));
+      store_s(m, k, xBC4((row0 + m) * CONV_DIM + h * HEADDIM + p0 + k, count));
       workgroupBarrier();
       W = add_4_steps(W, 0u, t4, s4);
       W = add_4_steps(W, 4u, t4, s4);

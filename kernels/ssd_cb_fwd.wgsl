@@ -4,31 +4,71 @@
 override D_INNER: u32;
 override D_STATE: u32;
 override NGROUPS: u32;
-override CHUNK: u32; // at most 64
+override CHUNK: u32;    // at most 64
+override ALIGNED: bool; // D_INNER and D_STATE are multiples of 4
 
 struct Params {
   seqlen: u32,
 }
 
-@group(0) @binding(0) var<storage, read> xBC: array<f32>;      // (batch, seqlen, D_INNER + 2 NGROUPS D_STATE)
-@group(0) @binding(1) var<storage, read_write> CB: array<f32>; // (batch, chunks, NGROUPS, CHUNK, CHUNK)
+@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>; // (batch, seqlen, D_INNER + 2 NGROUPS D_STATE)
+@group(0) @binding(1) var<storage, read_write> CB: array<f32>;  // (batch, chunks, NGROUPS, CHUNK, CHUNK)
 @group(0) @binding(2) var<uniform> params: Params;
 
 const TILE = 64u;
 const LANES = 256u;
 const DEPTH = 16u;
-// vec4s from one state to the next: one more than a tile's 16, so that lanes that store meet in few banks.
-const STRIDE = 17u;
+const STRIDE = 16u; // vec4s from one state to the next
 var<workgroup> C_tile: array<vec4<f32>, DEPTH * STRIDE>;
 var<workgroup> B_tile: array<vec4<f32>, DEPTH * STRIDE>;
 
+// Columns are permuted by k so that lanes that store one column each, of 4 values of k, meet in no bank.
+fn swizzled(column: u32, k: u32) -> u32 {
+  return k * STRIDE + (column ^ (k / 4u * 2u));
+}
+
 fn add_step(sums: mat4x4<f32>, k: u32, t4: u32, s4: u32) -> mat4x4<f32> {
-  return plus_outer(sums, C_tile[k * STRIDE + t4], B_tile[k * STRIDE + s4]);
+  return plus_outer(sums, C_tile[swizzled(t4, k)], B_tile[swizzled(s4, k)]);
 }
 
 fn add_4_steps(sums: mat4x4<f32>, k: u32, t4: u32, s4: u32) -> mat4x4<f32> {
   let two = add_step(add_step(sums, k, t4, s4), k + 1u, t4, s4);
   return add_step(add_step(two, k + 2u, t4, s4), k + 3u, t4, s4);
+}
+
+// States k to k + 3 of step m of a slice.
+fn store_C(m: u32, k: u32, values: vec4<f32>) {
+  let column = swizzled(m / 4u, k);
+  C_tile[column][m % 4u] = values.x;
+  C_tile[column + STRIDE][m % 4u] = values.y;
+  C_tile[column + 2u * STRIDE][m % 4u] = values.z;
+  C_tile[column + 3u * STRIDE][m % 4u] = values.w;
+}
+
+fn store_B(m: u32, k: u32, values: vec4<f32>) {
+  let column = swizzled(m / 4u, k);
+  B_tile[column][m % 4u] = values.x;
+  B_tile[column + STRIDE][m % 4u] = values.y;
+  B_tile[column + 2u * STRIDE][m % 4u] = values.z;
+  B_tile[column + 3u * STRIDE][m % 4u] = values.w;
+}
+
+fn xBC1(i: u32, is_inside: bool) -> f32 {
+  if (is_inside) {
+    return xBC[i / 4u][i % 4u];
+  }
+  return 0.0;
+}
+
+// Four elements from i on, of which the first `count` are wanted, the others zero.
+fn xBC4(i: u32, count: u32) -> vec4<f32> {
+  if (!ALIGNED) {
+    return vec4<f32>(xBC1(i, count > 0u), xBC1(i + 1u, count > 1u), xBC1(i + 2u, count > 2u), xBC1(i + 3u, count > 3u));
+  }
+  if (count > 0u) {
+    return xBC[i / 4u];
+  }
+  return vec4<f32>(0.0);
 }
 
 fn write1(i: u32, is_inside: bool, value: f32) {
@@ -52,24 +92,19 @@ fn ssd_cb_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
   let g = wid.x;
   let first = wid.y * CHUNK;
   let steps = min(CHUNK, params.seqlen - first);
-  let row0 = wid.z * params.seqlen + first;
+  // A lane brings states n0 + k to n0 + k + 3 of step m, whose B begins at row.
+  let m = lane / 4u;
+  let k = lane % 4u * 4u;
   let width = D_INNER + 2u * NGROUPS * D_STATE;
+  let row = (wid.z * params.seqlen + first + m) * width + D_INNER + g * D_STATE;
   let t4 = lane / 16u;
   let s4 = lane % 16u;
   var sums: mat4x4<f32>;
   for (var n0 = 0u; n0 < D_STATE; n0 += DEPTH) {
-    for (var i = lane; i < TILE * DEPTH; i += LANES) {
-      let k = i % DEPTH;
-      let m = i / DEPTH;
-      var c = 0.0;
-      var b = 0.0;
-      if (n0 + k < D_STATE && m < steps) {
-        b = xBC[(row0 + m) * width + D_INNER + g * D_STATE + n0 + k];
-        c = xBC[(row0 + m) * width + D_INNER + (NGROUPS + g) * D_STATE + n0 + k];
-      }
-      C_tile[k * STRIDE + m / 4u][m % 4u] = c;
-      B_tile[k * STRIDE + m / 4u][m % 4u] = b;
-    }
+    let end = select(0u, D_STATE, m < steps);
+    let wanted = end - min(n0 + k, end);
+    store_C(m, k, xBC4(row + NGROUPS * D_STATE + n0 + k, wanted));
+    store_B(m, k, xBC4(row + n0 + k, wanted));
     workgroupBarrier();
     sums = add_4_steps(sums, 0u, t4, s4);
     sums = add_4_steps(sums, 4u, t4, s4);

@@ -27,7 +27,7 @@ export const ssdCBFwdKernel = defineKernel({
   source: cbSource,
   bindings: { xBC: "read", CB: "write" },
   params: { seqlen: "u32" },
-  overrides: ["D_INNER", "D_STATE", "NGROUPS", "CHUNK"],
+  overrides: ["D_INNER", "D_STATE", "NGROUPS", "CHUNK", "ALIGNED"],
 });
 
 /** What each chunk adds to the state, or to its gradient. */
@@ -207,13 +207,15 @@ export function ssdCBFwd(
   shape: SsdShape & { label: string },
 ): void {
   const { batch, seqlen, d_state, ngroups, chunk, label } = shape;
+  const { d_inner } = ssdWidths(shape);
   program.add(ssdCBFwdKernel, {
     tensors,
     overrides: {
-      D_INNER: ssdWidths(shape).d_inner,
+      D_INNER: d_inner,
       D_STATE: d_state,
       NGROUPS: ngroups,
       CHUNK: chunk,
+      ALIGNED: areMultiplesOf4(d_inner, d_state),
     },
     params: { seqlen },
     workgroups: [ngroups, Math.ceil(seqlen / chunk), batch],

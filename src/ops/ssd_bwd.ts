@@ -53,7 +53,7 @@ export const ssdCBBwdKernel = defineKernel({
     sums: "write",
   },
   params: { seqlen: "u32", start: "u32" },
-  overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK"],
+  overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "ALIGNED"],
 });
 
 /** The gradients of B and C. */
@@ -71,7 +71,7 @@ export const ssdBCBwdKernel = defineKernel({
     sums: "write",
   },
   params: { seqlen: "u32", plane: "u32", start: "u32" },
-  overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK"],
+  overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "ALIGNED"],
 });
 
 /** The gradient of D, and products of states, for those of dt and A. */
@@ -196,25 +196,26 @@ function ssdXBCBwd(
   const { xBC, D, ssm_state, grad_y, grad_xBC, decays, CB, grad_CB, grad_states, sums } = tensors;
   const { batch, seqlen, nheads, ngroups, D_has_hdim = false, label } = shape;
   const overrides = sizeOverrides(shape);
+  const isAligned = areMultiplesOf4(shape.headdim, shape.d_state);
   const chunks = chunkCount(shape);
   const { p_tiles, n_tiles, plane, ...starts } = layoutOfSums(shape);
   program.add(ssdXBwdKernel, {
     tensors: { xBC, decays, CB, grad_states, D, grad_y, grad_xBC, sums },
-    overrides: { ...overrides, D_HAS_HDIM: D_has_hdim, ALIGNED: isAligned(shape) },
+    overrides: { ...overrides, D_HAS_HDIM: D_has_hdim, ALIGNED: isAligned },
     params: { seqlen, plane },
     workgroups: [nheads * p_tiles, chunks, batch],
     label: `${label}.x`,
   });
   program.add(ssdCBBwdKernel, {
     tensors: { xBC, decays, CB, grad_y, grad_CB, sums },
-    overrides,
+    overrides: { ...overrides, ALIGNED: isAligned },
     params: { seqlen, start: starts.CB },
     workgroups: [ngroups, chunks, batch],
     label: `${label}.CB`,
   });
   program.add(ssdBCBwdKernel, {
     tensors: { xBC, decays, grad_CB, ssm_state, grad_states, grad_y, grad_xBC, sums },
-    overrides,
+    overrides: { ...overrides, ALIGNED: isAligned && areMultiplesOf4(shape.chunk) },
     params: { seqlen, plane, start: starts.BC },
     workgroups: [ngroups * 2 * n_tiles, chunks, batch],
     label: `${label}.BC`,
@@ -272,11 +273,6 @@ function ssdDtBwd(
 
 function sizeOverrides({ nheads, headdim, d_state, ngroups, chunk }: SsdShape) {
   return { NHEADS: nheads, HEADDIM: headdim, D_STATE: d_state, NGROUPS: ngroups, CHUNK: chunk };
-}
-
-/** Whether 16-byte loads reach rows of activations and states. */
-function isAligned({ headdim, d_state }: SsdShape): boolean {
-  return areMultiplesOf4(headdim, d_state);
 }
 
 function chunkCount({ seqlen, chunk }: SsdShape): number {

@@ -141,9 +141,9 @@ export function inFirstSlot(
   return all;
 }
 
-/** An output that nothing is expected of. */
+/** An output that nothing is expected of; it holds NaN before, so that what nobody wrote poisons who reads it. */
 export function scratch(run: KernelRun, name: string, length: number) {
-  const tensor = run.output(length);
+  const tensor = run.state(new Float32Array(length).fill(NaN));
   run.expectThat(name, tensor, () => ({ worst: 0, detail: "scratch" }));
   return tensor;
 }
