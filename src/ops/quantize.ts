@@ -54,11 +54,14 @@ export function quantizeRows(
   }
   const codes = new Uint8Array(rows * codeBytes);
   const scales = new Float16Array(rows * groups);
+  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
   for (let row = 0; row < rows; row++) {
     for (let group = 0; group < groups; group++) {
       const start = row * columns + group * QUANT_GROUP;
       const end = Math.min(start + QUANT_GROUP, (row + 1) * columns);
-      const scale = scaleOf(values, start, end, dtype);
+      const most = farthest(bits, start, end);
+      // As f16 rounds it: the codes make up for the rounding.
+      const scale = Math.f16round(dtype === "int8" ? Math.abs(most) / 127 : most / -8);
       if (!Number.isFinite(scale)) {
         throw new RangeError(
           `Cannot quantize to ${dtype}: columns ${group * QUANT_GROUP} to ` +
@@ -100,21 +103,24 @@ export function dequantizeRows(
   return values;
 }
 
-/** The scale as f16 rounds it, so that codes make up for the rounding; NaN where a value is NaN. */
-function scaleOf(values: Float32Array, start: number, end: number, dtype: QuantizedDType): number {
-  let least = 0;
+/** One float and its bits. */
+const FLOAT = new Float32Array(1);
+const BITS = new Int32Array(FLOAT.buffer);
+
+/**
+ * The value farthest from zero, to all but its last bit; infinite or NaN where a value is.
+ *
+ * Without their sign, floats are in the order of their bits: a maximum of integers takes a quarter of the time that one
+ * of floats does. The sign rides along in the last bit.
+ */
+function farthest(bits: Int32Array, start: number, end: number): number {
   let most = 0;
-  let nothing = 0;
   for (let i = start; i < end; i++) {
-    const value = values[i] ?? NaN;
-    if (value < least) least = value;
-    if (value > most) most = value;
-    nothing += value * 0;
+    const word = bits[i] ?? 0;
+    most = Math.max(most, (word & 0x7ffffffe) | (word >>> 31));
   }
-  // Comparisons pass over NaN; its product with 0 does not vanish.
-  if (nothing !== 0) return NaN;
-  if (dtype === "int8") return Math.f16round(Math.max(most, -least) / 127);
-  return Math.f16round((-least > most ? least : most) / -8);
+  BITS[0] = (most & 0x7ffffffe) | (most << 31);
+  return FLOAT[0] ?? NaN;
 }
 
 // The offset keeps what is truncated positive, so that truncation rounds halves upwards; the clamp is for a scale that

@@ -142,6 +142,16 @@ Deno.test(
       `Cannot load "big": its weights take 5000000000 bytes beside ${gpu.live.sizeBytes} in use, and ${gpu.name} has ` +
         "no room for them: not enough memory",
     );
+    const lost = async () => {
+      await gpu.device.popErrorScope();
+      throw new DOMException("the device is lost", "OperationError");
+    };
+    const gone = withMembers(gpu, { device: withMembers(gpu.device, { popErrorScope: lost }) });
+    await assertRejects(
+      () => withinMemory(gone, () => {}, { name: "big", weightBytes: 5e9 }),
+      RangeError,
+      "has no room for them: the device is lost",
+    );
     await withinMemory(gpu, () => {}, { name: "small", weightBytes: 5 });
   }),
 );
