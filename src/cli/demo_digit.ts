@@ -69,8 +69,8 @@ export async function streamDigit(
     : `It is a ${label}, and the model says ${result.label}`;
   terminal.write(
     `${verdict} (${percent(result.probabilities[result.index] ?? 0)}). ` +
-      `${seen} pixels, ${formatRate(seen - 1, laterMs)}/s; ` +
-      `state ${formatBytes(model.stateBytes)} after each\n`,
+      `${seen} pixels at ${formatRate(seen - 1, laterMs)}/s, ` +
+      `${formatBytes(model.stateBytes)} of state after each\n`,
   );
 }
 

@@ -44,9 +44,9 @@ export async function streamText(
   const { decodeTokensPerSecond } = clock.statistics();
   const rate = decodeTokensPerSecond === undefined
     ? ""
-    : `, ${formatRate(decodeTokensPerSecond, 1000)}/s`;
+    : ` at ${formatRate(decodeTokensPerSecond, 1000)}/s`;
   terminal.write(
     `${end.endsWith("\n") ? "" : "\n"}\n` +
-      `${count} tokens${rate}; state ${formatBytes(model.stateBytes)} after each\n`,
+      `${count} tokens${rate}, ${formatBytes(model.stateBytes)} of state after each\n`,
   );
 }

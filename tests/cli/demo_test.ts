@@ -13,14 +13,14 @@ const ROOT = new URL("../../", import.meta.url);
 /** What is printed where nothing can be drawn twice, digit 3 of a model that guesses. */
 const TRANSCRIPT = new RegExp(
   [
-    "^A digit of MNIST's test set goes into weights/mnist \\([\\d.]+ kB\\), one pixel a step:\n\n",
+    "^A digit of MNIST's test set goes into weights/mnist \\([\\d.]+ [kM]B\\), one pixel a step:\n\n",
     "( *[▀▄█][ ▀▄█]*\n){8,14}\n",
     "(pixel (112|224|336|448|560|672|784)(   \\d +\\d+\\.\\d%){3}\n){7}",
     "It is a 3, and the model says (so|\\d) \\(\\d+\\.\\d%\\)\\. ",
-    "784 pixels, [\\d.,]+/s; state [\\d.]+ kB after each\n\n",
-    "And weights/shakespeare \\([\\d.]+ kB\\) writes, one character a step:\n\n",
-    "([A-Za-z \n!,.:?]{300,380})\n\n",
-    "\\d+ tokens, [\\d.,]+/s; state [\\d.]+ kB after each\n$",
+    "784 pixels at [\\d.,]+/s, [\\d.]+ kB of state after each\n\n",
+    "And weights/shakespeare \\([\\d.]+ [kM]B\\) writes, one character a step:\n\n",
+    "([A-Za-z \n!$&',.:;?3-]{300,380})\n\n",
+    "\\d+ tokens at [\\d.,]+/s, [\\d.]+ kB of state after each\n$",
   ].join(""),
 );
 
