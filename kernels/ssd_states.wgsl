@@ -19,9 +19,9 @@ struct Params {
   seqlen: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;       // xBC, or grad_y (batch, seqlen, D_INNER)
-@group(0) @binding(1) var<storage, read> xBC: array<vec4<f32>>;     // (batch, seqlen, CONV_DIM)
-@group(0) @binding(2) var<storage, read> decays: array<vec4<f32>>;  // (batch, NHEADS, seqlen): see ssd_decays
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;            // xBC, or grad_y (batch, seqlen, D_INNER)
+@group(0) @binding(1) var<storage, read> xBC: array<vec4<f32>>;          // (batch, seqlen, CONV_DIM)
+@group(0) @binding(2) var<storage, read> decays: array<vec4<f32>>;       // (batch, NHEADS, seqlen): see ssd_decays
 @group(0) @binding(3) var<storage, read_write> states: array<vec4<f32>>; // (batch, slots, NHEADS, HEADDIM, D_STATE)
 @group(0) @binding(4) var<uniform> params: Params;
 

@@ -19,11 +19,11 @@ struct Params {
   seqlen: u32,
 }
 
-@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;    // (batch, seqlen, CONV_DIM)
-@group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>; // (batch, NHEADS, seqlen): see ssd_decays
-@group(0) @binding(2) var<storage, read> CB: array<vec4<f32>>;     // (batch, chunks, NGROUPS, CHUNK, CHUNK)
-@group(0) @binding(3) var<storage, read> states: array<vec4<f32>>; // (batch, slots, NHEADS, HEADDIM, D_STATE)
-@group(0) @binding(4) var<storage, read> D: array<f32>;            // (NHEADS) or (NHEADS, HEADDIM)
+@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;     // (batch, seqlen, CONV_DIM)
+@group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>;  // (batch, NHEADS, seqlen): see ssd_decays
+@group(0) @binding(2) var<storage, read> CB: array<vec4<f32>>;      // (batch, chunks, NGROUPS, CHUNK, CHUNK)
+@group(0) @binding(3) var<storage, read> states: array<vec4<f32>>;  // (batch, slots, NHEADS, HEADDIM, D_STATE)
+@group(0) @binding(4) var<storage, read> D: array<f32>;             // (NHEADS) or (NHEADS, HEADDIM)
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>; // (batch, seqlen, D_INNER)
 @group(0) @binding(6) var<uniform> params: Params;
 

@@ -4,6 +4,7 @@ import type { Program } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/ssd_step.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
+import { areMultiplesOf4 } from "./matmul_tile.ts";
 import { dtLimits, type SsdOptions, type SsdSizes, ssdWidths } from "./ssd_sizes.ts";
 
 /** The kernel. */
@@ -31,6 +32,7 @@ export const ssdStepKernel = defineKernel({
     "GATED",
     "LANES",
     "CHANNELS",
+    "ALIGNED",
   ],
 });
 
@@ -70,7 +72,7 @@ export function ssdStep(
   const { batch, nheads, headdim, d_state, ngroups, label } = shape;
   const { d_inner, conv_dim } = ssdWidths(shape);
   const { D_has_hdim = false, gated = false, ldXBC = conv_dim, xBCOffset = 0 } = shape;
-  const lanes = Math.min(LANES_PER_CHANNEL, 2 ** Math.ceil(Math.log2(d_state)));
+  const lanes = Math.min(LANES_PER_CHANNEL, 2 ** Math.ceil(Math.log2(Math.ceil(d_state / 4))));
   const channels = LANES / lanes;
   program.add(ssdStepKernel, {
     tensors,
@@ -84,6 +86,7 @@ export function ssdStep(
       GATED: gated,
       LANES: lanes,
       CHANNELS: channels,
+      ALIGNED: areMultiplesOf4(d_state, d_inner, ldXBC, xBCOffset),
     },
     params: { ld_xBC: ldXBC, xBC_offset: xBCOffset },
     workgroups: [Math.ceil(d_inner / channels), batch, 1],

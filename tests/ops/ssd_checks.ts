@@ -49,6 +49,11 @@ const STEP_CASES: readonly (SsdCase & { gated?: boolean; packed?: boolean })[] =
     gated: true,
     packed: true,
   },
+  {
+    ...sized({ nheads: 4, headdim: 64, d_state: 64, ngroups: 2 }, 1, { batch: 3 }),
+    name: "x, B and C within zxbcdt, rows of whole vec4s",
+    packed: true,
+  },
 ];
 
 const STEP_CHECKS = STEP_CASES.map((each, seed): KernelCheck => ({
