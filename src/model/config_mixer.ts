@@ -5,6 +5,9 @@ import type { Family } from "./config_family.ts";
 import { agreed, describe, type Fields, type Setting } from "./config_fields.ts";
 import { MAX_D_MODEL, MAX_D_STATE, MAX_EXPAND } from "./config_limits.ts";
 
+/** Far above any step of time, and a number that f32 has. */
+const LARGEST_DT = 1e30;
+
 /** Where the fields of one config.json are found. */
 interface Places {
   readonly fields: Fields;
@@ -140,23 +143,25 @@ function parseInnerSize(places: Places): number {
 
 /** Two numbers, the second of which is mostly infinite, which JSON has no number for: see {@linkcode toLimit}. */
 function parseDtLimit({ fields, ssm_cfg }: Places): readonly [number, number] {
-  const limits = [[fields, "time_step_limit"], [fields, "dt_limit"], [
+  const places = [[fields, "time_step_limit"], [fields, "dt_limit"], [
     ssm_cfg,
     "dt_limit",
   ]] as const;
-  for (const [at, name] of limits) {
-    const values = at?.array(name);
-    if (at === undefined || values === undefined) continue;
+  const found = agreed(places, (at, name) => {
+    const values = at.array(name);
+    if (values === undefined) return undefined;
     const [low, high] = [toLimit(values[0]), toLimit(values[1])];
-    if (values.length !== 2 || !(low >= 0 && low <= high && low < Infinity)) {
+    if (values.length !== 2 || !(low >= 0 && low <= high && low <= LARGEST_DT)) {
       fields.fail(
         `${at.path(name)} is ${JSON.stringify(values).slice(0, 60)}, ` +
-          "expected two numbers from 0 on, the smaller one first",
+          `expected two numbers from 0 to ${LARGEST_DT}, the smaller one first`,
       );
     }
-    return [low, high];
-  }
-  return [0, Infinity];
+    // As text, so that two of them can be compared.
+    return `${low} ${high}`;
+  });
+  const [low = 0, high = Infinity] = found?.value.split(" ").map(Number) ?? [];
+  return [low, high];
 }
 
 /** A number; infinity also as text, as transformers 5 writes it (`{"__float__": "Infinity"}`), or null. */

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError, type Mamba2Config, parseConfig, toHfConfig } from "../../src/model/config.ts";
 import { Random } from "../random.ts";
+import { assertParsesOrRefuses } from "./mutated_configs.ts";
 
 /** The official package's file for 130m. */
 const RAW_130M = {
@@ -211,8 +212,11 @@ Deno.test("parseConfig() reads limits of dt in each form", () => {
   assertEquals(limit([0, "Infinity"]), [0, Infinity]);
   assertEquals(limit([0, null]), [0, Infinity]);
   assertEquals(limit([0.001, 0.1]), [0.001, 0.1]);
+  const twice = { ...HF_130M, time_step_limit: [0, 1], ssm_cfg: { dt_limit: [0, 2] } };
+  assert(refusal(twice).includes('ssm_cfg.dt_limit is "0 2"'), refusal(twice));
+  const infinite = [Infinity, Infinity];
   for (
-    const wrong of [[], [0], [0, 1, 2], [1, 0], [-1, 1], [Infinity, Infinity], ["a", 1], 3, {}]
+    const wrong of [[], [0], [0, 1, 2], [1, 0], [-1, 1], infinite, [1e39, 1e40], ["a", 1], 3, {}]
   ) {
     const text = refusal({ ...HF_130M, time_step_limit: wrong });
     assert(text.includes("time_step_limit is "), text);
@@ -298,6 +302,13 @@ Deno.test("parseConfig() reads back what toHfConfig() wrote of the other familie
   }
   const falcon = parseConfig({ ...FALCON, mixer_rms_eps: 1e-3 });
   assertEquals(parseConfig(JSON.parse(JSON.stringify(toHfConfig(falcon)))), falcon);
+});
+
+Deno.test("parseConfig() gives a value or a ConfigError for any mutation of another family's config", () => {
+  const texts = [RAW_130M, HF_130M, CODESTRAL_PARAMS, CODESTRAL_HF, FALCON].map((json) =>
+    JSON.stringify(json)
+  );
+  assertParsesOrRefuses(texts, { seed: 6, rounds: 3000 });
 });
 
 Deno.test("toHfConfig() refuses what transformers does not have", () => {
