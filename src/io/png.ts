@@ -197,6 +197,7 @@ function hasTransparency(png: DecodedPng, samples: Uint8Array, count: number): b
 }
 
 function toChannels(samples: Uint8Array, count: number, channels: number): Uint8Array {
+  if (count === channels) return samples;
   const colors = count >= 3 ? 3 : 1;
   const pixels = new Uint8Array(samples.length / count * channels);
   for (let from = 0, to = 0; from < samples.length; from += count, to += channels) {

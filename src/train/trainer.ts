@@ -78,7 +78,7 @@ export class Trainer implements Disposable {
   readonly #inFlight: InFlight;
   #submitted: Submitted[] = [];
   /** Values, moments and states as keep() saw them. */
-  #kept: { readonly tensor: Tensor; step: number } | undefined;
+  #kept: { readonly tensors: readonly Tensor[]; step: number } | undefined;
   #step = 0;
 
   /** Starts from given values, with moments of zero. */
@@ -157,24 +157,19 @@ export class Trainer implements Disposable {
 
   /** Remembers the parameters, moments and states of now, for {@linkcode Trainer.rewind}. */
   keep(): void {
-    const size = this.#moving().reduce((sum, tensor) => sum + tensor.size, 0);
-    this.#kept ??= { tensor: createTensor(this.#gpu, "kept", [size]), step: this.#step };
+    this.#kept ??= {
+      tensors: this.#moving().map(({ size }) => createTensor(this.#gpu, "kept", [size])),
+      step: this.#step,
+    };
     this.#kept.step = this.#step;
-    this.#run([], this.#keptCopies(this.#kept.tensor));
+    this.#run([], copies(this.#moving(), this.#kept.tensors));
   }
 
   /** Goes back to where keep() was called last: the same steps from there give the same bits again. */
   rewind(): void {
     if (this.#kept === undefined) throw new Error("Cannot rewind: nothing was kept");
     this.#step = this.#kept.step;
-    this.#run(
-      [],
-      this.#keptCopies(this.#kept.tensor).map((copy) => ({
-        ...copy,
-        from: copy.to,
-        to: copy.from,
-      })),
-    );
+    this.#run([], copies(this.#kept.tensors, this.#moving()));
   }
 
   /** What the parameters, as they are, make of batches; for when no step is in flight. */
@@ -264,8 +259,8 @@ export class Trainer implements Disposable {
   [Symbol.dispose](): void {
     for (const passes of this.#passes.values()) passes[Symbol.dispose]();
     this.#passes.clear();
-    const kept = this.#kept?.tensor;
-    for (const owned of [this.#optimiser, this.#draw, this.#inFlight, this.#carried, kept]) {
+    const kept = this.#kept?.tensors ?? [];
+    for (const owned of [this.#optimiser, this.#draw, this.#inFlight, this.#carried, ...kept]) {
       owned?.[Symbol.dispose]();
     }
     this.#kept = undefined;
@@ -302,13 +297,11 @@ export class Trainer implements Disposable {
     const tensors = [values, m, v].map(({ flat }) => flat);
     return this.#carried === undefined ? tensors : [...tensors, this.#carried.buffer];
   }
+}
 
-  #keptCopies({ buffer }: Tensor): Copy[] {
-    let offset = 0;
-    return this.#moving().map((from) => {
-      const copy = { from, to: { buffer, offset }, sizeBytes: from.size * 4 };
-      offset += copy.sizeBytes;
-      return copy;
-    });
-  }
+function copies(sources: readonly Tensor[], targets: readonly Tensor[]): Copy[] {
+  return sources.flatMap((from, index) => {
+    const to = targets[index];
+    return to === undefined ? [] : [{ from, to, sizeBytes: from.size * 4 }];
+  });
 }
