@@ -23,8 +23,8 @@ export class LiveBlock implements Disposable {
     this.#height = lines.length;
   }
 
-  /** Shows the cursor again, below what was drawn last. */
+  /** Shows the cursor again, below what was drawn last, and nothing under it: not the ^C of a terminal either. */
   [Symbol.dispose](): void {
-    this.#terminal.write("\r\x1b[?25h");
+    this.#terminal.write("\r\x1b[J\x1b[?25h");
   }
 }

@@ -18,5 +18,5 @@ Deno.test("LiveBlock draws over what it drew, and shows the cursor again at its 
     assertEquals(terminal.stdout, "\r\x1b[1A\x1b[J");
     terminal.stdout = "";
   }
-  assertEquals(terminal.stdout, "\r\x1b[?25h");
+  assertEquals(terminal.stdout, "\r\x1b[J\x1b[?25h");
 });
