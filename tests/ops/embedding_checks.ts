@@ -17,7 +17,7 @@ interface EmbeddingCase {
   readonly seen: boolean;
   /** Rows a block, where the table is to be split. */
   readonly rowsPerBlock?: number;
-  /** How large the weights are: at 1e-5 those of f16 are subnormal. */
+  /** How large the weights are: at 1e-5 those of f16, and f16 scales, are subnormal. */
   readonly scale?: number;
 }
 
@@ -64,16 +64,17 @@ const CASES: readonly EmbeddingCase[] = [
     dtype: "f32" as const,
     seen: false,
   })),
-  {
-    name: "subnormal f16",
+  // Quantized, the scales are what is subnormal.
+  ...(["f16", "int8", "int4"] as const).map((dtype) => ({
+    name: `subnormal ${dtype}`,
     vocab_size: 64,
     d_model: 8,
     batch: 1,
     seqlen: 64,
-    dtype: "f16",
+    dtype,
     seen: false,
     scale: 1e-5,
-  },
+  })),
   {
     name: "more rows than a dimension has workgroups",
     vocab_size: 65,
