@@ -149,12 +149,16 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       if (result === undefined) throw new Error("Cannot train: a step has no result");
       const { step, loss, norm } = result;
       if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-        throw new RangeError(describeFailure(result, out, savedStep));
+        throw new RangeError(describeFailure(step, describeResult(result), out, savedStep));
       }
       position = nextOf(own);
       let validation: SplitResult | undefined;
       if (step === due) {
         validation = await evaluateSplit(trainer, task.validation);
+        if (!Number.isFinite(validation.loss)) {
+          const found = `validation loss is ${validation.loss}`;
+          throw new RangeError(describeFailure(step, found, out, savedStep));
+        }
         sinceBest++;
         if (validation.loss < bestLoss) {
           bestLoss = validation.loss;
@@ -228,18 +232,23 @@ function* wholeSplit(source: Source): Generator<Batch> {
   }
 }
 
-/** What is not finite, where it was first seen, and what there is to go back to. */
+/** What is not finite, and where it was first seen. */
+function describeResult({ loss, norm, culprit }: StepResult): string {
+  const found = Number.isFinite(loss) ? `the gradient's norm is ${norm}` : `loss is ${loss}`;
+  return culprit === undefined ? found : `${found}, and the gradient of "${culprit}" is not finite`;
+}
+
+/** The same, with what there is to go back to. */
 function describeFailure(
-  { step, loss, norm, culprit }: StepResult,
+  step: number,
+  found: string,
   out: string | undefined,
   savedStep: number,
 ): string {
-  const found = Number.isFinite(loss) ? `the gradient's norm is ${norm}` : `loss is ${loss}`;
-  const where = culprit === undefined ? "" : `, and the gradient of "${culprit}" is not finite`;
   const last = out === undefined || savedStep === 0
     ? "Nothing was saved"
     : `Last good checkpoint: "${out}", of step ${savedStep}`;
-  return `Cannot continue at step ${step}: ${found}${where}. ${last}`;
+  return `Cannot continue at step ${step}: ${found}. ${last}`;
 }
 
 /** A state is carried from window to window of a text: other sequences end. */

@@ -210,6 +210,18 @@ Deno.test("train() stops at a loss that is not finite, and names step, tensor an
     );
   }));
 
+Deno.test("train() saves nothing that a validation loss which is not finite comes from", () =>
+  withFolder(async (out) => {
+    const settings = { learningRate: 1e38, minimumLearningRate: 0, warmupSteps: 0 };
+    const task = smallTask({ ...settings, steps: 10, evaluateEvery: 1 });
+    await assertRejects(
+      () => Array.fromAsync(train(task, { out })),
+      RangeError,
+      "Cannot continue at step 1: validation loss is NaN. Nothing was saved",
+    );
+    assertEquals(await fileNames(out), ["config.json"]);
+  }));
+
 /** A classifier's task whose batch number `broken` holds NaN. */
 function breakingTask(broken: number): Task {
   const [batchSize, seqlen] = [2, 5];
