@@ -4,10 +4,10 @@ import { goldenPath } from "../golden_files.ts";
 const PROGRAM = new URL("../../infer.ts", import.meta.url).pathname;
 const LM = goldenPath("mamba1");
 
-/** Starts `deno run infer.ts`; stdin ends at once. */
-function start(args: string[]): Deno.ChildProcess {
+/** Starts `deno run infer.ts`, which may do anything unless flags say what; stdin ends at once. */
+function start(args: string[], flags = ["-A"]): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", PROGRAM, ...args],
+    args: ["run", "--no-check", ...flags, PROGRAM, ...args],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -73,6 +73,25 @@ Deno.test("infer.ts saves the state where Ctrl-C ended it", async () => {
     );
     assertEquals(metadata.position, String(3 + lines.length - 1));
     assertEquals(metadata.pendingToken, String(lines.at(-1).id));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("infer.ts needs no more leave than README.md says: to read the model, to read and write where it saves", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const command = ["generate", LM, "--prompt", "Hey", "--max-tokens", "2"];
+    const save = [...command, "--save-state", `${folder}/state.safetensors`];
+    const cases: [string[], string[]][] = [
+      [command, [`--allow-read=${LM}`]],
+      [save, [`--allow-read=${LM},${folder}`, `--allow-write=${folder}`]],
+      [["inspect", `${folder}/state.safetensors`], [`--allow-read=${folder}`]],
+    ];
+    for (const [args, flags] of cases) {
+      const { code, stderr } = await start(args, flags).output();
+      assertEquals(code, 0, text(stderr));
+    }
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
