@@ -1,34 +1,20 @@
 /** The executor on WebGPU. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { type Copy, encode, Program } from "../gpu/recorder.ts";
-import { readBuffer, Staging } from "../gpu/readback.ts";
+import { encode, Program } from "../gpu/recorder.ts";
+import { readBuffer } from "../gpu/readback.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { recordAllLogits, recordBlocks, recordLastLogits, recordPool } from "../model/forward.ts";
-import {
-  createScratch,
-  rowBytes,
-  rowsWithin,
-  type Scratch,
-  servesAnyBatch,
-} from "../model/scratch.ts";
-import { createState, logitCount, type State, stateParts } from "../model/state.ts";
+import { createScratch, type Scratch } from "../model/scratch.ts";
+import { logitCount, stateParts } from "../model/state.ts";
 import type { ModelWeights } from "../model/weights.ts";
 import { MATVEC_MAX_ROWS } from "../ops/linear.ts";
-import {
-  encodeSettings,
-  NO_TOKEN,
-  RING,
-  sampleFwd,
-  type SamplerSettings,
-  SETTINGS_WORDS,
-} from "../ops/sample.ts";
+import { encodeSettings, NO_TOKEN, RING, sampleFwd, type SamplerSettings } from "../ops/sample.ts";
 import { tokenScoreFwd } from "../ops/token_score.ts";
 import type { Draws, Executor, ExecutorState, LogitsWanted, StateArray } from "./executor.ts";
-
-/** Activations of a chunk of a sequence may take this much; more rows at once no longer make a matmul faster. */
-const SCRATCH_BYTES = 64 * 2 ** 20;
+import { SequenceScratch } from "./sequence_scratch.ts";
+import { asOurs, stateCopy, WebGpuState } from "./webgpu_state.ts";
 
 /** Logits of a chunk may take this much: 50280 of them for 256 steps. */
 const LOGITS_BYTES = 50 * 2 ** 20;
@@ -47,48 +33,6 @@ export interface LoadedWeights extends Disposable {
   readonly sizeBytes: number;
 }
 
-class WebGpuState implements ExecutorState {
-  readonly batch: number;
-  readonly parts: State;
-  readonly settings: Tensor;
-  readonly chunkPrograms: Map<string, Program> = new Map();
-  stepProgram: Program | undefined;
-  sampleProgram: Program | undefined;
-  /** The first piece of the next burst, encoded while the GPU worked on this one. */
-  prepared: { readonly length: number; readonly commands: GPUCommandBuffer } | undefined;
-  /** Draws made so far by sequence 0, as the device counts them. */
-  draws = 0;
-  #staging: Staging | undefined;
-  readonly #gpu: Gpu;
-
-  constructor(gpu: Gpu, config: ModelConfig, batch: number) {
-    this.#gpu = gpu;
-    this.batch = batch;
-    this.parts = createState(gpu, config, batch);
-    this.settings = createTensor(gpu, "settings", [SETTINGS_WORDS]);
-  }
-
-  /** A staging buffer of at least that size, kept for the next time. */
-  async staging(sizeBytes: number): Promise<Staging> {
-    if (this.#staging === undefined || this.#staging.buffer.size < sizeBytes) {
-      this.#staging?.[Symbol.dispose]();
-      this.#staging = await Staging.create(this.#gpu, sizeBytes);
-    }
-    return this.#staging;
-  }
-
-  [Symbol.dispose](): void {
-    this.parts[Symbol.dispose]();
-    this.settings[Symbol.dispose]();
-    this.stepProgram?.[Symbol.dispose]();
-    this.sampleProgram?.[Symbol.dispose]();
-    for (const program of this.chunkPrograms.values()) program[Symbol.dispose]();
-    this.chunkPrograms.clear();
-    this.#staging?.[Symbol.dispose]();
-    this.#staging = undefined;
-  }
-}
-
 /** Runs a model on a WebGPU device. It owns the weights; the device is the caller's. */
 export class WebGpuExecutor implements Executor {
   readonly config: ModelConfig;
@@ -97,12 +41,11 @@ export class WebGpuExecutor implements Executor {
   readonly #loaded: LoadedWeights;
   /** For single steps of few sequences. */
   readonly #stepScratch: Scratch;
-  /** For everything else, made when first needed; by batch where it does not serve any. */
-  readonly #chunkScratch: Map<number, Scratch> = new Map();
+  /** For everything else. */
+  readonly #scratch: SequenceScratch;
   #chunkLogits: Tensor | undefined;
   #targets: Tensor | undefined;
   #scores: Tensor | undefined;
-  readonly #maxRows: number;
   readonly #maxLogitRows: number;
   #disposed = false;
 
@@ -111,16 +54,11 @@ export class WebGpuExecutor implements Executor {
     this.config = config;
     this.#loaded = loaded;
     this.#stepScratch = createScratch(gpu, config, { rows: MATVEC_MAX_ROWS, batch: 0 });
-    const { maxStorageBufferBindingSize } = gpu.device.limits;
-    this.#maxRows = Math.min(
-      Math.max(64, Math.floor(SCRATCH_BYTES / rowBytes(config))),
-      rowsWithin(config, 1, maxStorageBufferBindingSize),
-      8192,
-    );
-    const logitBytes = Math.min(LOGITS_BYTES, maxStorageBufferBindingSize);
+    this.#scratch = new SequenceScratch(gpu, config);
+    const logitBytes = Math.min(LOGITS_BYTES, gpu.device.limits.maxStorageBufferBindingSize);
     this.#maxLogitRows = Math.max(
       1,
-      Math.min(this.#maxRows, Math.floor(logitBytes / (logitCount(config) * 4))),
+      Math.min(this.#scratch.maxRows(1), Math.floor(logitBytes / (logitCount(config) * 4))),
     );
   }
 
@@ -141,11 +79,7 @@ export class WebGpuExecutor implements Executor {
   }
 
   createState(batch: number): WebGpuState {
-    if (batch > this.#rowsOf(batch)) {
-      throw new RangeError(
-        `Cannot run ${batch} sequences at once: this device takes at most ${this.#maxBatch(batch)}`,
-      );
-    }
+    this.#scratch.requireBatch(batch);
     return new WebGpuState(this.#gpu, this.config, batch);
   }
 
@@ -232,8 +166,8 @@ export class WebGpuExecutor implements Executor {
       });
     }
     const rows = Math.min(
-      this.#rowsOf(batch),
-      logits === "all" ? this.#maxLogitRows : this.#maxRows,
+      this.#scratch.maxRows(batch),
+      logits === "all" ? this.#maxLogitRows : Infinity,
     );
     const chunk = Math.max(1, Math.floor(rows / batch));
     const all = logits === "all" ? new Float32Array(batch * seqlen * count) : undefined;
@@ -350,8 +284,7 @@ export class WebGpuExecutor implements Executor {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#stepScratch[Symbol.dispose]();
-    for (const scratch of this.#chunkScratch.values()) scratch[Symbol.dispose]();
-    this.#chunkScratch.clear();
+    this.#scratch[Symbol.dispose]();
     this.#chunkLogits?.[Symbol.dispose]();
     this.#targets?.[Symbol.dispose]();
     this.#scores?.[Symbol.dispose]();
@@ -408,7 +341,7 @@ export class WebGpuExecutor implements Executor {
     const kept = state.chunkPrograms.get(key);
     if (kept !== undefined) return kept;
     const program = new Program(this.#gpu);
-    const scratch = this.#scratch(state.batch);
+    const scratch = this.#scratch.of(state.batch);
     const tensors = {
       weights: this.#loaded.weights,
       state: state.parts,
@@ -448,33 +381,6 @@ export class WebGpuExecutor implements Executor {
     state.chunkPrograms.set(key, program);
   }
 
-  #scratch(batch: number): Scratch {
-    const key = servesAnyBatch(this.config) ? 0 : batch;
-    let scratch = this.#chunkScratch.get(key);
-    if (scratch === undefined) {
-      scratch = createScratch(this.#gpu, this.config, { rows: this.#rowsOf(batch), batch });
-      this.#chunkScratch.set(key, scratch);
-    }
-    return scratch;
-  }
-
-  /** The largest batch below one that is too large. */
-  #maxBatch(batch: number): number {
-    let [fits, tooMany] = [0, batch];
-    while (tooMany - fits > 1) {
-      const middle = Math.floor((fits + tooMany) / 2);
-      if (middle > this.#rowsOf(middle)) tooMany = middle;
-      else fits = middle;
-    }
-    return fits;
-  }
-
-  /** The most rows of activations for that many sequences. */
-  #rowsOf(batch: number): number {
-    const { maxStorageBufferBindingSize } = this.#gpu.device.limits;
-    return Math.min(this.#maxRows, rowsWithin(this.config, batch, maxStorageBufferBindingSize));
-  }
-
   #logitsTensor(): Tensor {
     return this.#chunkLogits ??= createTensor(this.#gpu, "logits", [
       this.#maxLogitRows,
@@ -499,7 +405,7 @@ export class WebGpuExecutor implements Executor {
       stepSize: number;
     },
   ): void {
-    const target = this.#scratch(batch).inputs;
+    const target = this.#scratch.of(batch).inputs;
     for (let b = 0; b < batch; b++) {
       const from = (b * seqlen + start) * stepSize;
       target.write(inputs.subarray(from, from + steps * stepSize), b * steps * stepSize * 4);
@@ -534,18 +440,4 @@ export class WebGpuExecutor implements Executor {
     }
     return encode(this.#gpu, programs);
   }
-}
-
-function asOurs(state: ExecutorState): WebGpuState {
-  if (!(state instanceof WebGpuState)) {
-    throw new TypeError("Cannot use a state of another executor");
-  }
-  return state;
-}
-
-function stateCopy(from: WebGpuState, to: WebGpuState): Copy {
-  if (from.batch !== to.batch) {
-    throw new RangeError(`Cannot copy a state of ${from.batch} sequences to one of ${to.batch}`);
-  }
-  return { from: from.parts.buffer, to: to.parts.buffer, sizeBytes: from.parts.buffer.sizeBytes };
 }

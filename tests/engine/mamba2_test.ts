@@ -136,6 +136,21 @@ for (const seqlen of [1, 2, 70]) {
   });
 }
 
+Deno.test("classifyBatch() says how many sequences of Mamba-2 a device takes", async () => {
+  // A chunk's states of one sequence have 512 kB.
+  const wide = { ...CLASSIFIER, hidden_size: 64, num_heads: 2, head_dim: 64, state_size: 1024 };
+  await withCheckpoint("config.json", wide, "", async (model) => {
+    const batch = 100_000;
+    await assertRejects(
+      () => model.classifyBatch(new Float32Array(batch * 3), batch),
+      RangeError,
+      "Cannot run 100000 sequences at once: this device takes at most ",
+    );
+    const five = await model.classifyBatch(new Float32Array(5 * 2 * 3), 5);
+    assertEquals(five.length, 5);
+  });
+});
+
 Deno.test("loadModel() says what a tensor of Mamba-2 should be shaped like", async () => {
   const folder = await Deno.makeTempDir();
   try {
