@@ -3,7 +3,13 @@
 import { lossCurve } from "../train/loss_curve.ts";
 import { type Metrics, openMetrics, readMetrics } from "../train/metrics.ts";
 import { progressLine } from "../train/progress_line.ts";
-import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../train/task.ts";
+import {
+  type Hyperparameters,
+  type ModelSize,
+  settings,
+  type Task,
+  type TaskOptions,
+} from "../train/task.ts";
 import { loadTask, TASK_NAMES } from "../train/tasks/load_task.ts";
 import { train, type TrainingStep } from "../train/train.ts";
 import { type Arguments, type CommandSpec, parseArguments, UsageError } from "./arguments.ts";
@@ -175,10 +181,9 @@ async function prepare(name: string, args: Arguments): Promise<Task> {
     1,
     Math.round(epochs * task.train.batchesPerEpoch / task.defaults.accumulation),
   );
-  return await loadTask(name, {
-    ...options,
-    hyperparameters: { ...options.hyperparameters, steps },
-  });
+  // The data does not depend on the number of steps: it is not loaded again.
+  const hyperparameters = { ...options.hyperparameters, steps };
+  return { ...task, defaults: settings(task.defaults, { hyperparameters }) };
 }
 
 function mixerOf(name: string | undefined): Pick<ModelSize, "mixer"> {

@@ -1,6 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromBytes } from "../../src/io/byte_source.ts";
+import { trainCommand } from "../../src/cli/train.ts";
 import { openSafetensors } from "../../src/io/safetensors.ts";
+import { readMetrics } from "../../src/train/metrics.ts";
+import { FakeTerminal } from "./fake_terminal.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -26,6 +29,34 @@ Deno.test("train.ts heeds Ctrl-C within a few steps, and leaves a checkpoint of 
     const path = `${folder}/out/training/resume.safetensors`;
     using file = await openSafetensors(fromBytes(path, await Deno.readFile(path)));
     assertEquals(JSON.parse(file.metadata.get("point") ?? "").step, lines.at(-1).step);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("train.ts turns --epochs into steps, and ends with the best evaluation", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/text.txt`, "It was a dark and stormy night. ".repeat(20));
+    const args = [
+      ...["text", "--data", `${folder}/text.txt`, "--out", `${folder}/out`, "--epochs", "2"],
+      ...["--d-model", "8", "--n-layer", "1", "--batch-size", "4", "--seqlen", "16"],
+      ...["--accumulation", "2", "--evaluate-every", "2"],
+    ];
+    const terminal = new FakeTerminal();
+    assertEquals(await trainCommand(args, terminal), 0, terminal.stderr);
+    const metrics = await readMetrics(`${folder}/out/training/metrics.jsonl`);
+    // 576 characters train: 35 windows of 16, in batches of 4, of which a step takes 2.
+    assertEquals(metrics.map(({ step }) => step), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assertEquals(metrics[0]?.learningRate, 1e-3, "nine steps have no warm-up");
+    const losses = metrics.flatMap(({ validationLoss }) => validationLoss ?? []).map(Number);
+    assertEquals(losses.length, 5);
+    const best = metrics.find(({ validationLoss }) => validationLoss === Math.min(...losses));
+    const line = `Best: step ${best?.step}: validation loss ${Math.min(...losses).toFixed(4)}\n`;
+    assertEquals(terminal.stdout, line);
+    const both = new FakeTerminal();
+    assertEquals(await trainCommand([...args, "--steps", "3"], both), 2);
+    assert(both.stderr.includes("Cannot use --steps with --epochs: give one"), both.stderr);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
