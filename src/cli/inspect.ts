@@ -68,14 +68,14 @@ interface Facts {
   readonly sampler?: unknown;
 }
 
-async function describeModel(checkpoint: Checkpoint): Promise<Facts> {
+function describeModel(checkpoint: Checkpoint): Facts {
   const { config: json, tensors: file } = checkpoint;
   const prefix = stateDictPrefix(file);
   const own = [...file.tensors.values()].filter(({ name }) => name.startsWith(prefix));
   const metadata = Object.fromEntries(file.metadata);
   const tensorBytes = own.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   if (json === undefined) return { kind: "tensors", tensorBytes, metadata };
-  const config = await readConfig(checkpoint);
+  const config = readConfig(checkpoint);
   return {
     kind: "model",
     family: FAMILIES[config.model_type],

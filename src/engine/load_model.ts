@@ -11,7 +11,7 @@ import { MAX_D_STATE } from "../ops/selective_scan.ts";
 import { type LoadProgress, loadWeights } from "./load_weights.ts";
 import type { WeightDType } from "./match_tensors.ts";
 import { createModel, type Model } from "./model.ts";
-import { readConfig } from "./read_config.ts";
+import { readConfigAndHead } from "./read_config.ts";
 import { WebGpuExecutor } from "./webgpu_executor.ts";
 
 /** Options of {@linkcode loadModel}. */
@@ -129,7 +129,7 @@ async function load(
 export async function describeCheckpoint(
   checkpoint: Checkpoint,
 ): Promise<{ config: ModelConfig; tokenizer: Tokenizer | undefined }> {
-  const config = await readConfig(checkpoint);
+  const config = await readConfigAndHead(checkpoint);
   if (config.model_type !== "mamba2" && config.d_state > MAX_D_STATE) {
     throw new RangeError(
       `Cannot run this model: d_state is ${config.d_state}, and kernels take ${MAX_D_STATE}`,

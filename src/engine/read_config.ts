@@ -7,17 +7,37 @@ import { hasOwnHead } from "./load_weights.ts";
 import { embeddingRows } from "./match_tensors.ts";
 
 /**
- * Reads a checkpoint's config.
+ * Reads a checkpoint's config, and of its weights what stands in the header.
+ *
+ * Where the config does not say whether the head is the embedding, it is if the weights have no head. If they have one,
+ * what the config's dialect takes for granted is believed: see {@linkcode readConfigAndHead}.
  *
  * @throws {ConfigError} If it is of no model that is supported.
  */
-export async function readConfig(
-  { config: json, configName, tensors }: Checkpoint,
-): Promise<ModelConfig> {
+export function readConfig({ config: json, configName, tensors }: Checkpoint): ModelConfig {
   const prefix = stateDictPrefix(tensors);
   const config = parseConfig(json, configName, embeddingRows(tensors, prefix));
-  const { head, input } = config;
-  if (head.kind !== "lm" || input.kind !== "embedding" || saysTied(json)) return config;
-  // A head of its own in the weights says that it is not tied, and none that it is.
-  return { ...config, head: { ...head, tied: !await hasOwnHead(tensors, prefix) } };
+  const hasHead = tensors.tensors.has(`${prefix}lm_head.weight`);
+  return isOpen(config, json) && !hasHead ? withHead(config, { tied: true }) : config;
+}
+
+/**
+ * The same, and where only the numbers can tell whether the head is the embedding, they are compared.
+ *
+ * @throws {ConfigError} If it is of no model that is supported.
+ */
+export async function readConfigAndHead(checkpoint: Checkpoint): Promise<ModelConfig> {
+  const { config: json, tensors } = checkpoint;
+  const config = readConfig(checkpoint);
+  if (!isOpen(config, json)) return config;
+  return withHead(config, { tied: !await hasOwnHead(tensors, stateDictPrefix(tensors)) });
+}
+
+/** Whether the config leaves it to the weights if the head is tied. */
+function isOpen({ head, input }: ModelConfig, json: unknown): boolean {
+  return head.kind === "lm" && input.kind === "embedding" && !saysTied(json);
+}
+
+function withHead(config: ModelConfig, { tied }: { tied: boolean }): ModelConfig {
+  return config.head.kind === "lm" ? { ...config, head: { ...config.head, tied } } : config;
 }
