@@ -13,7 +13,7 @@ export interface MemoryNeeds {
 }
 
 /**
- * What running takes beside weights and state: activations and logits of a piece of a prompt (at most 64 and 50 MiB,
+ * What running takes beside weights and state: activations and logits of a piece of a prompt (some 64 and 50 MiB,
  * see the executor), and what loading reads and uploads at a time.
  */
 const WORKING_BYTES = 256 * 2 ** 20;

@@ -16,6 +16,12 @@ const SCRATCH_BYTES = 64 * 2 ** 20;
 /** The same, where rows are small. */
 const MAX_ROWS = 8192;
 
+/** With fewer rows a matmul leaves a large device idle, as wide as they may be: two tiles. */
+const MIN_ROWS = 256;
+
+/** Rows of a matmul's tile, and a multiple of the steps of a chunk of Mamba-2: parts of either cost as much as wholes. */
+const ROW_STEP = 128;
+
 /** Activations that all states of a model share: made when first needed, and kept. */
 export class SequenceScratch implements Disposable {
   readonly #gpu: Gpu;
@@ -31,8 +37,9 @@ export class SequenceScratch implements Disposable {
   /** The most rows, of all sequences together, that go through the model at once. */
   maxRows(batch: number): number {
     const { maxStorageBufferBindingSize } = this.#gpu.device.limits;
+    const steps = Math.floor(SCRATCH_BYTES / rowBytes(this.#config) / ROW_STEP);
     return Math.min(
-      Math.max(64, Math.floor(SCRATCH_BYTES / rowBytes(this.#config))),
+      Math.max(MIN_ROWS, steps * ROW_STEP),
       rowsWithin(this.#config, batch, maxStorageBufferBindingSize),
       MAX_ROWS,
     );
