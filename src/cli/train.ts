@@ -11,7 +11,7 @@ import {
   type TaskOptions,
 } from "../train/task.ts";
 import { loadTask, TASK_NAMES } from "../train/tasks/load_task.ts";
-import { train, type TrainingStep } from "../train/train.ts";
+import { type SplitResult, train, type TrainingStep } from "../train/train.ts";
 import { type Arguments, type CommandSpec, parseArguments, UsageError } from "./arguments.ts";
 import { commandHelp } from "./help.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
@@ -133,11 +133,15 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
     const last = await follow(steps, { task, out, json: args.has("json"), terminal });
     const metrics = await readMetrics(`${out}/${METRICS_FILE}`);
     await drawCurve(name, out, metrics);
-    if (last !== undefined && last < defaults.steps && !controller.signal.aborted) {
+    if (last !== undefined && last.step < defaults.steps && !controller.signal.aborted) {
       terminal.writeError(`No better loss in ${defaults.patience} evaluations: stopped\n`);
     }
     const best = bestOf(metrics);
-    if (best !== undefined && !args.has("json")) terminal.write(`Best: ${describe(best)}\n`);
+    if (best !== undefined && !args.has("json")) {
+      terminal.write(`Best: ${describe(best)}\n`);
+      const tested = metrics.at(-1);
+      if (tested?.testLoss !== undefined) terminal.write(`Test: ${figure("test", tested)}\n`);
+    }
   } finally {
     Deno.removeSignalListener("SIGINT", interrupt);
   }
@@ -192,20 +196,20 @@ function mixerOf(name: string | undefined): Pick<ModelSize, "mixer"> {
   throw new UsageError(`--mixer is "${name}", expected mamba1 or mamba2`);
 }
 
-/** Shows steps, notes them in metrics.jsonl, and gives the number of the last one. */
+/** Shows steps, notes them in metrics.jsonl, and gives the last one. */
 async function follow(
   steps: AsyncIterable<TrainingStep>,
   { task, out, json, terminal }: { task: Task; out: string; json: boolean; terminal: Terminal },
-): Promise<number | undefined> {
+): Promise<TrainingStep | undefined> {
   let log: Awaited<ReturnType<typeof openMetrics>> | undefined;
-  let last: number | undefined;
+  let last: TrainingStep | undefined;
   let shownAt = -Infinity;
   try {
     for await (const step of steps) {
       log ??= await openMetrics(`${out}/${METRICS_FILE}`, step.step - 1);
       const metrics = toMetrics(step);
       log.append(metrics);
-      last = step.step;
+      last = step;
       if (json) terminal.write(`${JSON.stringify(metrics)}\n`);
       const evaluated = step.validation !== undefined;
       if (!terminal.rewrites && !evaluated && performance.now() - shownAt < SHOWN_EVERY_MS) {
@@ -225,12 +229,16 @@ async function follow(
   return last;
 }
 
-function toMetrics({ validation, ...step }: TrainingStep): Metrics {
-  if (validation === undefined) return step;
+function toMetrics({ validation, test, ...step }: TrainingStep): Metrics {
+  return { ...step, ...figures("validation", validation), ...figures("test", test) };
+}
+
+function figures(split: string, result: SplitResult | undefined): Record<string, number> {
+  if (result === undefined) return {};
+  const { loss, accuracy } = result;
   return {
-    ...step,
-    validationLoss: validation.loss,
-    ...(validation.accuracy === undefined ? {} : { validationAccuracy: validation.accuracy }),
+    [`${split}Loss`]: loss,
+    ...(accuracy === undefined ? {} : { [`${split}Accuracy`]: accuracy }),
   };
 }
 
@@ -248,11 +256,14 @@ function lossOf({ validationLoss }: Metrics): number {
 }
 
 function describe(metrics: Metrics): string {
-  const { step, validationAccuracy } = metrics;
-  const right = typeof validationAccuracy === "number"
-    ? `, ${(validationAccuracy * 100).toFixed(2)}% right`
-    : "";
-  return `step ${step}: validation loss ${lossOf(metrics).toFixed(4)}${right}`;
+  return `step ${metrics.step}: validation ${figure("validation", metrics)}`;
+}
+
+/** Such as "loss 0.0895, 97.28% right". */
+function figure(split: "validation" | "test", metrics: Metrics): string {
+  const loss = metrics[`${split}Loss`], accuracy = metrics[`${split}Accuracy`];
+  const right = typeof accuracy === "number" ? `, ${(accuracy * 100).toFixed(2)}% right` : "";
+  return `loss ${Number(loss).toFixed(4)}${right}`;
 }
 
 async function drawCurve(title: string, out: string, metrics: readonly Metrics[]): Promise<void> {

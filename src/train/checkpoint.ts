@@ -4,6 +4,7 @@ import { fromBytes } from "../io/byte_source.ts";
 import { toFloat32 } from "../io/dtype.ts";
 import { openSafetensors, SafetensorsError } from "../io/safetensors.ts";
 import { type TensorToWrite, writeSafetensors } from "../io/safetensors_writer.ts";
+import type { TensorFile } from "../io/tensor_file.ts";
 import { type ModelConfig, toHfConfig } from "../model/config.ts";
 import { weightSpecs } from "../model/weights.ts";
 import type { Position } from "./batches.ts";
@@ -24,7 +25,10 @@ export interface ResumePoint extends Saved {
   readonly run: string;
 }
 
-/** The file, in the run's folder, that a run is resumed from. */
+/** The file, in the run's folder, that holds the model of the best evaluation. */
+const MODEL_FILE = "model.safetensors";
+
+/** The file that a run is resumed from. */
 const RESUME_FILE = "training/resume.safetensors";
 
 /** What names of carried states begin with in it. */
@@ -74,7 +78,7 @@ export async function writeModel(
   config: ModelConfig,
   values: NamedValues,
 ): Promise<void> {
-  await writeSafetensors(`${folder}/model.safetensors`, tensorsOf(config, values, ""), {
+  await writeSafetensors(`${folder}/${MODEL_FILE}`, tensorsOf(config, values, ""), {
     format: "pt",
   });
 }
@@ -112,24 +116,8 @@ export async function writeResumePoint(
  */
 export async function readResumePoint(folder: string, config: ModelConfig): Promise<ResumePoint> {
   const path = `${folder}/${RESUME_FILE}`;
-  using file = await openSafetensors(fromBytes(path, await readFile(path)));
-  const specs = weightSpecs(config);
-  const read = async (prefix: string): Promise<NamedValues> => {
-    const values = new Map<string, Float32Array>();
-    for (const { name, shape } of specs) {
-      const info = file.tensors.get(prefix + name);
-      if (info?.shape.join() !== shape.join()) {
-        throw new SafetensorsError(
-          `Cannot resume from "${path}": "${prefix}${name}" is [${
-            info?.shape.join(", ") ?? "missing"
-          }], ` +
-            `and this run needs [${shape.join(", ")}]`,
-        );
-      }
-      values.set(name, toFloat32(await file.read(prefix + name), info.dtype));
-    }
-    return values;
-  };
+  using file = await openFile(path);
+  const read = (prefix: string) => readWeights(config, file, prefix);
   const carried = new Map<string, Float32Array>();
   for (const { name, dtype } of file.tensors.values()) {
     if (!name.startsWith(STATE_PREFIX)) continue;
@@ -139,6 +127,37 @@ export async function readResumePoint(folder: string, config: ModelConfig): Prom
     ...parsePoint(path, file.metadata.get("point")),
     ...{ values: await read("value."), m: await read("m."), v: await read("v."), carried },
   };
+}
+
+/**
+ * Reads the model that a folder's run has kept: that of its best evaluation.
+ *
+ * @throws {SafetensorsError} If the file is not one of these.
+ */
+export async function readModel(folder: string, config: ModelConfig): Promise<NamedValues> {
+  using file = await openFile(`${folder}/${MODEL_FILE}`);
+  return await readWeights(config, file, "");
+}
+
+/** The model's tensors of a file, whose names there begin with `prefix`. */
+async function readWeights(
+  config: ModelConfig,
+  file: TensorFile,
+  prefix: string,
+): Promise<NamedValues> {
+  const values = new Map<string, Float32Array>();
+  for (const { name, shape } of weightSpecs(config)) {
+    const info = file.tensors.get(prefix + name);
+    if (info?.shape.join() !== shape.join()) {
+      const found = info?.shape.join(", ") ?? "missing";
+      throw new SafetensorsError(
+        `Cannot resume from "${file.name}": "${prefix}${name}" is [${found}], ` +
+          `and this run needs [${shape.join(", ")}]`,
+      );
+    }
+    values.set(name, toFloat32(await file.read(prefix + name), info.dtype));
+  }
+  return values;
 }
 
 function parsePoint(
@@ -165,9 +184,9 @@ function parsePoint(
   }
 }
 
-async function readFile(path: string): Promise<Uint8Array> {
+async function openFile(path: string): Promise<TensorFile> {
   try {
-    return await Deno.readFile(path);
+    return await openSafetensors(fromBytes(path, await Deno.readFile(path)));
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
     throw new Deno.errors.NotFound(`Cannot resume: there is no "${path}"`, { cause });

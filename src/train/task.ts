@@ -108,7 +108,7 @@ export interface Task {
   readonly train: Source;
   /** Batches that choose the best checkpoint: until `next.epoch` is 1, each target counts once. */
   readonly validation: Source;
-  /** Batches for the last figure, where they are others than the validation's. */
+  /** Batches for the figure of the best model at the end, where they are others than the validation's. */
   readonly test?: Source;
   /** The task's hyperparameters, with what the options say in their place. */
   readonly defaults: Hyperparameters;

@@ -4,6 +4,7 @@ import { openGpu } from "../gpu/device.ts";
 import { learningRateAt, type Schedule } from "./schedule.ts";
 import { type Batch, type Position, type Source, START } from "./batches.ts";
 import {
+  readModel,
   readResumePoint,
   removeLeftovers,
   type ResumePoint,
@@ -14,6 +15,7 @@ import {
 import { initialise } from "./initialise.ts";
 import { MAX_IN_FLIGHT } from "./in_flight.ts";
 import type { Task } from "./task.ts";
+import type { NamedValues } from "./named_values.ts";
 import { type StepResult, Trainer } from "./trainer.ts";
 
 /** About how long the steps take that are handed to the GPU at once: what Ctrl-C and the progress line wait for. */
@@ -63,6 +65,8 @@ export interface TrainingStep {
   readonly tokensPerStep: number;
   /** The validation split, after this step, where it was due. */
   readonly validation: SplitResult | undefined;
+  /** The test split, by the model of the best validation loss: after the last step of a task that has one. */
+  readonly test: SplitResult | undefined;
 }
 
 /**
@@ -93,7 +97,9 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
   });
   let position: Position = START;
   let bestLoss = Infinity;
-  /** Evaluations since the best one. */
+  /** Parameters that gave it. */
+  let best: NamedValues | undefined;
+  /** Evaluations since then. */
   let sinceBest = 0;
   if (options.resume) {
     if (out === undefined) throw new TypeError("Cannot resume: no folder is given");
@@ -107,6 +113,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     await removeLeftovers(out);
     position = point.position;
     ({ bestLoss, sinceBest } = point);
+    if (task.test !== undefined && Number.isFinite(bestLoss)) best = await readModel(out, config);
   } else if (out !== undefined) {
     await writeDescription(out, config, task.tokenizer);
   }
@@ -126,7 +133,9 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
   };
   let batches = takeBatches(task.train, position, defaults.accumulation);
   let burstLength = 1;
-  while (trainer.step < defaults.steps && !(patience > 0 && sinceBest >= patience)) {
+  const hasEnded = (): boolean =>
+    trainer.step >= defaults.steps || (patience > 0 && sinceBest >= patience);
+  while (!hasEnded()) {
     const start = performance.now();
     const { evaluateEvery, steps } = defaults;
     const due = Math.min(steps, (Math.floor(trainer.step / evaluateEvery) + 1) * evaluateEvery);
@@ -153,6 +162,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       }
       position = nextOf(own);
       let validation: SplitResult | undefined;
+      let test: SplitResult | undefined;
       if (step === due) {
         validation = await evaluateSplit(trainer, task.validation);
         if (!Number.isFinite(validation.loss)) {
@@ -162,11 +172,16 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
         sinceBest++;
         if (validation.loss < bestLoss) {
           bestLoss = validation.loss;
+          best = await trainer.values();
           sinceBest = 0;
           // The model before the point: a run killed in between repeats these steps, and writes the same model again.
-          if (out !== undefined) await writeModel(out, config, await trainer.values());
+          if (out !== undefined) await writeModel(out, config, best);
         }
         await save();
+        if (hasEnded() && task.test !== undefined && best !== undefined) {
+          trainer.load(best);
+          test = await evaluateSplit(trainer, task.test);
+        }
       }
       yield {
         step,
@@ -176,6 +191,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
         stepMs,
         tokensPerStep: own.reduce((sum, { batch, seqlen }) => sum + batch * seqlen, 0),
         validation,
+        test,
       };
       if (signal?.aborted) {
         if (index + 1 < burst.length) await takeBack(trainer, burst.slice(0, index + 1), defaults);

@@ -91,7 +91,7 @@ export class Trainer implements Disposable {
     const { carriedSequences } = settings;
     if (carriedSequences !== undefined) this.#carried = createState(gpu, config, carriedSequences);
     this.#inFlight = new InFlight(gpu);
-    writeValues(this.#optimiser.layout, this.#optimiser.values, values);
+    this.load(values);
   }
 
   /** Steps made so far, those in flight included. */
@@ -216,6 +216,11 @@ export class Trainer implements Disposable {
     return readValues(this.#gpu, this.#optimiser.layout, this.#optimiser.values);
   }
 
+  /** Sets the parameters, by official name, and nothing else. */
+  load(values: NamedValues): void {
+    writeValues(this.#optimiser.layout, this.#optimiser.values, values);
+  }
+
   /** AdamW's averages, by official name. */
   async moments(): Promise<{ m: Map<string, Float32Array>; v: Map<string, Float32Array> }> {
     const { layout, m, v } = this.#optimiser;
@@ -237,8 +242,8 @@ export class Trainer implements Disposable {
    * @throws {RangeError} If the point is one of another model, or of other sequences.
    */
   restore(step: number, saved: Saved): void {
-    const { layout, values, m, v } = this.#optimiser;
-    writeValues(layout, values, saved.values);
+    const { layout, m, v } = this.#optimiser;
+    this.load(saved.values);
     writeValues(layout, m, saved.m);
     writeValues(layout, v, saved.v);
     for (const { name, tensor } of this.#carriedParts()) {

@@ -117,6 +117,27 @@ Deno.test("train() gives the same bytes twice, and when it is interrupted and re
     assertEquals(await point("fourth"), await point("first"));
   }));
 
+Deno.test("train() ends with the test split's figure by the best model, resumed or not", () =>
+  withFolder(async (folder) => {
+    // Held out is another sequence: the more is learned of the first, the worse is it foreseen.
+    const task = smallTask({ steps: 16, evaluateEvery: 4 });
+    const other = Uint32Array.from({ length: 100 }, (_, index) => 3 * index % 7);
+    const held = orderedSource(textWindows(other, { seqlen: 16 }), { batchSize: 4 });
+    // Tested is the same: the figure must be that of the best evaluation, and not of the last.
+    const tested: Task = { ...task, validation: held, test: held };
+    const out = `${folder}/straight`;
+    const steps = await Array.fromAsync(train(tested, { out }));
+    const losses = steps.flatMap(({ validation }) => validation?.loss ?? []);
+    const best = Math.min(...losses);
+    assert(best < defined(losses.at(-1)), `the last is the best of ${losses}`);
+    assertEquals(steps.map(({ test }) => test?.loss), [...Array(15).fill(undefined), best]);
+    for await (const { step } of train(tested, { out: `${folder}/cut` })) if (step === 14) break;
+    const resumed = await Array.fromAsync(train(tested, { out: `${folder}/cut`, resume: true }));
+    assertEquals(resumed.at(-1)?.test?.loss, best);
+    const point = (name: string) => Deno.readFile(`${folder}/${name}/training/resume.safetensors`);
+    assertEquals(await point("cut"), await point("straight"));
+  }));
+
 /** Trains straight through, and stopped at step 6 and resumed: the same bytes. Gives the steps. */
 async function trainTwice(
   folder: string,
