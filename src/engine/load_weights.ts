@@ -3,7 +3,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { createTensor, elementCount, type Tensor } from "../gpu/tensor.ts";
 import { type DType, fromFloat32, toFloat32 } from "../io/dtype.ts";
-import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
+import type { TensorFile } from "../io/tensor_file.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { modelWeights } from "../model/weights.ts";
 import {
@@ -17,13 +17,14 @@ import { quantizeRows } from "../ops/quantize.ts";
 import { requireRoom, withinMemory } from "./device_memory.ts";
 import {
   type Found,
-  isTiedHead,
   matchTensors,
   matrixDType,
   SCALES_SUFFIX,
   type StoredForm,
   type WeightDType,
 } from "./match_tensors.ts";
+import { concat, PIECE_BYTES, readPieces, release, sha256 } from "./tensor_pieces.ts";
+import { checkTiedHead } from "./tied_head.ts";
 import type { LoadedWeights } from "./webgpu_executor.ts";
 
 /** How far loading has come. */
@@ -51,9 +52,6 @@ export interface LoadResult {
   /** SHA-256 over names and stored bytes of all tensors: the same for the same weights in any container. */
   readonly hash: string;
 }
-
-/** The most bytes of a tensor that are read at once. The queue keeps what is written until it is copied: two of these. */
-const PIECE_BYTES = 16 * 2 ** 20;
 
 /** Bytes that the weights will take on the GPU. */
 export function gpuWeightBytes(found: readonly Found[], options: LoadWeightsOptions): number {
@@ -169,7 +167,7 @@ async function fill(
   for (const each of found) {
     const { spec, info, part } = each;
     const pieceDigests: Uint8Array[] = [];
-    for await (const { bytes, firstElement } of pieces(file, info)) {
+    for await (const { bytes, firstElement } of readPieces(file, info)) {
       signal?.throwIfAborted();
       const digest = sha256(bytes);
       writePiece(targets, each, bytes, firstElement);
@@ -199,22 +197,6 @@ function required<T>(tensors: Map<string, T>, name: string): T {
   const tensor = tensors.get(name);
   if (tensor === undefined) throw new TypeError(`Cannot find the weight "${name}"`);
   return tensor;
-}
-
-/** Whole rows of a tensor at a time, as many as fit in a piece. */
-async function* pieces(
-  file: TensorFile,
-  info: TensorInfo,
-): AsyncGenerator<{ bytes: Uint8Array<ArrayBuffer>; firstElement: number }> {
-  const elements = elementCount(info.shape);
-  const elementBytes = info.sizeBytes / elements;
-  const rowElements = elementCount(info.shape.slice(1));
-  const step = Math.max(1, Math.floor(PIECE_BYTES / (rowElements * elementBytes))) * rowElements;
-  for (let first = 0; first < elements; first += step) {
-    const end = Math.min(elements, first + step);
-    const bytes = await file.read(info.name, first * elementBytes, end * elementBytes);
-    yield { bytes, firstElement: first };
-  }
 }
 
 /** Writes whole rows of a tensor, in the dtype that it has on the GPU. */
@@ -266,11 +248,6 @@ function writeValues(
   if (values.buffer !== bytes.buffer) release(values);
 }
 
-/** Gives an array's memory back at once. Garbage is collected late, and pieces come fast: hundreds of MB would pile up. */
-function release({ buffer }: Uint8Array | Float32Array): void {
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
-}
-
 function words16(bytes: Uint8Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
   const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
   return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
@@ -295,54 +272,4 @@ function flusher(gpu: Gpu): (bytes: number) => Promise<void> {
     flushed = copied;
     gpu.check();
   };
-}
-
-/** Whether the file has a head of its own, with other numbers than the embedding's. */
-export async function hasOwnHead(file: TensorFile, prefix: string): Promise<boolean> {
-  const head = file.tensors.get(`${prefix}lm_head.weight`);
-  const names = ["backbone.embeddings.weight", "backbone.embedding.weight"];
-  const embedding = names.map((name) => file.tensors.get(prefix + name)).find((info) => info);
-  if (head === undefined || embedding === undefined) return false;
-  return await digestOf(file, head) !== await digestOf(file, embedding);
-}
-
-/** SHA-256 of a tensor, piece by piece: one pass over it, for sources that only stream forward. */
-async function digestOf(file: TensorFile, info: TensorInfo): Promise<string> {
-  const digests: Uint8Array[] = [];
-  for await (const { bytes } of pieces(file, info)) {
-    digests.push(await sha256(bytes));
-    release(bytes);
-  }
-  return (await sha256(concat(digests))).toHex();
-}
-
-/** A head that config.json calls tied must be the embedding, where the file has one of its own. */
-async function checkTiedHead(
-  config: ModelConfig,
-  file: TensorFile,
-  prefix: string,
-  digests: ReadonlyMap<string, Uint8Array>,
-): Promise<void> {
-  const info = file.tensors.get(`${prefix}lm_head.weight`);
-  if (info === undefined || !isTiedHead(config, "lm_head.weight")) return;
-  if (await digestOf(file, info) !== digests.get("backbone.embeddings.weight")?.toHex()) {
-    throw new TypeError(
-      `Cannot load "${file.name}": config.json ties the head to the embedding, and "${info.name}" differs from it. ` +
-        `Set tie_word_embeddings (tie_embeddings in the raw form) to false to use it`,
-    );
-  }
-}
-
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    joined.set(part, offset);
-    offset += part.length;
-  }
-  return joined;
 }

@@ -3,8 +3,8 @@
 import type { Checkpoint } from "../io/checkpoint.ts";
 import { stateDictPrefix } from "../io/pytorch_zip.ts";
 import { type ModelConfig, parseConfig, saysTied } from "../model/config.ts";
-import { hasOwnHead } from "./load_weights.ts";
 import { embeddingRows } from "./match_tensors.ts";
+import { hasOwnHead } from "./tied_head.ts";
 
 /**
  * Reads a checkpoint's config, and of its weights what stands in the header.

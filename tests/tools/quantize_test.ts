@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ConfigError, loadModel } from "../../mod.ts";
+import { encodeSafetensors } from "../../src/io/safetensors_writer.ts";
 import { quantizeCheckpoint } from "../../tools/quantize.ts";
-import { goldenPath } from "../golden_files.ts";
+import { defined } from "../defined.ts";
+import { goldenPath, readGoldenJson, readGoldenTensors } from "../golden_files.ts";
 
 async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -104,4 +106,37 @@ Deno.test("loadModel() refuses a quantized folder as another dtype, or in a form
       );
       await assertRejects(() => loadModel(folder), type, message);
     }
+  }));
+
+Deno.test("a head that differs from the embedding in its scales alone is not taken for tied", () =>
+  inFolder(async (parent) => {
+    const tensors = readGoldenTensors("mamba1", "model.safetensors");
+    const embedding = defined(tensors["backbone.embeddings.weight"]);
+    const { shape } = embedding;
+    tensors["lm_head.weight"] = { shape, data: embedding.data.map((value) => 2 * value) };
+    await Deno.writeFile(
+      `${parent}/model.safetensors`,
+      encodeSafetensors(
+        Object.entries(tensors).map(([name, { shape, data }]) => ({
+          name,
+          dtype: "F32",
+          shape,
+          bytes: new Uint8Array(data.buffer),
+        })),
+      ),
+    );
+    const config = readGoldenJson<Record<string, unknown>>(
+      "mamba1-raw",
+      "config.json",
+    );
+    await Deno.writeTextFile(`${parent}/config.json`, JSON.stringify(config));
+    const folder = `${parent}/quantized`;
+    await quantizeCheckpoint(parent, folder, "int8");
+    using tied = await loadModel(goldenPath("mamba1"), { dtype: "int8" });
+    using untied = await loadModel(folder);
+    const [small, large] = await Promise.all([tied, untied].map(async (model) => {
+      using session = model.createSession();
+      return defined(await session.prefill([1, 2, 3], { logits: "last" }));
+    }));
+    assertEquals(large, small?.map((value) => 2 * value));
   }));

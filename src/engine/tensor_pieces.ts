@@ -1,0 +1,54 @@
+/** Tensors read piece by piece, and what identifies their bytes. */
+
+import { elementCount } from "../gpu/tensor.ts";
+import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
+
+/** The most bytes of a tensor that are read at once. The queue keeps what is written until it is copied: two of these. */
+export const PIECE_BYTES = 16 * 2 ** 20;
+
+/** Whole rows of a tensor at a time, as many as fit in a piece. */
+export async function* readPieces(
+  file: TensorFile,
+  info: TensorInfo,
+): AsyncGenerator<{ bytes: Uint8Array<ArrayBuffer>; firstElement: number }> {
+  const elements = elementCount(info.shape);
+  const elementBytes = info.sizeBytes / elements;
+  const rowElements = elementCount(info.shape.slice(1));
+  const step = Math.max(1, Math.floor(PIECE_BYTES / (rowElements * elementBytes))) * rowElements;
+  for (let first = 0; first < elements; first += step) {
+    const end = Math.min(elements, first + step);
+    const bytes = await file.read(info.name, first * elementBytes, end * elementBytes);
+    yield { bytes, firstElement: first };
+  }
+}
+
+/** Gives an array's memory back at once. Garbage is collected late, and pieces come fast: hundreds of MB would pile up. */
+export function release({ buffer }: Uint8Array | Float32Array): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
+}
+
+/** SHA-256 of a tensor, piece by piece: one pass over it, for sources that only stream forward. */
+export async function digestOf(file: TensorFile, info: TensorInfo): Promise<string> {
+  const digests: Uint8Array[] = [];
+  for await (const { bytes } of readPieces(file, info)) {
+    digests.push(await sha256(bytes));
+    release(bytes);
+  }
+  return (await sha256(concat(digests))).toHex();
+}
+
+/** SHA-256 of bytes. */
+export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+}
+
+/** Arrays one behind the other. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    joined.set(part, offset);
+    offset += part.length;
+  }
+  return joined;
+}

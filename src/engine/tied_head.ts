@@ -1,0 +1,38 @@
+/** Whether a head is the embedding: what the weights say, and what config.json says. */
+
+import type { TensorFile } from "../io/tensor_file.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { EMBEDDING_NAMES } from "../model/weights.ts";
+import { isTiedHead, SCALES_SUFFIX } from "./match_tensors.ts";
+import { digestOf } from "./tensor_pieces.ts";
+
+/** Whether the file has a head of its own, with other numbers than the embedding's. */
+export async function hasOwnHead(file: TensorFile, prefix: string): Promise<boolean> {
+  const head = `${prefix}lm_head.weight`;
+  const embedding = EMBEDDING_NAMES.map((name) => prefix + name)
+    .find((name) => file.tensors.has(name));
+  if (embedding === undefined || !file.tensors.has(head)) return false;
+  for (const suffix of ["", SCALES_SUFFIX]) {
+    const [one, other] = [file.tensors.get(head + suffix), file.tensors.get(embedding + suffix)];
+    if (one === undefined || other === undefined) continue;
+    if (await digestOf(file, one) !== await digestOf(file, other)) return true;
+  }
+  return false;
+}
+
+/** A head that config.json calls tied must be the embedding, where the file has one of its own. */
+export async function checkTiedHead(
+  config: ModelConfig,
+  file: TensorFile,
+  prefix: string,
+  digests: ReadonlyMap<string, Uint8Array>,
+): Promise<void> {
+  const info = file.tensors.get(`${prefix}lm_head.weight`);
+  if (info === undefined || !isTiedHead(config, "lm_head.weight")) return;
+  if (await digestOf(file, info) !== digests.get("backbone.embeddings.weight")?.toHex()) {
+    throw new TypeError(
+      `Cannot load "${file.name}": config.json ties the head to the embedding, and "${info.name}" differs from it. ` +
+        `Set tie_word_embeddings (tie_embeddings in the raw form) to false to use it`,
+    );
+  }
+}
