@@ -42,7 +42,11 @@ const NUMBERS: readonly (readonly [string, NumberName, string])[] = [
   ["dropout", "dropout", "Share of embedding and block outputs dropped in training"],
   ["clip-norm", "clipNorm", "Largest norm of the gradient; 0 for any"],
   ["evaluate-every", "evaluateEvery", "Steps between evaluations, each with a checkpoint"],
-  ["patience", "patience", "Evaluations without a better loss that end the run; 0 for any"],
+  [
+    "patience",
+    "patience",
+    "Evaluations without a better loss that end the run (default: 0, none do)",
+  ],
   ["seed", "seed", "Of weights and order of the data (default: 1)"],
 ];
 
@@ -76,6 +80,11 @@ const TRAIN: CommandSpec = {
     },
     { name: "preset", value: "NAME", help: "One of the task's presets (default: its first)" },
     { name: "tokenizer", value: "FILE", help: "A tokenizer.json, for text (default: characters)" },
+    {
+      name: "held-out",
+      value: "N",
+      help: "Training images to validate with; 0 for the test images (default: 5000)",
+    },
     { name: "out", value: "DIR", help: "Where the checkpoint goes (default: trained/<task>)" },
     { name: "resume", value: "DIR", help: "Go on with the run in this folder" },
     { name: "epochs", value: "N", help: "Times through the data, instead of --steps" },
@@ -165,7 +174,9 @@ async function prepare(name: string, args: Arguments): Promise<Task> {
     const value = args.text(option);
     return value === undefined ? {} : { [option]: value };
   };
+  const heldOut = args.integer("held-out", { min: 0 });
   const options: TaskOptions = {
+    ...(heldOut === undefined ? {} : { heldOut }),
     ...text("data"),
     ...text("preset"),
     ...text("tokenizer"),

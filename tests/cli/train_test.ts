@@ -61,3 +61,17 @@ Deno.test("train.ts turns --epochs into steps, and ends with the best evaluation
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("train.ts takes --held-out for images alone, as a whole number", async () => {
+  for (
+    const [args, message] of [
+      [["text", "--data", "README.md", "--held-out", "5"], "it does not take heldOut"],
+      [["mnist", "--held-out", "0.5"], "Cannot use --held-out 0.5: expected a whole number of 0"],
+      [["mnist", "--held-out", "60000"], "Cannot hold out 60000 of 60000 images"],
+    ] as const
+  ) {
+    const terminal = new FakeTerminal();
+    assert(await trainCommand(args, terminal) > 0);
+    assert(terminal.stderr.includes(message), terminal.stderr);
+  }
+});

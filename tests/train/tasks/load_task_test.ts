@@ -35,3 +35,16 @@ Deno.test("loadTask() refuses wrong settings before it reads any data", async ()
   }
   await assertRejects(() => loadTask("cifar10", { data: "/nowhere" }), Deno.errors.NotFound);
 });
+
+Deno.test("loadTask() refuses options that mean nothing to the task", async () => {
+  await assertRejects(
+    () => loadTask("mnist", { tokenizer: "tokenizer.json" }),
+    TypeError,
+    'Cannot load the task "mnist": it does not take tokenizer, which is for text, shakespeare',
+  );
+  await assertRejects(
+    () => loadTask("text", { data: "README.md", heldOut: 10 }),
+    TypeError,
+    "it does not take heldOut, which is for mnist, mnist-pixels, cifar10",
+  );
+});
