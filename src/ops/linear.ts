@@ -120,17 +120,23 @@ const ROWS_PER_GROUP = 4;
 /** Lanes in flight that keep an H100 busy; fewer leave it idle, more only add sums to combine. */
 const BUSY_LANES = 131072;
 
+/** A software adapter runs lanes one after the other, and a barrier costs it dearly: few lanes a row, as measured on llvmpipe. */
+const SOFTWARE_TILING: MatvecTiling = { lanes: 4, groups: 8 };
+
 /**
  * The tiling for a weight of this shape: as many lanes a row as keep the device busy with all rows.
  *
  * Measured on an H100 by `deno task bench matvec` and within whole steps by `deno task bench decode --kernels`.
  */
-export function matvecTiling(rows: number, columns: number): MatvecTiling {
+export function matvecTiling(rows: number, columns: number, isSoftware = false): MatvecTiling {
   const chunks = Math.ceil(columns / 8);
   const wanted = 2 ** Math.round(Math.log2(BUSY_LANES * ROWS_PER_GROUP / rows));
   const useful = 2 ** Math.ceil(Math.log2(chunks));
   // Very many rows need several groups a workgroup, as a dispatch has at most 65535 of these.
   const needed = 2 ** Math.ceil(Math.log2(Math.max(1, rows / (ROWS_PER_GROUP * 65535))));
+  if (isSoftware) {
+    return { ...SOFTWARE_TILING, groups: Math.max(SOFTWARE_TILING.groups, needed) };
+  }
   const lanes = Math.max(4, Math.min(Math.max(32, wanted), 256 / needed, useful));
   return {
     lanes,
@@ -151,7 +157,8 @@ export function matvecFwd(
   const { norm, conv } = options;
   const unused = unusedTensors(program.gpu);
   for (const block of weight.blocks) {
-    const { lanes, groups } = options.tiling ?? matvecTiling(block.rows, weight.columns);
+    const { lanes, groups } = options.tiling ??
+      matvecTiling(block.rows, weight.columns, program.gpu.isSoftware);
     program.add(matvecFwdKernel, {
       tensors: {
         x,

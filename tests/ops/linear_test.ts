@@ -14,9 +14,12 @@ testChecks(LINEAR_CHECKS);
 Deno.test("matvecTiling() gives powers of two that a workgroup holds, for any shape", () => {
   for (const rows of [1, 80, 511, 512, 3072, 300_000, 2 ** 23]) {
     for (const columns of [1, 8, 9, 768, 5120, 2 ** 20]) {
-      const { lanes, groups } = matvecTiling(rows, columns);
-      assertEquals(Math.log2(lanes) % 1, 0, `${rows} x ${columns}: ${lanes} lanes`);
-      assertEquals(lanes >= 4 && lanes * groups <= 256, true, `${lanes} lanes, ${groups} groups`);
+      for (const isSoftware of [false, true]) {
+        const { lanes, groups } = matvecTiling(rows, columns, isSoftware);
+        assertEquals(Math.log2(lanes) % 1, 0, `${rows} x ${columns}: ${lanes} lanes`);
+        assertEquals(lanes >= 4 && lanes * groups <= 256, true, `${lanes} lanes, ${groups} groups`);
+        assertEquals(rows / (4 * groups) <= 65535, true, `${rows} rows, ${groups} groups`);
+      }
     }
   }
 });

@@ -57,7 +57,7 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
     const y = resources.use(createTensor(gpu, "y", [rows]));
     let expected: Float32Array | undefined;
     const results: { tiling: MatvecTiling; microseconds: number }[] = [];
-    for (const lanes of [8, 16, 32, 64, 128, 256]) {
+    for (const lanes of [4, 8, 16, 32, 64, 128, 256]) {
       for (const groups of [1, 2, 4, 8]) {
         if (lanes * groups > 256 || lanes * 8 > 2 * columns) continue;
         using program = new Program(gpu);
@@ -74,7 +74,7 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
       }
     }
     results.sort((a, b) => a.microseconds - b.microseconds);
-    const chosen = matvecTiling(rows, columns);
+    const chosen = matvecTiling(rows, columns, gpu.isSoftware);
     const own = results.find(({ tiling }) =>
       tiling.lanes === chosen.lanes && tiling.groups === chosen.groups
     );
