@@ -30,6 +30,7 @@ struct Params {
 @group(0) @binding(4) var<uniform> params: Params;
 
 const DEPTH = 16u;
+const PART = 128u; // a multiple of DEPTH
 var<workgroup> x_tile: array<array<vec4<f32>, 32>, DEPTH>;          // [k][m / 4], 16 of the 32 if not WIDE
 var<workgroup> weight_tile: array<array<vec4<f32>, 32>, DEPTH>;     // [k][o / 4], likewise
 
@@ -209,6 +210,7 @@ fn matmul_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_i
   let o4 = lane % 16u;
   let m4 = lane / 16u;
   var sums: Sums;
+  var earlier = mat4x4<f32>();
   var slice = load(m0, o0, 0u, lane);
   for (var k0 = 0u; k0 < D_IN; k0 += DEPTH) {
     store(slice, lane);
@@ -220,7 +222,15 @@ fn matmul_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_i
     sums = add_4_steps(sums, 4u, m4, o4);
     sums = add_4_steps(sums, 8u, m4, o4);
     sums = add_4_steps(sums, 12u, m4, o4);
+    // A long sum's terms vanish beside it: parts of PART columns are added up apart. WIDE has no registers for that.
+    if (!WIDE && k0 % PART == PART - DEPTH) {
+      earlier += sums.s00;
+      sums.s00 = mat4x4<f32>();
+    }
     workgroupBarrier();
+  }
+  if (!WIDE) {
+    sums.s00 = earlier + sums.s00;
   }
   let m = m0 + m4 * 4u;
   let o = o0 + o4 * 4u;
