@@ -80,3 +80,43 @@ fn threefry_round(x: vec2<u32>, bits: u32) -> vec2<u32> {
 fn plus_outer(sum: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(sum[0] + a.x * b, sum[1] + a.y * b, sum[2] + a.z * b, sum[3] + a.w * b);
 }
+
+// The last 32 values of a sequence, the newest in h.w. Written out: what a loop indexes does not stay in registers.
+struct Window {
+  a: vec4<f32>,
+  b: vec4<f32>,
+  c: vec4<f32>,
+  d: vec4<f32>,
+  e: vec4<f32>,
+  f: vec4<f32>,
+  g: vec4<f32>,
+  h: vec4<f32>,
+}
+
+fn window_slide(w: Window, newest: f32) -> Window {
+  return Window(
+    vec4<f32>(w.a.yzw, w.b.x), vec4<f32>(w.b.yzw, w.c.x), vec4<f32>(w.c.yzw, w.d.x), vec4<f32>(w.d.yzw, w.e.x),
+    vec4<f32>(w.e.yzw, w.f.x), vec4<f32>(w.f.yzw, w.g.x), vec4<f32>(w.g.yzw, w.h.x), vec4<f32>(w.h.yzw, newest));
+}
+
+// Sum of products of the newest 4 vecs values.
+fn window_dot(w: Window, v: Window, vecs: u32) -> f32 {
+  var sum = dot(w.h, v.h);
+  if (vecs > 1u) {
+    sum += dot(w.g, v.g);
+  }
+  if (vecs > 2u) {
+    sum += dot(w.f, v.f) + dot(w.e, v.e);
+  }
+  if (vecs > 4u) {
+    sum += (dot(w.d, v.d) + dot(w.c, v.c)) + (dot(w.b, v.b) + dot(w.a, v.a));
+  }
+  return sum;
+}
+
+// sum + factor w.
+fn window_add(sum: Window, factor: f32, w: Window) -> Window {
+  return Window(
+    sum.a + factor * w.a, sum.b + factor * w.b, sum.c + factor * w.c, sum.d + factor * w.d,
+    sum.e + factor * w.e, sum.f + factor * w.f, sum.g + factor * w.g, sum.h + factor * w.h);
+}

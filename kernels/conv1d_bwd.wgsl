@@ -3,15 +3,14 @@
 //   grad_x[t] = sum_k weight[k] g[t + D_CONV - 1 - k]          grad_weight[k] = sum_t g[t] x[t - (D_CONV - 1) + k]
 // x before t = 0 is conv_state, the window before the forward, and grad_x there is grad_conv_state. The last D_CONV
 // inputs are the final window and get its gradient, too. One lane per channel and segment of steps: it goes on for the
-// D_CONV - 1 steps after its segment, whose g its last inputs need. The last WIDTH = 4 VECS inputs and g are in
-// registers, as vectors of 4 that are written out rather than indexed, and the weights, 0 past D_CONV, beside them.
+// D_CONV - 1 steps after its segment, whose g its last inputs need. The last inputs and g slide through registers, the
+// weights, 0 past D_CONV, beside them.
 // grad_weight and grad_bias are left as partials by batch entry and segment.
 override D_INNER: u32;
-override D_CONV: u32;      // at most 16
+override D_CONV: u32;      // at most 32
 override BIAS: bool;
 override GRAD_FINAL: bool; // whether there is a gradient of the final window; if not, it is zero
-override VECS: u32 = (D_CONV + 3u) / 4u;
-override WIDTH: u32 = 4u * VECS;
+override VECS: u32 = (D_CONV + 3u) / 4u; // vectors of the windows that have weights
 
 struct Params {
   seqlen: u32,
@@ -52,28 +51,45 @@ fn grad_y_at(b: u32, d: u32, t: u32) -> f32 {
   return grad_y[(b * params.seqlen + t) * D_INNER + d];
 }
 
-// Inputs from step t on.
 fn inputs_at(b: u32, d: u32, t: i32) -> vec4<f32> {
   return vec4<f32>(input_at(b, d, t), input_at(b, d, t + 1), input_at(b, d, t + 2), input_at(b, d, t + 3));
 }
 
-fn weight_at(d: u32, k: i32) -> f32 {
-  if (k < 0 || k >= i32(D_CONV)) {
-    return 0.0;
+// The inputs before step t.
+fn window_before(b: u32, d: u32, t: i32) -> Window {
+  var w: Window;
+  w.h = inputs_at(b, d, t - 4);
+  if (VECS > 1u) {
+    w.g = inputs_at(b, d, t - 8);
   }
-  return weight[d * D_CONV + u32(k)];
+  if (VECS > 2u) {
+    w.f = inputs_at(b, d, t - 12);
+    w.e = inputs_at(b, d, t - 16);
+  }
+  if (VECS > 4u) {
+    w.d = inputs_at(b, d, t - 20);
+    w.c = inputs_at(b, d, t - 24);
+    w.b = inputs_at(b, d, t - 28);
+    w.a = inputs_at(b, d, t - 32);
+  }
+  return w;
 }
 
-// Weights as they meet the window of inputs, whose newest is the last.
-fn weights_of_x(d: u32, i: u32) -> vec4<f32> {
-  let k = i32(i + D_CONV) - i32(WIDTH);
-  return vec4<f32>(weight_at(d, k), weight_at(d, k + 1), weight_at(d, k + 2), weight_at(d, k + 3));
+fn weight_at(d: u32, k: i32) -> f32 {
+  let in_window = k >= 0 && k < i32(D_CONV);
+  return select(0.0, weight[d * D_CONV + u32(clamp(k, 0, i32(D_CONV) - 1))], in_window);
 }
 
-// Weights as they meet the window of g: the newest reached the input through tap 0.
-fn weights_of_g(d: u32, i: u32) -> vec4<f32> {
-  let k = i32(WIDTH - 1u) - i32(i);
-  return vec4<f32>(weight_at(d, k), weight_at(d, k - 1), weight_at(d, k - 2), weight_at(d, k - 3));
+// The weights of four inputs, the newest of which is `back` steps old.
+fn weights_of_x(d: u32, back: u32) -> vec4<f32> {
+  let k = i32(D_CONV - 1u) - i32(back);
+  return vec4<f32>(weight_at(d, k - 3), weight_at(d, k - 2), weight_at(d, k - 1), weight_at(d, k));
+}
+
+// The weights by which an input D_CONV - 1 steps old reached the outputs of the last four steps before `back`.
+fn weights_of_g(d: u32, back: u32) -> vec4<f32> {
+  let k = i32(back);
+  return vec4<f32>(weight_at(d, k + 3), weight_at(d, k + 2), weight_at(d, k + 1), weight_at(d, k));
 }
 
 // What the final window's gradient adds to that of the input at step t.
@@ -90,11 +106,12 @@ fn silu_derivative(v: f32) -> f32 {
   return s * (1.0 + v * (1.0 - s));
 }
 
-// Partial sums of four weights' gradients.
-fn store_weights(start: u32, i: u32, values: vec4<f32>) {
+// Partial sums of the gradients of the weights of four inputs, the newest of which is `back` steps old.
+fn store_weights(start: u32, back: u32, values: vec4<f32>) {
   for (var j = 0u; j < 4u; j++) {
-    if (i + j + D_CONV >= WIDTH) {
-      grad_params[start + i + j + D_CONV - WIDTH] = values[j];
+    let age = back + 3u - j;
+    if (age < D_CONV) {
+      grad_params[start + D_CONV - 1u - age] = values[j];
     }
   }
 }
@@ -111,32 +128,20 @@ fn conv1d_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
   if (BIAS) {
     own_bias = bias[d];
   }
-  let w0 = weights_of_x(d, 0u);
-  let w1 = weights_of_x(d, 4u);
-  let w2 = weights_of_x(d, 8u);
-  let w3 = weights_of_x(d, 12u);
-  let v0 = weights_of_g(d, 0u);
-  let v1 = weights_of_g(d, 4u);
-  let v2 = weights_of_g(d, 8u);
-  let v3 = weights_of_g(d, 12u);
-  var w_sum0 = vec4<f32>(0.0);
-  var w_sum1 = vec4<f32>(0.0);
-  var w_sum2 = vec4<f32>(0.0);
-  var w_sum3 = vec4<f32>(0.0);
+  let w = Window(
+    weights_of_x(d, 28u), weights_of_x(d, 24u), weights_of_x(d, 20u), weights_of_x(d, 16u),
+    weights_of_x(d, 12u), weights_of_x(d, 8u), weights_of_x(d, 4u), weights_of_x(d, 0u));
+  let v = Window(
+    weights_of_g(d, 28u), weights_of_g(d, 24u), weights_of_g(d, 20u), weights_of_g(d, 16u),
+    weights_of_g(d, 12u), weights_of_g(d, 8u), weights_of_g(d, 4u), weights_of_g(d, 0u));
+  var w_sum = Window();
   var bias_sum = 0.0;
 
   let first = wid.y * params.segment;
   let end = min(first + params.segment, params.seqlen);
-  // The windows before the first step, which the first turn of the loop moves on. The next step's loads run ahead.
-  let oldest = i32(first) - i32(WIDTH);
-  var x0 = inputs_at(b, d, oldest);
-  var x1 = inputs_at(b, d, oldest + 4);
-  var x2 = inputs_at(b, d, oldest + 8);
-  var x3 = inputs_at(b, d, oldest + 12);
-  var g0 = vec4<f32>(0.0);
-  var g1 = vec4<f32>(0.0);
-  var g2 = vec4<f32>(0.0);
-  var g3 = vec4<f32>(0.0);
+  // The next step's loads run ahead of what is computed.
+  var inputs = window_before(b, d, i32(first));
+  var gradients = Window();
   var next_x = input_at(b, d, i32(first));
   var next_grad = grad_y_at(b, d, first);
   if (first == 0u) {
@@ -147,42 +152,14 @@ fn conv1d_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
     let grad_t = next_grad;
     next_x = input_at(b, d, i32(t + 1u));
     next_grad = grad_y_at(b, d, t + 1u);
-    x0 = vec4<f32>(x0.yzw, select(x_t, x1.x, VECS > 1u));
-    var s = own_bias + dot(w0, x0);
-    if (VECS > 1u) {
-      x1 = vec4<f32>(x1.yzw, select(x_t, x2.x, VECS > 2u));
-      s += dot(w1, x1);
-    }
-    if (VECS > 2u) {
-      x2 = vec4<f32>(x2.yzw, select(x_t, x3.x, VECS > 3u));
-      s += dot(w2, x2);
-    }
-    if (VECS > 3u) {
-      x3 = vec4<f32>(x3.yzw, x_t);
-      s += dot(w3, x3);
-    }
-    let g = grad_t * silu_derivative(s);
+    inputs = window_slide(inputs, x_t);
+    let g = grad_t * silu_derivative(own_bias + window_dot(inputs, w, VECS));
     // Steps past the segment belong to the next one's sums.
     let own_g = select(0.0, g, t < end);
     bias_sum += own_g;
-    w_sum0 += own_g * x0;
-    g0 = vec4<f32>(g0.yzw, select(g, g1.x, VECS > 1u));
-    var gradient = dot(v0, g0);
-    if (VECS > 1u) {
-      w_sum1 += own_g * x1;
-      g1 = vec4<f32>(g1.yzw, select(g, g2.x, VECS > 2u));
-      gradient += dot(v1, g1);
-    }
-    if (VECS > 2u) {
-      w_sum2 += own_g * x2;
-      g2 = vec4<f32>(g2.yzw, select(g, g3.x, VECS > 3u));
-      gradient += dot(v2, g2);
-    }
-    if (VECS > 3u) {
-      w_sum3 += own_g * x3;
-      g3 = vec4<f32>(g3.yzw, g);
-      gradient += dot(v3, g3);
-    }
+    w_sum = window_add(w_sum, own_g, inputs);
+    gradients = window_slide(gradients, g);
+    let gradient = window_dot(gradients, v, VECS);
     // All of the gradient of the input D_CONV - 1 steps back is known now.
     let back = i32(t) - i32(D_CONV - 1u);
     if (back >= i32(first)) {
@@ -195,15 +172,19 @@ fn conv1d_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
 
   let part = b * count.y + wid.y;
   let start = (part * D_INNER + d) * D_CONV;
-  store_weights(start, 0u, w_sum0);
+  store_weights(start, 0u, w_sum.h);
   if (VECS > 1u) {
-    store_weights(start, 4u, w_sum1);
+    store_weights(start, 4u, w_sum.g);
   }
   if (VECS > 2u) {
-    store_weights(start, 8u, w_sum2);
+    store_weights(start, 8u, w_sum.f);
+    store_weights(start, 12u, w_sum.e);
   }
-  if (VECS > 3u) {
-    store_weights(start, 12u, w_sum3);
+  if (VECS > 4u) {
+    store_weights(start, 16u, w_sum.d);
+    store_weights(start, 20u, w_sum.c);
+    store_weights(start, 24u, w_sum.b);
+    store_weights(start, 28u, w_sum.a);
   }
   grad_params[params.bias_start + part * D_INNER + d] = bias_sum;
 }

@@ -3,10 +3,12 @@
 // Inputs before t = 0 come from conv_state, which holds the last D_CONV inputs, the newest last; the new window is
 // written there. One lane per channel and tile of TILE steps. TILE is at least D_CONV - 1, so the first tile's lane is
 // the only one that reads or writes its channel's window: no lane can see a window that another has moved on.
+// The newest 32 inputs slide through registers, the weights beside them; a longer window's others come from memory.
 override D_INNER: u32;
 override D_CONV: u32;
 override BIAS: bool;
 override TILE: u32;
+override VECS: u32 = (min(D_CONV, 32u) + 3u) / 4u; // vectors of the window that have weights
 
 struct Params {
   seqlen: u32,
@@ -21,12 +23,55 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;          // (batch, seqlen, D_INNER)
 @group(0) @binding(5) var<uniform> params: Params;
 
-// Input at step t of this call; t counts back from 0 into the window of past inputs.
+// Input at step t of this call; t counts back from 0 into the window of past inputs. What no weight reads is 0.
 fn input_at(b: u32, d: u32, t: i32) -> f32 {
+  if (t >= i32(params.seqlen) || t < -i32(D_CONV)) {
+    return 0.0;
+  }
   if (t >= 0) {
     return x[params.x_offset + (b * params.seqlen + u32(t)) * params.ld_x + d];
   }
   return conv_state[(b * D_INNER + d) * D_CONV + u32(i32(D_CONV) + t)];
+}
+
+fn inputs_at(b: u32, d: u32, t: i32) -> vec4<f32> {
+  return vec4<f32>(input_at(b, d, t), input_at(b, d, t + 1), input_at(b, d, t + 2), input_at(b, d, t + 3));
+}
+
+// The inputs before step t.
+fn window_before(b: u32, d: u32, t: i32) -> Window {
+  var w: Window;
+  w.h = inputs_at(b, d, t - 4);
+  if (VECS > 1u) {
+    w.g = inputs_at(b, d, t - 8);
+  }
+  if (VECS > 2u) {
+    w.f = inputs_at(b, d, t - 12);
+    w.e = inputs_at(b, d, t - 16);
+  }
+  if (VECS > 4u) {
+    w.d = inputs_at(b, d, t - 20);
+    w.c = inputs_at(b, d, t - 24);
+    w.b = inputs_at(b, d, t - 28);
+    w.a = inputs_at(b, d, t - 32);
+  }
+  return w;
+}
+
+fn weight_at(d: u32, k: i32) -> f32 {
+  return select(0.0, weight[d * D_CONV + u32(max(k, 0))], k >= 0);
+}
+
+// The weights of four values, the newest of which is `back` steps old.
+fn weights_at(d: u32, back: u32) -> vec4<f32> {
+  let k = i32(D_CONV - 1u) - i32(back);
+  return vec4<f32>(weight_at(d, k - 3), weight_at(d, k - 2), weight_at(d, k - 1), weight_at(d, k));
+}
+
+fn window_of_weights(d: u32) -> Window {
+  return Window(
+    weights_at(d, 28u), weights_at(d, 24u), weights_at(d, 20u), weights_at(d, 16u),
+    weights_at(d, 12u), weights_at(d, 8u), weights_at(d, 4u), weights_at(d, 0u));
 }
 
 @compute @workgroup_size(64)
@@ -38,12 +83,18 @@ fn conv1d_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_i
   }
   let first = wid.y * TILE;
   let end = min(first + TILE, params.seqlen);
+  var own_bias = 0.0;
+  if (BIAS) {
+    own_bias = bias[d];
+  }
+  let weights = window_of_weights(d);
+  var inputs = window_before(b, d, i32(first));
+  var next = input_at(b, d, i32(first)); // its load runs ahead of what is computed
   for (var t = first; t < end; t++) {
-    var sum = 0.0;
-    if (BIAS) {
-      sum = bias[d];
-    }
-    for (var k = 0u; k < D_CONV; k++) {
+    inputs = window_slide(inputs, next);
+    next = input_at(b, d, i32(t + 1u));
+    var sum = own_bias + window_dot(inputs, weights, VECS);
+    for (var k = 0u; k + 32u < D_CONV; k++) {
       sum += weight[d * D_CONV + k] * input_at(b, d, i32(t + k) - i32(D_CONV - 1u));
     }
     y[(b * params.seqlen + t) * D_INNER + d] = silu(sum);

@@ -15,7 +15,7 @@ export const conv1dFwdKernel = defineKernel({
   overrides: ["D_INNER", "D_CONV", "BIAS", "TILE"],
 });
 
-/** Steps a lane computes; more where the window is longer, see the kernel. */
+/** Steps a lane computes; more where the window is long, which each lane has to read first. */
 const TILE = 32;
 
 /**
@@ -38,7 +38,7 @@ export function conv1dFwd(
   },
 ): void {
   const { batch, seqlen, d_inner, d_conv, ldX = d_inner, xOffset = 0, label } = shape;
-  const tile = Math.max(TILE, d_conv - 1);
+  const tile = Math.max(TILE, 2 * d_conv);
   program.add(conv1dFwdKernel, {
     tensors: { ...tensors, bias: tensors.bias ?? unusedTensors(program.gpu).read },
     overrides: {

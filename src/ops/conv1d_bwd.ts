@@ -35,7 +35,7 @@ export const conv1dBwdKernel = defineKernel({
 });
 
 /** Taps that a lane of the kernel keeps in registers. */
-const MAX_D_CONV = 16;
+const MAX_D_CONV = 32;
 
 /** Parts that the sums of grad_weight and grad_bias are at most made of, unless the batch is larger. */
 const MAX_PARTS = 512;
@@ -57,7 +57,7 @@ export interface Conv1dShape {
 /**
  * Elements of the scratch tensor that conv1dBwd() needs; all layers of a model can share it.
  *
- * @throws {RangeError} If d_conv is above 16.
+ * @throws {RangeError} If d_conv is above 32.
  */
 export function conv1dBwdScratch(shape: Conv1dShape): number {
   const { parts, bias_start } = split(shape);
@@ -75,7 +75,7 @@ export function conv1dBwdScratch(shape: Conv1dShape): number {
  * @param shape Step t of x, counted through the batch, starts at element `xOffset + t * ldX`, and that of grad_x at
  * `gradXOffset + t * ldGradX` (default: steps lie back to back); `accumulate` (default false) adds to grad_weight and
  * grad_bias.
- * @throws {RangeError} If d_conv is above 16.
+ * @throws {RangeError} If d_conv is above 32.
  */
 export function conv1dBwd(
   program: Program,
@@ -153,7 +153,7 @@ function split({ batch, seqlen, d_inner, d_conv }: Conv1dShape) {
     );
   }
   const wanted = Math.max(1, Math.floor(MAX_PARTS / batch));
-  const segment = Math.max(MIN_SEGMENT, Math.ceil(seqlen / wanted));
+  const segment = Math.max(MIN_SEGMENT, 2 * d_conv, Math.ceil(seqlen / wanted));
   const segments = Math.ceil(seqlen / segment);
   const parts = batch * segments;
   const bias_start = Math.ceil(parts * d_inner * d_conv / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;

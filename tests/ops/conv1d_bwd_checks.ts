@@ -55,7 +55,9 @@ const CASES: readonly Conv1dBwdCase[] = [
   },
   { ...ODD_CASE, name: "no gradient of the final window", seqlen: 33, gradFinal: false },
   { ...ODD_CASE, name: "columns from 156 on", seqlen: 35, offset: 156 },
-  ...[[8, 3], [8, 65], [16, 33], [1, 40]].map(([d_conv = 0, seqlen = 0]) => ({
+  ...[[8, 3], [8, 65], [16, 33], [29, 70], [32, 5], [32, 97], [1, 40]].map((
+    [d_conv = 0, seqlen = 0],
+  ) => ({
     ...ODD_CASE,
     name: `d_conv ${d_conv}, seqlen ${seqlen}`,
     shape: { d_inner: 65, d_conv },

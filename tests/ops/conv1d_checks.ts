@@ -26,7 +26,9 @@ const CASES: readonly Conv1dCase[] = [
     initialState: true,
     bias: true,
   })),
-  ...[[8, 3], [33, 65], [34, 65], [40, 7], [70, 200]].map(([d_conv = 0, seqlen = 0]) => ({
+  ...[[8, 3], [16, 40], [29, 65], [32, 33], [33, 65], [34, 65], [40, 7], [70, 200]].map((
+    [d_conv = 0, seqlen = 0],
+  ) => ({
     name: `d_conv ${d_conv}, seqlen ${seqlen}`,
     shape: { d_inner: 65, d_conv },
     batch: 2,
