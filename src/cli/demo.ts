@@ -16,8 +16,7 @@ import type { Terminal } from "./terminal.ts";
 /** What the parser and the help know of this command. */
 export const DEMO: CommandSpec = {
   name: "demo",
-  summary:
-    "Reads a handwritten digit pixel by pixel, then writes Shakespeare; also without a name.",
+  summary: "Reads a handwritten digit step by step, then writes Shakespeare; also without a name.",
   positionals: [],
   required: 0,
   example: "--seed 7",
@@ -88,7 +87,7 @@ async function showDigit({ weights, settings, terminal, signal, seed }: Show): P
   terminal.writeError(`${describeDevice(model)}\n`);
   terminal.write(
     "A digit of MNIST's test set goes into weights/mnist " +
-      `(${formatBytes(model.weightBytes)}), one pixel a step:\n\n`,
+      `(${formatBytes(model.weightBytes)}), one ${layout.step} a step:\n\n`,
   );
   await streamDigit(model, { image, label }, terminal, signal);
 }

@@ -1,4 +1,4 @@
-/** The demonstration's first half: a digit goes into a classifier pixel by pixel. */
+/** The demonstration's first half: a digit goes into a classifier step by step. */
 
 import { type Classification, classification } from "../engine/classify.ts";
 import type { Model } from "../engine/model.ts";
@@ -37,7 +37,7 @@ const BARS = { min: 16, max: 48 };
 /** Lines of the screen that are not the image's: the title above, the verdict and the prompt below. */
 const OTHER_LINES = 6;
 
-/** What the classifier says after some pixels. */
+/** What the classifier says after a step. */
 interface Reading {
   /** Pixels so far. */
   readonly seen: number;
@@ -60,7 +60,7 @@ export async function streamDigit(
 ): Promise<void> {
   const readings = readPixels(model, image, signal);
   const screen = terminal.screen();
-  const { last, laterMs } = screen !== undefined && fits(screen, image)
+  const { last, first, laterMs } = screen !== undefined && fits(screen, image)
     ? await drawReadings(readings, model, image, terminal)
     : await listReadings(readings, model, image, terminal);
   const { result, seen } = last;
@@ -69,12 +69,12 @@ export async function streamDigit(
     : `It is a ${label}, and the model says ${result.label}`;
   terminal.write(
     `${verdict} (${percent(result.probabilities[result.index] ?? 0)}). ` +
-      `${seen} pixels at ${formatRate(seen - 1, laterMs)}/s, ` +
+      `${seen} pixels at ${formatRate(seen - first, laterMs)}/s, ` +
       `${formatBytes(model.stateBytes)} of state after each\n`,
   );
 }
 
-/** Feeds one pixel after another. */
+/** Feeds one step after another: a pixel, or a row of them. */
 async function* readPixels(
   model: Model,
   { pixels, width, height, channels }: PixelArray,
@@ -82,12 +82,16 @@ async function* readPixels(
 ): AsyncGenerator<Reading> {
   const layout = imagePreprocessing(model.config, "a digit");
   const input = imageToInput(pixels, width, height, channels, layout);
+  const size = model.config.input.kind === "linear" ? model.config.input.d_input : 1;
   using session = model.createSession();
-  for (const [index, pixel] of input.entries()) {
+  for (let seen = size; seen <= input.length; seen += size) {
     signal.throwIfAborted();
     const start = performance.now();
-    const result = classification(await session.step(pixel), model.labels);
-    yield { seen: index + 1, result, stepMs: performance.now() - start };
+    const result = classification(
+      await session.step(input.subarray(seen - size, seen)),
+      model.labels,
+    );
+    yield { seen, result, stepMs: performance.now() - start };
     await yieldToEventLoop();
   }
 }
@@ -95,7 +99,9 @@ async function* readPixels(
 /** What is known at the end. */
 interface Summary {
   readonly last: Reading;
-  /** What the steps after the first took: in the first one the kernels are compiled. */
+  /** Pixels of the first step, in which the kernels are compiled. */
+  readonly first: number;
+  /** What the steps after it took. */
   readonly laterMs: number;
 }
 
@@ -104,14 +110,15 @@ async function follow(
   readings: AsyncIterable<Reading>,
   show: (reading: Reading) => void | Promise<void>,
 ): Promise<Summary> {
-  let last: Reading | undefined, laterMs = 0;
+  let last: Reading | undefined, first = 0, laterMs = 0;
   for await (const reading of readings) {
-    if (last !== undefined) laterMs += reading.stepMs;
+    if (last === undefined) first = reading.seen;
+    else laterMs += reading.stepMs;
     last = reading;
     await show(reading);
   }
   if (last === undefined) throw new TypeError("Cannot classify: there is no input");
-  return { last, laterMs };
+  return { last, first, laterMs };
 }
 
 async function drawReadings(

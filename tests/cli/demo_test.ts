@@ -13,7 +13,7 @@ const ROOT = new URL("../../", import.meta.url);
 /** What is printed where nothing can be drawn twice, digit 3 of a model that guesses. */
 const TRANSCRIPT = new RegExp(
   [
-    "^A digit of MNIST's test set goes into weights/mnist \\([\\d.]+ [kM]B\\), one pixel a step:\n\n",
+    "^A digit of MNIST's test set goes into weights/mnist \\([\\d.]+ [kM]B\\), one (pixel|row) a step:\n\n",
     "( *[▀▄█][ ▀▄█]*\n){8,14}\n",
     "(pixel (112|224|336|448|560|672|784)(   \\d +\\d+\\.\\d%){3}\n){7}",
     "It is a 3, and the model says (so|\\d) \\(\\d+\\.\\d%\\)\\. ",
