@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { parseArguments } from "../../src/cli/arguments.ts";
 import { DEMO, demo } from "../../src/cli/demo.ts";
 import { infer } from "../../src/cli/infer.ts";
@@ -133,6 +139,15 @@ Deno.test("infer.ts alone is the demonstration", () =>
     assertEquals(code, 0, decode(stderr));
     assertMatch(decode(stdout), TRANSCRIPT);
   }));
+
+Deno.test("infer.ts alone reads a digit with weights/mnist, and writes with weights/shakespeare", async () => {
+  const weights = `--allow-read=${new URL("weights", ROOT).pathname}`;
+  const program = new URL("infer.ts", ROOT).pathname;
+  const { code, stdout, stderr } = await start([weights, program, "--seed", "3"]).output();
+  assertEquals(code, 0, decode(stderr));
+  assertMatch(decode(stdout), TRANSCRIPT);
+  assertStringIncludes(decode(stdout), "It is a 3, and the model says so");
+});
 
 Deno.test("infer.ts alone asks for nothing but its models, and says so where nobody can be asked", async () => {
   const { code, stdout, stderr } = await start([new URL("infer.ts", ROOT).pathname]).output();
