@@ -16,13 +16,13 @@ import { writeStandIns } from "./stand_in_weights.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** What is printed where nothing can be drawn twice, digit 3 of a model that guesses. */
+/** What is printed where nothing can be drawn twice, from a model that guesses. */
 const TRANSCRIPT = new RegExp(
   [
     "^A digit of MNIST's test set goes into weights/mnist \\([\\d.]+ [kM]B\\), one (pixel|row) a step:\n\n",
     "( *[▀▄█][ ▀▄█]*\n){8,14}\n",
     "(pixel (112|224|336|448|560|672|784)(   \\d +\\d+\\.\\d%){3}\n){7}",
-    "It is a 3, and the model says (so|\\d) \\(\\d+\\.\\d%\\)\\. ",
+    "It is a \\d, and the model says (so|\\d) \\(\\d+\\.\\d%\\)\\. ",
     "784 pixels at [\\d.,]+/s, [\\d.]+ kB of state after each\n\n",
     "And weights/shakespeare \\([\\d.]+ [kM]B\\) writes, one character a step:\n\n",
     "([A-Za-z \n!$&',.:;?3-]{300,380})\n\n",
@@ -143,10 +143,10 @@ Deno.test("infer.ts alone is the demonstration", () =>
 Deno.test("infer.ts alone reads a digit with weights/mnist, and writes with weights/shakespeare", async () => {
   const weights = `--allow-read=${new URL("weights", ROOT).pathname}`;
   const program = new URL("infer.ts", ROOT).pathname;
-  const { code, stdout, stderr } = await start([weights, program, "--seed", "3"]).output();
+  const { code, stdout, stderr } = await start([weights, program, "--seed", "7"]).output();
   assertEquals(code, 0, decode(stderr));
   assertMatch(decode(stdout), TRANSCRIPT);
-  assertStringIncludes(decode(stdout), "It is a 3, and the model says so");
+  assertStringIncludes(decode(stdout), "It is a 7, and the model says so");
 });
 
 Deno.test("infer.ts alone asks for nothing but its models, and says so where nobody can be asked", async () => {
