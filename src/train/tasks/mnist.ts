@@ -31,12 +31,13 @@ const PRESETS: Readonly<Record<"rows" | "pixels", Preset>> = {
   pixels: {
     step: "pixel",
     d_input: 1,
-    size: { d_model: 96, n_layer: 6, d_state: 16, d_conv: 4, expand: 2 },
+    // A convolution of 32 pixels reaches the row above.
+    size: { d_model: 96, n_layer: 4, d_state: 16, d_conv: 32, expand: 2 },
     shift: 2,
     defaults: {
       ...COMMON,
-      ...{ steps: 20_000, batchSize: 64, seqlen: 784, warmupSteps: 500, dropout: 0.1 },
-      ...{ learningRate: 2e-3, minimumLearningRate: 2e-5, evaluateEvery: 1000 },
+      ...{ steps: 8000, batchSize: 64, seqlen: 784, dropout: 0.1, evaluateEvery: 1000 },
+      ...{ learningRate: 3e-3, minimumLearningRate: 3e-5 },
     },
   },
 };
