@@ -32,7 +32,7 @@ const PRESETS: Readonly<Record<"rows" | "pixels", Preset>> = {
     step: "pixel",
     d_input: 1,
     // A convolution of 32 pixels reaches the row above.
-    size: { d_model: 96, n_layer: 4, d_state: 16, d_conv: 32, expand: 2 },
+    size: { d_model: 96, n_layer: 4, d_state: 8, d_conv: 32, expand: 2 },
     shift: 2,
     defaults: {
       ...COMMON,
