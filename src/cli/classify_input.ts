@@ -1,5 +1,6 @@
 /** What `infer.ts classify` takes: PNG files, images in IDX files, and numbers; as a model's input. */
 
+import { readDataFile } from "../io/datasets/data_file.ts";
 import { isIdx } from "../io/datasets/idx.ts";
 import { parseIdxImages } from "../io/datasets/image_dataset.ts";
 import { imageToInput } from "../io/image.ts";
@@ -44,15 +45,18 @@ export interface RawInput {
   readonly index?: number;
 }
 
+/** What error messages say a file should hold. */
+const AN_INPUT = "an image or numbers";
+
 /** Reads `image.png`, `FILE:INDEX`, or `-` for stdin. */
 export async function readRawInput(source: string, terminal: Terminal): Promise<RawInput> {
   if (source === "-") return { name: "stdin", bytes: await terminal.readStdin() };
   const [, path = source, index] = /^(.+):(\d+)$/.exec(source) ?? [];
   // A file may have a name that looks like FILE:INDEX.
   if (index === undefined || await isFile(source)) {
-    return { name: source, bytes: await Deno.readFile(source) };
+    return { name: source, bytes: await readDataFile(source, AN_INPUT) };
   }
-  return { name: path, bytes: await Deno.readFile(path), index: Number(index) };
+  return { name: path, bytes: await readDataFile(path, AN_INPUT), index: Number(index) };
 }
 
 async function isFile(path: string): Promise<boolean> {

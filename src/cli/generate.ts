@@ -4,6 +4,7 @@ import type { GeneratedToken } from "../engine/generate.ts";
 import type { Model } from "../engine/model.ts";
 import type { SamplingOptions } from "../engine/sampling.ts";
 import { decodeSnapshot, encodeSnapshot, type Snapshot } from "../engine/snapshot.ts";
+import { readDataFile } from "../io/datasets/data_file.ts";
 import { encodePng } from "../io/png.ts";
 import { type Arguments, type CommandSpec, UsageError } from "./arguments.ts";
 import { describeStatistics, GenerationClock } from "./generation_clock.ts";
@@ -75,7 +76,7 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
   const prompt = await readPrompt(args, terminal);
   const snapshot = loadPath === undefined
     ? undefined
-    : await decodeSnapshot(await Deno.readFile(loadPath), loadPath);
+    : await decodeSnapshot(await readDataFile(loadPath, "a saved state"), loadPath);
 
   using model = await loadForCommand(source, settings, terminal);
   const ids = promptIds(prompt, model, terminal, snapshot !== undefined);

@@ -1,5 +1,13 @@
 /** Files of token ids. */
 
+import { readDataFile } from "../io/datasets/data_file.ts";
+import { decodeText } from "../io/datasets/text.ts";
+
+/** Reads a file of token ids, as `parseIds` does its text. */
+export async function readIds(path: string): Promise<{ sequences: number[][]; nested: boolean }> {
+  return parseIds(decodeText(await readDataFile(path, "token ids"), path), path);
+}
+
 /**
  * Reads an array of token ids, or an array of such arrays: independent sequences.
  *

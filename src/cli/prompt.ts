@@ -4,7 +4,7 @@ import type { Model } from "../engine/model.ts";
 import { decodeText } from "../io/datasets/text.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
 import { encodeText } from "./encode_text.ts";
-import { checkIdRange, parseIds } from "./id_file.ts";
+import { checkIdRange, readIds } from "./id_file.ts";
 import { imageStart, pixelLayout } from "./pixel_image.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -20,7 +20,7 @@ export async function readPrompt(args: Arguments, terminal: Terminal): Promise<P
     throw new UsageError("Cannot use --prompt and --ids together: the prompt is one of them");
   }
   if (path !== undefined) {
-    const { sequences } = parseIds(await Deno.readTextFile(path), path);
+    const { sequences } = await readIds(path);
     const [ids = []] = sequences;
     if (sequences.length > 1) {
       throw new RangeError(

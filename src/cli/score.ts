@@ -9,7 +9,7 @@ import { type Arguments, type CommandSpec, UsageError } from "./arguments.ts";
 import { DATASET_OPTIONS, datasetLoader } from "./dataset_options.ts";
 import { encodeText } from "./encode_text.ts";
 import { formatCount, formatDuration, formatRate } from "./format.ts";
-import { checkIdRange, parseIds } from "./id_file.ts";
+import { checkIdRange, readIds } from "./id_file.ts";
 import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
 import { Progress } from "./progress.ts";
 import { scoresToJson, scoresToLines, summarize } from "./score_output.ts";
@@ -113,7 +113,7 @@ async function readInput(args: Arguments, terminal: Terminal): Promise<Input> {
   if (textPath !== undefined && idsPath !== undefined) {
     throw new UsageError("Cannot use --text and --ids together: the input is one of them");
   }
-  if (idsPath !== undefined) return parseIds(await Deno.readTextFile(idsPath), idsPath);
+  if (idsPath !== undefined) return await readIds(idsPath);
   if (textPath !== undefined && textPath !== "-") {
     return { text: decodeText(await readDataFile(textPath, "text"), textPath) };
   }

@@ -94,7 +94,12 @@ Deno.test("readRawInput() tells FILE:INDEX from a file of that name, and - from 
     assertEquals(await read(`${folder}/a:0`), ["A", 0]);
     assertEquals(await read(`${folder}/a:1`), ["B", undefined]);
     assertEquals(await read("-"), ["C", undefined]);
-    await assertRejects(() => read(`${folder}/b:0`), Deno.errors.NotFound);
+    await assertRejects(() => read(`${folder}/b:0`), Deno.errors.NotFound, "there is no such file");
+    await assertRejects(
+      () => read(folder),
+      TypeError,
+      "it is a folder, expected a file of an image",
+    );
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -1,5 +1,5 @@
-import { assertEquals, assertThrows } from "@std/assert";
-import { checkIdRange, parseIds } from "../../src/cli/id_file.ts";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { checkIdRange, parseIds, readIds } from "../../src/cli/id_file.ts";
 
 Deno.test("parseIds() reads one sequence, or several", () => {
   assertEquals(parseIds("[1, 2, 0]", "f"), { sequences: [[1, 2, 0]], nested: false });
@@ -30,4 +30,22 @@ Deno.test("parseIds() refuses all else in one clear error", () => {
 Deno.test("checkIdRange() names the id that the model has no row for", () => {
   checkIdRange([0, 100], 101, "f");
   assertThrows(() => checkIdRange([0, 101], 101, "f"), RangeError, "entry [1] is 101");
+});
+
+Deno.test("readIds() names a file that is not there, empty, or no text", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/ids.json`;
+    await assertRejects(
+      () => readIds(path),
+      Deno.errors.NotFound,
+      `Cannot read "${path}": there is no such file, expected token ids`,
+    );
+    await Deno.writeTextFile(path, "");
+    await assertRejects(() => readIds(path), SyntaxError, "it is empty, expected token ids");
+    await Deno.writeTextFile(path, "[3, 4]");
+    assertEquals(await readIds(path), { sequences: [[3, 4]], nested: false });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
