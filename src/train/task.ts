@@ -198,7 +198,7 @@ export function settings(
  * @param size The task's sizes; those that the options give come in their place.
  * @param ends Input, head, and what else belongs to the data.
  * @throws {ConfigError} If a size is out of range.
- * @throws {RangeError} If there is no such mixer.
+ * @throws {RangeError} If there is no such mixer, or `headdim` does not fit it.
  */
 export function newConfig(
   size: ModelSize,
@@ -213,6 +213,9 @@ export function newConfig(
   };
   if (mixer !== "mamba1" && mixer !== "mamba2") {
     throw new RangeError(`Cannot train: mixer is "${mixer}", expected "mamba1" or "mamba2"`);
+  }
+  if (headdim !== undefined && mixer !== "mamba2") {
+    throw new RangeError(`Cannot train: headdim is for the mixer "mamba2", and this is "${mixer}"`);
   }
   const d_inner = expand * d_model;
   const common: CommonConfig = {
@@ -237,6 +240,11 @@ export function newConfig(
 }
 
 function withHeads(common: CommonConfig, headdim: number): ModelConfig {
+  if (Number.isInteger(common.d_inner) && common.d_inner % headdim !== 0) {
+    throw new RangeError(
+      `Cannot train: headdim is ${headdim}, and a block has ${common.d_inner} channels, not a multiple of it`,
+    );
+  }
   return {
     ...common,
     model_type: "mamba2",

@@ -80,7 +80,16 @@ Deno.test("newConfig() makes a model of Mamba-2 with heads that fill a block", (
   assertEquals(heads({ headdim: 8 }), [5, 8, 1]);
   assertEquals(heads({ d_model: 96 }), [3, 64, 1]);
   assertEquals(heads({ d_model: 37, expand: 3 }), [3, 37, 1]);
-  assertThrows(() => heads({ headdim: 7 }), ConfigError, "num_heads is");
+  for (const headdim of [7, 0, 80, NaN]) {
+    assertThrows(() => heads({ headdim }), RangeError, `headdim is ${headdim}, and a block has 40`);
+  }
+  assertThrows(() => heads({ headdim: -8 }), ConfigError, "head_dim is -8");
+  assertThrows(() => heads({ headdim: 0.5 }), ConfigError, "head_dim is 0.5");
+  assertThrows(
+    () => heads({ headdim: 8, mixer: "mamba1" }),
+    RangeError,
+    "headdim is for the mixer",
+  );
   const mixer = JSON.parse('"s4"');
   assertThrows(() => heads({ mixer }), RangeError, 'mixer is "s4", expected "mamba1" or "mamba2"');
 });
