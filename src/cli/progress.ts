@@ -28,8 +28,11 @@ export interface ProgressOptions {
 /** Often enough to look alive, and rare enough to cost nothing. */
 const REWRITE_INTERVAL_MS = 100;
 
-/** Where lines stay, such as in a log: one every so often, and one every tenth of the way. */
+/** Where lines stay, such as in a log: one every so often, and one every tenth of the way... */
 const LINE_INTERVAL_MS = 30_000;
+
+/** ...but not at once: where a burst of them is done together, its tenths are one line. */
+const LEAST_LINE_INTERVAL_MS = 1000;
 
 /**
  * A line on stderr: rewritten in place on a terminal, else a plain line now and then.
@@ -72,6 +75,7 @@ export class Progress implements Disposable {
     } else {
       const tenth = total === undefined ? 0 : Math.floor(done / total * 10);
       if (tenth <= this.#shownTenth && sinceShown < LINE_INTERVAL_MS) return;
+      if (sinceShown < LEAST_LINE_INTERVAL_MS && done !== total) return;
       this.#shownTenth = tenth;
       this.#terminal.writeError(`${this.#line(done, now, note)}\n`);
     }

@@ -45,15 +45,27 @@ Deno.test("Progress writes a plain line for every tenth where lines stay", () =>
       now,
     });
     for (let i = 1; i <= 1000; i++) {
-      set(i);
+      set(i * 10);
       progress.update(i);
     }
   }
   const lines = terminal.stderr.trimEnd().split("\n");
   assertEquals(lines.length, 11);
   assertEquals(lines[0], "Counting: 1 of 1,000 sheep");
-  assertEquals(lines[5], "Counting: 500 of 1,000 sheep, 1,000/s, 0.50 s left");
-  assertEquals(lines[10], "Counting: 1,000 of 1,000 sheep, 1,000/s");
+  assertEquals(lines[5], "Counting: 501 of 1,000 sheep, 100/s, 4.99 s left");
+  assertEquals(lines[10], "Counting: 1,000 of 1,000 sheep, 100/s");
+});
+
+Deno.test("Progress writes one line of many tenths at once", () => {
+  const terminal = new FakeTerminal();
+  const { now, set } = clock();
+  using progress = new Progress(terminal, { label: "Counting", total: 10, unit: "sheep", now });
+  set(1100);
+  for (let i = 1; i <= 10; i++) progress.update(i);
+  assertEquals(terminal.stderr.trimEnd().split("\n"), [
+    "Counting: 1 of 10 sheep",
+    "Counting: 10 of 10 sheep",
+  ]);
 });
 
 Deno.test("Progress stays silent where it is over soon", () => {
