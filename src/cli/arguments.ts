@@ -174,12 +174,12 @@ export function parseArguments(spec: CommandSpec, args: readonly string[]): Argu
   const positionals = Array.isArray(parsed["_"]) ? parsed["_"].map(String) : [];
   if (positionals.length < spec.required) {
     throw new UsageError(
-      `Cannot run ${spec.name}: ${spec.positionals[positionals.length]} is missing`,
+      `Cannot run ${nameOf(spec)}: ${spec.positionals[positionals.length]} is missing`,
     );
   }
   if (positionals.length > spec.positionals.length) {
     throw new UsageError(
-      `Cannot run ${spec.name}: unexpected argument "${positionals[spec.positionals.length]}"`,
+      `Cannot run ${nameOf(spec)}: unexpected argument "${positionals[spec.positionals.length]}"`,
     );
   }
   return new Arguments(positionals, values, new Set(switches.filter((name) => parsed[name])));
@@ -218,9 +218,14 @@ function unknownOption(spec: CommandSpec, arg: string): UsageError {
     name.length > 3 && (option.name.startsWith(name.slice(2)) || name.includes(option.name))
   );
   return new UsageError(
-    `Cannot use ${name}: ${spec.name} has no such option` +
+    `Cannot use ${name}: ${nameOf(spec)} has no such option` +
       (near === undefined ? "" : `. Did you mean --${near.name}?`),
   );
+}
+
+/** What messages call a command: a program of one command alone has no name for it. */
+function nameOf({ name }: CommandSpec): string {
+  return name === "" ? "this program" : name;
 }
 
 function listed(words: readonly string[]): string {

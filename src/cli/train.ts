@@ -14,6 +14,7 @@ import { loadTask, TASK_NAMES } from "../train/tasks/load_task.ts";
 import { type SplitResult, train, type TrainingStep } from "../train/train.ts";
 import { type Arguments, type CommandSpec, parseArguments, UsageError } from "./arguments.ts";
 import { commandHelp } from "./help.ts";
+import { catchInterrupt, INTERRUPTED } from "./interrupt.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 
 /** Measurements of all steps, in the run's folder. */
@@ -70,7 +71,8 @@ const TRAIN: CommandSpec = {
     `Tasks: ${
       TASK_NAMES.join(", ")
     } (default: mnist). Settings that are not given are the task's own.`,
-    "Ctrl-C writes a checkpoint; --resume goes on from it with the same bits.",
+    "Ctrl-C writes a checkpoint; --resume, beside the same settings, goes on from it with the same bits. A second " +
+    "Ctrl-C stops at once.",
   ],
   options: [
     {
@@ -111,7 +113,7 @@ export async function trainCommand(
       terminal.write(commandHelp(TRAIN, "deno task train"));
       return 0;
     }
-    return await run(parseArguments(TRAIN, args), terminal);
+    return await run(parseArguments(TRAIN, args), args, terminal);
   } catch (error) {
     const message = (error instanceof Error ? error.message : String(error)).replaceAll(
       /\s*\n\s*/g,
@@ -123,7 +125,11 @@ export async function trainCommand(
   }
 }
 
-async function run(args: Arguments, terminal: Terminal): Promise<number> {
+async function run(
+  args: Arguments,
+  given: readonly string[],
+  terminal: Terminal,
+): Promise<number> {
   const [name = "mnist"] = args.positionals;
   const task = await prepare(name, args);
   const resume = args.text("resume");
@@ -134,29 +140,37 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   terminal.writeError(`Settings: ${JSON.stringify(defaults)}\n`);
   terminal.writeError(`Checkpoint: ${out}\n`);
 
-  const controller = new AbortController();
-  const interrupt = () => controller.abort();
-  Deno.addSignalListener("SIGINT", interrupt);
-  try {
-    const steps = train(task, { out, resume: resume !== undefined, signal: controller.signal });
-    const last = await follow(steps, { task, out, json: args.has("json"), terminal });
-    const metrics = await readMetrics(`${out}/${METRICS_FILE}`);
-    await drawCurve(name, out, metrics);
-    if (last !== undefined && last.step < defaults.steps && !controller.signal.aborted) {
-      terminal.writeError(`No better loss in ${defaults.patience} evaluations: stopped\n`);
-    }
-    const best = bestOf(metrics);
-    if (best !== undefined && !args.has("json")) {
-      terminal.write(`Best: ${describe(best)}\n`);
-      const tested = metrics.at(-1);
-      if (tested?.testLoss !== undefined) terminal.write(`Test: ${figure("test", tested)}\n`);
-    }
-  } finally {
-    Deno.removeSignalListener("SIGINT", interrupt);
+  using interrupt = catchInterrupt();
+  const { signal } = interrupt;
+  const steps = train(task, { out, resume: resume !== undefined, signal });
+  const last = await follow(steps, { task, out, json: args.has("json"), terminal });
+  const metrics = await readMetrics(`${out}/${METRICS_FILE}`);
+  await drawCurve(name, out, metrics);
+  if (last !== undefined && last.step < defaults.steps && !signal.aborted) {
+    terminal.writeError(`No better loss in ${defaults.patience} evaluations: stopped\n`);
   }
-  if (!controller.signal.aborted) return 0;
-  terminal.writeError(`Stopped. Go on with: deno task train ${name} --resume ${out}\n`);
-  return 130;
+  const best = bestOf(metrics);
+  if (best !== undefined && !args.has("json")) {
+    terminal.write(`Best: ${describe(best)}\n`);
+    const tested = metrics.at(-1);
+    if (tested?.testLoss !== undefined) terminal.write(`Test: ${figure("test", tested)}\n`);
+  }
+  if (!signal.aborted) return 0;
+  terminal.writeError(`Stopped. Go on with: deno task train ${resumed(given, out)}\n`);
+  return INTERRUPTED;
+}
+
+/** The arguments of a command line that goes on with the run: the same settings, and the folder. */
+function resumed(given: readonly string[], out: string): string {
+  const kept = given.filter((arg, i) =>
+    !/^--(out|resume)(=|$)/.test(arg) && !["--out", "--resume"].includes(given[i - 1] ?? "")
+  );
+  return [...kept, "--resume", out].map(shellWord).join(" ");
+}
+
+/** Quoted where a shell would take it for something else. */
+function shellWord(word: string): string {
+  return /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 async function prepare(name: string, args: Arguments): Promise<Task> {

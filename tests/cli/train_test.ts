@@ -16,14 +16,18 @@ Deno.test("train.ts heeds Ctrl-C within a few steps, and leaves a checkpoint of 
     const files = ["--data", `${folder}/text.txt`, "--out", `${folder}/out`];
     const child = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "train.ts", "text", ...files, ...sizes, ...length],
-      ...{ cwd: ROOT, stdin: "null", stdout: "piped", stderr: "null" },
+      ...{ cwd: ROOT, stdin: "null", stdout: "piped", stderr: "piped" },
     }).spawn();
+    const stderr = new Response(child.stderr).text();
     let text = "";
     for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
       if (text === "") child.kill("SIGINT");
       text += chunk;
     }
     assertEquals((await child.status).code, 130);
+    const given = ["text", ...files.slice(0, 2), ...sizes, ...length].join(" ");
+    const again = `deno task train ${given} --resume ${folder}/out`;
+    assert((await stderr).endsWith(`Stopped. Go on with: ${again}\n`), await stderr);
     const lines = text.trimEnd().split("\n").map((line) => JSON.parse(line));
     assert(lines.length < 10_000, `${lines.length} steps after Ctrl-C`);
     const path = `${folder}/out/training/resume.safetensors`;
