@@ -98,21 +98,17 @@ fn store(slice: Slice, lane: u32) {
   }
 }
 
-fn add_outer(sum: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
-  return mat4x4<f32>(sum[0] + a.x * b, sum[1] + a.y * b, sum[2] + a.z * b, sum[3] + a.w * b);
-}
-
 fn add_step(sums: Sums, m: u32, o4: u32, i4: u32) -> Sums {
   let a0 = y_tile[m][o4];
   let b0 = x_tile[m][i4];
   var next = sums;
-  next.s00 = add_outer(sums.s00, a0, b0);
+  next.s00 = plus_outer(sums.s00, a0, b0);
   if (WIDE) {
     let a1 = y_tile[m][o4 + 16u];
     let b1 = x_tile[m][i4 + 16u];
-    next.s01 = add_outer(sums.s01, a0, b1);
-    next.s10 = add_outer(sums.s10, a1, b0);
-    next.s11 = add_outer(sums.s11, a1, b1);
+    next.s01 = plus_outer(sums.s01, a0, b1);
+    next.s10 = plus_outer(sums.s10, a1, b0);
+    next.s11 = plus_outer(sums.s11, a1, b1);
   }
   return next;
 }

@@ -32,136 +32,32 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> sums: array<f32>;           // B, C: (tiles of n, batch, NHEADS, seqlen)
 @group(0) @binding(8) var<uniform> params: Params;
 
-const TILE = 64u;
-const LANES = 256u;
-const DEPTH = 16u;
-const STRIDE = 16u; // vec4s from one slice element to the next
-var<workgroup> t_tile: array<vec4<f32>, DEPTH * STRIDE>; // [step or channel][t / 4]
-var<workgroup> n_tile: array<vec4<f32>, DEPTH * STRIDE>; // [step or channel][n / 4]
-var<workgroup> parts: array<vec4<f32>, LANES>;           // of each lane: its share in the sums of its four steps
+var<workgroup> parts: array<vec4<f32>, LANES>; // of each lane: its share in the sums of its four steps
 
-// Columns are permuted by k so that lanes that store one column each, of 4 values of k, meet in no bank.
-fn swizzled(column: u32, k: u32) -> u32 {
-  return k * STRIDE + (column ^ (k / 4u * 2u));
-}
-
-fn add_step(product: mat4x4<f32>, k: u32, t4: u32, n4: u32) -> mat4x4<f32> {
-  return plus_outer(product, t_tile[swizzled(t4, k)], n_tile[swizzled(n4, k)]);
-}
-
-fn add_4_steps(product: mat4x4<f32>, k: u32, t4: u32, n4: u32) -> mat4x4<f32> {
-  let two = add_step(add_step(product, k, t4, n4), k + 1u, t4, n4);
-  return add_step(add_step(two, k + 2u, t4, n4), k + 3u, t4, n4);
-}
-
-fn add_slice(product: mat4x4<f32>, t4: u32, n4: u32) -> mat4x4<f32> {
-  let half = add_4_steps(add_4_steps(product, 0u, t4, n4), 4u, t4, n4);
-  return add_4_steps(add_4_steps(half, 8u, t4, n4), 12u, t4, n4);
-}
-
-// Elements k to k + 3 of row m of a slice.
-fn store_t(m: u32, k: u32, values: vec4<f32>) {
-  let column = swizzled(m / 4u, k);
-  t_tile[column][m % 4u] = values.x;
-  t_tile[column + STRIDE][m % 4u] = values.y;
-  t_tile[column + 2u * STRIDE][m % 4u] = values.z;
-  t_tile[column + 3u * STRIDE][m % 4u] = values.w;
-}
-
-// How many of the elements from i on are before end, none if not is_row.
-fn left(i: u32, end: u32, is_row: bool) -> u32 {
-  return select(0u, end - min(i, end), is_row);
-}
-
-fn xBC1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return xBC[i / 4u][i % 4u];
-  }
-  return 0.0;
-}
-
-// Four elements from i on, of which the first `count` are wanted, the others zero.
+// Four elements from i on, of which the first `count` are wanted: see four_of().
 fn xBC4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(xBC1(i, count > 0u), xBC1(i + 1u, count > 1u), xBC1(i + 2u, count > 2u),
-                     xBC1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return xBC[i / 4u];
-  }
-  return vec4<f32>(0.0);
-}
-
-fn grad_y1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return grad_y[i / 4u][i % 4u];
-  }
-  return 0.0;
+  let at = vec4s_of(i, count);
+  return four_of(xBC[at.x], xBC[at.y], i, count);
 }
 
 fn grad_y4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(grad_y1(i, count > 0u), grad_y1(i + 1u, count > 1u), grad_y1(i + 2u, count > 2u),
-                     grad_y1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return grad_y[i / 4u];
-  }
-  return vec4<f32>(0.0);
-}
-
-fn grad_CB1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return grad_CB[i / 4u][i % 4u];
-  }
-  return 0.0;
+  let at = vec4s_of(i, count);
+  return four_of(grad_y[at.x], grad_y[at.y], i, count);
 }
 
 fn grad_CB4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(grad_CB1(i, count > 0u), grad_CB1(i + 1u, count > 1u), grad_CB1(i + 2u, count > 2u),
-                     grad_CB1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return grad_CB[i / 4u];
-  }
-  return vec4<f32>(0.0);
-}
-
-fn state1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return ssm_state[i / 4u][i % 4u];
-  }
-  return 0.0;
+  let at = vec4s_of(i, count);
+  return four_of(grad_CB[at.x], grad_CB[at.y], i, count);
 }
 
 fn state4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(state1(i, count > 0u), state1(i + 1u, count > 1u), state1(i + 2u, count > 2u),
-                     state1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return ssm_state[i / 4u];
-  }
-  return vec4<f32>(0.0);
-}
-
-fn grad_state1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return grad_states[i / 4u][i % 4u];
-  }
-  return 0.0;
+  let at = vec4s_of(i, count);
+  return four_of(ssm_state[at.x], ssm_state[at.y], i, count);
 }
 
 fn grad_state4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(grad_state1(i, count > 0u), grad_state1(i + 1u, count > 1u), grad_state1(i + 2u, count > 2u),
-                     grad_state1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return grad_states[i / 4u];
-  }
-  return vec4<f32>(0.0);
+  let at = vec4s_of(i, count);
+  return four_of(grad_states[at.x], grad_states[at.y], i, count);
 }
 
 // What step t's sum over p is multiplied by; decay0 is where the head's decays of the chunk begin.
@@ -169,7 +65,7 @@ fn factor(of_B: bool, decay0: u32, t: u32, steps: u32) -> f32 {
   let step = decays[decay0 + min(t, steps - 1u)];
   if (of_B) {
     let last = decays[decay0 + steps - 1u];
-    return step.x * exp((last.y - step.y) + (last.z - step.z));
+    return step.x * decay(step, last);
   }
   return step.w;
 }
@@ -219,14 +115,14 @@ fn ssd_bc_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) gr
   let CB0 = ((b * grid.y + chunk) * NGROUPS + g) * CHUNK;
   for (var k0 = 0u; k0 < steps; k0 += DEPTH) {
     if (of_B) {
-      t_tile[swizzled(n4, t4)] = grad_CB4((CB0 + k0 + t4) * CHUNK + n4 * 4u, left(n4 * 4u, steps, k0 + t4 < steps));
+      a_tile[swizzled(n4, t4)] = grad_CB4((CB0 + k0 + t4) * CHUNK + n4 * 4u, left(n4 * 4u, steps, k0 + t4 < steps));
     } else {
-      store_t(m, k, grad_CB4((CB0 + m) * CHUNK + k0 + k, left(k0 + k, steps, m < steps)));
+      store_a(m, k, grad_CB4((CB0 + m) * CHUNK + k0 + k, left(k0 + k, steps, m < steps)));
     }
     let other = (row0 + k0 + t4) * CONV_DIM + other_column;
-    n_tile[swizzled(n4, t4)] = xBC4(other, left(n, D_STATE, k0 + t4 < steps));
+    b_tile[swizzled(n4, t4)] = xBC4(other, left(n, D_STATE, k0 + t4 < steps));
     workgroupBarrier();
-    total = add_slice(total, t4, n4);
+    total = add_slices(total, lane);
     workgroupBarrier();
   }
 
@@ -241,16 +137,16 @@ fn ssd_bc_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) gr
       let count = left(p0 + k, HEADDIM, m < steps);
       let state_count = left(n, D_STATE, p0 + t4 < HEADDIM);
       if (of_B) {
-        store_t(m, k, xBC4((row0 + m) * CONV_DIM + d, count));
+        store_a(m, k, xBC4((row0 + m) * CONV_DIM + d, count));
         let i = ((b * grid.y + chunk) * D_INNER + channel) * D_STATE + n;
-        n_tile[swizzled(n4, t4)] = grad_state4(i, state_count);
+        b_tile[swizzled(n4, t4)] = grad_state4(i, state_count);
       } else {
-        store_t(m, k, grad_y4((row0 + m) * D_INNER + d, count));
+        store_a(m, k, grad_y4((row0 + m) * D_INNER + d, count));
         let i = ((b * (grid.y + 1u) + chunk) * D_INNER + channel) * D_STATE + n;
-        n_tile[swizzled(n4, t4)] = state4(i, state_count);
+        b_tile[swizzled(n4, t4)] = state4(i, state_count);
       }
       workgroupBarrier();
-      product = add_slice(product, t4, n4);
+      product = add_slices(product, lane);
       workgroupBarrier();
     }
     let decay0 = (b * NHEADS + h) * params.seqlen + chunk * CHUNK;

@@ -27,93 +27,25 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> sums: array<f32>;    // from start on (batch, NHEADS, seqlen)
 @group(0) @binding(6) var<uniform> params: Params;
 
-const TILE = 64u;
-const LANES = 256u;
-const DEPTH = 16u;
-const STRIDE = 16u; // vec4s from one channel to the next
-var<workgroup> t_tile: array<vec4<f32>, DEPTH * STRIDE>;
-var<workgroup> s_tile: array<vec4<f32>, DEPTH * STRIDE>;
 var<workgroup> step_tile: array<vec4<f32>, TILE>; // the chunk's decays
-var<workgroup> parts: array<vec4<f32>, LANES>;    // of each lane: its rows' sums, then its columns'
+var<workgroup> parts: array<vec4<f32>, LANES>; // of each lane: its rows' sums, then its columns'
 
-// Columns are permuted by k so that lanes that store one column each, of 4 values of k, meet in no bank.
-fn swizzled(column: u32, k: u32) -> u32 {
-  return k * STRIDE + (column ^ (k / 4u * 2u));
-}
-
-fn add_step(product: mat4x4<f32>, k: u32, t4: u32, s4: u32) -> mat4x4<f32> {
-  return plus_outer(product, t_tile[swizzled(t4, k)], s_tile[swizzled(s4, k)]);
-}
-
-fn add_4_steps(product: mat4x4<f32>, k: u32, t4: u32, s4: u32) -> mat4x4<f32> {
-  let two = add_step(add_step(product, k, t4, s4), k + 1u, t4, s4);
-  return add_step(add_step(two, k + 2u, t4, s4), k + 3u, t4, s4);
-}
-
-// Elements k to k + 3 of row m of a slice.
-fn store_t(m: u32, k: u32, values: vec4<f32>) {
-  let column = swizzled(m / 4u, k);
-  t_tile[column][m % 4u] = values.x;
-  t_tile[column + STRIDE][m % 4u] = values.y;
-  t_tile[column + 2u * STRIDE][m % 4u] = values.z;
-  t_tile[column + 3u * STRIDE][m % 4u] = values.w;
-}
-
-fn store_s(m: u32, k: u32, values: vec4<f32>) {
-  let column = swizzled(m / 4u, k);
-  s_tile[column][m % 4u] = values.x;
-  s_tile[column + STRIDE][m % 4u] = values.y;
-  s_tile[column + 2u * STRIDE][m % 4u] = values.z;
-  s_tile[column + 3u * STRIDE][m % 4u] = values.w;
-}
-
-// How many of the elements from i on are before end, none if not is_row.
-fn left(i: u32, end: u32, is_row: bool) -> u32 {
-  return select(0u, end - min(i, end), is_row);
-}
-
-fn xBC1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return xBC[i / 4u][i % 4u];
-  }
-  return 0.0;
-}
-
-// Four elements from i on, of which the first `count` are wanted, the others zero.
+// Four elements from i on, of which the first `count` are wanted: see four_of().
 fn xBC4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(xBC1(i, count > 0u), xBC1(i + 1u, count > 1u), xBC1(i + 2u, count > 2u),
-                     xBC1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return xBC[i / 4u];
-  }
-  return vec4<f32>(0.0);
-}
-
-fn grad_y1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return grad_y[i / 4u][i % 4u];
-  }
-  return 0.0;
+  let at = vec4s_of(i, count);
+  return four_of(xBC[at.x], xBC[at.y], i, count);
 }
 
 fn grad_y4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(grad_y1(i, count > 0u), grad_y1(i + 1u, count > 1u), grad_y1(i + 2u, count > 2u),
-                     grad_y1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return grad_y[i / 4u];
-  }
-  return vec4<f32>(0.0);
+  let at = vec4s_of(i, count);
+  return four_of(grad_y[at.x], grad_y[at.y], i, count);
 }
 
 // exp(sum[t] - sum[s]) dt[s], zero where s comes after t.
 fn weight(t: u32, s: u32) -> f32 {
   let a = step_tile[s];
   let b = step_tile[t];
-  return select(0.0, a.x * exp((b.y - a.y) + (b.z - a.z)), s <= t);
+  return select(0.0, a.x * decay(a, b), s <= t);
 }
 
 // The same for four steps from s on.
@@ -187,13 +119,10 @@ fn ssd_cb_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) gr
     var W = mat4x4<f32>();
     for (var p0 = 0u; p0 < HEADDIM; p0 += DEPTH) {
       let count = left(p0 + k, HEADDIM, m < steps);
-      store_t(m, k, grad_y4((row0 + m) * D_INNER + h * HEADDIM + p0 + k, count));
-      store_s(m, k, xBC4((row0 + m) * CONV_DIM + h * HEADDIM + p0 + k, count));
+      store_a(m, k, grad_y4((row0 + m) * D_INNER + h * HEADDIM + p0 + k, count));
+      store_b(m, k, xBC4((row0 + m) * CONV_DIM + h * HEADDIM + p0 + k, count));
       workgroupBarrier();
-      W = add_4_steps(W, 0u, t4, s4);
-      W = add_4_steps(W, 4u, t4, s4);
-      W = add_4_steps(W, 8u, t4, s4);
-      W = add_4_steps(W, 12u, t4, s4);
+      W = add_slices(W, lane);
       workgroupBarrier();
     }
     W = mat4x4<f32>(W[0] * weights(t, s), W[1] * weights(t + 1u, s), W[2] * weights(t + 2u, s),

@@ -15,60 +15,10 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> CB: array<f32>;  // (batch, chunks, NGROUPS, CHUNK, CHUNK)
 @group(0) @binding(2) var<uniform> params: Params;
 
-const TILE = 64u;
-const LANES = 256u;
-const DEPTH = 16u;
-const STRIDE = 16u; // vec4s from one state to the next
-var<workgroup> C_tile: array<vec4<f32>, DEPTH * STRIDE>;
-var<workgroup> B_tile: array<vec4<f32>, DEPTH * STRIDE>;
-
-// Columns are permuted by k so that lanes that store one column each, of 4 values of k, meet in no bank.
-fn swizzled(column: u32, k: u32) -> u32 {
-  return k * STRIDE + (column ^ (k / 4u * 2u));
-}
-
-fn add_step(sums: mat4x4<f32>, k: u32, t4: u32, s4: u32) -> mat4x4<f32> {
-  return plus_outer(sums, C_tile[swizzled(t4, k)], B_tile[swizzled(s4, k)]);
-}
-
-fn add_4_steps(sums: mat4x4<f32>, k: u32, t4: u32, s4: u32) -> mat4x4<f32> {
-  let two = add_step(add_step(sums, k, t4, s4), k + 1u, t4, s4);
-  return add_step(add_step(two, k + 2u, t4, s4), k + 3u, t4, s4);
-}
-
-// States k to k + 3 of step m of a slice.
-fn store_C(m: u32, k: u32, values: vec4<f32>) {
-  let column = swizzled(m / 4u, k);
-  C_tile[column][m % 4u] = values.x;
-  C_tile[column + STRIDE][m % 4u] = values.y;
-  C_tile[column + 2u * STRIDE][m % 4u] = values.z;
-  C_tile[column + 3u * STRIDE][m % 4u] = values.w;
-}
-
-fn store_B(m: u32, k: u32, values: vec4<f32>) {
-  let column = swizzled(m / 4u, k);
-  B_tile[column][m % 4u] = values.x;
-  B_tile[column + STRIDE][m % 4u] = values.y;
-  B_tile[column + 2u * STRIDE][m % 4u] = values.z;
-  B_tile[column + 3u * STRIDE][m % 4u] = values.w;
-}
-
-fn xBC1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return xBC[i / 4u][i % 4u];
-  }
-  return 0.0;
-}
-
-// Four elements from i on, of which the first `count` are wanted, the others zero.
+// Four elements from i on, of which the first `count` are wanted: see four_of().
 fn xBC4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(xBC1(i, count > 0u), xBC1(i + 1u, count > 1u), xBC1(i + 2u, count > 2u), xBC1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return xBC[i / 4u];
-  }
-  return vec4<f32>(0.0);
+  let at = vec4s_of(i, count);
+  return four_of(xBC[at.x], xBC[at.y], i, count);
 }
 
 fn write1(i: u32, is_inside: bool, value: f32) {
@@ -87,7 +37,7 @@ fn write4(i: u32, steps: u32, t: u32, s: u32, values: vec4<f32>) {
 }
 
 @compute @workgroup_size(LANES)
-fn ssd_cb_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>,
+fn ssd_cb_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
               @builtin(local_invocation_index) lane: u32) {
   let g = wid.x;
   let first = wid.y * CHUNK;
@@ -101,20 +51,16 @@ fn ssd_cb_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
   let s4 = lane % 16u;
   var sums: mat4x4<f32>;
   for (var n0 = 0u; n0 < D_STATE; n0 += DEPTH) {
-    let end = select(0u, D_STATE, m < steps);
-    let wanted = end - min(n0 + k, end);
-    store_C(m, k, xBC4(row + NGROUPS * D_STATE + n0 + k, wanted));
-    store_B(m, k, xBC4(row + n0 + k, wanted));
+    let count = left(n0 + k, D_STATE, m < steps);
+    store_a(m, k, xBC4(row + NGROUPS * D_STATE + n0 + k, count));
+    store_b(m, k, xBC4(row + n0 + k, count));
     workgroupBarrier();
-    sums = add_4_steps(sums, 0u, t4, s4);
-    sums = add_4_steps(sums, 4u, t4, s4);
-    sums = add_4_steps(sums, 8u, t4, s4);
-    sums = add_4_steps(sums, 12u, t4, s4);
+    sums = add_slices(sums, lane);
     workgroupBarrier();
   }
   let t = t4 * 4u;
   let s = s4 * 4u;
-  let i = (((wid.z * count.y + wid.y) * NGROUPS + g) * CHUNK + t) * CHUNK + s;
+  let i = (((wid.z * grid.y + wid.y) * NGROUPS + g) * CHUNK + t) * CHUNK + s;
   write4(i, steps, t, s, sums[0]);
   write4(i + CHUNK, steps, t + 1u, s, sums[1]);
   write4(i + 2u * CHUNK, steps, t + 2u, s, sums[2]);

@@ -25,60 +25,15 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> states: array<vec4<f32>>; // (batch, slots, NHEADS, HEADDIM, D_STATE)
 @group(0) @binding(4) var<uniform> params: Params;
 
-const TILE = 64u;
-const LANES = 256u;
-const DEPTH = 16u;
-const STRIDE = 16u; // vec4s from one step to the next
-var<workgroup> x_tile: array<vec4<f32>, DEPTH * STRIDE>; // [step][p / 4]
-var<workgroup> B_tile: array<vec4<f32>, DEPTH * STRIDE>; // [step][n / 4]
-
-fn add_step(sums: mat4x4<f32>, k: u32, p4: u32, n4: u32) -> mat4x4<f32> {
-  return plus_outer(sums, x_tile[k * STRIDE + p4], B_tile[k * STRIDE + n4]);
-}
-
-fn add_4_steps(sums: mat4x4<f32>, k: u32, p4: u32, n4: u32) -> mat4x4<f32> {
-  let two = add_step(add_step(sums, k, p4, n4), k + 1u, p4, n4);
-  return add_step(add_step(two, k + 2u, p4, n4), k + 3u, p4, n4);
-}
-
-// How many of the elements from i on are before end, none if not is_row.
-fn left(i: u32, end: u32, is_row: bool) -> u32 {
-  return select(0u, end - min(i, end), is_row);
-}
-
-fn x1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return x[i / 4u][i % 4u];
-  }
-  return 0.0;
-}
-
-// Four elements from i on, of which the first `count` are wanted, the others zero.
+// Four elements from i on, of which the first `count` are wanted: see four_of().
 fn x4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(x1(i, count > 0u), x1(i + 1u, count > 1u), x1(i + 2u, count > 2u), x1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return x[i / 4u];
-  }
-  return vec4<f32>(0.0);
-}
-
-fn xBC1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return xBC[i / 4u][i % 4u];
-  }
-  return 0.0;
+  let at = vec4s_of(i, count);
+  return four_of(x[at.x], x[at.y], i, count);
 }
 
 fn xBC4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(xBC1(i, count > 0u), xBC1(i + 1u, count > 1u), xBC1(i + 2u, count > 2u), xBC1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return xBC[i / 4u];
-  }
-  return vec4<f32>(0.0);
+  let at = vec4s_of(i, count);
+  return four_of(xBC[at.x], xBC[at.y], i, count);
 }
 
 // What step t is multiplied by.
@@ -86,7 +41,7 @@ fn factor(step: vec4<f32>, last: vec4<f32>) -> f32 {
   if (BACKWARD) {
     return step.w;
   }
-  return step.x * exp((last.y - step.y) + (last.z - step.z));
+  return step.x * decay(step, last);
 }
 
 fn write1(i: u32, is_inside: bool, value: f32) {
@@ -127,17 +82,15 @@ fn ssd_states(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
   let p = wid.x / n_tiles % p_tiles * TILE + column;
   let n = wid.x % n_tiles * TILE + column;
   let row = lane / 16u;
+  let at = swizzled(lane % 16u, row);
   var sums: mat4x4<f32>;
   for (var t0 = 0u; t0 < steps; t0 += DEPTH) {
     let t = t0 + row;
     let step = decays[decay0 + min(t, steps - 1u)];
-    x_tile[lane] = factor(step, last) * x4((row0 + t) * ld_x + h * HEADDIM + p, left(p, HEADDIM, t < steps));
-    B_tile[lane] = xBC4((row0 + t) * CONV_DIM + D_INNER + group * D_STATE + n, left(n, D_STATE, t < steps));
+    a_tile[at] = factor(step, last) * x4((row0 + t) * ld_x + h * HEADDIM + p, left(p, HEADDIM, t < steps));
+    b_tile[at] = xBC4((row0 + t) * CONV_DIM + D_INNER + group * D_STATE + n, left(n, D_STATE, t < steps));
     workgroupBarrier();
-    sums = add_4_steps(sums, 0u, row, lane % 16u);
-    sums = add_4_steps(sums, 4u, row, lane % 16u);
-    sums = add_4_steps(sums, 8u, row, lane % 16u);
-    sums = add_4_steps(sums, 12u, row, lane % 16u);
+    sums = add_slices(sums, lane);
     workgroupBarrier();
   }
   let slot = b * (count.y + u32(KEEP)) + chunk + u32(KEEP);

@@ -3,8 +3,7 @@
 //             + exp(sum[last] - sum[s]) sum over n of B[s, n] grad_state[p, n]
 //   grad_x[s, p] = dt[s] q[s, p] + D grad_y[s, p]      sums[s] = sum over p of x[s, p] q[s, p], for ssd_dt_bwd
 // A workgroup of 256 lanes computes the chunk's steps x 64 channels of a head, a lane 4 x 4 of this tile: two products,
-// one after the other, of slices of 16 states, then of 16 steps, in workgroup memory. A lane brings 4 elements of each
-// side of a slice; see swizzled() for how they lie.
+// one after the other, of slices of 16 states, then of 16 steps, in workgroup memory.
 override NHEADS: u32;
 override HEADDIM: u32;
 override D_STATE: u32;
@@ -30,112 +29,22 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> sums: array<f32>;           // (tiles of p, batch, NHEADS, seqlen)
 @group(0) @binding(8) var<uniform> params: Params;
 
-const TILE = 64u;
-const LANES = 256u;
-const DEPTH = 16u;
-const STRIDE = 16u; // vec4s from one slice element to the next
-var<workgroup> s_tile: array<vec4<f32>, DEPTH * STRIDE>; // [n or t][s / 4]
-var<workgroup> p_tile: array<vec4<f32>, DEPTH * STRIDE>; // [n or t][p / 4]; at last, sums of 4 steps by lane
-var<workgroup> step_tile: array<vec4<f32>, TILE>;        // the chunk's decays
+var<workgroup> step_tile: array<vec4<f32>, TILE>; // the chunk's decays
 
-// Columns are permuted by k so that lanes that store one column each, of 4 values of k, meet in no bank.
-fn swizzled(column: u32, k: u32) -> u32 {
-  return k * STRIDE + (column ^ (k / 4u * 2u));
-}
-
-fn add_step(sum: mat4x4<f32>, k: u32, s4: u32, p4: u32) -> mat4x4<f32> {
-  return plus_outer(sum, s_tile[swizzled(s4, k)], p_tile[swizzled(p4, k)]);
-}
-
-fn add_4_steps(sum: mat4x4<f32>, k: u32, s4: u32, p4: u32) -> mat4x4<f32> {
-  let two = add_step(add_step(sum, k, s4, p4), k + 1u, s4, p4);
-  return add_step(add_step(two, k + 2u, s4, p4), k + 3u, s4, p4);
-}
-
-fn add_slice(sum: mat4x4<f32>, s4: u32, p4: u32) -> mat4x4<f32> {
-  let half = add_4_steps(add_4_steps(sum, 0u, s4, p4), 4u, s4, p4);
-  return add_4_steps(add_4_steps(half, 8u, s4, p4), 12u, s4, p4);
-}
-
-// Elements k to k + 3 of row m of a slice.
-fn store_s(m: u32, k: u32, values: vec4<f32>) {
-  let column = swizzled(m / 4u, k);
-  s_tile[column][m % 4u] = values.x;
-  s_tile[column + STRIDE][m % 4u] = values.y;
-  s_tile[column + 2u * STRIDE][m % 4u] = values.z;
-  s_tile[column + 3u * STRIDE][m % 4u] = values.w;
-}
-
-fn store_p(m: u32, k: u32, values: vec4<f32>) {
-  let column = swizzled(m / 4u, k);
-  p_tile[column][m % 4u] = values.x;
-  p_tile[column + STRIDE][m % 4u] = values.y;
-  p_tile[column + 2u * STRIDE][m % 4u] = values.z;
-  p_tile[column + 3u * STRIDE][m % 4u] = values.w;
-}
-
-// How many of the elements from i on are before end, none if not is_row.
-fn left(i: u32, end: u32, is_row: bool) -> u32 {
-  return select(0u, end - min(i, end), is_row);
-}
-
-fn xBC1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return xBC[i / 4u][i % 4u];
-  }
-  return 0.0;
-}
-
-// Four elements from i on, of which the first `count` are wanted, the others zero.
+// Four elements from i on, of which the first `count` are wanted: see four_of().
 fn xBC4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(xBC1(i, count > 0u), xBC1(i + 1u, count > 1u), xBC1(i + 2u, count > 2u), xBC1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return xBC[i / 4u];
-  }
-  return vec4<f32>(0.0);
-}
-
-fn grad_state1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return grad_states[i / 4u][i % 4u];
-  }
-  return 0.0;
+  let at = vec4s_of(i, count);
+  return four_of(xBC[at.x], xBC[at.y], i, count);
 }
 
 fn grad_state4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(grad_state1(i, count > 0u), grad_state1(i + 1u, count > 1u), grad_state1(i + 2u, count > 2u),
-                     grad_state1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return grad_states[i / 4u];
-  }
-  return vec4<f32>(0.0);
-}
-
-fn grad_y1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return grad_y[i / 4u][i % 4u];
-  }
-  return 0.0;
+  let at = vec4s_of(i, count);
+  return four_of(grad_states[at.x], grad_states[at.y], i, count);
 }
 
 fn grad_y4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(grad_y1(i, count > 0u), grad_y1(i + 1u, count > 1u), grad_y1(i + 2u, count > 2u),
-                     grad_y1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return grad_y[i / 4u];
-  }
-  return vec4<f32>(0.0);
-}
-
-// exp(sum[t] - sum[s])
-fn decay(s: vec4<f32>, t: vec4<f32>) -> f32 {
-  return exp((t.y - s.y) + (t.z - s.z));
+  let at = vec4s_of(i, count);
+  return four_of(grad_y[at.x], grad_y[at.y], i, count);
 }
 
 // CB[t, s] exp(sum[t] - sum[s]); i is where CB[t, s] is.
@@ -208,10 +117,10 @@ fn ssd_x_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
   var q: mat4x4<f32>;
   for (var n0 = 0u; n0 < D_STATE; n0 += DEPTH) {
     let n = n0 + k;
-    store_s(m, k, xBC4(B_row + n, left(n, D_STATE, m < steps)));
-    store_p(m, k, grad_state4(state_row + n, left(n, D_STATE, p0 + m < HEADDIM)));
+    store_a(m, k, xBC4(B_row + n, left(n, D_STATE, m < steps)));
+    store_b(m, k, grad_state4(state_row + n, left(n, D_STATE, p0 + m < HEADDIM)));
     workgroupBarrier();
-    q = add_slice(q, s4, p4);
+    q = add_slices(q, lane);
     workgroupBarrier();
   }
   let s = s4 * 4u;
@@ -226,14 +135,14 @@ fn ssd_x_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
   for (var t0 = 0u; t0 < steps; t0 += DEPTH) {
     let t = t0 + s4;
     let i = (CB0 + t) * CHUNK + column;
-    s_tile[swizzled(p4, s4)] = weight4(i, column, step_tile[min(t, TILE - 1u)], left(column, t + 1u, t < steps));
-    p_tile[swizzled(p4, s4)] = grad_y4((row0 + t) * D_INNER + h * HEADDIM + p, left(p, HEADDIM, t < steps));
+    a_tile[swizzled(p4, s4)] = weight4(i, column, step_tile[min(t, TILE - 1u)], left(column, t + 1u, t < steps));
+    b_tile[swizzled(p4, s4)] = grad_y4((row0 + t) * D_INNER + h * HEADDIM + p, left(p, HEADDIM, t < steps));
     workgroupBarrier();
-    q = add_slice(q, s4, p4);
+    q = add_slices(q, lane);
     workgroupBarrier();
   }
 
-  p_tile[lane] = vec4<f32>(
+  b_tile[lane] = vec4<f32>(
     write4(row0, s, steps, h, p, q[0]),
     write4(row0, s + 1u, steps, h, p, q[1]),
     write4(row0, s + 2u, steps, h, p, q[2]),
@@ -242,7 +151,7 @@ fn ssd_x_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
   if (lane < steps) {
     var sum = 0.0;
     for (var i = 0u; i < 16u; i++) {
-      sum += p_tile[lane / 4u * 16u + i][lane % 4u];
+      sum += b_tile[lane / 4u * 16u + i][lane % 4u];
     }
     sums[wid.x % p_tiles * params.plane + decay0 + lane] = sum;
   }

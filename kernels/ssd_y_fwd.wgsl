@@ -2,8 +2,7 @@
 //   y[t, p] = sum over s <= t of CB[t, s] exp(sum[t] - sum[s]) dt[s] x[s, p]
 //             + exp(sum[t]) sum over n of C[t, n] state[p, n]  +  D x[t, p]
 // A workgroup of 256 lanes computes the chunk's steps x 64 channels of a head, a lane 4 x 4 of this tile: two products,
-// one after the other, of slices of 16 states, then of 16 steps, in workgroup memory. A lane brings 4 elements of each
-// side of a slice; see swizzled() for how they lie.
+// one after the other, of slices of 16 states, then of 16 steps, in workgroup memory.
 override NHEADS: u32;
 override HEADDIM: u32;
 override D_STATE: u32;
@@ -27,96 +26,24 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>; // (batch, seqlen, D_INNER)
 @group(0) @binding(6) var<uniform> params: Params;
 
-const TILE = 64u;
-const LANES = 256u;
-const DEPTH = 16u;
-const STRIDE = 16u; // vec4s from one slice element to the next
-var<workgroup> t_tile: array<vec4<f32>, DEPTH * STRIDE>; // [n or s][t / 4]
-var<workgroup> p_tile: array<vec4<f32>, DEPTH * STRIDE>; // [n or s][p / 4]
-var<workgroup> step_tile: array<vec4<f32>, TILE>;        // the chunk's decays
+var<workgroup> step_tile: array<vec4<f32>, TILE>; // the chunk's decays
 
-// Columns are permuted by k so that lanes that store one column each, of 4 values of k, meet in no bank.
-fn swizzled(column: u32, k: u32) -> u32 {
-  return k * STRIDE + (column ^ (k / 4u * 2u));
-}
-
-fn add_step(sums: mat4x4<f32>, k: u32, t4: u32, p4: u32) -> mat4x4<f32> {
-  return plus_outer(sums, t_tile[swizzled(t4, k)], p_tile[swizzled(p4, k)]);
-}
-
-fn add_4_steps(sums: mat4x4<f32>, k: u32, t4: u32, p4: u32) -> mat4x4<f32> {
-  let two = add_step(add_step(sums, k, t4, p4), k + 1u, t4, p4);
-  return add_step(add_step(two, k + 2u, t4, p4), k + 3u, t4, p4);
-}
-
-fn add_slice(sums: mat4x4<f32>, t4: u32, p4: u32) -> mat4x4<f32> {
-  let half = add_4_steps(add_4_steps(sums, 0u, t4, p4), 4u, t4, p4);
-  return add_4_steps(add_4_steps(half, 8u, t4, p4), 12u, t4, p4);
-}
-
-// Elements k to k + 3 of row m of a slice.
-fn store_t(m: u32, k: u32, values: vec4<f32>) {
-  let column = swizzled(m / 4u, k);
-  t_tile[column][m % 4u] = values.x;
-  t_tile[column + STRIDE][m % 4u] = values.y;
-  t_tile[column + 2u * STRIDE][m % 4u] = values.z;
-  t_tile[column + 3u * STRIDE][m % 4u] = values.w;
-}
-
-fn store_p(m: u32, k: u32, values: vec4<f32>) {
-  let column = swizzled(m / 4u, k);
-  p_tile[column][m % 4u] = values.x;
-  p_tile[column + STRIDE][m % 4u] = values.y;
-  p_tile[column + 2u * STRIDE][m % 4u] = values.z;
-  p_tile[column + 3u * STRIDE][m % 4u] = values.w;
-}
-
-// How many of the elements from i on are before end, none if not is_row.
-fn left(i: u32, end: u32, is_row: bool) -> u32 {
-  return select(0u, end - min(i, end), is_row);
-}
-
-fn xBC1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return xBC[i / 4u][i % 4u];
-  }
-  return 0.0;
-}
-
-// Four elements from i on, of which the first `count` are wanted, the others zero.
+// Four elements from i on, of which the first `count` are wanted: see four_of().
 fn xBC4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(xBC1(i, count > 0u), xBC1(i + 1u, count > 1u), xBC1(i + 2u, count > 2u), xBC1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return xBC[i / 4u];
-  }
-  return vec4<f32>(0.0);
-}
-
-fn state1(i: u32, is_inside: bool) -> f32 {
-  if (is_inside) {
-    return states[i / 4u][i % 4u];
-  }
-  return 0.0;
+  let at = vec4s_of(i, count);
+  return four_of(xBC[at.x], xBC[at.y], i, count);
 }
 
 fn state4(i: u32, count: u32) -> vec4<f32> {
-  if (!ALIGNED) {
-    return vec4<f32>(state1(i, count > 0u), state1(i + 1u, count > 1u), state1(i + 2u, count > 2u),
-                     state1(i + 3u, count > 3u));
-  }
-  if (count > 0u) {
-    return states[i / 4u];
-  }
-  return vec4<f32>(0.0);
+  let at = vec4s_of(i, count);
+  return four_of(states[at.x], states[at.y], i, count);
 }
 
 // CB[t, s] exp(sum[t] - sum[s]) dt[s]; i is where CB[t, s] is.
 fn weight1(i: u32, s: u32, t: vec4<f32>, is_inside: bool) -> f32 {
   if (is_inside) {
     let from_s = step_tile[s];
-    return CB[i / 4u][i % 4u] * from_s.x * exp((t.y - from_s.y) + (t.z - from_s.z));
+    return CB[i / 4u][i % 4u] * from_s.x * decay(from_s, t);
   }
   return 0.0;
 }
@@ -181,10 +108,10 @@ fn ssd_y_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
   var sums: mat4x4<f32>;
   for (var n0 = 0u; n0 < D_STATE; n0 += DEPTH) {
     let n = n0 + k;
-    store_t(m, k, xBC4(C_row + n, left(n, D_STATE, m < steps)));
-    store_p(m, k, state4(state_row + n, left(n, D_STATE, p0 + m < HEADDIM)));
+    store_a(m, k, xBC4(C_row + n, left(n, D_STATE, m < steps)));
+    store_b(m, k, state4(state_row + n, left(n, D_STATE, p0 + m < HEADDIM)));
     workgroupBarrier();
-    sums = add_slice(sums, t4, p4);
+    sums = add_slices(sums, lane);
     workgroupBarrier();
   }
   let t = t4 * 4u;
@@ -195,12 +122,12 @@ fn ssd_y_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
   let x_column = h * HEADDIM + p0 + p4 * 4u;
   for (var s0 = 0u; s0 < steps; s0 += DEPTH) {
     let s = s0 + k;
-    store_t(m, k, weight4(CB_row + s, s, step_tile[m], left(s, m + 1u, m < steps)));
+    store_a(m, k, weight4(CB_row + s, s, step_tile[m], left(s, m + 1u, m < steps)));
     // Of x, channels p4 * 4 to p4 * 4 + 3 of step s0 + t4.
     let x_left = left(p0 + p4 * 4u, HEADDIM, s0 + t4 < steps);
-    p_tile[swizzled(p4, t4)] = xBC4((row0 + s0 + t4) * CONV_DIM + x_column, x_left);
+    b_tile[swizzled(p4, t4)] = xBC4((row0 + s0 + t4) * CONV_DIM + x_column, x_left);
     workgroupBarrier();
-    sums = add_slice(sums, t4, p4);
+    sums = add_slices(sums, lane);
     workgroupBarrier();
   }
 

@@ -5,7 +5,11 @@ import { ALL_KERNELS } from "../src/ops/kernels.ts";
 import { KERNEL_CHECKS } from "./ops/kernel_checks.ts";
 
 const ROOT = new URL("../", import.meta.url);
-const PRELUDE = "_math";
+/** Texts that go before kernels, and what each must not have. */
+const PRELUDES: Readonly<Record<string, RegExp>> = {
+  _math: /@compute|\boverride\b|@binding|@group|\bvar</g,
+  _tile: /@compute|\boverride\b|@binding|@group/g,
+};
 const MAX_COLUMNS = 120;
 
 type Declaration = Pick<
@@ -176,7 +180,7 @@ function declarationProblems(text: string, kernel: Declaration): string[] {
 Deno.test("every file in kernels is WGSL and has exactly one declaration in ALL_KERNELS", () => {
   const others = filesUnder("kernels").filter((path) => !/^kernels\/\w+\.wgsl$/.test(path));
   assertEquals(others, []);
-  const files = [...readKernels().keys()].filter((name) => name !== PRELUDE).toSorted();
+  const files = [...readKernels().keys()].filter((name) => !(name in PRELUDES)).toSorted();
   assertEquals(ALL_KERNELS.map((kernel) => kernel.name).toSorted(), files);
 });
 
@@ -196,16 +200,24 @@ Deno.test("every kernel file has a header, two-space indentation and fits the pa
 });
 
 Deno.test("every kernel file is in the agreed order and ends in one entry point of its name", () => {
-  const texts = [...readKernels()].filter(([name]) => name !== PRELUDE);
+  const texts = [...readKernels()].filter(([name]) => !(name in PRELUDES));
   const problems = texts.flatMap(([name, text]) =>
     orderProblems(name, text).map((problem) => `kernels/${name}.wgsl:${problem}`)
   );
   assertEquals(problems, []);
 });
 
-Deno.test("the prelude has no entry point, override or binding", () => {
-  const code = codeLines(readKernels().get(PRELUDE) ?? "").join("\n");
-  assertEquals(code.match(/@compute|\boverride\b|@binding|@group/g), null);
+Deno.test("preludes have no entry point, override or binding, and only _tile has memory", () => {
+  const texts = readKernels();
+  for (const [name, forbidden] of Object.entries(PRELUDES)) {
+    assertEquals(codeLines(texts.get(name) ?? "").join("\n").match(forbidden), null, name);
+  }
+});
+
+Deno.test("_tile goes before the kernels that add up its slices, and no others", () => {
+  for (const { name, source, preludes } of ALL_KERNELS) {
+    assertEquals("_tile" in preludes, source.includes("add_slices("), name);
+  }
 });
 
 Deno.test("every kernel's bindings, params and overrides equal its declaration in src/ops", () => {

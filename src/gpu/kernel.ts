@@ -12,8 +12,8 @@ export interface KernelSpec<B extends string, P extends string, O extends string
   readonly name: string;
   /** Text of the WGSL file. */
   readonly source: string;
-  /** Text that goes before it; errors are reported in lines of the file itself. */
-  readonly prelude: string;
+  /** Texts that go before it, by the names of their files; errors are reported in lines of each file itself. */
+  readonly preludes: Readonly<Record<string, string>>;
   /** Storage buffers, in the order of their binding numbers. */
   readonly bindings: Readonly<Record<B, Access>>;
   /** Members of the `params` uniform, which is the last binding; empty where there is none. */
@@ -170,34 +170,46 @@ function compile(
     });
   }
   const bindGroupLayout = device.createBindGroupLayout({ label: spec.name, entries });
+  const code = [...Object.values(spec.preludes), spec.source].join("");
   const pipeline = device.createComputePipeline({
     label: spec.name,
     layout: device.createPipelineLayout({ label: spec.name, bindGroupLayouts: [bindGroupLayout] }),
     compute: {
-      module: device.createShaderModule({ label: spec.name, code: spec.prelude + spec.source }),
+      module: device.createShaderModule({ label: spec.name, code }),
       entryPoint: spec.name,
       constants,
     },
   });
   device.popErrorScope().then((error) => {
     if (error === null) return;
-    gpu.fail(new SyntaxError(compileErrorMessage(spec.name, spec.prelude, error.message)));
+    gpu.fail(new SyntaxError(compileErrorMessage(spec.name, spec.preludes, error.message)));
   }, () => {/* The device is gone; device.lost reports that. */});
   return pipeline;
 }
 
 /**
- * One line from the compiler's report, with the position in the kernel's own file.
+ * One line from the compiler's report, with the position in the kernel's own file or in a prelude's.
  *
- * wgpu prints `┌─ wgsl:41:14` above the source it quotes, counted from the start of prelude and source together.
+ * wgpu prints `┌─ wgsl:41:14` above the source it quotes, counted from the start of preludes and source together.
  */
-export function compileErrorMessage(name: string, prelude: string, report: string): string {
-  const preludeLines = prelude.split("\n").length - 1;
+export function compileErrorMessage(
+  name: string,
+  preludes: Readonly<Record<string, string>>,
+  report: string,
+): string {
   const place = /wgsl:(\d+):(\d+)/.exec(report);
   const summary = (/error: (.*)/.exec(report)?.[1] ?? report.split("\n").map((line) => line.trim())
     .filter((line) => line !== "").join(": ")).trim();
   if (place === null) return `Cannot compile kernels/${name}.wgsl: ${summary}`;
-  const line = Number(place[1]) - preludeLines;
-  const file = line >= 1 ? `${name}.wgsl:${line}` : `_math.wgsl:${Number(place[1])}`;
-  return `Cannot compile kernels/${file}:${place[2]}: ${summary}`;
+  let file = name;
+  let line = Number(place[1]);
+  for (const [prelude, text] of Object.entries(preludes)) {
+    const lines = text.split("\n").length - 1;
+    if (line <= lines) {
+      file = prelude;
+      break;
+    }
+    line -= lines;
+  }
+  return `Cannot compile kernels/${file}.wgsl:${line}:${place[2]}: ${summary}`;
 }

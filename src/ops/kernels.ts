@@ -43,7 +43,7 @@ import { tokenScoreFwdKernel } from "./token_score.ts";
 /** All kernels. */
 export const ALL_KERNELS: readonly Pick<
   Kernel,
-  "name" | "source" | "bindings" | "params" | "overrides"
+  "name" | "source" | "preludes" | "bindings" | "params" | "overrides"
 >[] = [
   embeddingFwdKernel,
   rmsNormFwdKernel,

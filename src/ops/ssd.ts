@@ -7,7 +7,7 @@ import decaysSource from "../../kernels/ssd_decays.wgsl" with { type: "text" };
 import passSource from "../../kernels/ssd_pass.wgsl" with { type: "text" };
 import statesSource from "../../kernels/ssd_states.wgsl" with { type: "text" };
 import ySource from "../../kernels/ssd_y_fwd.wgsl" with { type: "text" };
-import { defineKernel } from "./define_kernel.ts";
+import { defineKernel, defineTileKernel } from "./define_kernel.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
 import { dtLimits, SSD_CHUNK, type SsdOptions, type SsdSizes, ssdWidths } from "./ssd_sizes.ts";
 import { unusedTensors } from "./unused.ts";
@@ -22,7 +22,7 @@ export const ssdDecaysKernel = defineKernel({
 });
 
 /** C . B of every two steps of a chunk. */
-export const ssdCBFwdKernel = defineKernel({
+export const ssdCBFwdKernel = defineTileKernel({
   name: "ssd_cb_fwd",
   source: cbSource,
   bindings: { xBC: "read", CB: "write" },
@@ -31,7 +31,7 @@ export const ssdCBFwdKernel = defineKernel({
 });
 
 /** What each chunk adds to the state, or to its gradient. */
-export const ssdStatesKernel = defineKernel({
+export const ssdStatesKernel = defineTileKernel({
   name: "ssd_states",
   source: statesSource,
   bindings: { x: "read", xBC: "read", decays: "read", states: "write" },
@@ -58,7 +58,7 @@ export const ssdPassKernel = defineKernel({
 });
 
 /** The output. */
-export const ssdYFwdKernel = defineKernel({
+export const ssdYFwdKernel = defineTileKernel({
   name: "ssd_y_fwd",
   source: ySource,
   bindings: { xBC: "read", decays: "read", CB: "read", states: "read", D: "read", y: "write" },

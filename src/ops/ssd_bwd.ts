@@ -7,7 +7,7 @@ import cbSource from "../../kernels/ssd_cb_bwd.wgsl" with { type: "text" };
 import dtSource from "../../kernels/ssd_dt_bwd.wgsl" with { type: "text" };
 import sumsSource from "../../kernels/ssd_sums_bwd.wgsl" with { type: "text" };
 import xSource from "../../kernels/ssd_x_bwd.wgsl" with { type: "text" };
-import { defineKernel } from "./define_kernel.ts";
+import { defineKernel, defineTileKernel } from "./define_kernel.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
 import {
   SSD_HEADS,
@@ -23,7 +23,7 @@ import { dtLimits, type SsdOptions, type SsdSizes, ssdWidths } from "./ssd_sizes
 import { sumPartials } from "./sum_partials.ts";
 
 /** The gradient of x. */
-export const ssdXBwdKernel = defineKernel({
+export const ssdXBwdKernel = defineTileKernel({
   name: "ssd_x_bwd",
   source: xSource,
   bindings: {
@@ -41,7 +41,7 @@ export const ssdXBwdKernel = defineKernel({
 });
 
 /** The gradient of C . B of every two steps of a chunk. */
-export const ssdCBBwdKernel = defineKernel({
+export const ssdCBBwdKernel = defineTileKernel({
   name: "ssd_cb_bwd",
   source: cbSource,
   bindings: {
@@ -57,7 +57,7 @@ export const ssdCBBwdKernel = defineKernel({
 });
 
 /** The gradients of B and C. */
-export const ssdBCBwdKernel = defineKernel({
+export const ssdBCBwdKernel = defineTileKernel({
   name: "ssd_bc_bwd",
   source: bcSource,
   bindings: {

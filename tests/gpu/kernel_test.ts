@@ -7,17 +7,18 @@ import { createTensor } from "../../src/gpu/tensor.ts";
 import { withGpu } from "../with_gpu.ts";
 import { scaleKernel } from "./probe_kernel.ts";
 
-const PRELUDE = "// A prelude\nconst ONE = 1.0;\n";
+const MATH = "// A prelude\nconst ONE = 1.0;\n";
+const TILE = "// Another\nfn two() -> f32 {\n  return 2.0 * ONE;\n}\n";
 
 /** Compiles and runs a kernel on a device of its own, and reads its result once: what does that throw? */
-async function runOnce(source: string, prelude = PRELUDE): Promise<void> {
+async function runOnce(source: string, _math = MATH, _tile = TILE): Promise<void> {
   using gpu = await openGpu();
   using y = createTensor(gpu, "y", [4]);
   using staging = await Staging.create(gpu, 16);
   using program = new Program(gpu);
   const kernel = defineKernel({
     name: "broken",
-    prelude,
+    preludes: { _math, _tile },
     source,
     bindings: { y: "write" },
     params: {},
@@ -33,7 +34,7 @@ async function runOnce(source: string, prelude = PRELUDE): Promise<void> {
 Deno.test("defineKernel() points to the line in the kernel's own file, at the next readback", async () => {
   const binding = "@group(0) @binding(0) var<storage, read_write> y: array<f32>;\n";
   const entry = "@compute @workgroup_size(1)\nfn broken() {\n";
-  await runOnce(`${binding}${entry}  y[0] = ONE;\n}\n`);
+  await runOnce(`${binding}${entry}  y[0] = ONE + two();\n}\n`);
   await assertRejects(
     () => runOnce(`${binding}${entry}  y[0] = MISSING;\n}\n`),
     SyntaxError,
@@ -45,6 +46,11 @@ Deno.test("defineKernel() points to the line in the kernel's own file, at the ne
     "Cannot compile kernels/_math.wgsl:2:13: ",
   );
   await assertRejects(
+    () => runOnce(`${binding}${entry}  y[0] = ONE;\n}\n`, MATH, TILE.replace("ONE", "MISSING")),
+    SyntaxError,
+    "Cannot compile kernels/_tile.wgsl:3:16: ",
+  );
+  await assertRejects(
     () => runOnce(`${binding}@compute @workgroup_size(1)\nfn another() {}\n`),
     SyntaxError,
     "Cannot compile kernels/broken.wgsl: ",
@@ -53,7 +59,7 @@ Deno.test("defineKernel() points to the line in the kernel's own file, at the ne
 
 Deno.test("compileErrorMessage() makes one line of a report without a place", () => {
   assertEquals(
-    compileErrorMessage("scale", "", "\n  Limit exceeded\n   too many bindings\n"),
+    compileErrorMessage("scale", {}, "\n  Limit exceeded\n   too many bindings\n"),
     "Cannot compile kernels/scale.wgsl: Limit exceeded: too many bindings",
   );
 });

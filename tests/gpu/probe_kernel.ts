@@ -3,7 +3,7 @@ import { defineKernel, type Kernel } from "../../src/gpu/kernel.ts";
 /** y[i] = x[i] * params.factor + OFFSET, for i below params.count: a kernel with one of everything. */
 export const scaleKernel: Kernel<"x" | "y", "factor" | "count", "OFFSET"> = defineKernel({
   name: "scale",
-  prelude: "",
+  preludes: {},
   source: `
 override OFFSET: f32;
 struct Params { factor: f32, count: u32 }

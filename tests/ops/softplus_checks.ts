@@ -17,7 +17,7 @@ export function softplusCheck(
 ): KernelCheck {
   const kernel = defineKernel({
     name: "softplus_probe",
-    prelude,
+    preludes: { _math: prelude },
     source: `
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

@@ -12,7 +12,7 @@ import { warmTime } from "./warm_time.ts";
 const copy = defineKernel({
   name: "copy",
   source,
-  prelude: "",
+  preludes: {},
   bindings: { source: "read", copied: "write" },
   params: {},
   overrides: [],

@@ -1,0 +1,74 @@
+// _tile: a 64 x 64 tile of a matrix product, which the kernels of ssd.ts share. Goes between _math and such a kernel.
+// 256 lanes compute a product a^T b. Of 16 values of k at a time, slices a[k] and b[k] of 64 elements each lie in
+// workgroup memory, and lane l adds up the 4 x 4 block at rows l / 16 * 4 and columns l % 16 * 4 of the tile.
+// The kernel declares ALIGNED: rows of what it loads begin at, and have, multiples of 4 elements.
+const TILE = 64u;
+const LANES = 256u;
+const DEPTH = 16u;
+const STRIDE = 16u; // vec4s from one k to the next
+var<workgroup> a_tile: array<vec4<f32>, DEPTH * STRIDE>; // see swizzled()
+var<workgroup> b_tile: array<vec4<f32>, DEPTH * STRIDE>;
+
+// Where elements 4 column to 4 column + 3 of slice k are. Columns are permuted by k so that lanes that store one column
+// each, of 4 values of k, meet in no bank.
+fn swizzled(column: u32, k: u32) -> u32 {
+  return k * STRIDE + (column ^ (k / 4u * 2u));
+}
+
+// Element m of slices k to k + 3; k is a multiple of 4.
+fn store_a(m: u32, k: u32, values: vec4<f32>) {
+  let column = swizzled(m / 4u, k);
+  a_tile[column][m % 4u] = values.x;
+  a_tile[column + STRIDE][m % 4u] = values.y;
+  a_tile[column + 2u * STRIDE][m % 4u] = values.z;
+  a_tile[column + 3u * STRIDE][m % 4u] = values.w;
+}
+
+fn store_b(m: u32, k: u32, values: vec4<f32>) {
+  let column = swizzled(m / 4u, k);
+  b_tile[column][m % 4u] = values.x;
+  b_tile[column + STRIDE][m % 4u] = values.y;
+  b_tile[column + 2u * STRIDE][m % 4u] = values.z;
+  b_tile[column + 3u * STRIDE][m % 4u] = values.w;
+}
+
+// The lane's block, with what all slices add to it. Written out, so that all indices but the lane's are constants.
+fn add_slices(block: mat4x4<f32>, lane: u32) -> mat4x4<f32> {
+  let half = add_4_slices(add_4_slices(block, 0u, lane), 4u, lane);
+  return add_4_slices(add_4_slices(half, 8u, lane), 12u, lane);
+}
+
+fn add_4_slices(block: mat4x4<f32>, k: u32, lane: u32) -> mat4x4<f32> {
+  let two = add_slice(add_slice(block, k, lane), k + 1u, lane);
+  return add_slice(add_slice(two, k + 2u, lane), k + 3u, lane);
+}
+
+fn add_slice(block: mat4x4<f32>, k: u32, lane: u32) -> mat4x4<f32> {
+  return plus_outer(block, a_tile[swizzled(lane / 16u, k)], b_tile[swizzled(lane % 16u, k)]);
+}
+
+// How many of the elements from i on are before end, none if not is_row.
+fn left(i: u32, end: u32, is_row: bool) -> u32 {
+  return select(0u, end - min(i, end), is_row);
+}
+
+// Which vec4s of an array hold the four elements from i on, of which the first `count` are wanted: none past those.
+fn vec4s_of(i: u32, count: u32) -> vec2<u32> {
+  return select(vec2<u32>(0u), vec2<u32>(i, i + min(count, 4u) - 1u) / 4u, count > 0u);
+}
+
+// The four elements from i on, from these vec4s: zeros where not wanted; of ALIGNED rows, all four or none.
+fn four_of(first: vec4<f32>, last: vec4<f32>, i: u32, count: u32) -> vec4<f32> {
+  if (ALIGNED) {
+    return select(vec4<f32>(0.0), first, count > 0u);
+  }
+  let by_two = (i & 2u) != 0u;
+  let even = select(first, vec4<f32>(first.zw, last.xy), by_two);
+  let four = select(even, vec4<f32>(even.yzw, select(last.x, last.z, by_two)), (i & 1u) != 0u);
+  return select(vec4<f32>(0.0), four, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(count));
+}
+
+// exp(sum[t] - sum[s]) of two steps' decays: see ssd_decays.
+fn decay(s: vec4<f32>, t: vec4<f32>) -> f32 {
+  return exp((t.y - s.y) + (t.z - s.z));
+}
