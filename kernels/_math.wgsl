@@ -81,6 +81,34 @@ fn plus_outer(sum: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(sum[0] + a.x * b, sum[1] + a.y * b, sum[2] + a.z * b, sum[3] + a.w * b);
 }
 
+// A lane's sums in a tile of 128 x 128, one block a quadrant; in a tile of 64 x 64, s00 is all.
+// Column i of a block is its row i.
+struct Sums {
+  s00: mat4x4<f32>,
+  s01: mat4x4<f32>,
+  s10: mat4x4<f32>,
+  s11: mat4x4<f32>,
+}
+
+// sums + the outer products of the upper and lower rows' a with the left and right columns' b.
+fn plus_outers(sums: Sums, is_wide: bool, a0: vec4<f32>, a1: vec4<f32>, b0: vec4<f32>, b1: vec4<f32>) -> Sums {
+  var next = sums;
+  next.s00 = plus_outer(sums.s00, a0, b0);
+  if (is_wide) {
+    next.s01 = plus_outer(sums.s01, a0, b1);
+    next.s10 = plus_outer(sums.s10, a1, b0);
+    next.s11 = plus_outer(sums.s11, a1, b1);
+  }
+  return next;
+}
+
+// Where column m / 4 of slice k of a tile is, where lanes bring 4 values of k each. The 32 that store at once hold 4
+// values of k / 4 by 8 of m: moved by 2 vec4 from one k / 4 to the next, their words fall in 32 different banks.
+// Readers share one k, so for them this is only another order.
+fn swizzled(column: u32, k: u32) -> u32 {
+  return column ^ (k / 4u * 2u);
+}
+
 // The last 32 values of a sequence, the newest in h.w. Written out: what a loop indexes does not stay in registers.
 struct Window {
   a: vec4<f32>,

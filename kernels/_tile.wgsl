@@ -6,18 +6,17 @@ const TILE = 64u;
 const LANES = 256u;
 const DEPTH = 16u;
 const STRIDE = 16u; // vec4s from one k to the next
-var<workgroup> a_tile: array<vec4<f32>, DEPTH * STRIDE>; // see swizzled()
+var<workgroup> a_tile: array<vec4<f32>, DEPTH * STRIDE>; // see place()
 var<workgroup> b_tile: array<vec4<f32>, DEPTH * STRIDE>;
 
-// Where elements 4 column to 4 column + 3 of slice k are. Columns are permuted by k so that lanes that store one column
-// each, of 4 values of k, meet in no bank.
-fn swizzled(column: u32, k: u32) -> u32 {
-  return k * STRIDE + (column ^ (k / 4u * 2u));
+// Where elements 4 column to 4 column + 3 of slice k are.
+fn place(column: u32, k: u32) -> u32 {
+  return k * STRIDE + swizzled(column, k);
 }
 
 // Element m of slices k to k + 3; k is a multiple of 4.
 fn store_a(m: u32, k: u32, values: vec4<f32>) {
-  let column = swizzled(m / 4u, k);
+  let column = place(m / 4u, k);
   a_tile[column][m % 4u] = values.x;
   a_tile[column + STRIDE][m % 4u] = values.y;
   a_tile[column + 2u * STRIDE][m % 4u] = values.z;
@@ -25,7 +24,7 @@ fn store_a(m: u32, k: u32, values: vec4<f32>) {
 }
 
 fn store_b(m: u32, k: u32, values: vec4<f32>) {
-  let column = swizzled(m / 4u, k);
+  let column = place(m / 4u, k);
   b_tile[column][m % 4u] = values.x;
   b_tile[column + STRIDE][m % 4u] = values.y;
   b_tile[column + 2u * STRIDE][m % 4u] = values.z;
@@ -44,7 +43,7 @@ fn add_4_slices(block: mat4x4<f32>, k: u32, lane: u32) -> mat4x4<f32> {
 }
 
 fn add_slice(block: mat4x4<f32>, k: u32, lane: u32) -> mat4x4<f32> {
-  return plus_outer(block, a_tile[swizzled(lane / 16u, k)], b_tile[swizzled(lane % 16u, k)]);
+  return plus_outer(block, a_tile[place(lane / 16u, k)], b_tile[place(lane % 16u, k)]);
 }
 
 // How many of the elements from i on are before end, none if not is_row.

@@ -36,14 +36,6 @@ struct Slice {
   x1: vec4<f32>,
 }
 
-// A lane's sums, one block a quadrant; block[i][j] is row i, column j.
-struct Sums {
-  s00: mat4x4<f32>,
-  s01: mat4x4<f32>,
-  s10: mat4x4<f32>,
-  s11: mat4x4<f32>,
-}
-
 fn y_element(start: u32, o: u32) -> f32 {
   let i = start + min(o, D_OUT - 1u);
   return grad_y[i / 4u][i % 4u];
@@ -99,18 +91,7 @@ fn store(slice: Slice, lane: u32) {
 }
 
 fn add_step(sums: Sums, m: u32, o4: u32, i4: u32) -> Sums {
-  let a0 = y_tile[m][o4];
-  let b0 = x_tile[m][i4];
-  var next = sums;
-  next.s00 = plus_outer(sums.s00, a0, b0);
-  if (WIDE) {
-    let a1 = y_tile[m][o4 + 16u];
-    let b1 = x_tile[m][i4 + 16u];
-    next.s01 = plus_outer(sums.s01, a0, b1);
-    next.s10 = plus_outer(sums.s10, a1, b0);
-    next.s11 = plus_outer(sums.s11, a1, b1);
-  }
-  return next;
+  return plus_outers(sums, WIDE, y_tile[m][o4], y_tile[m][o4 + 16u], x_tile[m][i4], x_tile[m][i4 + 16u]);
 }
 
 fn add_4_steps(sums: Sums, m: u32, o4: u32, i4: u32) -> Sums {

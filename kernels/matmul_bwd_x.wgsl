@@ -34,14 +34,6 @@ struct Slice {
   weight1: vec4<f32>,
 }
 
-// A lane's sums, one block a quadrant; block[i][j] is row i, column j.
-struct Sums {
-  s00: mat4x4<f32>,
-  s01: mat4x4<f32>,
-  s10: mat4x4<f32>,
-  s11: mat4x4<f32>,
-}
-
 fn y_element(start: u32, o: u32) -> f32 {
   let i = start + min(o, D_OUT - 1u);
   return select(0.0, grad_y[i / 4u][i % 4u], o < D_OUT);
@@ -75,12 +67,6 @@ fn load(m0: u32, i0: u32, o0: u32, lane: u32) -> Slice {
   return slice;
 }
 
-// The 32 lanes that store at once hold 4 values of o / 4 by 8 of m: moved by 2 vec4 from one o / 4 to the next, their
-// words fall in 32 different banks. Readers share one o, so for them this is only another order.
-fn swizzled(column: u32, o: u32) -> u32 {
-  return column ^ (o / 4u * 2u);
-}
-
 fn store(slice: Slice, lane: u32) {
   let o = lane % 4u * 4u;
   let column = swizzled(lane / 16u, o);
@@ -101,18 +87,8 @@ fn store(slice: Slice, lane: u32) {
 }
 
 fn add_step(sums: Sums, o: u32, m4: u32, i4: u32) -> Sums {
-  let a0 = y_tile[o][swizzled(m4, o)];
-  let b0 = weight_tile[o][i4];
-  var next = sums;
-  next.s00 = plus_outer(sums.s00, a0, b0);
-  if (WIDE) {
-    let a1 = y_tile[o][swizzled(m4, o) + 16u];
-    let b1 = weight_tile[o][i4 + 16u];
-    next.s01 = plus_outer(sums.s01, a0, b1);
-    next.s10 = plus_outer(sums.s10, a1, b0);
-    next.s11 = plus_outer(sums.s11, a1, b1);
-  }
-  return next;
+  let a = swizzled(m4, o);
+  return plus_outers(sums, WIDE, y_tile[o][a], y_tile[o][a + 16u], weight_tile[o][i4], weight_tile[o][i4 + 16u]);
 }
 
 fn add_4_steps(sums: Sums, o: u32, m4: u32, i4: u32) -> Sums {

@@ -3,7 +3,7 @@
 // A workgroup of 256 lanes computes a tile of 128 x 128 (WIDE) or 64 x 64. Slices of 16 columns of x and weight go
 // through workgroup memory, transposed, and the next slice is on its way while one is used. A lane keeps 4 x 4 sums in
 // each quadrant of the tile, or in the only one. The steps over k are written out, so that all indices are constants.
-// Slices are stored with columns m / 4 permuted by k (see swizzled): no two lanes meet in a bank. Sums run in order.
+// Slices are stored with columns m / 4 permuted by k (see swizzled()): no two lanes meet in a bank. Sums run in order.
 // A weight may be split by rows over several buffers: this dispatch writes columns ROW_START to ROW_START + ROWS of y.
 override D_IN: u32;
 override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8 or of QUANT_GROUP; zeros beyond D_IN
@@ -40,14 +40,6 @@ struct Slice {
   x1: vec4<f32>,
   weight0: vec4<f32>,
   weight1: vec4<f32>,
-}
-
-// A lane's sums, one block a quadrant; block[i][j] is row i, column j.
-struct Sums {
-  s00: mat4x4<f32>,
-  s01: mat4x4<f32>,
-  s10: mat4x4<f32>,
-  s11: mat4x4<f32>,
 }
 
 fn x_element(start: u32, k: u32) -> f32 {
@@ -106,12 +98,6 @@ fn load(m0: u32, o0: u32, k0: u32, lane: u32) -> Slice {
   return slice;
 }
 
-// The 32 lanes that store at once hold 4 values of k / 4 by 8 of m: moved by 2 vec4 from one k / 4 to the next, their
-// words fall in 32 different banks. Readers share one k, so for them this is only another order.
-fn swizzled(column: u32, k: u32) -> u32 {
-  return column ^ (k / 4u * 2u);
-}
-
 fn store(slice: Slice, lane: u32) {
   let k = lane % 4u * 4u;
   let column = swizzled(lane / 16u, k);
@@ -137,18 +123,9 @@ fn store(slice: Slice, lane: u32) {
 }
 
 fn add_step(sums: Sums, k: u32, m4: u32, o4: u32) -> Sums {
-  let a0 = x_tile[k][swizzled(m4, k)];
-  let b0 = weight_tile[k][swizzled(o4, k)];
-  var next = sums;
-  next.s00 = plus_outer(sums.s00, a0, b0);
-  if (WIDE) {
-    let a1 = x_tile[k][swizzled(m4, k) + 16u];
-    let b1 = weight_tile[k][swizzled(o4, k) + 16u];
-    next.s01 = plus_outer(sums.s01, a0, b1);
-    next.s10 = plus_outer(sums.s10, a1, b0);
-    next.s11 = plus_outer(sums.s11, a1, b1);
-  }
-  return next;
+  let a = swizzled(m4, k);
+  let b = swizzled(o4, k);
+  return plus_outers(sums, WIDE, x_tile[k][a], x_tile[k][a + 16u], weight_tile[k][b], weight_tile[k][b + 16u]);
 }
 
 fn add_4_steps(sums: Sums, k: u32, m4: u32, o4: u32) -> Sums {

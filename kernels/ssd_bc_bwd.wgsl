@@ -115,12 +115,12 @@ fn ssd_bc_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) gr
   let CB0 = ((b * grid.y + chunk) * NGROUPS + g) * CHUNK;
   for (var k0 = 0u; k0 < steps; k0 += DEPTH) {
     if (of_B) {
-      a_tile[swizzled(n4, t4)] = grad_CB4((CB0 + k0 + t4) * CHUNK + n4 * 4u, left(n4 * 4u, steps, k0 + t4 < steps));
+      a_tile[place(n4, t4)] = grad_CB4((CB0 + k0 + t4) * CHUNK + n4 * 4u, left(n4 * 4u, steps, k0 + t4 < steps));
     } else {
       store_a(m, k, grad_CB4((CB0 + m) * CHUNK + k0 + k, left(k0 + k, steps, m < steps)));
     }
     let other = (row0 + k0 + t4) * CONV_DIM + other_column;
-    b_tile[swizzled(n4, t4)] = xBC4(other, left(n, D_STATE, k0 + t4 < steps));
+    b_tile[place(n4, t4)] = xBC4(other, left(n, D_STATE, k0 + t4 < steps));
     workgroupBarrier();
     total = add_slices(total, lane);
     workgroupBarrier();
@@ -139,11 +139,11 @@ fn ssd_bc_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) gr
       if (of_B) {
         store_a(m, k, xBC4((row0 + m) * CONV_DIM + d, count));
         let i = ((b * grid.y + chunk) * D_INNER + channel) * D_STATE + n;
-        b_tile[swizzled(n4, t4)] = grad_state4(i, state_count);
+        b_tile[place(n4, t4)] = grad_state4(i, state_count);
       } else {
         store_a(m, k, grad_y4((row0 + m) * D_INNER + d, count));
         let i = ((b * (grid.y + 1u) + chunk) * D_INNER + channel) * D_STATE + n;
-        b_tile[swizzled(n4, t4)] = state4(i, state_count);
+        b_tile[place(n4, t4)] = state4(i, state_count);
       }
       workgroupBarrier();
       product = add_slices(product, lane);

@@ -82,7 +82,7 @@ fn ssd_states(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
   let p = wid.x / n_tiles % p_tiles * TILE + column;
   let n = wid.x % n_tiles * TILE + column;
   let row = lane / 16u;
-  let at = swizzled(lane % 16u, row);
+  let at = place(lane % 16u, row);
   var sums: mat4x4<f32>;
   for (var t0 = 0u; t0 < steps; t0 += DEPTH) {
     let t = t0 + row;

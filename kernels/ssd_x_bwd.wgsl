@@ -135,8 +135,8 @@ fn ssd_x_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
   for (var t0 = 0u; t0 < steps; t0 += DEPTH) {
     let t = t0 + s4;
     let i = (CB0 + t) * CHUNK + column;
-    a_tile[swizzled(p4, s4)] = weight4(i, column, step_tile[min(t, TILE - 1u)], left(column, t + 1u, t < steps));
-    b_tile[swizzled(p4, s4)] = grad_y4((row0 + t) * D_INNER + h * HEADDIM + p, left(p, HEADDIM, t < steps));
+    a_tile[place(p4, s4)] = weight4(i, column, step_tile[min(t, TILE - 1u)], left(column, t + 1u, t < steps));
+    b_tile[place(p4, s4)] = grad_y4((row0 + t) * D_INNER + h * HEADDIM + p, left(p, HEADDIM, t < steps));
     workgroupBarrier();
     q = add_slices(q, lane);
     workgroupBarrier();

@@ -125,7 +125,7 @@ fn ssd_y_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
     store_a(m, k, weight4(CB_row + s, s, step_tile[m], left(s, m + 1u, m < steps)));
     // Of x, channels p4 * 4 to p4 * 4 + 3 of step s0 + t4.
     let x_left = left(p0 + p4 * 4u, HEADDIM, s0 + t4 < steps);
-    b_tile[swizzled(p4, t4)] = xBC4((row0 + s0 + t4) * CONV_DIM + x_column, x_left);
+    b_tile[place(p4, t4)] = xBC4((row0 + s0 + t4) * CONV_DIM + x_column, x_left);
     workgroupBarrier();
     sums = add_slices(sums, lane);
     workgroupBarrier();
