@@ -4,8 +4,9 @@
 //   grad_dt = sigmoid(dt_raw) sum_n p (A exp(dt A) h[t-1] + B u)   grad_A_log = A sum_t p dt exp(dt A) h[t-1]
 //   grad_z = grad_y (C . h + D u) silu'(z)
 // Lanes as in the forward: LANES a channel, 4 states each, CHANNELS a workgroup. Time goes back in chunks of CHUNK
-// steps, five barriers each: load; recompute the chunk's states into workgroup memory; sums over lanes for grad_z and
-// over channels for grad_C; the recurrence of p, which leaves its products in the place of the states; sums of those.
+// steps, seven barriers each: load; recompute the chunk's states into workgroup memory; sums over lanes for grad_z and
+// over channels, in two stages, for grad_C; the recurrence of p, which leaves its products in the place of the states;
+// sums of those.
 // What workgroup memory a workgroup takes decides how many there are at once, and with that the time.
 // grad_dt replaces dt and grad_u replaces grad_y: no workgroup reads what another writes, and two bindings are saved.
 // Sums over more than a workgroup are left as partials, so that their order is fixed: of B and C by channel group, of
@@ -18,6 +19,8 @@ override CHANNELS: u32;
 override CHUNK: u32;
 override GRAD_FINAL: bool; // whether grad_state holds the gradient of the final state; if not, that is zero
 override SIZE: u32 = LANES * CHANNELS;
+override SHARES: u32 = max(CHANNELS / CHUNK, 1u); // lanes that share a sum over channels
+override SUMS: u32 = CHUNK * LANES;               // such sums of a chunk, of a vector of states each
 
 struct Params {
   seqlen: u32,
@@ -48,6 +51,8 @@ var<workgroup> B_tile: array<vec4<f32>, CHUNK * LANES>;
 var<workgroup> C_tile: array<vec4<f32>, CHUNK * LANES>;
 // The states after step t, and from the recurrence of p on, p dt u.
 var<workgroup> states: array<vec4<f32>, CHUNK * SIZE>;
+// The lanes' shares of sums over channels: of share, step, lane.
+var<workgroup> shares: array<vec4<f32>, SHARES * SUMS>;
 // A lane's parts of sums over states: C . h; then A p exp(dt A) h[t-1] and p . B.
 var<workgroup> parts: array<vec2<f32>, CHUNK * SIZE>;
 
@@ -85,6 +90,15 @@ fn sum_of_parts(t: u32, channel: u32) -> vec2<f32> {
   var sum = parts[t * SIZE + channel];
   for (var lane = 1u; lane < LANES; lane++) {
     sum += parts[t * SIZE + lane * CHANNELS + channel];
+  }
+  return sum;
+}
+
+// Sum of the shares of sum i = (step, lane).
+fn sum_of_shares(i: u32) -> vec4<f32> {
+  var sum = shares[i];
+  for (var share = 1u; share < SHARES; share++) {
+    sum += shares[share * SUMS + i];
   }
   return sum;
 }
@@ -172,17 +186,21 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
         grad_xz[(row0 + t) * 2u * D_INNER + D_INNER + d] = slopes[i].x * y;
       }
     }
-    for (var i = index; i < steps * LANES; i += SIZE) {
-      let t = i / LANES;
+    for (var i = index; i < SHARES * SUMS; i += SIZE) {
+      let t = i % SUMS / LANES;
       let row = t * SIZE + i % LANES * CHANNELS;
       var sum = vec4<f32>(0.0);
-      for (var k = 0u; k < CHANNELS; k++) {
-        let channel = (k + i) % CHANNELS; // each starts elsewhere, to spread over the memory banks
+      for (var k = i / SUMS; k < CHANNELS; k += SHARES) {
+        let channel = (k + i % SUMS * SHARES) % CHANNELS; // each starts elsewhere, to spread over the memory banks
         sum += tile[t * CHANNELS + channel].z * states[row + channel];
       }
-      store_BC(wid.x * count.y * params.seqlen + row0 + t, D_STATE, i % LANES * 4u, sum);
+      shares[i] = sum;
     }
     workgroupBarrier();
+    for (var i = index; i < steps * LANES; i += SIZE) {
+      let row = wid.x * count.y * params.seqlen + row0 + i / LANES;
+      store_BC(row, D_STATE, i % LANES * 4u, sum_of_shares(i));
+    }
 
     for (var after = CHUNK; after > 0u; after--) {
       let t = after - 1u;
@@ -210,14 +228,18 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
         grad_y[element] = own_D * values.z + values.x * sum.y;
       }
     }
-    for (var i = index; i < steps * LANES; i += SIZE) {
-      let t = i / LANES;
-      let row = t * SIZE + i % LANES * CHANNELS;
+    for (var i = index; i < SHARES * SUMS; i += SIZE) {
+      let row = i % SUMS / LANES * SIZE + i % LANES * CHANNELS;
       var sum = vec4<f32>(0.0);
-      for (var k = 0u; k < CHANNELS; k++) {
-        sum += states[row + (k + i) % CHANNELS];
+      for (var k = i / SUMS; k < CHANNELS; k += SHARES) {
+        sum += states[row + (k + i % SUMS * SHARES) % CHANNELS];
       }
-      store_BC(wid.x * count.y * params.seqlen + row0 + t, 0u, i % LANES * 4u, sum);
+      shares[i] = sum;
+    }
+    workgroupBarrier();
+    for (var i = index; i < steps * LANES; i += SIZE) {
+      let row = wid.x * count.y * params.seqlen + row0 + i / LANES;
+      store_BC(row, 0u, i % LANES * 4u, sum_of_shares(i));
     }
     workgroupBarrier();
   }

@@ -63,8 +63,9 @@ export function scanChunk(gpu: Gpu, d_state: number): number {
   const size = lanes * channels;
   const available = gpu.device.limits.maxComputeWorkgroupStorageSize;
   for (let chunk = Math.min(MAX_CHUNK, longestTile(d_state)); chunk >= 1; chunk--) {
-    // The kernel's states, parts, B and C tiles, and its tiles of a step's scalars.
-    const bytes = chunk * (24 * size + 32 * lanes + 24 * channels);
+    // The kernel's states, parts, B and C tiles, its tiles of a step's scalars, and shares.
+    const bytes = chunk * (24 * size + 32 * lanes + 24 * channels) +
+      16 * Math.max(Math.floor(channels / chunk), 1) * chunk * lanes;
     if (bytes <= available) return chunk;
   }
   throw new RangeError(
