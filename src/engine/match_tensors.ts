@@ -28,6 +28,9 @@ export interface StoredForm {
 /** The scales of a quantized matrix are a tensor beside it, with this after its name. */
 export const SCALES_SUFFIX = "_scale";
 
+/** What the names of all but the head begin with; `transformers` leaves it out of a model saved without its head. */
+const BACKBONE = "backbone.";
+
 /** One tensor that the file must have. */
 interface Wanted {
   readonly spec: WeightSpec;
@@ -82,9 +85,14 @@ export function matchTensors(config: ModelConfig, file: TensorFile, form: Stored
   return found;
 }
 
+/** The names that a tensor has in a model with its head, and in one that was saved without. */
+function withoutHead(name: string): string[] {
+  return name.startsWith(BACKBONE) ? [name, name.slice(BACKBONE.length)] : [name];
+}
+
 /** A quantized matrix is two tensors: codes and scales. */
 function wantedTensors(spec: WeightSpec, quantized: QuantizedDType | undefined): Wanted[] {
-  const names = [spec.name, ...spec.aliases ?? []];
+  const names = [spec.name, ...spec.aliases ?? []].flatMap(withoutHead);
   if (quantized === undefined || spec.kind === "vector" || spec.neverQuantized) {
     return [{ spec, names, shape: spec.shape, part: "values" }];
   }
@@ -110,7 +118,7 @@ function wantedTensors(spec: WeightSpec, quantized: QuantizedDType | undefined):
 
 /** Rows of the embedding in a file, by any of its names; undefined if there is none. */
 export function embeddingRows(file: TensorFile, prefix: string): number | undefined {
-  const name = EMBEDDING_NAMES.find((name) => file.tensors.has(prefix + name));
+  const name = EMBEDDING_NAMES.flatMap(withoutHead).find((name) => file.tensors.has(prefix + name));
   return name === undefined ? undefined : file.tensors.get(prefix + name)?.shape[0];
 }
 
