@@ -14,6 +14,7 @@ import { fromFloat32, toFloat32 } from "../src/io/dtype.ts";
 import { type TensorToWrite, writeSafetensors } from "../src/io/safetensors_writer.ts";
 import type { TensorFile } from "../src/io/tensor_file.ts";
 import { type ModelConfig, parseConfig } from "../src/model/config.ts";
+import { parseQuantization } from "../src/model/config_quantization.ts";
 
 /** Copied as they are, where they are there. */
 const COPIED = ["config.json", "tokenizer.json", "tokenizer_config.json"];
@@ -54,6 +55,12 @@ export async function float16Tensors(
 /** Writes one folder from another, and says what it wrote. */
 export async function toFloat16(source: string, target: string): Promise<string> {
   using checkpoint = await openCheckpoint(source);
+  const quantized = parseQuantization(checkpoint.config);
+  if (quantized !== undefined) {
+    throw new TypeError(
+      `Cannot write "${source}" in float16: its weights are ${quantized}. Take the folder they came from`,
+    );
+  }
   const config = parseConfig(checkpoint.config, `${source}/config.json`);
   const tensors = await float16Tensors(config, checkpoint.tensors);
   await Deno.mkdir(target, { recursive: true });

@@ -7,6 +7,7 @@ import { encodeSafetensors } from "../../src/io/safetensors_writer.ts";
 import { parseConfig } from "../../src/model/config.ts";
 import { weightSpecs } from "../../src/model/weights.ts";
 import { float16Tensors, toFloat16 } from "../../tools/to_float16.ts";
+import { quantizeCheckpoint } from "../../tools/quantize.ts";
 import { defined } from "../defined.ts";
 import { goldenPath } from "../golden_files.ts";
 
@@ -54,4 +55,18 @@ Deno.test("float16Tensors() refuses a weight that float16 has no number for", as
     RangeError,
     'Cannot write "backbone.layers.0.mixer.in_proj.weight" in float16: it holds -1000000',
   );
+});
+
+Deno.test("toFloat16() refuses weights that are quantized", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await quantizeCheckpoint(goldenPath("mamba1"), `${folder}/int8`, "int8");
+    await assertRejects(
+      () => toFloat16(`${folder}/int8`, `${folder}/out`),
+      TypeError,
+      `Cannot write "${folder}/int8" in float16: its weights are int8`,
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
