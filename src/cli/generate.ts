@@ -13,7 +13,7 @@ import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
 import { PixelImage, pixelLayout } from "./pixel_image.ts";
 import { promptIds, readPrompt } from "./prompt.ts";
 import type { Terminal } from "./terminal.ts";
-import { writeFileWhole } from "./write_file.ts";
+import { checkWritable, writeFileWhole } from "./write_file.ts";
 
 /** What the parser and the help know of this command. */
 export const GENERATE: CommandSpec = {
@@ -77,6 +77,8 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
   const snapshot = loadPath === undefined
     ? undefined
     : await decodeSnapshot(await readDataFile(loadPath, "a saved state"), loadPath);
+
+  for (const path of [savePath, pngPath]) if (path !== undefined) await checkWritable(path);
 
   using model = await loadForCommand(source, settings, terminal);
   const ids = promptIds(prompt, model, terminal, snapshot !== undefined);

@@ -71,7 +71,10 @@ async function locateLocal(
     const isElsewhere = error instanceof Deno.errors.NotFound ||
       error instanceof Deno.errors.NotCapable;
     if (hubId !== undefined && isElsewhere) {
-      return { folder: await hubFolder(hubId, options), file: undefined };
+      const folder = await hubFolder(hubId, options).catch((cause) => {
+        throw error instanceof Deno.errors.NotFound ? cause : mayNotLook(location, cause);
+      });
+      return { folder, file: undefined };
     }
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new Deno.errors.NotFound(
@@ -90,6 +93,16 @@ async function locateLocal(
   }
   const [, folder, file] = /^(.*[/\\])?([^/\\]+)$/.exec(location) ?? [];
   return { folder: localFolder(folder ?? ".", folder ?? "."), file: file ?? location };
+}
+
+/** Neither a folder may be looked for nor a hub be asked: most likely it was a folder. */
+function mayNotLook(location: string | URL, cause: unknown): Error {
+  const found = cause instanceof Error ? cause.message : String(cause);
+  return new Deno.errors.NotCapable(
+    `Cannot read ${quote(String(location))}: run again with --allow-read if it is a folder. ` +
+      `As a model of the hub: ${found}`,
+    { cause },
+  );
 }
 
 function localFolder(location: string | URL, name: string): Folder {

@@ -25,6 +25,37 @@ Deno.test("infer.ts ends with 2 for wrong usage and with 1 for a failure, in one
   }
 });
 
+Deno.test("infer.ts without any permission asks for --allow-read, and not for a hub's alone", async () => {
+  const flags = ["--no-prompt", "--deny-env"];
+  const args = ["generate", "weights/mnist", "--prompt", "x"];
+  const { code, stderr } = await start(args, flags).output();
+  assertEquals(code, 1);
+  assertMatch(
+    text(stderr),
+    /^Cannot read "weights\/mnist": run again with --allow-read if it is a folder. As a model of the hub: .+\n$/,
+  );
+});
+
+Deno.test("infer.ts generates nothing where the state could not be saved", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    for (
+      const [path, found] of [
+        [`${folder}/no/state`, "No such file or directory"],
+        [folder, "it is a folder, expected a file"],
+      ] as const
+    ) {
+      const args = ["generate", LM, "--prompt", "x", "--max-tokens", "3", "--save-state", path];
+      const { code, stdout, stderr } = await start(args).output();
+      assertEquals([code, text(stdout)], [1, ""]);
+      assertMatch(text(stderr), new RegExp(`^Cannot write "${path}": ${found}.*\n$`));
+    }
+    assertEquals([...Deno.readDirSync(folder)], []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("infer.ts ends quietly when the reader of its result goes away", async () => {
   const child = start([
     "generate",
