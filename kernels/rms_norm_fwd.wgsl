@@ -1,8 +1,10 @@
 // rms_norm_fwd: y[row] = x[row] * rsqrt(mean(x[row]^2) + EPS) * weight (Zhang & Sennrich 2019).
 //   Row r of x starts at x_offset + r * ld_x, so that "the last step of each sequence" needs no copy.
-// One workgroup per row: lanes stride over the row, then a tree sum in workgroup memory.
+// A workgroup of 128 lanes has 128 / ROW_LANES rows: ROW_LANES lanes stride over each, then a tree sum in workgroup
+// memory. Lanes of rows past the end sum up the last one's elements, and write nothing.
 override D_MODEL: u32;
 override EPS: f32;
+override ROW_LANES: u32; // a power of two, up to 128
 
 struct Params {
   rows: u32,
@@ -21,26 +23,27 @@ var<workgroup> sums: array<f32, LANES>;
 @compute @workgroup_size(LANES)
 fn rms_norm_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
                 @builtin(local_invocation_index) lane: u32) {
-  let row = wid.x + wid.y * grid.x;
-  if (row >= params.rows) {
-    return;
-  }
-  let start = params.x_offset + row * params.ld_x;
+  let row = (wid.x + wid.y * grid.x) * (LANES / ROW_LANES) + lane / ROW_LANES;
+  let place = lane % ROW_LANES;
+  let start = params.x_offset + min(row, params.rows - 1u) * params.ld_x;
   var sum = 0.0;
-  for (var d = lane; d < D_MODEL; d += LANES) {
+  for (var d = place; d < D_MODEL; d += ROW_LANES) {
     let value = x[start + d];
     sum += value * value;
   }
   sums[lane] = sum;
   workgroupBarrier();
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lane < half) {
+  for (var half = ROW_LANES / 2u; half > 0u; half /= 2u) {
+    if (place < half) {
       sums[lane] += sums[lane + half];
     }
     workgroupBarrier();
   }
-  let rstd = inverseSqrt(sums[0] / f32(D_MODEL) + EPS);
-  for (var d = lane; d < D_MODEL; d += LANES) {
+  if (row >= params.rows) {
+    return;
+  }
+  let rstd = inverseSqrt(sums[lane - place] / f32(D_MODEL) + EPS);
+  for (var d = place; d < D_MODEL; d += ROW_LANES) {
     y[row * D_MODEL + d] = x[start + d] * rstd * weight[d];
   }
 }

@@ -4,6 +4,7 @@ import type { Program } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/rms_norm_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
+import { foldWorkgroups } from "./fold_workgroups.ts";
 
 /** The kernel. */
 export const rmsNormFwdKernel = defineKernel({
@@ -11,8 +12,14 @@ export const rmsNormFwdKernel = defineKernel({
   source,
   bindings: { x: "read", weight: "read", y: "write" },
   params: { rows: "u32", ld_x: "u32", x_offset: "u32" },
-  overrides: ["D_MODEL", "EPS"],
+  overrides: ["D_MODEL", "EPS", "ROW_LANES"],
 });
+
+/** Lanes of a workgroup. */
+const LANES = 128;
+
+/** Elements of a row up to which a quarter of the lanes are enough. */
+const SHORT_ROW = 512;
 
 /**
  * y (rows, d_model) = RMSNorm(x) * weight.
@@ -32,12 +39,13 @@ export function rmsNormFwd(
   },
 ): void {
   const { rows, d_model, eps, ldX = d_model, xOffset = 0, label } = shape;
-  const rowsX = Math.min(rows, 65535);
+  // A short row does not keep many lanes busy, and a single one should have them all.
+  const rowLanes = rows > 1 && d_model <= SHORT_ROW ? 32 : LANES;
   program.add(rmsNormFwdKernel, {
     tensors,
-    overrides: { D_MODEL: d_model, EPS: eps },
+    overrides: { D_MODEL: d_model, EPS: eps, ROW_LANES: rowLanes },
     params: { rows, ld_x: ldX, x_offset: xOffset },
-    workgroups: [rowsX, Math.ceil(rows / rowsX), 1],
+    workgroups: foldWorkgroups(Math.ceil(rows * rowLanes / LANES)),
     label,
   });
 }

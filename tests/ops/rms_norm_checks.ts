@@ -20,8 +20,10 @@ const CASES: readonly RmsNormCase[] = [
     rows: batch * seqlen,
     d_model: shape.d_model,
   })),
-  // Around the 128 lanes of a row.
-  ...[127, 128, 129, 257].map((d_model) => ({ name: `d_model ${d_model}`, rows: 3, d_model })),
+  // Around the 32 lanes of a short row, its 512 elements, and the 128 lanes of a long or single one.
+  ...[31, 32, 33, 127, 128, 129, 257, 512, 513].flatMap((d_model) =>
+    [1, 5].map((rows) => ({ name: `d_model ${d_model}, rows ${rows}`, rows, d_model }))
+  ),
   {
     name: "the last step of each of 3 sequences of 5",
     rows: 3,
