@@ -15,6 +15,7 @@ import { type SplitResult, train, type TrainingStep } from "../train/train.ts";
 import { type Arguments, type CommandSpec, parseArguments, UsageError } from "./arguments.ts";
 import { commandHelp } from "./help.ts";
 import { catchInterrupt, INTERRUPTED } from "./interrupt.ts";
+import { Progress } from "./progress.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 
 /** Measurements of all steps, in the run's folder. */
@@ -142,7 +143,8 @@ async function run(
 
   using interrupt = catchInterrupt();
   const { signal } = interrupt;
-  const steps = train(task, { out, resume: resume !== undefined, signal });
+  const onEvaluation = evaluationLine(terminal);
+  const steps = train(task, { out, resume: resume !== undefined, signal, onEvaluation });
   const last = await follow(steps, { task, out, json: args.has("json"), terminal });
   const metrics = await readMetrics(`${out}/${METRICS_FILE}`);
   await drawCurve(name, out, metrics);
@@ -158,6 +160,18 @@ async function run(
   if (!signal.aborted) return 0;
   terminal.writeError(`Stopped. Go on with: deno task train ${resumed(given, out)}\n`);
   return INTERRUPTED;
+}
+
+/** Shows how far an evaluation is that takes its time. */
+function evaluationLine(terminal: Terminal): (done: number, total: number) => void {
+  let progress: Progress | undefined;
+  return (done, total) => {
+    progress ??= new Progress(terminal, { label: "Evaluating", total, unit: "batches" });
+    progress.update(done);
+    if (done < total) return;
+    progress[Symbol.dispose]();
+    progress = undefined;
+  };
 }
 
 /** The arguments of a command line that goes on with the run: the same settings, and the folder. */

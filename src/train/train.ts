@@ -37,6 +37,8 @@ export interface TrainOptions {
   readonly resume?: boolean | undefined;
   /** Ends the run after the step under way, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
+  /** Is told how many batches of a split an evaluation has taken, of how many. */
+  readonly onEvaluation?: ((done: number, total: number) => void) | undefined;
   /** A device of yours to train on; it is not destroyed. */
   readonly device?: GPUDevice | undefined;
 }
@@ -78,7 +80,7 @@ export interface TrainingStep {
  */
 export async function* train(task: Task, options: TrainOptions = {}): AsyncGenerator<TrainingStep> {
   const { config, defaults } = task;
-  const { out, signal } = options;
+  const { out, signal, onEvaluation } = options;
   refuseUnsupported(task);
   // When to stop may differ: it changes no step.
   const { patience, ...settings } = defaults;
@@ -164,7 +166,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       let validation: SplitResult | undefined;
       let test: SplitResult | undefined;
       if (step === due) {
-        validation = await evaluateSplit(trainer, task.validation);
+        validation = await evaluateSplit(trainer, task.validation, onEvaluation);
         if (!Number.isFinite(validation.loss)) {
           const found = `validation loss is ${validation.loss}`;
           throw new RangeError(describeFailure(step, found, out, savedStep));
@@ -180,7 +182,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
         await save();
         if (hasEnded() && task.test !== undefined && best !== undefined) {
           trainer.load(best);
-          test = await evaluateSplit(trainer, task.test);
+          test = await evaluateSplit(trainer, task.test, onEvaluation);
         }
       }
       yield {
@@ -235,16 +237,25 @@ function eventLoopTurn(): Promise<void> {
 }
 
 /** Evaluates the parameters on a whole split. */
-export async function evaluateSplit(trainer: Trainer, source: Source): Promise<SplitResult> {
-  const { loss, count, correct } = await trainer.evaluate(wholeSplit(source));
+async function evaluateSplit(
+  trainer: Trainer,
+  source: Source,
+  onEvaluation: TrainOptions["onEvaluation"],
+): Promise<SplitResult> {
+  const { loss, count, correct } = await trainer.evaluate(wholeSplit(source, onEvaluation));
   return { loss: loss / count, accuracy: correct === undefined ? undefined : correct / count };
 }
 
-function* wholeSplit(source: Source): Generator<Batch> {
+function* wholeSplit(
+  source: Source,
+  onEvaluation: TrainOptions["onEvaluation"] = () => {},
+): Generator<Batch> {
+  let done = 0;
   for (let position = START; position.epoch === 0;) {
     const batch = source.batch(position);
     yield batch;
     position = batch.next;
+    onEvaluation(++done, Math.ceil(source.batchesPerEpoch));
   }
 }
 

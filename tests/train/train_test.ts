@@ -88,6 +88,17 @@ Deno.test("train() lowers the loss and writes a model that loadModel() takes as 
     assert(mean < 0.6, `nats a token ${mean}`);
   }));
 
+for (const carryState of [false, true]) {
+  Deno.test(`train() tells of every batch of an evaluation, carryState ${carryState}`, async () => {
+    const told: string[] = [];
+    const onEvaluation = (done: number, total: number) => told.push(`${done}/${total}`);
+    const task = smallTask({ steps: 2, evaluateEvery: 1, carryState });
+    for await (const { step } of train(task, { onEvaluation })) told.push(`step ${step}`);
+    const all = carryState ? ["1/3", "2/3", "3/3"] : ["1/2", "2/2"];
+    assertEquals(told, [...all, "step 1", ...all, "step 2"]);
+  });
+}
+
 Deno.test("train() gives the same bytes twice, and when it is interrupted and resumed", () =>
   withFolder(async (folder) => {
     const read = (name: string) => Deno.readFile(`${folder}/${name}/model.safetensors`);
