@@ -132,9 +132,12 @@ async function run(
   terminal: Terminal,
 ): Promise<number> {
   const [name = "mnist"] = args.positionals;
-  const task = await prepare(name, args);
   const resume = args.text("resume");
-  const out = resume ?? args.text("out") ?? `trained/${name}`;
+  const out = args.text("out") ?? resume ?? `trained/${name}`;
+  if (resume !== undefined && out !== resume) {
+    throw new UsageError("Cannot use --out with --resume: a run goes on in its own folder");
+  }
+  const task = await prepare(name, args);
   const { defaults, config } = task;
   terminal.writeError(`Task: ${name}, ${task.summary}\n`);
   terminal.writeError(`Model: ${JSON.stringify(config)}\n`);

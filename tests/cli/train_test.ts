@@ -79,3 +79,13 @@ Deno.test("train.ts takes --held-out for images alone, as a whole number", async
     assert(terminal.stderr.includes(message), terminal.stderr);
   }
 });
+
+Deno.test("train.ts goes on in the folder that --resume names, and in no other", async () => {
+  const terminal = new FakeTerminal();
+  const args = ["text", "--data", "README.md", "--resume", "a", "--out", "b"];
+  assertEquals(await trainCommand(args, terminal), 2);
+  assertEquals(
+    terminal.stderr,
+    "Cannot use --out with --resume: a run goes on in its own folder. See --help\n",
+  );
+});
