@@ -101,15 +101,14 @@ export function parseEndOfSequence(
     ? input.vocab_size
     : 0;
   const ids: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return ids.map((id) => {
-    if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= vocab_size) {
-      fields.fail(
-        `eos_token_id is ${describe(id)}, and vocab_size is ${vocab_size}: ` +
-          "expected token ids below that, or null",
-      );
+  const checked = ids.map((id) => {
+    if (typeof id !== "number" || !Number.isInteger(id) || id < 0) {
+      fields.fail(`eos_token_id is ${describe(id)}: expected token ids, or null`);
     }
     return id;
   });
+  // Small models keep the id of their family's tokenizer: past the vocabulary it can end no text.
+  return checked.filter((id) => id < vocab_size);
 }
 
 /** Class names by index: one for each class, or for each id that begins an image of pixels. */
