@@ -5,7 +5,13 @@ import { createTensor, elementCount, roundUp, type Tensor } from "../gpu/tensor.
 import { NORM_PART } from "../ops/grad_norm.ts";
 import { type Matrix, MATRIX_ROW_STEP } from "../ops/matrix.ts";
 import type { ModelConfig } from "./config.ts";
-import { type ModelWeights, modelWeights, type WeightSpec, weightSpecs } from "./weights.ts";
+import {
+  type ModelWeights,
+  modelWeights,
+  parameterCount,
+  type WeightSpec,
+  weightSpecs,
+} from "./weights.ts";
 
 /** Where a parameter lies in the common layout. */
 export interface ParameterPlace {
@@ -60,6 +66,26 @@ export function parameterLayout(config: ModelConfig): ParameterLayout {
     if (decaying) decayEnd = size;
   }
   return { places, size, decayEnd };
+}
+
+/**
+ * Refuses a model whose parameters the kernels of the update could not see at once: before they are made, which takes long
+ * for such a model.
+ *
+ * @throws {RangeError} If they do not fit in one binding of the device.
+ */
+export function requireTrainable(gpu: Gpu, config: ModelConfig): void {
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+  const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+  const sizeBytes = parameterLayout(config).size * 4;
+  if (sizeBytes > most) {
+    throw new RangeError(
+      `Cannot train a model of ${
+        parameterCount(config)
+      } parameters: they take ${sizeBytes} bytes in one binding, and ` +
+        `${gpu.name} has at most ${most}. Use a smaller d_model or n_layer`,
+    );
+  }
 }
 
 /** Allocates a buffer of zeros in the layout. */

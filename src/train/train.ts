@@ -1,6 +1,7 @@
 /** train(): a task's run from the first step to the last, resumable at every evaluation. */
 
 import { openGpu } from "../gpu/device.ts";
+import { requireTrainable } from "../model/parameters.ts";
 import { learningRateAt, type Schedule } from "./schedule.ts";
 import { type Batch, type Position, type Source, START } from "./batches.ts";
 import {
@@ -76,7 +77,8 @@ export interface TrainingStep {
  *
  * The same task on the same device gives the same bits, interrupted or not.
  *
- * @throws {RangeError} If a setting asks for what this version cannot do, or the loss is not finite.
+ * @throws {RangeError} If a setting asks for what this version cannot do, the model is too large for the device, or the
+ * loss is not finite.
  */
 export async function* train(task: Task, options: TrainOptions = {}): AsyncGenerator<TrainingStep> {
   const { config, defaults } = task;
@@ -86,6 +88,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
   const { patience, ...settings } = defaults;
   const run = JSON.stringify({ task: task.name, config, defaults: settings, data: task.summary });
   using gpu = await openGpu(options.device);
+  requireTrainable(gpu, config);
   using trainer = new Trainer(gpu, config, initialise(config, defaults.seed), {
     beta1: defaults.beta1,
     beta2: defaults.beta2,

@@ -227,6 +227,21 @@ Deno.test("train() refuses to resume a run with other settings, and what it cann
     );
   }));
 
+Deno.test("train() refuses a model beyond the device before it makes its parameters", () =>
+  withFolder(async (out) => {
+    const small = smallTask();
+    const config = newConfig({ d_model: 4096, n_layer: 64, d_state: 16, d_conv: 4, expand: 2 }, {
+      input: small.config.input,
+      head: small.config.head,
+    }, {});
+    await assertRejects(
+      () => Array.fromAsync(train({ ...small, config }, { out })),
+      RangeError,
+      "Use a smaller d_model or n_layer",
+    );
+    assertEquals(await fileNames(out), []);
+  }));
+
 Deno.test("train() stops at a loss that is not finite, and names step, tensor and last checkpoint", () =>
   withFolder(async (out) => {
     const task = smallTask({
