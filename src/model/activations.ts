@@ -1,7 +1,7 @@
 /** What a training pass keeps of its forward half for its backward half, and where gradients of activations go. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { createTensor, roundUp, type Tensor } from "../gpu/tensor.ts";
+import { createTensor, elementCount, roundUp, type Tensor } from "../gpu/tensor.ts";
 import { embeddingBwdParts } from "../ops/embedding_bwd.ts";
 import { columnSumScratch, matmulBwdWScratch } from "../ops/linear_bwd.ts";
 import { MATRIX_ROW_STEP } from "../ops/matrix.ts";
@@ -103,14 +103,28 @@ function partialElements(gpu: Gpu, config: ModelConfig, shape: BatchShape): numb
   );
 }
 
-/** Allocates what a training pass of this shape needs. */
+/**
+ * Allocates what a training pass of this shape needs.
+ *
+ * @throws {RangeError} If a part of it does not fit in one binding of the device.
+ */
 export function createActivations(gpu: Gpu, config: ModelConfig, shape: BatchShape): Activations {
   const { batch, seqlen } = shape;
   const { d_model, input } = config;
   const { conv_state, ssm_state } = layerStateShapes(config);
   const rows = batch * seqlen;
   const owned: Tensor[] = [];
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+  const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
   const make = (label: string, ...dimensions: number[]): Tensor => {
+    const sizeBytes = 4 * elementCount(dimensions);
+    if (sizeBytes > most) {
+      for (const tensor of owned) tensor[Symbol.dispose]();
+      throw new RangeError(
+        `Cannot train on batches of ${batch} x ${seqlen} steps: ${label} takes ${sizeBytes} bytes in one binding, and ` +
+          `${gpu.name} has at most ${most}. Use smaller batches, several of which accumulation adds up, or a shorter seqlen`,
+      );
+    }
     const tensor = createTensor(gpu, label, dimensions);
     owned.push(tensor);
     return tensor;

@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { parseConfig } from "../../src/model/config.ts";
-import { orderedSource, shuffledSource, type Source } from "../../src/train/batches.ts";
+import {
+  orderedSource,
+  type Position,
+  shuffledSource,
+  type Source,
+} from "../../src/train/batches.ts";
 import { COMMON, type Hyperparameters, newConfig, type Task } from "../../src/train/task.ts";
 import { train, type TrainingStep } from "../../src/train/train.ts";
 import { laneSource, textWindows } from "../../src/train/text_windows.ts";
@@ -241,6 +246,20 @@ Deno.test("train() refuses a model beyond the device before it makes its paramet
     );
     assertEquals(await fileNames(out), []);
   }));
+
+Deno.test("train() says what to do about a batch beyond the device", async () => {
+  const small = smallTask();
+  const { batch } = small.train;
+  const source = {
+    ...small.train,
+    batch: (position: Position) => ({ ...batch.call(small.train, position), batch: 2 ** 28 }),
+  };
+  await assertRejects(
+    () => Array.fromAsync(train({ ...small, train: source })),
+    RangeError,
+    "Use smaller batches, several of which accumulation adds up, or a shorter seqlen",
+  );
+});
 
 Deno.test("train() stops at a loss that is not finite, and names step, tensor and last checkpoint", () =>
   withFolder(async (out) => {
