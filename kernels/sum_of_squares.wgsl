@@ -1,14 +1,13 @@
-// sum_of_squares: partials[start + part] = sum of x[i]^2 over the part's elements; clip_factor adds up the partials.
+// sum_of_squares: partials[part] = sum of x[i]^2 over the part's elements; clip_factor adds up the partials.
 // One workgroup per part of PART elements: lanes stride over it, then a tree sum, so that the order is fixed.
 override PART: u32;
 
 struct Params {
   size: u32,
-  start: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;               // (size)
-@group(0) @binding(1) var<storage, read_write> partials: array<f32>;  // (all parts of all tensors)
+@group(0) @binding(1) var<storage, read_write> partials: array<f32>;  // (parts)
 @group(0) @binding(2) var<uniform> params: Params;
 
 const LANES = 256u;
@@ -35,6 +34,6 @@ fn sum_of_squares(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
     }
   }
   if (lane == 0u) {
-    partials[params.start + part] = sums[0];
+    partials[part] = sums[0];
   }
 }

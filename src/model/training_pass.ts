@@ -252,7 +252,7 @@ export function recordBackward(
   }
 }
 
-/** The gradient of what was added to the residual stream: the stream's, with the same elements dropped as in the forward half. */
+/** The gradient of what was added to the residual stream: the stream's, with what the forward half dropped dropped again. */
 function recordGradOutput(
   program: Program,
   { d_model }: ModelConfig,

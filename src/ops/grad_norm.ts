@@ -12,7 +12,7 @@ export const sumOfSquaresKernel = defineKernel({
   name: "sum_of_squares",
   source: sumOfSquaresSource,
   bindings: { x: "read", partials: "write" },
-  params: { size: "u32", start: "u32" },
+  params: { size: "u32" },
   overrides: ["PART"],
 });
 
@@ -31,55 +31,41 @@ export const NORM_PART = 1024;
 /** Elements of the `clip` tensor: the factor, then the norm before clipping. */
 export const CLIP_SIZE = 2;
 
-/** Part of the norm. */
-export interface NormTerm {
-  readonly tensor: Tensor;
-  /** Elements of it, padding included, which must be 0. */
-  readonly size: number;
-  /** What the tensor is the gradient of. */
-  readonly label: string;
-}
-
-/**
- * Where each tensor's partials start for tensors of these sizes, and at the end their number.
- *
- * The sum of tensor i's partials is its own squared norm: which gradient is NaN can be read there.
- */
-export function gradNormStarts(sizes: readonly number[]): number[] {
-  const starts = [0];
-  for (const size of sizes) starts.push((starts.at(-1) ?? 0) + Math.ceil(size / NORM_PART));
-  return starts;
+/** Elements of the scratch that {@linkcode gradNorm} needs. */
+export function gradNormParts(size: number): number {
+  return Math.ceil(size / NORM_PART);
 }
 
 /**
  * clip (2) = the factor min(1, maxNorm / (norm + 1e-6)), and the norm of all gradients together.
  *
- * A norm that is NaN or infinite is kept, with factor 0, by which {@linkcode adamwUpdate} changes nothing.
+ * A norm that is NaN or infinite is kept, with factor 0, by which {@linkcode adamwUpdate} changes nothing; which gradient
+ * it comes from can be read in `partials`.
  *
- * @param tensors `partials` is scratch of as many elements as {@linkcode gradNormStarts} says last.
- * @param options `maxNorm` may be Infinity: then the factor is 1.
+ * @param tensors `gradients` holds `size` elements, padding between tensors included, which must be 0; `partials`
+ * (gradNormParts(size)) gets the sums of squares of the parts.
+ * @param shape `maxNorm` may be Infinity: then the factor is 1.
  */
 export function gradNorm(
   program: Program,
-  tensors: { gradients: readonly NormTerm[]; partials: Tensor; clip: Tensor },
-  options: { maxNorm: number; label: string },
+  tensors: { gradients: Tensor; partials: Tensor; clip: Tensor },
+  shape: { size: number; maxNorm: number; label: string },
 ): void {
   const { gradients, partials, clip } = tensors;
-  const starts = gradNormStarts(gradients.map(({ size }) => size));
-  for (const [index, { tensor, size, label }] of gradients.entries()) {
-    program.add(sumOfSquaresKernel, {
-      tensors: { x: tensor, partials },
-      overrides: { PART: NORM_PART },
-      params: { size, start: starts[index] ?? 0 },
-      workgroups: foldWorkgroups(Math.ceil(size / NORM_PART)),
-      label: `${options.label}.${label}`,
-    });
-  }
+  const { size, maxNorm, label } = shape;
+  const parts = gradNormParts(size);
+  program.add(sumOfSquaresKernel, {
+    tensors: { x: gradients, partials },
+    overrides: { PART: NORM_PART },
+    params: { size },
+    workgroups: foldWorkgroups(parts),
+    label: `${label}.squares`,
+  });
   program.add(clipFactorKernel, {
     tensors: { partials, clip },
     overrides: {},
-    params: { parts: starts.at(-1) ?? 0, max_norm: options.maxNorm },
+    params: { parts, max_norm: maxNorm },
     workgroups: [1, 1, 1],
-    label: options.label,
+    label,
   });
 }

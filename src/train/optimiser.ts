@@ -11,7 +11,7 @@ import {
   type ParameterSet,
 } from "../model/parameters.ts";
 import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/adamw.ts";
-import { CLIP_SIZE, gradNorm, gradNormStarts, NORM_PART, type NormTerm } from "../ops/grad_norm.ts";
+import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "../ops/grad_norm.ts";
 import { sumPartials } from "../ops/sum_partials.ts";
 
 /** How parameters follow their gradients: torch.optim.AdamW's settings. */
@@ -68,9 +68,7 @@ export class Optimiser implements Disposable {
     this.v = make("v");
     this.#schedule = createTensor(gpu, "schedule", [ADAMW_SCHEDULE_SIZE]);
     this.clip = createTensor(gpu, "clip", [CLIP_SIZE]);
-    this.partials = createTensor(gpu, "norm_partials", [
-      gradNormStarts([this.layout.size]).at(-1) ?? 1,
-    ]);
+    this.partials = createTensor(gpu, "norm_partials", [gradNormParts(this.layout.size)]);
   }
 
   /** Sets the step's number, from 1, and its learning rate, for updates submitted later. */
@@ -115,8 +113,11 @@ export class Optimiser implements Disposable {
     const { maxNorm, weightDecay, beta1, beta2, eps } = this.#settings;
     const { decayEnd, size } = this.layout;
     // What lies between the tensors is 0, so that all of them are one.
-    const term: NormTerm = { tensor: gradients.flat, size, label: "gradients" };
-    gradNorm(program, { gradients: [term], partials, clip }, { maxNorm, label: "norm" });
+    gradNorm(program, { gradients: gradients.flat, partials, clip }, {
+      size,
+      maxNorm,
+      label: "norm",
+    });
     for (
       const [start, end, weight_decay] of [[0, decayEnd, weightDecay], [decayEnd, size, 0]] as const
     ) {
