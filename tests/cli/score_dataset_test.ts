@@ -1,30 +1,19 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { infer } from "../../src/cli/infer.ts";
-import { openGpu } from "../../src/gpu/device.ts";
-import { START } from "../../src/train/batches.ts";
-import { writeDescription, writeModel } from "../../src/train/checkpoint.ts";
-import { initialise } from "../../src/train/initialise.ts";
 import { mnistPixelsTask } from "../../src/train/tasks/mnist_pixels.ts";
-import { Trainer } from "../../src/train/trainer.ts";
 import { goldenPath } from "../golden_files.ts";
 import { FakeTerminal } from "./fake_terminal.ts";
+import { writeUntrained } from "./untrained_model.ts";
 
 Deno.test("infer() score --dataset gives what the trainer's evaluation gives", async () => {
   const folder = await Deno.makeTempDir();
   try {
     for (const preset of ["conditional", "unconditional"]) {
-      const { config, validation } = await mnistPixelsTask({
+      const task = await mnistPixelsTask({
         ...{ preset, heldOut: 0, hyperparameters: { batchSize: 3 } },
         model: { d_model: 16, n_layer: 1, d_state: 4 },
       });
-      const values = initialise(config, 1);
-      await writeDescription(folder, config, undefined);
-      await writeModel(folder, config, values);
-      using gpu = await openGpu();
-      using trainer = new Trainer(gpu, config, values, {
-        ...{ beta1: 0.9, beta2: 0.99, eps: 1e-8, weightDecay: 0, maxNorm: 1 },
-      });
-      const { loss, count } = await trainer.evaluate([validation.batch(START)]);
+      const { loss, count } = await writeUntrained(folder, task);
       const terminal = new FakeTerminal();
       const args = ["score", folder, "--dataset", "mnist", "--split", "test", "--limit", "3"];
       assertEquals(await infer([...args, "--json"], terminal), 0, terminal.stderr);
