@@ -3,7 +3,8 @@ import { START } from "../../src/train/batches.ts";
 import { writeDescription, writeModel } from "../../src/train/checkpoint.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import type { Task } from "../../src/train/task.ts";
-import { type Evaluation, Trainer } from "../../src/train/trainer.ts";
+import type { Evaluation } from "../../src/train/evaluation.ts";
+import { Trainer } from "../../src/train/trainer.ts";
 
 /** Writes a task's model as it is before training, and gives the trainer's evaluation of the first validation batch. */
 export async function writeUntrained(
