@@ -1,60 +1,84 @@
-// selective_scan_bwd: gradients of selective_scan_fwd, backwards through time from the chunk states that it kept.
+// selective_scan_bwd: gradients of selective_scan_fwd, backwards through time from the states that it kept.
 //   g = grad_y silu(z)      p[t] = C[t] g[t] + exp(dt[t+1] A) p[t+1]      p[seqlen] = gradient of the final state
 //   grad_C = sum_d g h[t]   grad_B = sum_d p dt u   grad_u = D g + dt (p . B)   grad_D = sum_t g u
 //   grad_dt = sigmoid(dt_raw) sum_n p (A exp(dt A) h[t-1] + B u)   grad_A_log = A sum_t p dt exp(dt A) h[t-1]
 //   grad_z = grad_y (C . h + D u) silu'(z)
-// Lanes as in the forward: LANES a channel, 4 states each, CHANNELS a workgroup. Time goes back in chunks of CHUNK
-// steps, seven barriers each: load; recompute the chunk's states into workgroup memory; sums over lanes for grad_z and
-// over channels, in two stages, for grad_C; the recurrence of p, which leaves its products in the place of the states;
-// sums of those.
-// What workgroup memory a workgroup takes decides how many there are at once, and with that the time.
+// Lanes, tiles and groups of 4 steps as in the forward, the last tile first. A group's states are recomputed from the
+// one before it and stay in registers; what is summed over a channel's lanes, or over channels, goes through workgroup
+// memory. Steps past the last have dt, dt u and g 0, which leaves h and p as they are.
 // grad_dt replaces dt and grad_u replaces grad_y: no workgroup reads what another writes, and two bindings are saved.
-// Sums over more than a workgroup are left as partials, so that their order is fixed: of B and C by channel group, of
-// A_log and D by batch entry.
+// Sums over more than that are left as partials, so that their order is fixed: of B and C by block of SUMMED channels,
+// of A_log and D by batch entry.
 override D_INNER: u32;
 override D_STATE: u32;
 override DT_RANK: u32;     // B and C follow dt_rank columns in x_dbl
 override LANES: u32;
-override CHANNELS: u32;
-override CHUNK: u32;
+override CHANNELS: u32;    // a power of two
+override GROUPS: u32;      // at most LANES
 override GRAD_FINAL: bool; // whether grad_state holds the gradient of the final state; if not, that is zero
 override SIZE: u32 = LANES * CHANNELS;
-override SHARES: u32 = max(CHANNELS / CHUNK, 1u); // lanes that share a sum over channels
-override SUMS: u32 = CHUNK * LANES;               // such sums of a chunk, of a vector of states each
+override TILE: u32 = 4u * GROUPS;
+override SHARED: u32 = select(1u, TILE * LANES, CHANNELS > 1u); // B and C of a tile, where channels share them
+override SUMMED: u32 = min(CHANNELS, 8u);                       // channels of a sum
+override BLOCKS: u32 = CHANNELS / SUMMED;
+// Terms of a sum lie side by side, a vec4 a channel; the next sum's begin at another memory bank.
+override SUM_STRIDE: u32 = SUMMED + SUMMED / 8u;
+override SUMS: u32 = select(1u, 8u * LANES * BLOCKS, CHANNELS > 1u); // of a group: 4 steps of C's, then of B's
 
 struct Params {
   seqlen: u32,
   D_start: u32, // where the partials of D begin in grad_params
 }
 
-@group(0) @binding(0) var<storage, read> u: array<f32>;                 // (batch, seqlen, D_INNER)
-@group(0) @binding(1) var<storage, read_write> dt: array<f32>;          // (batch, seqlen, D_INNER), out grad_dt
-@group(0) @binding(2) var<storage, read> x_dbl: array<f32>;             // (batch, seqlen, DT_RANK + 2 D_STATE)
-@group(0) @binding(3) var<storage, read> xz: array<f32>;                // (batch, seqlen, 2 D_INNER), z second
-@group(0) @binding(4) var<storage, read> A_log: array<f32>;             // (D_INNER, D_STATE)
-@group(0) @binding(5) var<storage, read> D: array<f32>;                 // (D_INNER)
-@group(0) @binding(6) var<storage, read> ssm_state: array<f32>;         // (batch, chunks + 1, D_INNER, D_STATE)
-@group(0) @binding(7) var<storage, read_write> grad_y: array<f32>;      // (batch, seqlen, D_INNER), out grad_u
-@group(0) @binding(8) var<storage, read_write> grad_xz: array<f32>;     // (batch, seqlen, 2 D_INNER): z's half
-@group(0) @binding(9) var<storage, read_write> grad_BC: array<f32>;     // (groups, batch, seqlen, 2 D_STATE): B, then C
-@group(0) @binding(10) var<storage, read_write> grad_params: array<f32>; // (batch, D_INNER, D_STATE), (batch, D_INNER)
-@group(0) @binding(11) var<storage, read_write> grad_state: array<f32>; // (batch, D_INNER, D_STATE): final's, initial's
+@group(0) @binding(0) var<storage, read> u: array<f32>;                     // (batch, seqlen, D_INNER)
+@group(0) @binding(1) var<storage, read_write> dt: array<f32>;              // (batch, seqlen, D_INNER), out grad_dt
+@group(0) @binding(2) var<storage, read> x_dbl: array<vec4<f32>>;           // (batch, seqlen, DT_RANK + 2 D_STATE)
+@group(0) @binding(3) var<storage, read> xz: array<f32>;                    // (batch, seqlen, 2 D_INNER), z second
+@group(0) @binding(4) var<storage, read> A_log: array<f32>;                 // (D_INNER, D_STATE)
+@group(0) @binding(5) var<storage, read> D: array<f32>;                     // (D_INNER)
+@group(0) @binding(6) var<storage, read> ssm_state: array<vec4<f32>>;       // (batch, groups + 1, D_INNER, D_STATE)
+@group(0) @binding(7) var<storage, read_write> grad_y: array<f32>;          // (batch, seqlen, D_INNER), out grad_u
+@group(0) @binding(8) var<storage, read_write> grad_xz: array<f32>;         // (batch, seqlen, 2 D_INNER): z's half
+@group(0) @binding(9) var<storage, read_write> grad_BC: array<vec4<f32>>;   // (blocks, batch, seqlen, 2 D_STATE): B, C
+@group(0) @binding(10) var<storage, read_write> grad_params: array<f32>;    // (batch, D_INNER, D_STATE); of D
+@group(0) @binding(11) var<storage, read_write> grad_state: array<f32>;     // (batch, D_INNER, D_STATE), in and out
 @group(0) @binding(12) var<uniform> params: Params;
 
 const LOG2_E = 1.442695;
 const LN_2 = 0.69314718;
-// dt after softplus, dt u, g, u. Zeros past the last step leave h and p as they are, so that loops over a chunk's steps
-// have a constant length.
-var<workgroup> tile: array<vec4<f32>, CHUNK * CHANNELS>;
-var<workgroup> slopes: array<vec2<f32>, CHUNK * CHANNELS>; // grad_y silu'(z), sigmoid(dt_raw)
-var<workgroup> B_tile: array<vec4<f32>, CHUNK * LANES>;
-var<workgroup> C_tile: array<vec4<f32>, CHUNK * LANES>;
-// The states after step t, and from the recurrence of p on, p dt u.
-var<workgroup> states: array<vec4<f32>, CHUNK * SIZE>;
-// The lanes' shares of sums over channels: of share, step, lane.
-var<workgroup> shares: array<vec4<f32>, SHARES * SUMS>;
-// A lane's parts of sums over states: C . h; then A p exp(dt A) h[t-1] and p . B.
-var<workgroup> parts: array<vec2<f32>, CHUNK * SIZE>;
+var<workgroup> dt_tile: array<vec4<f32>, GROUPS * CHANNELS>;  // [group][channel]: 4 steps of dt after softplus,
+var<workgroup> dtu_tile: array<vec4<f32>, GROUPS * CHANNELS>; // of dt u
+var<workgroup> g_tile: array<vec4<f32>, GROUPS * CHANNELS>;   // and of g
+var<workgroup> B_tile: array<vec4<f32>, SHARED>;              // [step][lane]
+var<workgroup> C_tile: array<vec4<f32>, SHARED>;
+// Lanes' parts of sums over states, 4 steps each: C . h, then A p exp(dt A) h[t-1], then p . B.
+var<workgroup> parts: array<vec4<f32>, 3 * GROUPS * SIZE>;    // [kind][group][lane][channel]
+var<workgroup> terms: array<vec4<f32>, SUMS * SUM_STRIDE>;    // [sum][channel]
+
+// Four steps of one channel.
+struct Inputs {
+  dt: vec4<f32>,
+  u: vec4<f32>,
+  z: vec4<f32>,
+  grad_y: vec4<f32>,
+}
+
+// Which of the steps t to t + 3 there are, of channels that there are.
+fn are_steps(t: u32, d: u32) -> vec4<bool> {
+  return (vec4<u32>(t, t + 1u, t + 2u, t + 3u) < vec4<u32>(params.seqlen)) & vec4<bool>(d < D_INNER);
+}
+
+// Any values past the last step and channel.
+fn inputs_at(b: u32, t: u32, d: u32) -> Inputs {
+  let rows = b * params.seqlen + min(vec4<u32>(t, t + 1u, t + 2u, t + 3u), vec4<u32>(params.seqlen - 1u));
+  let i = rows * D_INNER + min(d, D_INNER - 1u);
+  let j = i + rows * D_INNER + D_INNER;
+  return Inputs(
+    vec4<f32>(dt[i.x], dt[i.y], dt[i.z], dt[i.w]),
+    vec4<f32>(u[i.x], u[i.y], u[i.z], u[i.w]),
+    vec4<f32>(xz[j.x], xz[j.y], xz[j.z], xz[j.w]),
+    vec4<f32>(grad_y[i.x], grad_y[i.y], grad_y[i.z], grad_y[i.w]));
+}
 
 // Which of the states n to n + 3 there are, of channels that there are.
 fn exist(d: u32, n: u32) -> vec4<bool> {
@@ -74,52 +98,117 @@ fn final_gradient(b: u32, d: u32, n: u32) -> vec4<f32> {
   return select(vec4<f32>(0.0), values, exist(d, n) & vec4<bool>(GRAD_FINAL));
 }
 
-fn kept_state(slot: u32, d: u32, n: u32) -> vec4<f32> {
-  let i = (slot * D_INNER + d) * D_STATE + n;
-  let values = vec4<f32>(ssm_state[i], ssm_state[i + 1u], ssm_state[i + 2u], ssm_state[i + 3u]);
+fn state_element(i: u32) -> f32 {
+  return ssm_state[i / 4u][i % 4u];
+}
+
+// The state before a group.
+fn kept_state(b: u32, group: u32, d: u32, n: u32) -> vec4<f32> {
+  let i = ((b * ((params.seqlen + 3u) / 4u + 1u) + group) * D_INNER + d) * D_STATE + n;
+  if (D_STATE % 4u == 0u) {
+    return select(vec4<f32>(0.0), ssm_state[i / 4u], exist(d, n));
+  }
+  let values = vec4<f32>(state_element(i), state_element(i + 1u), state_element(i + 2u), state_element(i + 3u));
   return select(vec4<f32>(0.0), values, exist(d, n));
 }
 
-fn B_or_C(row: u32, first: u32, n: u32) -> vec4<f32> {
-  let i = row * (DT_RANK + 2u * D_STATE) + first + n;
-  return select(vec4<f32>(0.0), vec4<f32>(x_dbl[i], x_dbl[i + 1u], x_dbl[i + 2u], x_dbl[i + 3u]), exist(0u, n));
+fn x_dbl_element(i: u32) -> f32 {
+  return x_dbl[i / 4u][i % 4u];
 }
 
-// Sum over the lanes of element (step, channel).
-fn sum_of_parts(t: u32, channel: u32) -> vec2<f32> {
-  var sum = parts[t * SIZE + channel];
+// Four of B or C, whose columns begin at `first`, at step t; zeros past the last step.
+fn B_or_C(b: u32, t: u32, first: u32, n: u32) -> vec4<f32> {
+  let i = (b * params.seqlen + min(t, params.seqlen - 1u)) * (DT_RANK + 2u * D_STATE) + first + n;
+  let exists = exist(0u, n) & vec4<bool>(t < params.seqlen);
+  if (DT_RANK % 4u == 0u && D_STATE % 4u == 0u) {
+    return select(vec4<f32>(0.0), x_dbl[i / 4u], exists);
+  }
+  let values = vec4<f32>(x_dbl_element(i), x_dbl_element(i + 1u), x_dbl_element(i + 2u), x_dbl_element(i + 3u));
+  return select(vec4<f32>(0.0), values, exists);
+}
+
+fn B_at(b: u32, t0: u32, step: u32, lane: u32) -> vec4<f32> {
+  if (CHANNELS > 1u) {
+    return B_tile[step * LANES + lane];
+  }
+  return B_or_C(b, t0 + step, DT_RANK, 4u * lane);
+}
+
+fn C_at(b: u32, t0: u32, step: u32, lane: u32) -> vec4<f32> {
+  if (CHANNELS > 1u) {
+    return C_tile[step * LANES + lane];
+  }
+  return B_or_C(b, t0 + step, DT_RANK + D_STATE, 4u * lane);
+}
+
+// Sum over the lanes of one kind of a group's parts.
+fn sum_of_parts(kind: u32, group: u32, channel: u32) -> vec4<f32> {
+  let i = (kind * GROUPS + group) * SIZE + channel;
+  if (LANES == 4u) {
+    return (parts[i] + parts[i + CHANNELS]) + (parts[i + 2u * CHANNELS] + parts[i + 3u * CHANNELS]);
+  }
+  var sum = parts[i];
   for (var lane = 1u; lane < LANES; lane++) {
-    sum += parts[t * SIZE + lane * CHANNELS + channel];
+    sum += parts[i + lane * CHANNELS];
   }
   return sum;
 }
 
-// Sum of the shares of sum i = (step, lane).
-fn sum_of_shares(i: u32) -> vec4<f32> {
-  var sum = shares[i];
-  for (var share = 1u; share < SHARES; share++) {
-    sum += shares[share * SUMS + i];
+fn sum_of_terms(sum: u32) -> vec4<f32> {
+  let i = sum * SUM_STRIDE;
+  if (SUMMED == 8u) {
+    return ((terms[i] + terms[i + 1u]) + (terms[i + 2u] + terms[i + 3u])) +
+      ((terms[i + 4u] + terms[i + 5u]) + (terms[i + 6u] + terms[i + 7u]));
   }
-  return sum;
+  var total = terms[i];
+  for (var k = 1u; k < SUMMED; k++) {
+    total += terms[i + k];
+  }
+  return total;
 }
 
-fn sigmoid(v: f32) -> f32 {
-  return 1.0 / (1.0 + exp(-v));
+fn store_BC_element(i: u32, exists: bool, value: f32) {
+  if (exists) {
+    grad_BC[i / 4u][i % 4u] = value;
+  }
 }
 
-fn store_BC(row: u32, first: u32, n: u32, values: vec4<f32>) {
-  let i = row * 2u * D_STATE + first + n;
-  if (n < D_STATE) {
-    grad_BC[i] = values.x;
+// Four sums of a block's channels at step t: of C for kinds 0 to 3, of B for kinds 4 to 7.
+fn store_BC(row: u32, kind: u32, n: u32, values: vec4<f32>) {
+  let i = row * 2u * D_STATE + select(0u, D_STATE, kind < 4u) + n;
+  if (D_STATE % 4u == 0u) {
+    grad_BC[i / 4u] = values;
+  } else {
+    let exists = exist(0u, n);
+    store_BC_element(i, exists.x, values.x);
+    store_BC_element(i + 1u, exists.y, values.y);
+    store_BC_element(i + 2u, exists.z, values.z);
+    store_BC_element(i + 3u, exists.w, values.w);
   }
-  if (n + 1u < D_STATE) {
-    grad_BC[i + 1u] = values.y;
+}
+
+// One channel's term of a kind's sum at step t of row `row`; the sum itself where there is no other channel.
+fn add_term(kind: u32, index: u32, t: u32, row: u32, value: vec4<f32>) {
+  if (CHANNELS > 1u) {
+    terms[kind * (SIZE / SUMMED) * SUM_STRIDE + index + index / 8u * (SUM_STRIDE - SUMMED)] = value;
+  } else if (t < params.seqlen) {
+    store_BC(row, kind, 4u * index, value);
   }
-  if (n + 2u < D_STATE) {
-    grad_BC[i + 2u] = values.z;
+}
+
+fn store_gradients(b: u32, t: u32, d: u32, exists: bool, grad_dt: f32, grad_u: f32, grad_z: f32) {
+  if (exists) {
+    let i = (b * params.seqlen + t) * D_INNER + d;
+    dt[i] = grad_dt;
+    grad_y[i] = grad_u;
+    grad_xz[2u * i + D_INNER - d] = grad_z;
   }
-  if (n + 3u < D_STATE) {
-    grad_BC[i + 3u] = values.w;
+}
+
+fn store_params(i: u32, exists: bool, grad_A: f32, grad_initial: f32) {
+  if (exists) {
+    grad_params[i] = grad_A;
+    grad_state[i] = grad_initial;
   }
 }
 
@@ -128,135 +217,140 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
                       @builtin(local_invocation_id) lid: vec3<u32>, @builtin(local_invocation_index) index: u32) {
   let b = wid.y;
   let d = wid.x * CHANNELS + lid.x;
-  let n = 4u * lid.y; // of this lane's states
-  let chunks = (params.seqlen + CHUNK - 1u) / CHUNK;
-  var own_D = 0.0;
-  if (d < D_INNER) {
-    own_D = D[d];
-  }
+  let lane = lid.y;
+  let n = 4u * lane; // of this lane's states
   let A = A_2(d, n);
+  let own_D = D[min(d, D_INNER - 1u)];
+  let first_row = (wid.x * BLOCKS * count.y + b) * params.seqlen; // of this workgroup's partials of B and C
+  let tiles = (params.seqlen + TILE - 1u) / TILE;
   var carry = final_gradient(b, d, n); // exp(dt[t+1] A) p[t+1]
   var A_sum = vec4<f32>(0.0);
   var D_sum = 0.0;
-
-  for (var chunk = chunks; chunk > 0u; chunk--) {
-    let t0 = (chunk - 1u) * CHUNK;
-    let steps = min(CHUNK, params.seqlen - t0);
-    let row0 = b * params.seqlen + t0;
-
-    // Elements (step, channel) go around by the workgroup's size: an invocation always has its own channel.
-    for (var i = index; i < CHUNK * CHANNELS; i += SIZE) {
-      var values = vec4<f32>(0.0);
-      if (d < D_INNER && i / CHANNELS < steps) {
-        let row = row0 + i / CHANNELS;
-        let dt_raw = dt[row * D_INNER + d];
-        let u_t = u[row * D_INNER + d];
-        let z = xz[row * 2u * D_INNER + D_INNER + d];
-        let gradient = grad_y[row * D_INNER + d];
-        let s = sigmoid(z);
-        let dt_t = softplus(dt_raw);
-        values = vec4<f32>(dt_t, dt_t * u_t, gradient * silu(z), u_t);
-        slopes[i] = vec2<f32>(gradient * s * (1.0 + z * (1.0 - s)), sigmoid(dt_raw));
-      }
-      tile[i] = values;
+  var next = inputs_at(b, (tiles - 1u) * TILE + 4u * lane, d);
+  for (var tile = tiles; tile > 0u; tile--) {
+    let t0 = (tile - 1u) * TILE;
+    let own = next;
+    let own_t = t0 + 4u * lane;
+    let own_exist = are_steps(own_t, d) & vec4<bool>(lane < GROUPS);
+    let sigmoid_z = 1.0 / (1.0 + exp(-own.z));
+    let slope = own.grad_y * sigmoid_z * (1.0 + own.z * (1.0 - sigmoid_z));
+    let own_g = select(vec4<f32>(0.0), own.grad_y * own.z * sigmoid_z, own_exist);
+    let softened = vec4<f32>(softplus(own.dt.x), softplus(own.dt.y), softplus(own.dt.z), softplus(own.dt.w));
+    let own_dt = select(vec4<f32>(0.0), softened, own_exist);
+    D_sum += dot(own_g, own.u);
+    if (lane < GROUPS) {
+      let i = lane * CHANNELS + lid.x;
+      dt_tile[i] = own_dt;
+      dtu_tile[i] = own_dt * own.u;
+      g_tile[i] = own_g;
     }
-    for (var i = index; i < CHUNK * LANES; i += SIZE) {
-      let is_step = i / LANES < steps;
-      let row = row0 + i / LANES;
-      B_tile[i] = select(vec4<f32>(0.0), B_or_C(row, DT_RANK, i % LANES * 4u), is_step);
-      C_tile[i] = select(vec4<f32>(0.0), B_or_C(row, DT_RANK + D_STATE, i % LANES * 4u), is_step);
-    }
-    let start = kept_state(b * (chunks + 1u) + chunk - 1u, d, n);
-    workgroupBarrier();
-
-    var h = start;
-    for (var t = 0u; t < CHUNK; t++) {
-      let values = tile[t * CHANNELS + lid.x];
-      h = exp2(values.x * A) * h + values.y * B_tile[t * LANES + lid.y];
-      states[t * SIZE + index] = h;
-      parts[t * SIZE + index].x = dot(C_tile[t * LANES + lid.y], h);
-    }
-    workgroupBarrier();
-
-    for (var i = index; i < steps * CHANNELS; i += SIZE) {
-      let t = i / CHANNELS;
-      D_sum += tile[i].z * tile[i].w;
-      if (d < D_INNER) {
-        let y = sum_of_parts(t, lid.x).x + own_D * tile[i].w;
-        grad_xz[(row0 + t) * 2u * D_INNER + D_INNER + d] = slopes[i].x * y;
+    if (CHANNELS > 1u) {
+      for (var i = index; i < TILE * LANES; i += SIZE) {
+        B_tile[i] = B_or_C(b, t0 + i / LANES, DT_RANK, i % LANES * 4u);
+        C_tile[i] = B_or_C(b, t0 + i / LANES, DT_RANK + D_STATE, i % LANES * 4u);
       }
     }
-    for (var i = index; i < SHARES * SUMS; i += SIZE) {
-      let t = i % SUMS / LANES;
-      let row = t * SIZE + i % LANES * CHANNELS;
-      var sum = vec4<f32>(0.0);
-      for (var k = i / SUMS; k < CHANNELS; k += SHARES) {
-        let channel = (k + i % SUMS * SHARES) % CHANNELS; // each starts elsewhere, to spread over the memory banks
-        sum += tile[t * CHANNELS + channel].z * states[row + channel];
-      }
-      shares[i] = sum;
-    }
+    var next_start = kept_state(b, min(t0 / 4u + GROUPS, (params.seqlen + 3u) / 4u) - 1u, d, n);
     workgroupBarrier();
-    for (var i = index; i < steps * LANES; i += SIZE) {
-      let row = wid.x * count.y * params.seqlen + row0 + i / LANES;
-      store_BC(row, D_STATE, i % LANES * 4u, sum_of_shares(i));
+    next = inputs_at(b, max(own_t, TILE) - TILE, d);
+
+    for (var after = min(GROUPS, (params.seqlen - t0 + 3u) / 4u); after > 0u; after--) {
+      let group = after - 1u;
+      let step = 4u * group;
+      let t = t0 + step;
+      let start = next_start;
+      next_start = kept_state(b, max(t / 4u, 1u) - 1u, d, n);
+      let dts = dt_tile[group * CHANNELS + lid.x];
+      let dtus = dtu_tile[group * CHANNELS + lid.x];
+      let gs = g_tile[group * CHANNELS + lid.x];
+      let A_bar_0 = exp2(dts.x * A);
+      let A_bar_1 = exp2(dts.y * A);
+      let A_bar_2 = exp2(dts.z * A);
+      let A_bar_3 = exp2(dts.w * A);
+      let B_0 = B_at(b, t0, step, lane);
+      let B_1 = B_at(b, t0, step + 1u, lane);
+      let B_2 = B_at(b, t0, step + 2u, lane);
+      let B_3 = B_at(b, t0, step + 3u, lane);
+      let C_0 = C_at(b, t0, step, lane);
+      let C_1 = C_at(b, t0, step + 1u, lane);
+      let C_2 = C_at(b, t0, step + 2u, lane);
+      let C_3 = C_at(b, t0, step + 3u, lane);
+
+      let h_0 = A_bar_0 * start + dtus.x * B_0;
+      let h_1 = A_bar_1 * h_0 + dtus.y * B_1;
+      let h_2 = A_bar_2 * h_1 + dtus.z * B_2;
+      let h_3 = A_bar_3 * h_2 + dtus.w * B_3;
+      let p_3 = carry + gs.w * C_3;
+      let carry_3 = A_bar_3 * p_3;
+      let p_2 = carry_3 + gs.z * C_2;
+      let carry_2 = A_bar_2 * p_2;
+      let p_1 = carry_2 + gs.y * C_1;
+      let carry_1 = A_bar_1 * p_1;
+      let p_0 = carry_1 + gs.x * C_0;
+      carry = A_bar_0 * p_0;
+      let through_3 = carry_3 * h_2;
+      let through_2 = carry_2 * h_1;
+      let through_1 = carry_1 * h_0;
+      let through_0 = carry * start;
+      A_sum += (dts.x * through_0 + dts.y * through_1) + (dts.z * through_2 + dts.w * through_3);
+
+      let own_parts = group * SIZE + index;
+      parts[own_parts] = vec4<f32>(dot(C_0, h_0), dot(C_1, h_1), dot(C_2, h_2), dot(C_3, h_3));
+      parts[own_parts + GROUPS * SIZE] =
+        vec4<f32>(dot(A, through_0), dot(A, through_1), dot(A, through_2), dot(A, through_3));
+      parts[own_parts + 2u * GROUPS * SIZE] = vec4<f32>(dot(B_0, p_0), dot(B_1, p_1), dot(B_2, p_2), dot(B_3, p_3));
+      let row = first_row + t;
+      add_term(0u, index, t, row, gs.x * h_0);
+      add_term(1u, index, t + 1u, row + 1u, gs.y * h_1);
+      add_term(2u, index, t + 2u, row + 2u, gs.z * h_2);
+      add_term(3u, index, t + 3u, row + 3u, gs.w * h_3);
+      add_term(4u, index, t, row, dtus.x * p_0);
+      add_term(5u, index, t + 1u, row + 1u, dtus.y * p_1);
+      add_term(6u, index, t + 2u, row + 2u, dtus.z * p_2);
+      add_term(7u, index, t + 3u, row + 3u, dtus.w * p_3);
+      workgroupBarrier();
+      if (CHANNELS > 1u) {
+        for (var i = index; i < SUMS; i += SIZE) {
+          // Sums are of kinds, and of lanes and blocks of channels in each.
+          let kind = i / (LANES * BLOCKS);
+          if (t + kind % 4u < params.seqlen) {
+            let block_row = row + kind % 4u + i % BLOCKS * count.y * params.seqlen;
+            store_BC(block_row, kind, i / BLOCKS % LANES * 4u, sum_of_terms(i));
+          }
+        }
+        workgroupBarrier();
+      }
     }
 
-    for (var after = CHUNK; after > 0u; after--) {
-      let t = after - 1u;
-      h = start;
-      if (t > 0u) {
-        h = states[(t - 1u) * SIZE + index];
-      }
-      let values = tile[t * CHANNELS + lid.x];
-      let p = carry + values.z * C_tile[t * LANES + lid.y];
-      carry = exp2(values.x * A) * p;
-      let through_A = carry * h;
-      A_sum += values.x * through_A;
-      parts[t * SIZE + index] = vec2<f32>(dot(A, through_A), dot(p, B_tile[t * LANES + lid.y]));
-      states[t * SIZE + index] = values.y * p;
+    if (lane < GROUPS) {
+      let Ch = sum_of_parts(0u, lane, lid.x);
+      let Ap = LN_2 * sum_of_parts(1u, lane, lid.x);
+      let pB = sum_of_parts(2u, lane, lid.x);
+      let grad_z = slope * (Ch + own_D * own.u);
+      let grad_dt = (Ap + own.u * pB) / (1.0 + exp(-own.dt));
+      let grad_u = own_D * own_g + own_dt * pB;
+      store_gradients(b, own_t, d, own_exist.x, grad_dt.x, grad_u.x, grad_z.x);
+      store_gradients(b, own_t + 1u, d, own_exist.y, grad_dt.y, grad_u.y, grad_z.y);
+      store_gradients(b, own_t + 2u, d, own_exist.z, grad_dt.z, grad_u.z, grad_z.z);
+      store_gradients(b, own_t + 3u, d, own_exist.w, grad_dt.w, grad_u.w, grad_z.w);
     }
-    workgroupBarrier();
-
-    for (var i = index; i < steps * CHANNELS; i += SIZE) {
-      if (d < D_INNER) {
-        let t = i / CHANNELS;
-        let element = (row0 + t) * D_INNER + d;
-        let sum = sum_of_parts(t, lid.x);
-        let values = tile[i];
-        dt[element] = slopes[i].y * (LN_2 * sum.x + values.w * sum.y);
-        grad_y[element] = own_D * values.z + values.x * sum.y;
-      }
-    }
-    for (var i = index; i < SHARES * SUMS; i += SIZE) {
-      let row = i % SUMS / LANES * SIZE + i % LANES * CHANNELS;
-      var sum = vec4<f32>(0.0);
-      for (var k = i / SUMS; k < CHANNELS; k += SHARES) {
-        sum += states[row + (k + i % SUMS * SHARES) % CHANNELS];
-      }
-      shares[i] = sum;
-    }
-    workgroupBarrier();
-    for (var i = index; i < steps * LANES; i += SIZE) {
-      let row = wid.x * count.y * params.seqlen + row0 + i / LANES;
-      store_BC(row, 0u, i % LANES * 4u, sum_of_shares(i));
-    }
-    workgroupBarrier();
   }
 
-  // Copies: variables that are indexed do not stay in registers, in the loops above either.
   let grad_A = LN_2 * A * A_sum;
-  let grad_initial = carry;
-  for (var i = 0u; i < 4u; i++) {
-    if (d < D_INNER && n + i < D_STATE) {
-      let element = (b * D_INNER + d) * D_STATE + n + i;
-      grad_params[element] = grad_A[i];
-      grad_state[element] = grad_initial[i];
-    }
-  }
+  let exists = exist(d, n);
+  let i = (b * D_INNER + d) * D_STATE + n;
+  store_params(i, exists.x, grad_A.x, carry.x);
+  store_params(i + 1u, exists.y, grad_A.y, carry.y);
+  store_params(i + 2u, exists.z, grad_A.z, carry.z);
+  store_params(i + 3u, exists.w, grad_A.w, carry.w);
+  workgroupBarrier();
   parts[index].x = D_sum;
   workgroupBarrier();
-  if (index < CHANNELS && d < D_INNER) {
-    grad_params[params.D_start + b * D_INNER + d] = sum_of_parts(0u, index).x;
+  if (lane == 0u && d < D_INNER) {
+    var sum = 0.0;
+    for (var k = 0u; k < LANES; k++) {
+      sum += parts[k * CHANNELS + lid.x].x;
+    }
+    grad_params[params.D_start + b * D_INNER + d] = sum;
   }
 }

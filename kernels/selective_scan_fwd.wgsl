@@ -2,47 +2,70 @@
 //   dt = softplus(dt_raw)      A = -exp(A_log)
 //   h[t] = exp(dt[t] A) h[t-1] + dt[t] B[t] u[t]        y[t] = (C[t] . h[t] + D u[t]) silu(z[t])
 // A workgroup serves CHANNELS channels of one batch entry with LANES lanes each; a lane keeps 4 of the channel's states
-// in registers (LANES * 4 >= D_STATE, the rest are zero). Time is serial, in tiles of TILE steps: inputs of a tile
-// come through workgroup memory, and the lanes' parts of y are only added up once a tile, which saves a barrier a step.
-// Inference moves ssm_state on in place. Training keeps the state before every chunk of CHUNK steps and the final one.
+// in registers (LANES * 4 >= D_STATE, the rest are zero). Time is serial, in tiles of GROUPS groups of 4 steps, written
+// out: what loops over single steps leaves each of them to wait for the one before. Lane (channel, g) brings the inputs
+// of group g of its channel, a tile ahead of their use, and writes its outputs, the sum of what the lanes have of them.
+// Steps past the last have dt 0, which leaves h as it is.
+// Inference moves ssm_state on in place. Training keeps the state before every group, and the final one.
 override D_INNER: u32;
 override D_STATE: u32;
 override DT_RANK: u32;   // B and C follow dt_rank columns in x_dbl
 override LANES: u32;
 override CHANNELS: u32;
-override TILE: u32;      // a multiple of CHUNK
-override CHUNK: u32;     // TILE in inference
+override GROUPS: u32;    // at most LANES
 override KEEP: bool;     // whether this is training
 override SIZE: u32 = LANES * CHANNELS;
+override TILE: u32 = 4u * GROUPS;
+override SHARED: u32 = select(1u, TILE * LANES, CHANNELS > 1u); // B and C of a tile, where channels share them
 
 struct Params {
   seqlen: u32,
 }
 
-@group(0) @binding(0) var<storage, read> u: array<f32>;               // (batch, seqlen, D_INNER)
-@group(0) @binding(1) var<storage, read> dt: array<f32>;              // (batch, seqlen, D_INNER), before softplus
-@group(0) @binding(2) var<storage, read> x_dbl: array<f32>;           // (batch, seqlen, DT_RANK + 2 D_STATE)
-@group(0) @binding(3) var<storage, read> xz: array<f32>;              // (batch, seqlen, 2 D_INNER), z second
-@group(0) @binding(4) var<storage, read> A_log: array<f32>;           // (D_INNER, D_STATE)
-@group(0) @binding(5) var<storage, read> D: array<f32>;               // (D_INNER)
-@group(0) @binding(6) var<storage, read_write> ssm_state: array<f32>; // (batch, slots, D_INNER, D_STATE)
-@group(0) @binding(7) var<storage, read_write> y: array<f32>;         // (batch, seqlen, D_INNER)
+@group(0) @binding(0) var<storage, read> u: array<f32>;                     // (batch, seqlen, D_INNER)
+@group(0) @binding(1) var<storage, read> dt: array<f32>;                    // (batch, seqlen, D_INNER), before softplus
+@group(0) @binding(2) var<storage, read> x_dbl: array<vec4<f32>>;           // (batch, seqlen, DT_RANK + 2 D_STATE)
+@group(0) @binding(3) var<storage, read> xz: array<f32>;                    // (batch, seqlen, 2 D_INNER), z second
+@group(0) @binding(4) var<storage, read> A_log: array<f32>;                 // (D_INNER, D_STATE)
+@group(0) @binding(5) var<storage, read> D: array<f32>;                     // (D_INNER)
+@group(0) @binding(6) var<storage, read_write> ssm_state: array<vec4<f32>>; // (batch, slots, D_INNER, D_STATE)
+@group(0) @binding(7) var<storage, read_write> y: array<f32>;               // (batch, seqlen, D_INNER)
 @group(0) @binding(8) var<uniform> params: Params;
 
 const LOG2_E = 1.442695;
-var<workgroup> tile: array<vec4<f32>, TILE * CHANNELS>; // dt after softplus, dt u, D u, silu(z)
-var<workgroup> B_tile: array<vec4<f32>, TILE * LANES>;
-var<workgroup> C_tile: array<vec4<f32>, TILE * LANES>;
-var<workgroup> y_parts: array<f32, TILE * SIZE>;
-var<workgroup> kept: array<vec4<f32>, SIZE>; // states on their way out, so that lanes write side by side
+var<workgroup> dt_tile: array<vec4<f32>, GROUPS * CHANNELS>;  // [group][channel]: 4 steps of dt after softplus ...
+var<workgroup> dtu_tile: array<vec4<f32>, GROUPS * CHANNELS>; // ... and of dt u
+var<workgroup> B_tile: array<vec4<f32>, SHARED>;              // [step][lane]
+var<workgroup> C_tile: array<vec4<f32>, SHARED>;
+var<workgroup> y_parts: array<vec4<f32>, GROUPS * SIZE>;      // [group][lane][channel]: C . h of 4 steps
 
-// One slot in inference. In training: the state before chunk 0, after chunk 0, ..., after the last chunk.
-fn slot_count() -> u32 {
-  return select(1u, (params.seqlen + CHUNK - 1u) / CHUNK + 1u, KEEP);
+// Four steps of one channel.
+struct Inputs {
+  dt: vec4<f32>,
+  u: vec4<f32>,
+  z: vec4<f32>,
 }
 
-fn slot_start(b: u32, slot: u32, d: u32) -> u32 {
-  return ((b * slot_count() + slot) * D_INNER + d) * D_STATE;
+// Which of the steps t to t + 3 there are.
+fn are_steps(t: u32) -> vec4<bool> {
+  return vec4<u32>(t, t + 1u, t + 2u, t + 3u) < vec4<u32>(params.seqlen);
+}
+
+// Any values past the last step and channel.
+fn inputs_at(b: u32, t: u32, d: u32) -> Inputs {
+  let rows = b * params.seqlen + min(vec4<u32>(t, t + 1u, t + 2u, t + 3u), vec4<u32>(params.seqlen - 1u));
+  let i = rows * D_INNER + min(d, D_INNER - 1u);
+  let j = i + rows * D_INNER + D_INNER;
+  return Inputs(
+    vec4<f32>(dt[i.x], dt[i.y], dt[i.z], dt[i.w]),
+    vec4<f32>(u[i.x], u[i.y], u[i.z], u[i.w]),
+    vec4<f32>(xz[j.x], xz[j.y], xz[j.z], xz[j.w]));
+}
+
+// One slot in inference. In training: the state before group 0, after group 0, ..., after the last group.
+fn state_start(b: u32, slot: u32, d: u32, n: u32) -> u32 {
+  let slots = select(1u, (params.seqlen + 3u) / 4u + 1u, KEEP);
+  return ((b * slots + slot) * D_INNER + d) * D_STATE + n;
 }
 
 // Which of the states n to n + 3 there are, of channels that there are.
@@ -50,10 +73,35 @@ fn exist(d: u32, n: u32) -> vec4<bool> {
   return (vec4<u32>(n) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(D_STATE)) & vec4<bool>(d < D_INNER);
 }
 
+fn state_element(i: u32) -> f32 {
+  return ssm_state[i / 4u][i % 4u];
+}
+
 fn initial_state(b: u32, d: u32, n: u32) -> vec4<f32> {
-  let i = slot_start(b, 0u, d) + n;
-  let values = vec4<f32>(ssm_state[i], ssm_state[i + 1u], ssm_state[i + 2u], ssm_state[i + 3u]);
+  let i = state_start(b, 0u, d, n);
+  let values = vec4<f32>(state_element(i), state_element(i + 1u), state_element(i + 2u), state_element(i + 3u));
   return select(vec4<f32>(0.0), values, exist(d, n));
+}
+
+fn store_element(i: u32, exists: bool, value: f32) {
+  if (exists) {
+    ssm_state[i / 4u][i % 4u] = value;
+  }
+}
+
+fn store_state(b: u32, slot: u32, d: u32, n: u32, h: vec4<f32>) {
+  let i = state_start(b, slot, d, n);
+  let exists = exist(d, n);
+  if (D_STATE % 4u == 0u) {
+    if (exists.x) {
+      ssm_state[i / 4u] = h;
+    }
+  } else {
+    store_element(i, exists.x, h.x);
+    store_element(i + 1u, exists.y, h.y);
+    store_element(i + 2u, exists.z, h.z);
+    store_element(i + 3u, exists.w, h.w);
+  }
 }
 
 // A / ln 2, for powers of 2.
@@ -63,69 +111,109 @@ fn A_2(d: u32, n: u32) -> vec4<f32> {
   return select(vec4<f32>(0.0), values, exist(d, n));
 }
 
-fn B_or_C(row: u32, first: u32, n: u32) -> vec4<f32> {
-  let i = row * (DT_RANK + 2u * D_STATE) + first + n;
-  return select(vec4<f32>(0.0), vec4<f32>(x_dbl[i], x_dbl[i + 1u], x_dbl[i + 2u], x_dbl[i + 3u]), exist(0u, n));
+fn x_dbl_element(i: u32) -> f32 {
+  return x_dbl[i / 4u][i % 4u];
+}
+
+// Four of B or C, whose columns begin at `first`, at step t; zeros past the last step.
+fn B_or_C(b: u32, t: u32, first: u32, n: u32) -> vec4<f32> {
+  let i = (b * params.seqlen + min(t, params.seqlen - 1u)) * (DT_RANK + 2u * D_STATE) + first + n;
+  let exists = exist(0u, n) & vec4<bool>(t < params.seqlen);
+  if (DT_RANK % 4u == 0u && D_STATE % 4u == 0u) {
+    return select(vec4<f32>(0.0), x_dbl[i / 4u], exists);
+  }
+  let values = vec4<f32>(x_dbl_element(i), x_dbl_element(i + 1u), x_dbl_element(i + 2u), x_dbl_element(i + 3u));
+  return select(vec4<f32>(0.0), values, exists);
+}
+
+fn B_at(b: u32, t0: u32, step: u32, lane: u32) -> vec4<f32> {
+  if (CHANNELS > 1u) {
+    return B_tile[step * LANES + lane];
+  }
+  return B_or_C(b, t0 + step, DT_RANK, 4u * lane);
+}
+
+fn C_at(b: u32, t0: u32, step: u32, lane: u32) -> vec4<f32> {
+  if (CHANNELS > 1u) {
+    return C_tile[step * LANES + lane];
+  }
+  return B_or_C(b, t0 + step, DT_RANK + D_STATE, 4u * lane);
+}
+
+// Sum over the lanes of a group's parts of y.
+fn sum_of_parts(group: u32, channel: u32) -> vec4<f32> {
+  let i = group * SIZE + channel;
+  if (LANES == 4u) {
+    return (y_parts[i] + y_parts[i + CHANNELS]) + (y_parts[i + 2u * CHANNELS] + y_parts[i + 3u * CHANNELS]);
+  }
+  var sum = y_parts[i];
+  for (var lane = 1u; lane < LANES; lane++) {
+    sum += y_parts[i + lane * CHANNELS];
+  }
+  return sum;
+}
+
+fn store_y(b: u32, t: u32, d: u32, value: f32) {
+  if (t < params.seqlen && d < D_INNER) {
+    y[(b * params.seqlen + t) * D_INNER + d] = value;
+  }
 }
 
 @compute @workgroup_size(CHANNELS, LANES)
 fn selective_scan_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>,
                       @builtin(local_invocation_index) index: u32) {
   let b = wid.y;
-  let d0 = wid.x * CHANNELS;
-  let d = d0 + lid.x;
-  let n = 4u * lid.y; // of this lane's states
+  let d = wid.x * CHANNELS + lid.x;
+  let lane = lid.y;
+  let n = 4u * lane; // of this lane's states
   let A = A_2(d, n);
+  let own_D = D[min(d, D_INNER - 1u)];
+  let has_group = lane < GROUPS;
   var h = initial_state(b, d, n);
-  var own_D = 0.0;
-  if (d < D_INNER) {
-    own_D = D[d];
-  }
+  var next = inputs_at(b, 4u * lane, d);
   for (var t0 = 0u; t0 < params.seqlen; t0 += TILE) {
-    let steps = min(TILE, params.seqlen - t0);
-    let row0 = b * params.seqlen + t0;
-    // Elements (step, channel) go around by the workgroup's size: an invocation always has its own channel.
-    for (var i = index; i < steps * CHANNELS; i += SIZE) {
-      let row = row0 + i / CHANNELS;
-      if (d < D_INNER) {
-        let dt_t = softplus(dt[row * D_INNER + d]);
-        let u_t = u[row * D_INNER + d];
-        tile[i] = vec4<f32>(dt_t, dt_t * u_t, own_D * u_t, silu(xz[row * 2u * D_INNER + D_INNER + d]));
-      }
+    let own = next;
+    let own_t = t0 + 4u * lane;
+    if (has_group) {
+      let raw = own.dt;
+      let values = vec4<f32>(softplus(raw.x), softplus(raw.y), softplus(raw.z), softplus(raw.w));
+      let own_dt = select(vec4<f32>(0.0), values, are_steps(own_t));
+      dt_tile[lane * CHANNELS + lid.x] = own_dt;
+      dtu_tile[lane * CHANNELS + lid.x] = own_dt * own.u;
     }
-    for (var i = index; i < steps * LANES; i += SIZE) {
-      B_tile[i] = B_or_C(row0 + i / LANES, DT_RANK, i % LANES * 4u);
-      C_tile[i] = B_or_C(row0 + i / LANES, DT_RANK + D_STATE, i % LANES * 4u);
-    }
-    workgroupBarrier();
-    for (var start = 0u; start < steps; start += CHUNK) {
-      let end = min(start + CHUNK, steps);
-      for (var t = start; t < end; t++) {
-        let values = tile[t * CHANNELS + lid.x];
-        h = exp2(values.x * A) * h + values.y * B_tile[t * LANES + lid.y];
-        y_parts[t * SIZE + index] = dot(C_tile[t * LANES + lid.y], h);
-      }
-      let is_last = t0 + end == params.seqlen;
-      if (KEEP || is_last) {
-        kept[index] = h;
-        workgroupBarrier();
-        let slot = select((t0 + end) / CHUNK, slot_count() - 1u, is_last);
-        for (var i = index; i < min(CHANNELS, D_INNER - d0) * D_STATE; i += SIZE) {
-          ssm_state[slot_start(b, slot, d0) + i] = kept[i % D_STATE / 4u * CHANNELS + i / D_STATE][i % D_STATE % 4u];
-        }
-        workgroupBarrier();
+    if (CHANNELS > 1u) {
+      for (var i = index; i < TILE * LANES; i += SIZE) {
+        B_tile[i] = B_or_C(b, t0 + i / LANES, DT_RANK, i % LANES * 4u);
+        C_tile[i] = B_or_C(b, t0 + i / LANES, DT_RANK + D_STATE, i % LANES * 4u);
       }
     }
     workgroupBarrier();
-    for (var i = index; i < steps * CHANNELS; i += SIZE) {
-      if (d < D_INNER) {
-        var sum = tile[i].z;
-        for (var lane = 0u; lane < LANES; lane++) {
-          sum += y_parts[i / CHANNELS * SIZE + lane * CHANNELS + lid.x];
-        }
-        y[(row0 + i / CHANNELS) * D_INNER + d] = sum * tile[i].w;
+    next = inputs_at(b, own_t + TILE, d);
+    for (var group = 0u; group < GROUPS; group++) {
+      let t = 4u * group;
+      let dts = dt_tile[group * CHANNELS + lid.x];
+      let dtus = dtu_tile[group * CHANNELS + lid.x];
+      let h_0 = exp2(dts.x * A) * h + dtus.x * B_at(b, t0, t, lane);
+      let h_1 = exp2(dts.y * A) * h_0 + dtus.y * B_at(b, t0, t + 1u, lane);
+      let h_2 = exp2(dts.z * A) * h_1 + dtus.z * B_at(b, t0, t + 2u, lane);
+      h = exp2(dts.w * A) * h_2 + dtus.w * B_at(b, t0, t + 3u, lane);
+      y_parts[group * SIZE + index] = vec4<f32>(
+        dot(C_at(b, t0, t, lane), h_0), dot(C_at(b, t0, t + 1u, lane), h_1),
+        dot(C_at(b, t0, t + 2u, lane), h_2), dot(C_at(b, t0, t + 3u, lane), h));
+      if (KEEP && t0 + t < params.seqlen) {
+        store_state(b, (t0 + t) / 4u + 1u, d, n, h);
       }
     }
     workgroupBarrier();
+    if (has_group) {
+      let sums = sum_of_parts(lane, lid.x) + own_D * own.u;
+      store_y(b, own_t, d, sums.x * silu(own.z.x));
+      store_y(b, own_t + 1u, d, sums.y * silu(own.z.y));
+      store_y(b, own_t + 2u, d, sums.z * silu(own.z.z));
+      store_y(b, own_t + 3u, d, sums.w * silu(own.z.w));
+    }
+  }
+  if (!KEEP) {
+    store_state(b, 0u, d, n, h);
   }
 }

@@ -132,7 +132,7 @@ export function createActivations(gpu: Gpu, config: ModelConfig, shape: BatchSha
   const inputs = make("inputs", rows, input.kind === "linear" ? input.d_input : 1);
   const normed = make("normed", rows, d_model);
   const pooled = make("pooled", rows, d_model);
-  const chunk = trainingChunk(gpu, config);
+  const chunk = trainingChunk(config);
   const shared = new Map<string, Tensor>();
   const chunks = Math.ceil(seqlen / chunk);
   const layers = Array.from({ length: config.n_layer }, () => ({

@@ -245,7 +245,7 @@ function mamba1Sequence(
   selectiveScanFwd(
     program,
     { u, dt, x_dbl, xz, A_log: weights.A_log, D: weights.D, ssm_state: state.ssm_state, y },
-    { batch, seqlen, d_inner, d_state, dt_rank, chunk, label: `${label}.mixer.scan` },
+    { batch, seqlen, d_inner, d_state, dt_rank, keep: chunk > 0, label: `${label}.mixer.scan` },
   );
   linearFwd(
     program,

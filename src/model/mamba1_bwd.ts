@@ -71,7 +71,6 @@ export function mamba1Bwd(
   const { activations, layer, input, gradOutput, grad } = tensors;
   const { mixer } = tensors.weights;
   const gradients = tensors.gradients.mixer;
-  const { chunk } = activations;
   const { batch, seqlen } = activations.shape;
   const { xz, u, x_dbl, x_dbl_rstd, dt, y } = tensors.scratch;
   const partials = activations.partials;
@@ -111,7 +110,7 @@ export function mamba1Bwd(
       partials_BC: grad.partials_BC,
       partials_params: grad.partials_scan,
     },
-    { batch, seqlen, d_inner, d_state, dt_rank, chunk, gradFinal: false, label: name("scan") },
+    { batch, seqlen, d_inner, d_state, dt_rank, gradFinal: false, label: name("scan") },
   );
   const grad_u = grad.y;
   const grad_dt = dt;

@@ -3,7 +3,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { scanChunk } from "../ops/selective_scan_bwd.ts";
+import { SCAN_CHUNK } from "../ops/selective_scan.ts";
 import { SSD_CHUNK } from "../ops/ssd_sizes.ts";
 import type { Activations, BatchShape, LayerActivations } from "./activations.ts";
 import type { ModelConfig } from "./config.ts";
@@ -52,8 +52,8 @@ export interface BlockBwdTensors<
 }
 
 /** Steps from one kept state to the next. */
-export function trainingChunk(gpu: Gpu, config: ModelConfig): number {
-  return config.model_type === "mamba2" ? SSD_CHUNK : scanChunk(gpu, config.d_state);
+export function trainingChunk(config: ModelConfig): number {
+  return config.model_type === "mamba2" ? SSD_CHUNK : SCAN_CHUNK;
 }
 
 /**

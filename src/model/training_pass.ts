@@ -135,13 +135,14 @@ export function recordTrainingForward(
 /**
  * Records the loss: activations.losses, and the logits turn into their gradients.
  *
- * @param targetCount Targets that are not ignored: gradients are those of their mean.
+ * @param goal `targetCount` counts the targets that are not ignored: gradients are those of their mean. `smoothing`
+ * (default 0) is the share of each target that is spread over all classes.
  */
 export function recordLoss(
   program: Program,
   config: ModelConfig,
   activations: Activations,
-  targetCount: number,
+  { targetCount, smoothing = 0 }: { targetCount: number; smoothing?: number },
 ): void {
   const { logits, targets, losses, shape } = activations;
   const { head, real_vocab_size } = config;
@@ -149,6 +150,7 @@ export function recordLoss(
     rows: targetRows(config, shape),
     vocab_size: logitCount(config),
     real_vocab_size: head.kind === "lm" ? real_vocab_size : head.n_classes,
+    smoothing,
     scale: 1 / targetCount,
     label: "cross_entropy",
   });

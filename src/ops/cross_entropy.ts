@@ -12,7 +12,7 @@ export const crossEntropyKernel = defineKernel({
   source,
   bindings: { logits: "read_write", targets: "read", loss: "write" },
   params: { rows: "u32", scale: "f32" },
-  overrides: ["VOCAB_SIZE", "REAL_VOCAB_SIZE", "LANES"],
+  overrides: ["VOCAB_SIZE", "REAL_VOCAB_SIZE", "SMOOTHING", "LANES"],
 });
 
 /** The target of a row that counts for nothing. */
@@ -23,7 +23,8 @@ export const IGNORED_TARGET = 0xffffffff;
  *
  * @param tensors A target is below real_vocab_size, or {@linkcode IGNORED_TARGET}: then loss and gradient are 0.
  * @param shape `scale` is the gradient's factor: 1 / (number of rows that are not ignored) for their mean. Columns from
- * `real_vocab_size` on have no probability and gradient 0.
+ * `real_vocab_size` on have no probability and gradient 0. `smoothing` (default 0) is the share of the wanted probability
+ * that is spread over all columns: label smoothing.
  */
 export function crossEntropy(
   program: Program,
@@ -32,16 +33,22 @@ export function crossEntropy(
     rows: number;
     vocab_size: number;
     real_vocab_size: number;
+    smoothing?: number;
     scale: number;
     label: string;
   },
 ): void {
-  const { rows, vocab_size, real_vocab_size, scale, label } = shape;
+  const { rows, vocab_size, real_vocab_size, smoothing = 0, scale, label } = shape;
   // A small vocabulary would leave most lanes of a wide workgroup idle.
   const lanes = vocab_size <= 128 ? 32 : vocab_size <= 512 ? 64 : 256;
   program.add(crossEntropyKernel, {
     tensors,
-    overrides: { VOCAB_SIZE: vocab_size, REAL_VOCAB_SIZE: real_vocab_size, LANES: lanes },
+    overrides: {
+      VOCAB_SIZE: vocab_size,
+      REAL_VOCAB_SIZE: real_vocab_size,
+      SMOOTHING: smoothing,
+      LANES: lanes,
+    },
     params: { rows, scale },
     workgroups: foldWorkgroups(rows),
     label,

@@ -22,7 +22,7 @@ export const selectiveScanFwdKernel = defineKernel({
     y: "write",
   },
   params: { seqlen: "u32" },
-  overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "TILE", "CHUNK", "KEEP"],
+  overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "GROUPS", "KEEP"],
 });
 
 /** The kernel for seqlen 1, with dt_proj in front. */
@@ -56,37 +56,54 @@ const STATES_PER_LANE = 4;
 /** Largest d_state that the kernels serve: 256 lanes of a workgroup with 4 states each. */
 export const MAX_D_STATE = 1024;
 
-/** Lanes of a workgroup of selective_scan_fwd, if a channel does not need more. Measured on an H200. */
-const WORKGROUP_SIZE = 64;
+/** Steps of a group, which the kernels have written out: training keeps the state before each. */
+export const SCAN_CHUNK = 4;
 
-/** Most steps of a tile: longer ones leave fewer workgroups at once. Measured on an H200. */
-const MAX_TILE = 8;
+/** Lanes of a workgroup, if a channel does not need more. */
+const WORKGROUP_SIZE = 32;
 
-/**
- * How the lanes of selective_scan_fwd and selective_scan_bwd are arranged: lanes a channel, channels a workgroup.
- *
- * @param size Lanes of a workgroup, if a channel does not need more.
- */
-export function scanLanes(d_state: number, size: number): { lanes: number; channels: number } {
-  const lanes = Math.ceil(d_state / STATES_PER_LANE);
-  return { lanes, channels: Math.max(1, Math.floor(size / lanes)) };
+/** Most groups of a tile: more take more workgroup memory, and fewer workgroups are then at work. */
+const MAX_GROUPS = 4;
+
+/** Workgroup memory of the smallest device, in elements of 16 bytes. */
+const MEMORY = 1024;
+
+/** How a workgroup of selective_scan_fwd or selective_scan_bwd is made up. */
+export interface ScanLanes {
+  /** Lanes of a channel. */
+  readonly lanes: number;
+  /** Channels: a power of two. */
+  readonly channels: number;
+  /** Groups of steps that are brought at once. */
+  readonly groups: number;
 }
 
-/** Steps that selective_scan_fwd takes at once: what fits in 16 KiB of workgroup memory, which every device has. */
-export function longestTile(d_state: number): number {
-  const { lanes, channels } = scanLanes(d_state, WORKGROUP_SIZE);
-  // The states on their way out, then what each step takes.
-  const left = 4096 - STATES_PER_LANE * lanes * channels;
-  return Math.max(1, Math.min(MAX_TILE, Math.floor(left / (8 * lanes + channels * (4 + lanes)))));
+/**
+ * The workgroups of selective_scan_fwd and selective_scan_bwd.
+ *
+ * @param memory Elements of 16 bytes that the kernel takes with them.
+ */
+export function scanLanes(d_state: number, memory: (lanes: ScanLanes) => number): ScanLanes {
+  const lanes = Math.ceil(d_state / STATES_PER_LANE);
+  const channels = 2 ** Math.floor(Math.log2(Math.max(1, WORKGROUP_SIZE / lanes)));
+  let groups = Math.min(lanes, MAX_GROUPS);
+  while (groups > 1 && memory({ lanes, channels, groups }) > MEMORY) groups--;
+  return { lanes, channels, groups };
+}
+
+/** Tiles of dt and dt u, of B and C where channels share them, and parts of y. */
+function forwardMemory({ lanes, channels, groups }: ScanLanes): number {
+  const shared = channels > 1 ? 2 * SCAN_CHUNK * groups * lanes : 2;
+  return groups * channels * (2 + lanes) + shared;
 }
 
 /**
  * y (batch, seqlen, d_inner) from u and the pre-softplus dt of that shape, B and C in x_dbl (batch, seqlen, dt_rank +
  * 2 d_state), z in the second half of xz; ssm_state (batch, d_inner, d_state) moves on.
  *
- * @param shape With a `chunk` (see scanChunk(); default 0), as training needs it, ssm_state is (batch, chunks + 1,
- * d_inner, d_state) with chunks = ceil(seqlen / chunk): slot 0 is the initial state and stays, slot c + 1 becomes the
- * state after chunk c, the last slot the final state.
+ * @param shape With `keep` (default false), as training needs it, ssm_state is (batch, chunks + 1, d_inner, d_state) with
+ * chunks = ceil(seqlen / SCAN_CHUNK): slot 0 is the initial state and stays, slot c + 1 becomes the state after chunk c,
+ * the last slot the final state.
  */
 export function selectiveScanFwd(
   program: Program,
@@ -100,16 +117,10 @@ export function selectiveScanFwd(
     ssm_state: Tensor;
     y: Tensor;
   },
-  shape: ScanSizes & { batch: number; seqlen: number; chunk?: number; label: string },
+  shape: ScanSizes & { batch: number; seqlen: number; keep?: boolean; label: string },
 ): void {
-  const { batch, seqlen, d_inner, d_state, dt_rank, chunk = 0, label } = shape;
-  const { lanes, channels } = scanLanes(d_state, WORKGROUP_SIZE);
-  const most = longestTile(d_state);
-  if (chunk > most) {
-    throw new RangeError(`Cannot run ${label}: chunk is ${chunk}, and it can be at most ${most}`);
-  }
-  const keep = chunk > 0;
-  const tile = keep ? Math.floor(most / chunk) * chunk : most;
+  const { batch, seqlen, d_inner, d_state, dt_rank, keep = false, label } = shape;
+  const { lanes, channels, groups } = scanLanes(d_state, forwardMemory);
   program.add(selectiveScanFwdKernel, {
     tensors,
     overrides: {
@@ -118,8 +129,7 @@ export function selectiveScanFwd(
       DT_RANK: dt_rank,
       LANES: lanes,
       CHANNELS: channels,
-      TILE: tile,
-      CHUNK: keep ? chunk : tile,
+      GROUPS: groups,
       KEEP: keep,
     },
     params: { seqlen },

@@ -1,13 +1,12 @@
 /** selective_scan_bwd: gradients of the Mamba-1 recurrence, and the sums that follow it. */
 
-import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import bwdSource from "../../kernels/selective_scan_bwd.wgsl" with { type: "text" };
 import sumSource from "../../kernels/selective_scan_bwd_sum.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { foldWorkgroups } from "./fold_workgroups.ts";
-import { longestTile, scanLanes, type ScanSizes } from "./selective_scan.ts";
+import { SCAN_CHUNK, type ScanLanes, scanLanes, type ScanSizes } from "./selective_scan.ts";
 import { sumPartials } from "./sum_partials.ts";
 
 /** The recurrence backwards. Twelve storage buffers: training needs a device that has them. */
@@ -29,50 +28,23 @@ export const selectiveScanBwdKernel = defineKernel({
     grad_state: "read_write",
   },
   params: { seqlen: "u32", D_start: "u32" },
-  overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "CHUNK", "GRAD_FINAL"],
+  overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "GROUPS", "GRAD_FINAL"],
 });
 
-/** The sum of B's and C's partials over channel groups. */
+/** The sum of B's and C's partials over blocks of channels. */
 export const selectiveScanBwdSumKernel = defineKernel({
   name: "selective_scan_bwd_sum",
   source: sumSource,
   bindings: { partials: "read", grad_x_dbl: "write" },
-  params: { rows: "u32", groups: "u32" },
+  params: { rows: "u32", blocks: "u32" },
   overrides: ["WIDTH", "DT_RANK"],
 });
 
-/** Lanes of a workgroup, if a channel does not need more. */
-const WORKGROUP_SIZE = 32;
-
-/**
- * Longer chunks would keep fewer states for backward, but then the kernel's workgroups, each of which holds a chunk's
- * states in workgroup memory, would be fewer at once. Measured on an H200: 4 is faster than 8, and 8 than 16.
- */
-const MAX_CHUNK = 4;
+/** Channels over which the kernel adds up gradients of B and C: the kernel's SUMMED is at most this. */
+const MAX_SUMMED = 8;
 
 /** Views of a tensor start at multiples of 256 bytes. */
 const VIEW_ALIGNMENT = 64;
-
-/**
- * Steps from one kept state to the next: what selectiveScanFwd() in training and selectiveScanBwd() are given.
- *
- * @throws {RangeError} If not even a chunk of one step fits in the device's workgroup memory.
- */
-export function scanChunk(gpu: Gpu, d_state: number): number {
-  const { lanes, channels } = scanLanes(d_state, WORKGROUP_SIZE);
-  const size = lanes * channels;
-  const available = gpu.device.limits.maxComputeWorkgroupStorageSize;
-  for (let chunk = Math.min(MAX_CHUNK, longestTile(d_state)); chunk >= 1; chunk--) {
-    // The kernel's states, parts, B and C tiles, its tiles of a step's scalars, and shares.
-    const bytes = chunk * (24 * size + 32 * lanes + 24 * channels) +
-      16 * Math.max(Math.floor(channels / chunk), 1) * chunk * lanes;
-    if (bytes <= available) return chunk;
-  }
-  throw new RangeError(
-    `Cannot train with d_state ${d_state}: a step needs more workgroup memory than the ${available} bytes of ` +
-      `${gpu.name}. Use a smaller d_state`,
-  );
-}
 
 /** Sizes of a scan's batch. */
 export interface ScanShape {
@@ -87,13 +59,13 @@ export function scanBwdScratch(
   { batch, seqlen, d_inner, d_state }: ScanShape,
 ): { partials_BC: number; partials_params: number } {
   return {
-    partials_BC: channelGroups({ d_inner, d_state }) * batch * seqlen * 2 * d_state,
+    partials_BC: channelBlocks({ d_inner, d_state }) * batch * seqlen * 2 * d_state,
     partials_params: partialsOfDStart({ batch, d_inner, d_state }) + batch * d_inner,
   };
 }
 
 /**
- * Gradients of selectiveScanFwd(), which ran with `chunk` and left ssm_state.
+ * Gradients of selectiveScanFwd(), which ran with `keep` and left ssm_state.
  *
  * In place: grad_y (batch, seqlen, d_inner), of the gated output, becomes grad_u; dt, before softplus, becomes
  * grad_dt; grad_state (batch, d_inner, d_state), of the final state, becomes that of the initial state.
@@ -101,7 +73,7 @@ export function scanBwdScratch(
  * 2 d_state), grad_A_log and grad_D.
  *
  * @param shape `gradFinal` false (default true): grad_state is taken to be zeros and only written. `accumulate`
- * (default false): grad_A_log and grad_D are added to. `chunk` is scanChunk()'s.
+ * (default false): grad_A_log and grad_D are added to.
  */
 export function selectiveScanBwd(
   program: Program,
@@ -125,17 +97,15 @@ export function selectiveScanBwd(
     partials_params: Tensor;
   },
   shape: ScanSizes & ScanShape & {
-    chunk: number;
     gradFinal?: boolean;
     accumulate?: boolean;
     label: string;
   },
 ): void {
-  const { batch, seqlen, d_inner, d_state, dt_rank, chunk, label } = shape;
+  const { batch, seqlen, d_inner, d_state, dt_rank, label } = shape;
   const { gradFinal = true, accumulate = false } = shape;
   const { grad_x_dbl, grad_A_log, grad_D, partials_BC, partials_params, ...bound } = tensors;
-  const { lanes, channels } = scanLanes(d_state, WORKGROUP_SIZE);
-  const groups = channelGroups(shape);
+  const { lanes, channels, groups } = scanLanes(d_state, backwardMemory);
   const D_start = partialsOfDStart(shape);
   program.add(selectiveScanBwdKernel, {
     tensors: { ...bound, grad_BC: partials_BC, grad_params: partials_params },
@@ -145,16 +115,16 @@ export function selectiveScanBwd(
       DT_RANK: dt_rank,
       LANES: lanes,
       CHANNELS: channels,
-      CHUNK: chunk,
+      GROUPS: groups,
       GRAD_FINAL: gradFinal,
     },
     params: { seqlen, D_start },
-    workgroups: [groups, batch, 1],
+    workgroups: [Math.ceil(d_inner / channels), batch, 1],
     label,
   });
   selectiveScanBwdSum(program, { partials: partials_BC, grad_x_dbl }, {
     rows: batch * seqlen,
-    groups,
+    blocks: channelBlocks(shape),
     d_state,
     dt_rank,
     label: `${label}.grad_BC`,
@@ -171,24 +141,35 @@ export function selectiveScanBwd(
   );
 }
 
-/** The B and C columns of grad_x_dbl (rows, dt_rank + 2 d_state) from partials (groups, rows, 2 d_state). */
+/** The B and C columns of grad_x_dbl (rows, dt_rank + 2 d_state) from partials (blocks, rows, 2 d_state). */
 export function selectiveScanBwdSum(
   program: Program,
   tensors: { partials: Tensor; grad_x_dbl: Tensor },
-  shape: { rows: number; groups: number; d_state: number; dt_rank: number; label: string },
+  shape: { rows: number; blocks: number; d_state: number; dt_rank: number; label: string },
 ): void {
-  const { rows, groups, d_state, dt_rank, label } = shape;
+  const { rows, blocks, d_state, dt_rank, label } = shape;
   program.add(selectiveScanBwdSumKernel, {
     tensors,
     overrides: { WIDTH: 2 * d_state, DT_RANK: dt_rank },
-    params: { rows, groups },
+    params: { rows, blocks },
     workgroups: foldWorkgroups(Math.ceil(rows * 2 * d_state / 64)),
     label,
   });
 }
 
-function channelGroups({ d_inner, d_state }: Pick<ScanShape, "d_inner" | "d_state">): number {
-  return Math.ceil(d_inner / scanLanes(d_state, WORKGROUP_SIZE).channels);
+/** Blocks of channels that the gradients of B and C are left in. */
+function channelBlocks({ d_inner, d_state }: Pick<ScanShape, "d_inner" | "d_state">): number {
+  const { channels } = scanLanes(d_state, backwardMemory);
+  return Math.ceil(d_inner / channels) * channels / Math.min(channels, MAX_SUMMED);
+}
+
+/** Tiles of dt, dt u and g, of B and C where channels share them, parts of sums over states, and terms of those over channels. */
+function backwardMemory({ lanes, channels, groups }: ScanLanes): number {
+  const tiles = groups * channels * (3 + 3 * lanes);
+  if (channels === 1) return tiles + 3;
+  const summed = Math.min(channels, MAX_SUMMED);
+  const terms = 8 * lanes * (channels + (summed === MAX_SUMMED ? channels / summed : 0));
+  return tiles + 2 * SCAN_CHUNK * groups * lanes + terms;
 }
 
 function partialsOfDStart({ batch, d_inner, d_state }: Omit<ScanShape, "seqlen">): number {

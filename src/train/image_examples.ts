@@ -3,18 +3,8 @@
 import type { ImageDataset } from "../io/datasets/image_dataset.ts";
 import { imageToInput } from "../io/image.ts";
 import type { ImagePreprocessing } from "../model/config.ts";
-import type { Draw, Examples } from "./batches.ts";
-import { foldIn, randomAt, randomKey } from "./random.ts";
-
-/** How images are moved at random, anew each epoch. */
-export interface Augmentation {
-  /** Images move by up to this many pixels in each direction; what comes in from outside is 0. */
-  readonly shift: number;
-  /** Whether half of them are mirrored. */
-  readonly flip: boolean;
-  /** Of the random moves. */
-  readonly seed: number;
-}
+import { type Augmentation, imageCopier } from "./augmentation.ts";
+import type { Examples } from "./batches.ts";
 
 /**
  * Splits a dataset in two.
@@ -47,7 +37,7 @@ export function holdOut(dataset: ImageDataset, heldOut: number): [ImageDataset, 
  *
  * @param dataset The images.
  * @param layout What the checkpoint will say of its preprocessing.
- * @param augmentation How training images are moved; evaluation has none.
+ * @param augmentation What happens to training images; evaluation has none.
  */
 export function imageExamples(
   dataset: ImageDataset,
@@ -100,41 +90,5 @@ export function pixelExamples(
       });
       return { inputs, targets };
     },
-  };
-}
-
-/** Copies an image's pixels, moved by what is drawn for it in that epoch. */
-function imageCopier(
-  { images, height, width, channels }: ImageDataset,
-  augmentation: Augmentation | undefined,
-): (draw: Draw, to: Uint8Array) => void {
-  const size = height * width * channels;
-  if (augmentation === undefined) {
-    return ({ example }, to) => to.set(images.subarray(example * size, (example + 1) * size));
-  }
-  const { shift, flip, seed } = augmentation;
-  const key = randomKey(seed, "moves of images");
-  return ({ example, epoch }, to) => {
-    const own = foldIn(foldIn(key, epoch), example);
-    const move = (index: number) => Math.floor(randomAt(own, index) * (2 * shift + 1)) - shift;
-    const dx = move(0), dy = move(1), mirrored = flip && randomAt(own, 2) < 0.5;
-    const start = example * size;
-    for (let y = 0; y < height; y++) {
-      const fromY = y + dy;
-      if (fromY < 0 || fromY >= height) continue;
-      const row = start + fromY * width * channels, toRow = y * width * channels;
-      if (!mirrored) {
-        const first = Math.max(0, -dx), end = Math.min(width, width - dx);
-        const moved = images.subarray(row + (first + dx) * channels, row + (end + dx) * channels);
-        to.set(moved, toRow + first * channels);
-        continue;
-      }
-      for (let x = 0; x < width; x++) {
-        const fromX = width - 1 - x + dx;
-        if (fromX < 0 || fromX >= width) continue;
-        const from = row + fromX * channels, at = toRow + x * channels;
-        for (let c = 0; c < channels; c++) to[at + c] = images[from + c] ?? 0;
-      }
-    }
   };
 }

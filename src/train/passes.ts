@@ -22,6 +22,7 @@ export class Passes implements Disposable {
   readonly #activations: Activations;
   readonly #optimiser: Optimiser;
   readonly #dropout: Dropout | undefined;
+  readonly #smoothing: number;
   readonly #carried: State | undefined;
   /** The state that evaluations carry: apart from training's. */
   #evaluated: State | undefined;
@@ -30,15 +31,17 @@ export class Passes implements Disposable {
   /**
    * Allocates the activations.
    *
-   * @param shared What passes of all shapes work on. `carried` is the state that training carries on, if it does.
+   * @param shared What passes of all shapes work on. `smoothing` is the share of a target that is spread over
+   * all classes in training, and `carried` the state that training carries on, if it does.
    */
   constructor(
     gpu: Gpu,
     config: ModelConfig,
     shape: BatchShape,
-    { optimiser, dropout, carried }: {
+    { optimiser, dropout, smoothing, carried }: {
       readonly optimiser: Optimiser;
       readonly dropout: Dropout | undefined;
+      readonly smoothing: number;
       readonly carried: State | undefined;
     },
   ) {
@@ -47,6 +50,7 @@ export class Passes implements Disposable {
     this.#activations = createActivations(gpu, config, shape);
     this.#optimiser = optimiser;
     this.#dropout = dropout;
+    this.#smoothing = smoothing;
     this.#carried = carried;
   }
 
@@ -81,7 +85,10 @@ export class Passes implements Disposable {
         carried: this.#carried,
       };
       recordTrainingForward(program, this.#config, tensors);
-      recordLoss(program, this.#config, this.#activations, targetCount);
+      recordLoss(program, this.#config, this.#activations, {
+        targetCount,
+        smoothing: this.#smoothing,
+      });
       recordBackward(program, this.#config, tensors);
       this.#optimiser.record(program, part);
     });
@@ -99,7 +106,9 @@ export class Passes implements Disposable {
         activations: this.#activations,
         carried: this.#evaluated,
       });
-      if (this.#config.head.kind === "lm") recordLoss(program, this.#config, this.#activations, 1);
+      if (this.#config.head.kind === "lm") {
+        recordLoss(program, this.#config, this.#activations, { targetCount: 1 });
+      }
     });
   }
 

@@ -26,6 +26,8 @@ export interface Hyperparameters extends Schedule {
   readonly clipNorm: number;
   /** Share of the embedding and of each block's output that is dropped in training, from 0 to below 1. */
   readonly dropout: number;
+  /** Share of each target that is spread over all classes in training, from 0 to below 1. */
+  readonly labelSmoothing: number;
   /** Steps between two evaluations. */
   readonly evaluateEvery: number;
   /** The run ends after so many evaluations in a row without a better loss; 0 for never. */
@@ -133,6 +135,7 @@ export const COMMON: Omit<
   eps: 1e-8,
   clipNorm: 1,
   dropout: 0,
+  labelSmoothing: 0,
   evaluateEvery: 250,
   patience: 0,
   carryState: false,
@@ -176,7 +179,7 @@ export function settings(
       );
     }
   }
-  for (const name of ["weightDecay", "beta1", "beta2", "dropout"] as const) {
+  for (const name of ["weightDecay", "beta1", "beta2", "dropout", "labelSmoothing"] as const) {
     if (!(merged[name] >= 0 && merged[name] < 1)) {
       throw new RangeError(
         `Cannot train: ${name} is ${merged[name]}, expected a number from 0 to below 1`,

@@ -56,7 +56,7 @@ export interface SplitResult {
 export interface TrainingStep {
   /** Steps done, this one included. */
   readonly step: number;
-  /** Mean cross-entropy of its batch, in nats, before its update. */
+  /** Mean cross-entropy of its batch, in nats, before its update; with label smoothing, that of the smoothed targets. */
   readonly loss: number;
   /** Learning rate that it used. */
   readonly learningRate: number;
@@ -95,6 +95,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     eps: defaults.eps,
     weightDecay: defaults.weightDecay,
     maxNorm: defaults.clipNorm === 0 ? Infinity : defaults.clipNorm,
+    labelSmoothing: defaults.labelSmoothing,
     ...(defaults.dropout > 0
       ? { dropout: { probability: defaults.dropout, seed: defaults.seed } }
       : {}),

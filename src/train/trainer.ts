@@ -22,6 +22,12 @@ export interface TrainerSettings extends OptimiserSettings {
    */
   readonly dropout?: { readonly probability: number; readonly seed: number } | undefined;
   /**
+   * Share of each target that is spread over all classes in training: label smoothing. A step's loss has it, too.
+   *
+   * @default {0}
+   */
+  readonly labelSmoothing?: number | undefined;
+  /**
    * Sequences of each batch that go on where those of the batch before ended, wherever a batch `continues`: their states
    * are carried over, in evaluation too.
    *
@@ -280,10 +286,11 @@ export class Trainer implements Disposable {
     const key = `${batch} ${seqlen}`;
     let passes = this.#passes.get(key);
     if (passes === undefined) {
-      const { dropout } = this.#settings;
+      const { dropout, labelSmoothing = 0 } = this.#settings;
       passes = new Passes(this.#gpu, this.config, { batch, seqlen }, {
         optimiser: this.#optimiser,
         dropout: dropout && { ...dropout, draw: this.#draw },
+        smoothing: labelSmoothing,
         carried: this.#carried,
       });
       this.#passes.set(key, passes);

@@ -15,6 +15,7 @@ interface CrossEntropyCase {
   readonly offset?: number;
   /** Every n-th row is ignored, from the first. */
   readonly ignoredEvery?: number;
+  readonly smoothing?: number;
 }
 
 const CASES: readonly CrossEntropyCase[] = [
@@ -30,6 +31,11 @@ const CASES: readonly CrossEntropyCase[] = [
   { name: "logits that decide", rows: 9, real_vocab_size: 101, scale: 30 },
   { name: "large logits", rows: 3, real_vocab_size: 65, offset: 512 },
   { name: "a published vocabulary", rows: 2, real_vocab_size: 50_277, padding: 3, scale: 3 },
+  { name: "smoothed targets", rows: 5, real_vocab_size: 10, smoothing: 0.1 },
+  {
+    name: "smoothed targets, padding columns and ignored rows",
+    ...{ rows: 9, real_vocab_size: 300, padding: 5, ignoredEvery: 2, smoothing: 0.3 },
+  },
   { name: "more rows than a dimension holds", rows: 65_537, real_vocab_size: 2 },
 ];
 
@@ -38,7 +44,15 @@ function recordable(each: CrossEntropyCase, seed: number): KernelCheck {
     kernel: "cross_entropy",
     name: each.name,
     run: checkKernel((run) => {
-      const { rows, real_vocab_size, padding = 0, scale = 2, offset = 0, ignoredEvery } = each;
+      const {
+        rows,
+        real_vocab_size,
+        padding = 0,
+        scale = 2,
+        offset = 0,
+        ignoredEvery,
+        smoothing = 0,
+      } = each;
       const vocab_size = real_vocab_size + padding;
       const random = new Random(seed);
       const values = random.normal(rows * vocab_size, scale).map((logit, i) =>
@@ -58,12 +72,19 @@ function recordable(each: CrossEntropyCase, seed: number): KernelCheck {
         rows,
         vocab_size,
         real_vocab_size,
+        smoothing,
         scale: factor,
         label: "check",
       });
       const real = values.filter((_, i) => i % vocab_size < real_vocab_size);
       const signed = Array.from(targets, (target) => target === IGNORED_TARGET ? -1 : target);
-      const expected = reference(real, signed, { rows, columns: real_vocab_size }, factor);
+      const expected = reference(
+        real,
+        signed,
+        { rows, columns: real_vocab_size },
+        factor,
+        smoothing,
+      );
       const gradLogits = new Float64Array(rows * vocab_size);
       for (const [i, grad] of expected.grad_logits.entries()) {
         gradLogits[Math.floor(i / real_vocab_size) * vocab_size + i % real_vocab_size] = grad;

@@ -1,7 +1,6 @@
-import { selectiveScanFwd } from "../../src/ops/selective_scan.ts";
+import { SCAN_CHUNK, selectiveScanFwd } from "../../src/ops/selective_scan.ts";
 import {
   scanBwdScratch,
-  scanChunk,
   selectiveScanBwd,
   selectiveScanBwdSum,
 } from "../../src/ops/selective_scan_bwd.ts";
@@ -47,12 +46,12 @@ function sized(
 
 const CASES: readonly BwdCase[] = [
   ...SEQUENCE_CASES,
-  // Lanes, channels a workgroup and the chunk depend on d_state.
+  // Lanes, channels a workgroup and groups a tile depend on d_state.
   ...[1, 2, 4, 5, 12, 16, 17, 64, 65, 128].map((d_state) => sized({ d_state }, 18)),
   sized({ d_state: 256 }, 5),
   sized({ d_inner: 2, d_state: 1024 }, 3, { batch: 1 }),
   ...[1, 16, 17, 33].map((d_inner) => sized({ d_inner }, 33)),
-  // Around chunks of 4 steps, and the forward's tiles of 16.
+  // Around groups of 4 steps, and tiles of three or four.
   ...[1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 130].map((seqlen) =>
     sized({ d_inner: 18, d_state: 12 }, seqlen, { batch: 3 })
   ),
@@ -132,7 +131,6 @@ function recordCase(run: KernelRun, each: BwdCase, seed: number): void {
   const inputs = { u, dt, ...data };
   const expected = reference(inputs, grad_y, whole, gradFinal ? grad_final : undefined);
 
-  const chunk = scanChunk(run.gpu, d_state);
   const weights = { A_log: run.input(data.A_log), D: run.input(data.D) };
   const grad_state = run.state(grad_final);
   const [grad_A_log, grad_D] = [run.output(d_inner * d_state), run.output(d_inner)];
@@ -145,7 +143,7 @@ function recordCase(run: KernelRun, each: BwdCase, seed: number): void {
     const before = forward(inputsOf(inputs, whole, [0, first]), { ...whole, seqlen: first });
     const initial = Float32Array.from(before.ssm_state);
     const partInputs = { ...inputsOf(inputs, whole, [first, end]), ssm_state: initial };
-    const count = Math.ceil(piece.seqlen / chunk) + 1;
+    const count = Math.ceil(piece.seqlen / SCAN_CHUNK) + 1;
     const ssm_state = run.state(slots(initial, batch, count));
     const y = run.output(rows * d_inner);
     const tensors = {
@@ -156,9 +154,14 @@ function recordCase(run: KernelRun, each: BwdCase, seed: number): void {
       xz: run.input(part(xz)),
       ssm_state,
     };
-    selectiveScanFwd(run.program, { ...tensors, y }, { ...piece, dt_rank, chunk, label: "check" });
+    selectiveScanFwd(run.program, { ...tensors, y }, {
+      ...piece,
+      dt_rank,
+      keep: true,
+      label: "check",
+    });
     run.expect("y", y, forward(partInputs, piece).y, SCAN);
-    run.expect("ssm_state", ssm_state, keptStates(partInputs, piece, chunk), SCAN);
+    run.expect("ssm_state", ssm_state, keptStates(partInputs, piece, SCAN_CHUNK), SCAN);
 
     const scratch = scanBwdScratch(piece);
     const [partials_BC, partials_params] = [
@@ -181,7 +184,6 @@ function recordCase(run: KernelRun, each: BwdCase, seed: number): void {
       {
         ...piece,
         dt_rank,
-        chunk,
         gradFinal: gradFinal || end < seqlen,
         accumulate: end < seqlen,
         label: "check",
@@ -203,15 +205,15 @@ function recordCase(run: KernelRun, each: BwdCase, seed: number): void {
 
 function recordSum(
   run: KernelRun,
-  { groups, rows, dt_rank, d_state }: Record<"groups" | "rows" | "dt_rank" | "d_state", number>,
+  { blocks, rows, dt_rank, d_state }: Record<"blocks" | "rows" | "dt_rank" | "d_state", number>,
 ): void {
-  const random = new Random(groups);
-  const partials = random.normal(groups * rows * 2 * d_state);
+  const random = new Random(blocks);
+  const partials = random.normal(blocks * rows * 2 * d_state);
   const width = dt_rank + 2 * d_state;
   const filler = random.normal(rows * width);
   const grad_x_dbl = run.state(filler);
   const tensors = { partials: run.input(partials), grad_x_dbl };
-  selectiveScanBwdSum(run.program, tensors, { rows, groups, d_state, dt_rank, label: "check" });
+  selectiveScanBwdSum(run.program, tensors, { rows, blocks, d_state, dt_rank, label: "check" });
   const sums = new Float64Array(rows * 2 * d_state);
   partials.forEach((value, i) => sums[i % sums.length] = (sums[i % sums.length] ?? NaN) + value);
   const expected = inColumns(sums, rows, [width, dt_rank], filler);
@@ -225,10 +227,10 @@ export const SELECTIVE_SCAN_BWD_CHECKS: readonly KernelCheck[] = [
     name: each.name,
     run: checkKernel((run) => recordCase(run, each, seed)),
   })),
-  // Through the op above it sums many groups already; here it is alone, with workgroups that do not fill up.
-  ...[[1, 1, 0], [5, 33, 3], [64, 3, 5]].map(([groups = 0, rows = 0, dt_rank = 0]) => ({
+  // Through the op above it sums many blocks already; here it is alone, with workblocks that do not fill up.
+  ...[[1, 1, 0], [5, 33, 3], [64, 3, 5]].map(([blocks = 0, rows = 0, dt_rank = 0]) => ({
     kernel: "selective_scan_bwd_sum",
-    name: `${groups} groups, ${rows} rows, dt_rank ${dt_rank}`,
-    run: checkKernel((run) => recordSum(run, { groups, rows, dt_rank, d_state: 3 })),
+    name: `${blocks} blocks, ${rows} rows, dt_rank ${dt_rank}`,
+    run: checkKernel((run) => recordSum(run, { blocks, rows, dt_rank, d_state: 3 })),
   })),
 ];

@@ -8,7 +8,7 @@ import { weightSpecs } from "../../src/model/weights.ts";
 import { type Batch, START } from "../../src/train/batches.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import { MAX_IN_FLIGHT } from "../../src/train/in_flight.ts";
-import { COMMON, newConfig } from "../../src/train/task.ts";
+import { COMMON, type ModelSize, newConfig } from "../../src/train/task.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { type Result, round } from "./result.ts";
 import { warmTime } from "./warm_time.ts";
@@ -20,13 +20,18 @@ const ROWS = {
   patches: { d_model: 256, n_layer: 6, batch: 128, seqlen: 64 },
 } as const;
 type Row = keyof typeof ROWS;
+/** Options for other sizes of the model, by name. */
+const SIZES = [
+  ...[["d-model", "d_model"], ["n-layer", "n_layer"], ["d-state", "d_state"]] as const,
+  ...[["d-conv", "d_conv"], ["expand", "expand"]] as const,
+] as const;
 const VOCAB_SIZE = 65;
 const CLASSES = 10;
 
 /** Runs the benchmark. */
 export async function* train(args: string[]): AsyncGenerator<Result> {
   const options = parseArgs(args, {
-    string: ["row", "steps", "batch", "seqlen"],
+    string: ["row", "steps", "batch", "seqlen", ...SIZES.map(([option]) => option)],
     boolean: ["kernels"],
     default: { steps: "50" },
   });
@@ -35,7 +40,14 @@ export async function* train(args: string[]): AsyncGenerator<Result> {
     const { d_model, n_layer, ...own } = ROWS[row] ?? refuse(row);
     const batch = Number(options.batch ?? own.batch);
     const seqlen = Number(options.seqlen ?? own.seqlen);
-    const config = configOf(row, { d_model, n_layer });
+    const sizes: Record<(typeof SIZES)[number][1], number> = {
+      ...{ d_model, n_layer, d_state: 16, d_conv: 4, expand: 2 },
+    };
+    for (const [option, name] of SIZES) {
+      const given = options[option];
+      if (typeof given === "string") sizes[name] = Number(given);
+    }
+    const config = configOf(row, sizes);
     yield* timeSteps(row, config, randomBatch(config, batch, seqlen), {
       steps: Number(options.steps),
       kernels: options.kernels,
@@ -82,6 +94,8 @@ async function* timeSteps(
     bench: "train",
     device: gpu.name,
     row,
+    model:
+      `${config.d_model} x ${config.n_layer}, d_conv ${config.d_conv}, d_state ${config.d_state}`,
     batch: batch.batch,
     seqlen: batch.seqlen,
     dtype: "f32",
@@ -100,8 +114,7 @@ async function* timeSteps(
   }
 }
 
-function configOf(row: Row, size: { d_model: number; n_layer: number }): ModelConfig {
-  const sizes = { ...size, d_state: 16, d_conv: 4, expand: 2 };
+function configOf(row: Row, sizes: ModelSize): ModelConfig {
   if (row === "text") {
     const input = { kind: "embedding", vocab_size: VOCAB_SIZE } as const;
     return newConfig(

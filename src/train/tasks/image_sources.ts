@@ -3,7 +3,8 @@
 import type { ImageDataset, Split } from "../../io/datasets/image_dataset.ts";
 import type { ImagePreprocessing } from "../../model/config.ts";
 import { type Examples, orderedSource, shuffledSource } from "../batches.ts";
-import { type Augmentation, holdOut, imageExamples } from "../image_examples.ts";
+import type { Augmentation } from "../augmentation.ts";
+import { holdOut, imageExamples } from "../image_examples.ts";
 import type { Hyperparameters, Task, TaskOptions } from "../task.ts";
 
 /** Images held out to validate with, where the options say nothing. */

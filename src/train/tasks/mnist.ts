@@ -2,6 +2,7 @@
 
 import { loadMnist } from "../../io/datasets/mnist.ts";
 import type { ImagePreprocessing } from "../../model/config.ts";
+import type { Augmentation } from "../augmentation.ts";
 import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
 import { checkLength, choosePreset, COMMON, newConfig, settings } from "../task.ts";
 import { imageSources } from "./image_sources.ts";
@@ -10,8 +11,8 @@ interface Preset {
   readonly step: "row" | "pixel";
   readonly d_input: number;
   readonly size: ModelSize;
-  /** Pixels by which training images are moved at most. */
-  readonly shift: number;
+  /** What happens to training images. */
+  readonly augmentation?: Omit<Augmentation, "seed">;
   readonly defaults: Hyperparameters;
 }
 
@@ -21,7 +22,6 @@ const PRESETS: Readonly<Record<"rows" | "pixels", Preset>> = {
     step: "row",
     d_input: 28,
     size: { d_model: 32, n_layer: 2, d_state: 8, d_conv: 4, expand: 2 },
-    shift: 0,
     defaults: {
       ...COMMON,
       ...{ steps: 600, batchSize: 64, seqlen: 28 },
@@ -33,7 +33,7 @@ const PRESETS: Readonly<Record<"rows" | "pixels", Preset>> = {
     d_input: 1,
     // A convolution of 32 pixels reaches the row above.
     size: { d_model: 96, n_layer: 4, d_state: 8, d_conv: 32, expand: 2 },
-    shift: 2,
+    augmentation: { shift: 2, flip: false, warp: { turn: 10, stretch: 0.1, slant: 0.1 } },
     defaults: {
       ...COMMON,
       ...{ steps: 8000, batchSize: 64, seqlen: 784, dropout: 0.1, evaluateEvery: 1000 },
@@ -66,9 +66,7 @@ export async function mnistTask(options: TaskOptions = {}): Promise<Task> {
     preprocessing,
     labels: train.classNames,
   }, options);
-  const augmentation = preset.shift > 0
-    ? { shift: preset.shift, flip: false, seed: defaults.seed }
-    : undefined;
+  const augmentation = preset.augmentation && { ...preset.augmentation, seed: defaults.seed };
   const sources = imageSources({ train, test }, { options, defaults, preprocessing, augmentation });
   return { name: "mnist", config, defaults, ...sources };
 }
