@@ -121,30 +121,56 @@ struct Window {
   h: vec4<f32>,
 }
 
-fn window_slide(w: Window, newest: f32) -> Window {
-  return Window(
-    vec4<f32>(w.a.yzw, w.b.x), vec4<f32>(w.b.yzw, w.c.x), vec4<f32>(w.c.yzw, w.d.x), vec4<f32>(w.d.yzw, w.e.x),
-    vec4<f32>(w.e.yzw, w.f.x), vec4<f32>(w.f.yzw, w.g.x), vec4<f32>(w.g.yzw, w.h.x), vec4<f32>(w.h.yzw, newest));
+// The window four steps later.
+fn window_slide(w: Window, newest: vec4<f32>) -> Window {
+  return Window(w.b, w.c, w.d, w.e, w.f, w.g, w.h, newest);
 }
 
-// Sum of products of the newest 4 vecs values.
-fn window_dot(w: Window, v: Window, vecs: u32) -> f32 {
-  var sum = dot(w.h, v.h);
+// Four steps of a convolution, by the four weights whose last is for the inputs `late` and the others for older ones.
+fn four_taps(weights: vec4<f32>, early: vec4<f32>, late: vec4<f32>) -> vec4<f32> {
+  return (weights.w * late + weights.z * vec4<f32>(early.w, late.xyz)) +
+    (weights.y * vec4<f32>(early.zw, late.xy) + weights.x * vec4<f32>(early.yzw, late.x));
+}
+
+// Four steps of a convolution by the newest 4 vecs weights of v: over w, and over the inputs of the steps themselves.
+fn window_steps(w: Window, steps: vec4<f32>, v: Window, vecs: u32) -> vec4<f32> {
+  var sum = four_taps(v.h, w.h, steps);
   if (vecs > 1u) {
-    sum += dot(w.g, v.g);
+    sum += four_taps(v.g, w.g, w.h);
   }
   if (vecs > 2u) {
-    sum += dot(w.f, v.f) + dot(w.e, v.e);
+    sum += four_taps(v.f, w.f, w.g) + four_taps(v.e, w.e, w.f);
   }
   if (vecs > 4u) {
-    sum += (dot(w.d, v.d) + dot(w.c, v.c)) + (dot(w.b, v.b) + dot(w.a, v.a));
+    sum += (four_taps(v.d, w.d, w.e) + four_taps(v.c, w.c, w.d)) +
+      (four_taps(v.b, w.b, w.c) + four_taps(v.a, w.a, w.b));
   }
   return sum;
 }
 
-// sum + factor w.
-fn window_add(sum: Window, factor: f32, w: Window) -> Window {
-  return Window(
-    sum.a + factor * w.a, sum.b + factor * w.b, sum.c + factor * w.c, sum.d + factor * w.d,
-    sum.e + factor * w.e, sum.f + factor * w.f, sum.g + factor * w.g, sum.h + factor * w.h);
+// What four steps with gradients g give for the weights of four_taps().
+fn four_taps_bwd(g: vec4<f32>, early: vec4<f32>, late: vec4<f32>) -> vec4<f32> {
+  return vec4<f32>(
+    dot(g, vec4<f32>(early.yzw, late.x)), dot(g, vec4<f32>(early.zw, late.xy)),
+    dot(g, vec4<f32>(early.w, late.xyz)), dot(g, late));
+}
+
+// sum + what four steps with gradients g give for the newest 4 vecs weights of window_steps().
+fn window_steps_bwd(sum: Window, g: vec4<f32>, w: Window, steps: vec4<f32>, vecs: u32) -> Window {
+  var next = sum;
+  next.h += four_taps_bwd(g, w.h, steps);
+  if (vecs > 1u) {
+    next.g += four_taps_bwd(g, w.g, w.h);
+  }
+  if (vecs > 2u) {
+    next.f += four_taps_bwd(g, w.f, w.g);
+    next.e += four_taps_bwd(g, w.e, w.f);
+  }
+  if (vecs > 4u) {
+    next.d += four_taps_bwd(g, w.d, w.e);
+    next.c += four_taps_bwd(g, w.c, w.d);
+    next.b += four_taps_bwd(g, w.b, w.c);
+    next.a += four_taps_bwd(g, w.a, w.b);
+  }
+  return next;
 }

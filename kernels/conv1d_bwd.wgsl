@@ -3,8 +3,8 @@
 //   grad_x[t] = sum_k weight[k] g[t + D_CONV - 1 - k]          grad_weight[k] = sum_t g[t] x[t - (D_CONV - 1) + k]
 // x before t = 0 is conv_state, the window before the forward, and grad_x there is grad_conv_state. The last D_CONV
 // inputs are the final window and get its gradient, too. One lane per channel and segment of steps: it goes on for the
-// D_CONV - 1 steps after its segment, whose g its last inputs need. The last inputs and g slide through registers, the
-// weights, 0 past D_CONV, beside them.
+// D_CONV - 1 steps after its segment, whose g its last inputs need. The last inputs and g slide through registers four
+// steps at a time, the weights, 0 past D_CONV, beside them.
 // grad_weight and grad_bias are left as partials by batch entry and segment.
 override D_INNER: u32;
 override D_CONV: u32;      // at most 32
@@ -49,6 +49,10 @@ fn grad_y_at(b: u32, d: u32, t: u32) -> f32 {
     return 0.0;
   }
   return grad_y[(b * params.seqlen + t) * D_INNER + d];
+}
+
+fn grads_y_at(b: u32, d: u32, t: u32) -> vec4<f32> {
+  return vec4<f32>(grad_y_at(b, d, t), grad_y_at(b, d, t + 1u), grad_y_at(b, d, t + 2u), grad_y_at(b, d, t + 3u));
 }
 
 fn inputs_at(b: u32, d: u32, t: i32) -> vec4<f32> {
@@ -101,9 +105,19 @@ fn final_at(b: u32, d: u32, t: i32) -> f32 {
   return 0.0;
 }
 
-fn silu_derivative(v: f32) -> f32 {
+fn silu_derivative(v: vec4<f32>) -> vec4<f32> {
   let s = 1.0 / (1.0 + exp(-v));
   return s * (1.0 + v * (1.0 - s));
+}
+
+// The gradient of the input at step t, which is one of those from `first` to `end`, or one of the window before.
+fn store_grad_x(b: u32, d: u32, t: i32, first: u32, end: u32, value: f32) {
+  if (t >= i32(first) && t < i32(end)) {
+    let row = b * params.seqlen + u32(t);
+    grad_x[params.grad_x_offset + row * params.ld_grad_x + d] = value + final_at(b, d, t);
+  } else if (first == 0u && t < 0) {
+    grad_conv_state[(b * D_INNER + d) * D_CONV + u32(t + i32(D_CONV))] = value + final_at(b, d, t);
+  }
 }
 
 // Partial sums of the gradients of the weights of four inputs, the newest of which is `back` steps old.
@@ -139,35 +153,33 @@ fn conv1d_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
 
   let first = wid.y * params.segment;
   let end = min(first + params.segment, params.seqlen);
-  // The next step's loads run ahead of what is computed.
+  // The next steps' loads run ahead of what is computed.
   var inputs = window_before(b, d, i32(first));
   var gradients = Window();
-  var next_x = input_at(b, d, i32(first));
-  var next_grad = grad_y_at(b, d, first);
+  var next_x = inputs_at(b, d, i32(first));
+  var next_grad = grads_y_at(b, d, first);
   if (first == 0u) {
     grad_conv_state[(b * D_INNER + d) * D_CONV] = final_at(b, d, -i32(D_CONV));
   }
-  for (var t = first; t < end + D_CONV - 1u; t++) {
-    let x_t = next_x;
-    let grad_t = next_grad;
-    next_x = input_at(b, d, i32(t + 1u));
-    next_grad = grad_y_at(b, d, t + 1u);
-    inputs = window_slide(inputs, x_t);
-    let g = grad_t * silu_derivative(own_bias + window_dot(inputs, w, VECS));
+  for (var t = first; t < end + D_CONV - 1u; t += 4u) {
+    let steps = next_x;
+    let grads = next_grad;
+    next_x = inputs_at(b, d, i32(t + 4u));
+    next_grad = grads_y_at(b, d, t + 4u);
+    let g = grads * silu_derivative(own_bias + window_steps(inputs, steps, w, VECS));
     // Steps past the segment belong to the next one's sums.
-    let own_g = select(0.0, g, t < end);
-    bias_sum += own_g;
-    w_sum = window_add(w_sum, own_g, inputs);
-    gradients = window_slide(gradients, g);
-    let gradient = window_dot(gradients, v, VECS);
+    let own_g = select(vec4<f32>(0.0), g, vec4<u32>(t, t + 1u, t + 2u, t + 3u) < vec4<u32>(end));
+    bias_sum += (own_g.x + own_g.y) + (own_g.z + own_g.w);
+    w_sum = window_steps_bwd(w_sum, own_g, inputs, steps, VECS);
     // All of the gradient of the input D_CONV - 1 steps back is known now.
     let back = i32(t) - i32(D_CONV - 1u);
-    if (back >= i32(first)) {
-      let row = b * params.seqlen + u32(back);
-      grad_x[params.grad_x_offset + row * params.ld_grad_x + d] = gradient + final_at(b, d, back);
-    } else if (first == 0u) {
-      grad_conv_state[(b * D_INNER + d) * D_CONV + t + 1u] = gradient + final_at(b, d, back);
-    }
+    let values = window_steps(gradients, g, v, VECS);
+    store_grad_x(b, d, back, first, end, values.x);
+    store_grad_x(b, d, back + 1, first, end, values.y);
+    store_grad_x(b, d, back + 2, first, end, values.z);
+    store_grad_x(b, d, back + 3, first, end, values.w);
+    inputs = window_slide(inputs, steps);
+    gradients = window_slide(gradients, g);
   }
 
   let part = b * count.y + wid.y;

@@ -3,7 +3,8 @@
 // Inputs before t = 0 come from conv_state, which holds the last D_CONV inputs, the newest last; the new window is
 // written there. One lane per channel and tile of TILE steps. TILE is at least D_CONV - 1, so the first tile's lane is
 // the only one that reads or writes its channel's window: no lane can see a window that another has moved on.
-// The newest 32 inputs slide through registers, the weights beside them; a longer window's others come from memory.
+// The newest 32 inputs slide through registers four steps at a time, the weights beside them; a longer window's others
+// come from memory.
 override D_INNER: u32;
 override D_CONV: u32;
 override BIAS: bool;
@@ -74,6 +75,12 @@ fn window_of_weights(d: u32) -> Window {
     weights_at(d, 12u), weights_at(d, 8u), weights_at(d, 4u), weights_at(d, 0u));
 }
 
+fn store_y(b: u32, d: u32, t: u32, end: u32, sum: f32) {
+  if (t < end) {
+    y[(b * params.seqlen + t) * D_INNER + d] = silu(sum);
+  }
+}
+
 @compute @workgroup_size(64)
 fn conv1d_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let d = wid.x * 64u + lane;
@@ -89,15 +96,19 @@ fn conv1d_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_i
   }
   let weights = window_of_weights(d);
   var inputs = window_before(b, d, i32(first));
-  var next = input_at(b, d, i32(first)); // its load runs ahead of what is computed
-  for (var t = first; t < end; t++) {
-    inputs = window_slide(inputs, next);
-    next = input_at(b, d, i32(t + 1u));
-    var sum = own_bias + window_dot(inputs, weights, VECS);
+  var next = inputs_at(b, d, i32(first)); // their loads run ahead of what is computed
+  for (var t = first; t < end; t += 4u) {
+    let steps = next;
+    next = inputs_at(b, d, i32(t + 4u));
+    var sums = own_bias + window_steps(inputs, steps, weights, VECS);
     for (var k = 0u; k + 32u < D_CONV; k++) {
-      sum += weight[d * D_CONV + k] * input_at(b, d, i32(t + k) - i32(D_CONV - 1u));
+      sums += weight[d * D_CONV + k] * inputs_at(b, d, i32(t + k) - i32(D_CONV - 1u));
     }
-    y[(b * params.seqlen + t) * D_INNER + d] = silu(sum);
+    inputs = window_slide(inputs, steps);
+    store_y(b, d, t, end, sums.x);
+    store_y(b, d, t + 1u, end, sums.y);
+    store_y(b, d, t + 2u, end, sums.z);
+    store_y(b, d, t + 3u, end, sums.w);
   }
   if (first == 0u) {
     // In ascending order each slot is read before it is overwritten, for any seqlen.

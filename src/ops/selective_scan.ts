@@ -65,36 +65,19 @@ const WORKGROUP_SIZE = 32;
 /** Most groups of a tile: more take more workgroup memory, and fewer workgroups are then at work. */
 const MAX_GROUPS = 4;
 
-/** Workgroup memory of the smallest device, in elements of 16 bytes. */
-const MEMORY = 1024;
-
-/** How a workgroup of selective_scan_fwd or selective_scan_bwd is made up. */
-export interface ScanLanes {
-  /** Lanes of a channel. */
-  readonly lanes: number;
-  /** Channels: a power of two. */
-  readonly channels: number;
-  /** Groups of steps that are brought at once. */
-  readonly groups: number;
-}
-
 /**
- * The workgroups of selective_scan_fwd and selective_scan_bwd.
- *
- * @param memory Elements of 16 bytes that the kernel takes with them.
+ * How a workgroup of selective_scan_fwd or selective_scan_bwd is made up: lanes a channel, and channels, a power of two.
  */
-export function scanLanes(d_state: number, memory: (lanes: ScanLanes) => number): ScanLanes {
+export function scanLanes(d_state: number): { lanes: number; channels: number } {
   const lanes = Math.ceil(d_state / STATES_PER_LANE);
-  const channels = 2 ** Math.floor(Math.log2(Math.max(1, WORKGROUP_SIZE / lanes)));
-  let groups = Math.min(lanes, MAX_GROUPS);
-  while (groups > 1 && memory({ lanes, channels, groups }) > MEMORY) groups--;
-  return { lanes, channels, groups };
+  return { lanes, channels: 2 ** Math.floor(Math.log2(Math.max(1, WORKGROUP_SIZE / lanes))) };
 }
 
-/** Tiles of dt and dt u, of B and C where channels share them, and parts of y. */
-function forwardMemory({ lanes, channels, groups }: ScanLanes): number {
-  const shared = channels > 1 ? 2 * SCAN_CHUNK * groups * lanes : 2;
-  return groups * channels * (2 + lanes) + shared;
+/** Groups of steps that selective_scan_fwd takes at once: what fits in 16 KiB of workgroup memory, which every device has. */
+function groupsAtOnce({ lanes, channels }: { lanes: number; channels: number }): number {
+  // Tiles of dt and dt u, parts of y, and tiles of B and C where channels share them, in vectors of four.
+  const size = channels * (2 + lanes) + (channels > 1 ? 2 * SCAN_CHUNK * lanes : 0);
+  return Math.max(1, Math.min(lanes, MAX_GROUPS, Math.floor(1000 / size)));
 }
 
 /**
@@ -120,7 +103,7 @@ export function selectiveScanFwd(
   shape: ScanSizes & { batch: number; seqlen: number; keep?: boolean; label: string },
 ): void {
   const { batch, seqlen, d_inner, d_state, dt_rank, keep = false, label } = shape;
-  const { lanes, channels, groups } = scanLanes(d_state, forwardMemory);
+  const { lanes, channels } = scanLanes(d_state);
   program.add(selectiveScanFwdKernel, {
     tensors,
     overrides: {
@@ -129,7 +112,7 @@ export function selectiveScanFwd(
       DT_RANK: dt_rank,
       LANES: lanes,
       CHANNELS: channels,
-      GROUPS: groups,
+      GROUPS: groupsAtOnce({ lanes, channels }),
       KEEP: keep,
     },
     params: { seqlen },

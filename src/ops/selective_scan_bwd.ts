@@ -6,7 +6,7 @@ import bwdSource from "../../kernels/selective_scan_bwd.wgsl" with { type: "text
 import sumSource from "../../kernels/selective_scan_bwd_sum.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { foldWorkgroups } from "./fold_workgroups.ts";
-import { SCAN_CHUNK, type ScanLanes, scanLanes, type ScanSizes } from "./selective_scan.ts";
+import { scanLanes, type ScanSizes } from "./selective_scan.ts";
 import { sumPartials } from "./sum_partials.ts";
 
 /** The recurrence backwards. Twelve storage buffers: training needs a device that has them. */
@@ -28,7 +28,7 @@ export const selectiveScanBwdKernel = defineKernel({
     grad_state: "read_write",
   },
   params: { seqlen: "u32", D_start: "u32" },
-  overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "GROUPS", "GRAD_FINAL"],
+  overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "GRAD_FINAL"],
 });
 
 /** The sum of B's and C's partials over blocks of channels. */
@@ -105,7 +105,7 @@ export function selectiveScanBwd(
   const { batch, seqlen, d_inner, d_state, dt_rank, label } = shape;
   const { gradFinal = true, accumulate = false } = shape;
   const { grad_x_dbl, grad_A_log, grad_D, partials_BC, partials_params, ...bound } = tensors;
-  const { lanes, channels, groups } = scanLanes(d_state, backwardMemory);
+  const { lanes, channels } = scanLanes(d_state);
   const D_start = partialsOfDStart(shape);
   program.add(selectiveScanBwdKernel, {
     tensors: { ...bound, grad_BC: partials_BC, grad_params: partials_params },
@@ -115,7 +115,6 @@ export function selectiveScanBwd(
       DT_RANK: dt_rank,
       LANES: lanes,
       CHANNELS: channels,
-      GROUPS: groups,
       GRAD_FINAL: gradFinal,
     },
     params: { seqlen, D_start },
@@ -159,17 +158,8 @@ export function selectiveScanBwdSum(
 
 /** Blocks of channels that the gradients of B and C are left in. */
 function channelBlocks({ d_inner, d_state }: Pick<ScanShape, "d_inner" | "d_state">): number {
-  const { channels } = scanLanes(d_state, backwardMemory);
+  const { channels } = scanLanes(d_state);
   return Math.ceil(d_inner / channels) * channels / Math.min(channels, MAX_SUMMED);
-}
-
-/** Tiles of dt, dt u and g, of B and C where channels share them, parts of sums over states, and terms of those over channels. */
-function backwardMemory({ lanes, channels, groups }: ScanLanes): number {
-  const tiles = groups * channels * (3 + 3 * lanes);
-  if (channels === 1) return tiles + 3;
-  const summed = Math.min(channels, MAX_SUMMED);
-  const terms = 8 * lanes * (channels + (summed === MAX_SUMMED ? channels / summed : 0));
-  return tiles + 2 * SCAN_CHUNK * groups * lanes + terms;
 }
 
 function partialsOfDStart({ batch, d_inner, d_state }: Omit<ScanShape, "seqlen">): number {
