@@ -17,9 +17,13 @@ import { commandHelp } from "./help.ts";
 import { catchInterrupt, INTERRUPTED } from "./interrupt.ts";
 import { Progress } from "./progress.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
+import { writeFileWhole } from "./write_file.ts";
 
 /** Measurements of all steps, in the run's folder. */
 const METRICS_FILE = "training/metrics.jsonl";
+
+/** The command line that began the run, in the run's folder: what --resume alone goes on with. */
+const COMMAND_FILE = "training/command.json";
 
 /** Time between two lines of progress where a line cannot be written over. */
 const SHOWN_EVERY_MS = 10_000;
@@ -73,8 +77,7 @@ const TRAIN: CommandSpec = {
     `Tasks: ${
       TASK_NAMES.join(", ")
     } (default: mnist). Settings that are not given are the task's own.`,
-    "Ctrl-C writes a checkpoint; --resume, beside the same settings, goes on from it with the same bits. A second " +
-    "Ctrl-C stops at once.",
+    "Ctrl-C writes a checkpoint, and --resume goes on from it with the same bits. A second Ctrl-C stops at once.",
   ],
   options: [
     {
@@ -90,7 +93,7 @@ const TRAIN: CommandSpec = {
       help: "Training images to validate with; 0 for the test images (default: 5000)",
     },
     { name: "out", value: "DIR", help: "Where the checkpoint goes (default: trained/<task>)" },
-    { name: "resume", value: "DIR", help: "Go on with the run in this folder" },
+    { name: "resume", value: "DIR", help: "Go on with the run in this folder, and its settings" },
     { name: "epochs", value: "N", help: "Times through the data, instead of --steps" },
     ...NUMBERS.map(([name, , help]) => ({ name, value: "N", help })),
     { name: "mixer", value: "NAME", help: "mamba1 or mamba2 (default: mamba1)" },
@@ -115,7 +118,8 @@ export async function trainCommand(
       terminal.write(commandHelp(TRAIN, "deno task train"));
       return 0;
     }
-    return await run(parseArguments(TRAIN, args), args, terminal);
+    const whole = await withSavedCommand(args);
+    return await run(parseArguments(TRAIN, whole), whole, terminal);
   } catch (error) {
     const message = (error instanceof Error ? error.message : String(error)).replaceAll(
       /\s*\n\s*/g,
@@ -149,7 +153,8 @@ async function run(
   const { signal } = interrupt;
   const onEvaluation = evaluationLine(terminal);
   const steps = train(task, { out, resume: resume !== undefined, signal, onEvaluation });
-  const last = await follow(steps, { task, out, json: args.has("json"), terminal });
+  const command = withoutFolder(given);
+  const last = await follow(steps, { task, out, command, json: args.has("json"), terminal });
   const metrics = await readMetrics(`${out}/${METRICS_FILE}`);
   await drawCurve(name, out, metrics);
   if (last !== undefined && last.step < defaults.steps && !signal.aborted) {
@@ -162,7 +167,8 @@ async function run(
     if (tested?.testLoss !== undefined) terminal.write(`Test: ${figure("test", tested)}\n`);
   }
   if (!signal.aborted) return 0;
-  terminal.writeError(`Stopped. Go on with: deno task train ${resumed(given, out)}\n`);
+  const resumed = [name, "--resume", out].map(shellWord).join(" ");
+  terminal.writeError(`Stopped. Go on with: deno task train ${resumed}\n`);
   return INTERRUPTED;
 }
 
@@ -178,12 +184,44 @@ function evaluationLine(terminal: Terminal): (done: number, total: number) => vo
   };
 }
 
-/** The arguments of a command line that goes on with the run: the same settings, and the folder. */
-function resumed(given: readonly string[], out: string): string {
-  const kept = given.filter((arg, i) =>
-    !/^--(out|resume)(=|$)/.test(arg) && !["--out", "--resume"].includes(given[i - 1] ?? "")
+/** A command line without what says where the run is, and how it is shown. */
+function withoutFolder(args: readonly string[]): string[] {
+  const folder = ["--out", "--resume"];
+  return args.filter((arg, i) =>
+    !folder.includes(arg) && !folder.includes(args[i - 1] ?? "") && arg !== "--json" &&
+    !/^--(out|resume)=/.test(arg)
   );
-  return [...kept, "--resume", out].map(shellWord).join(" ");
+}
+
+/**
+ * The arguments; where they only say which run to go on with, also those that it began with.
+ *
+ * @throws {UsageError} If that run was another task's.
+ */
+async function withSavedCommand(args: readonly string[]): Promise<readonly string[]> {
+  const folder = parseArguments(TRAIN, args).text("resume");
+  const [task, ...settings] = withoutFolder(args);
+  if (folder === undefined || task?.startsWith("-") || settings.length > 0) return args;
+  const saved = await readCommand(`${folder}/${COMMAND_FILE}`);
+  if (saved === undefined) return args;
+  const [own = "mnist"] = parseArguments(TRAIN, saved).positionals;
+  if (task !== undefined && task !== own) {
+    throw new UsageError(`Cannot go on with "${folder}" as ${task}: its run is of ${own}`);
+  }
+  return [...saved, "--resume", folder, ...(args.includes("--json") ? ["--json"] : [])];
+}
+
+/** What a run noted of its command line; undefined where it noted nothing, or something else is there. */
+async function readCommand(path: string): Promise<string[] | undefined> {
+  try {
+    const saved: unknown = JSON.parse(await Deno.readTextFile(path));
+    return Array.isArray(saved) && saved.every((arg) => typeof arg === "string")
+      ? saved
+      : undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 /** Quoted where a shell would take it for something else. */
@@ -242,14 +280,24 @@ function mixerOf(name: string | undefined): Pick<ModelSize, "mixer"> {
 /** Shows steps, notes them in metrics.jsonl, and gives the last one. */
 async function follow(
   steps: AsyncIterable<TrainingStep>,
-  { task, out, json, terminal }: { task: Task; out: string; json: boolean; terminal: Terminal },
+  { task, out, command, json, terminal }: {
+    task: Task;
+    out: string;
+    command: readonly string[];
+    json: boolean;
+    terminal: Terminal;
+  },
 ): Promise<TrainingStep | undefined> {
   let log: Awaited<ReturnType<typeof openMetrics>> | undefined;
   let last: TrainingStep | undefined;
   let shownAt = -Infinity;
   try {
     for await (const step of steps) {
-      log ??= await openMetrics(`${out}/${METRICS_FILE}`, step.step - 1);
+      if (log === undefined) {
+        log = await openMetrics(`${out}/${METRICS_FILE}`, step.step - 1);
+        const bytes = new TextEncoder().encode(`${JSON.stringify(command)}\n`);
+        await writeFileWhole(`${out}/${COMMAND_FILE}`, bytes);
+      }
       const metrics = toMetrics(step);
       log.append(metrics);
       last = step;

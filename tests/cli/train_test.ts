@@ -25,14 +25,51 @@ Deno.test("train.ts heeds Ctrl-C within a few steps, and leaves a checkpoint of 
       text += chunk;
     }
     assertEquals((await child.status).code, 130);
-    const given = ["text", ...files.slice(0, 2), ...sizes, ...length].join(" ");
-    const again = `deno task train ${given} --resume ${folder}/out`;
+    const again = `deno task train text --resume ${folder}/out`;
     assert((await stderr).endsWith(`Stopped. Go on with: ${again}\n`), await stderr);
     const lines = text.trimEnd().split("\n").map((line) => JSON.parse(line));
     assert(lines.length < 10_000, `${lines.length} steps after Ctrl-C`);
     const path = `${folder}/out/training/resume.safetensors`;
     using file = await openSafetensors(fromBytes(path, await Deno.readFile(path)));
     assertEquals(JSON.parse(file.metadata.get("point") ?? "").step, lines.at(-1).step);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("train.ts --resume alone goes on with the settings that the run began with", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/text.txt`, "It was a dark and stormy night. ".repeat(20));
+    const args = [
+      ...["text", "--data", `${folder}/text.txt`, "--steps", "60", "--evaluate-every", "20"],
+      ...["--d-model", "8", "--n-layer", "1", "--batch-size", "2", "--seqlen", "8", "--seed", "5"],
+    ];
+    const whole = new FakeTerminal();
+    assertEquals(await trainCommand([...args, "--out", `${folder}/whole`], whole), 0, whole.stderr);
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "train.ts", ...args, `--out=${folder}/cut`, "--json"],
+      ...{ cwd: ROOT, stdin: "null", stdout: "piped", stderr: "null" },
+    }).spawn();
+    let text = "";
+    for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+      if (text === "") child.kill("SIGINT");
+      text += chunk;
+    }
+    assertEquals((await child.status).code, 130);
+    const other = new FakeTerminal();
+    assertEquals(await trainCommand(["mnist", "--resume", `${folder}/cut`], other), 2);
+    assertEquals(
+      other.stderr,
+      `Cannot go on with "${folder}/cut" as mnist: its run is of text. See --help\n`,
+    );
+    const rest = new FakeTerminal();
+    assertEquals(await trainCommand(["--resume", `${folder}/cut`], rest), 0, rest.stderr);
+    assert(!rest.stdout.includes("{"), "--json is how it was shown, not what it was");
+    const [model, expected] = await Promise.all(
+      ["cut", "whole"].map((run) => Deno.readFile(`${folder}/${run}/model.safetensors`)),
+    );
+    assertEquals(model, expected);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { parseConfig } from "../../src/model/config.ts";
 import type { NamedValues } from "../../src/train/named_values.ts";
 import { Trainer } from "../../src/train/trainer.ts";
@@ -289,5 +289,36 @@ Deno.test(
       (await trainer.values()).get("backbone.layers.0.mixer.D"),
       values.get("backbone.layers.0.mixer.D"),
     );
+  }),
+);
+
+Deno.test(
+  "Trainer smooths the targets it trains on, and not those it is measured by",
+  withGpu(async (gpu) => {
+    const { config, values, example, settings } = prepared("classifier");
+    const [smoothing, classes] = [
+      0.3,
+      config.head.kind === "classifier" ? config.head.n_classes : NaN,
+    ];
+    const lossWith = async (batch: Batch, labelSmoothing: number) => {
+      using trainer = new Trainer(gpu, config, values, {
+        ...settings,
+        maxNorm: Infinity,
+        labelSmoothing,
+      });
+      const { loss: evaluated, count } = await trainer.evaluate([batch]);
+      return { evaluated: evaluated / count, trained: (await trainer.train(batch, 0)).loss };
+    };
+    const plain = await lossWith(example, 0), smoothed = await lossWith(example, smoothing);
+    assertEquals(smoothed.evaluated, plain.evaluated);
+    assertAlmostEquals(plain.trained, plain.evaluated, 1e-5);
+    // The smoothed loss is a mean over the losses of all classes.
+    let ofAll = 0;
+    for (let target = 0; target < classes; target++) {
+      const targets = new Uint32Array(example.targets.length).fill(target);
+      ofAll += (await lossWith({ ...example, targets }, 0)).trained / classes;
+    }
+    const expected = (1 - smoothing) * plain.trained + smoothing * ofAll;
+    assertAlmostEquals(smoothed.trained, expected, 1e-5);
   }),
 );
