@@ -19,13 +19,13 @@ export const rmsNormBwdKernel = defineKernel({
 const TILE = 16;
 
 /** Enough workgroups for a large device, and few enough that adding up their partials costs little. */
-const MAX_PARTS = 512;
+const MAX_PARTS = 1024;
 
 function rowsPerPart(rows: number): number {
   return Math.ceil(rows / (TILE * MAX_PARTS)) * TILE;
 }
 
-/** Number of rows of partials (parts, d_model) that {@linkcode rmsNormBwd} needs for `rows` rows: at most 512. */
+/** Number of rows of partials (parts, d_model) that {@linkcode rmsNormBwd} needs for `rows` rows: at most 1024. */
 export function rmsNormBwdParts(rows: number): number {
   return Math.ceil(rows / rowsPerPart(rows));
 }
