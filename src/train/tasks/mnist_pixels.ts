@@ -9,13 +9,14 @@ import { splitSources } from "./image_sources.ts";
 const PIXEL_VALUES = 256;
 /**
  * A convolution of 32 pixels reaches the row above: without it the state alone has to remember what was there. With it, a
- * small model learnt as fast with 4 states a channel as with 16.
+ * small model learnt as fast with 4 states a channel as with 16, and faster in twice as many blocks of half the channels.
  */
-const SIZE: ModelSize = { d_model: 192, n_layer: 6, d_state: 4, d_conv: 32, expand: 2 };
+const SIZE: ModelSize = { d_model: 256, n_layer: 10, d_state: 8, d_conv: 32, expand: 1 };
 const DEFAULTS: Hyperparameters = {
   ...COMMON,
-  ...{ steps: 20_000, batchSize: 64, seqlen: 784, warmupSteps: 500, evaluateEvery: 1000 },
-  ...{ learningRate: 3e-3, minimumLearningRate: 3e-5 },
+  // 29 times all images but 2,000; after 25 the validation loss no longer falls.
+  ...{ steps: 26_500, batchSize: 64, seqlen: 784, warmupSteps: 300, evaluateEvery: 2500 },
+  ...{ learningRate: 3e-3, minimumLearningRate: 1e-5 },
 };
 
 /**
