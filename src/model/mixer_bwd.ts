@@ -1,6 +1,5 @@
 /** The backward of what is inside a block: what each kind keeps and needs. */
 
-import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/recorder.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { SCAN_CHUNK } from "../ops/selective_scan.ts";
