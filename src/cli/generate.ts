@@ -11,7 +11,7 @@ import { describeStatistics, GenerationClock } from "./generation_clock.ts";
 import { catchInterrupt, INTERRUPTED } from "./interrupt.ts";
 import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
 import { PixelImage, pixelLayout } from "./pixel_image.ts";
-import { promptIds, readPrompt } from "./prompt.ts";
+import { feedPrompt, promptIds, readPrompt } from "./prompt.ts";
 import type { Terminal } from "./terminal.ts";
 import { checkWritable, writeFileWhole } from "./write_file.ts";
 
@@ -98,8 +98,7 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
   terminal.writeError(`Seed: ${seed}\n`);
   const clock = new GenerationClock(ids.length);
   if (ids.length > 0) {
-    // The logits are asked for so that the clock stops when the work is done, not when it is submitted.
-    await session.prefill(ids, { logits: "last" });
+    await feedPrompt(session, ids, model, terminal);
     clock.prefilled();
   }
   const output = createOutput(args, terminal, model);

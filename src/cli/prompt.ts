@@ -1,17 +1,22 @@
 /** Where `infer.ts generate` begins: text or token ids. */
 
 import type { Model } from "../engine/model.ts";
+import type { Session } from "../engine/session.ts";
 import { decodeText } from "../io/datasets/text.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
 import { encodeText } from "./encode_text.ts";
 import { checkIdRange, readIds } from "./id_file.ts";
 import { imageStart, pixelLayout } from "./pixel_image.ts";
+import { Progress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** A prompt as it was read, before the model is known. */
 export type Prompt =
   | { readonly text: string }
   | { readonly ids: readonly number[]; readonly name: string };
+
+/** Ids that are fed at once. Fixed, not what a second allows: the same prompt is to give the same bits. */
+const PIECE = { device: 2048, software: 128 };
 
 /** Reads `--prompt`, `--ids` or stdin. */
 export async function readPrompt(args: Arguments, terminal: Terminal): Promise<Prompt> {
@@ -64,4 +69,30 @@ export function promptIds(
   }
   if (prompt.text === "") return [];
   return encodeText(prompt.text, "prompt", model, terminal);
+}
+
+/**
+ * Feeds a prompt, and says how far it is where that takes its time. Ends when the device is done with it.
+ *
+ * @param now A clock in milliseconds.
+ */
+export async function feedPrompt(
+  session: Pick<Session, "prefill">,
+  ids: readonly number[],
+  { isSoftware }: Pick<Model, "isSoftware">,
+  terminal: Terminal,
+  now: () => number = () => performance.now(),
+): Promise<void> {
+  const piece = isSoftware ? PIECE.software : PIECE.device;
+  using progress = new Progress(terminal, {
+    label: "Reading the prompt",
+    total: ids.length,
+    unit: "tokens",
+    now,
+  });
+  for (let start = 0; start < ids.length; start += piece) {
+    progress.update(start);
+    // The logits are asked for so that the piece is done then, and not only submitted.
+    await session.prefill(ids.slice(start, start + piece), { logits: "last" });
+  }
 }
