@@ -102,9 +102,9 @@ fn plus_outers(sums: Sums, is_wide: bool, a0: vec4<f32>, a1: vec4<f32>, b0: vec4
   return next;
 }
 
-// Where column m / 4 of slice k of a tile is, where lanes bring 4 values of k each. The 32 that store at once hold 4
-// values of k / 4 by 8 of m: moved by 2 vec4 from one k / 4 to the next, their words fall in 32 different banks.
-// Readers share one k, so for them this is only another order.
+// Where column m / 4 of slice k of a tile is, where lanes bring blocks of 4 values of m by 4 of k. The 8 that store a
+// vector at once hold 4 values of k / 4 by 2 of m / 4: moved by 2 vectors from one k / 4 to the next, theirs fall in
+// different banks. Readers share one k, so for them this is only another order.
 fn swizzled(column: u32, k: u32) -> u32 {
   return column ^ (k / 4u * 2u);
 }

@@ -20,19 +20,12 @@ struct Params {
 @group(0) @binding(0) var<storage, read> grad_y: array<vec4<f32>>;       // (rows, D_OUT) at stride ld_y
 @group(0) @binding(1) var<storage, read> weight: array<vec4<f32>>;       // (D_OUT, W_STRIDE)
 @group(0) @binding(2) var<storage, read_write> grad_x: array<vec4<f32>>; // (rows, D_IN) at stride ld_x
-@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read_write> grad_x_elements: array<f32>; // the same, if not X_ALIGNED
+@group(0) @binding(4) var<uniform> params: Params;
 
 const DEPTH = 16u;
 var<workgroup> y_tile: array<array<vec4<f32>, 32>, DEPTH>;               // [o][m / 4], 16 of the 32 if not WIDE
 var<workgroup> weight_tile: array<array<vec4<f32>, 32>, DEPTH>;          // [o][i / 4], likewise
-
-// What one lane brings of a slice: 4 columns of two rows of grad_y, 64 apart, and of two rows of weight, 8 apart.
-struct Slice {
-  y0: vec4<f32>,
-  y1: vec4<f32>,
-  weight0: vec4<f32>,
-  weight1: vec4<f32>,
-}
 
 fn y_element(start: u32, o: u32) -> f32 {
   let i = start + min(o, D_OUT - 1u);
@@ -53,36 +46,41 @@ fn weight_at(o: u32, i: u32) -> vec4<f32> {
   return weight[(min(o, D_OUT - 1u) * W_STRIDE + min(i, W_STRIDE - 4u)) / 4u];
 }
 
-fn load(m0: u32, i0: u32, o0: u32, lane: u32) -> Slice {
-  let row = lane / 4u;
-  let column = lane % 4u * 4u;
-  let across = select(16u, 32u, WIDE);
-  var slice: Slice;
-  slice.y0 = y_at(m0 + row, o0 + column);
-  slice.weight0 = weight_at(o0 + lane / across, i0 + lane % across * 4u);
-  if (WIDE) {
-    slice.y1 = y_at(m0 + row + 64u, o0 + column);
-    slice.weight1 = weight_at(o0 + lane / across + 8u, i0 + lane % across * 4u);
+// What one lane brings of a slice: of grad_y 4 columns of each of 4 rows, or of weight 4 columns of 4 rows that are 4
+// apart. The first lanes bring grad_y, as many others the weight, and of a tile of 64 x 64 the rest nothing.
+fn load(m0: u32, i0: u32, o0: u32, lane: u32) -> mat4x4<f32> {
+  let blocks = select(16u, 32u, WIDE);
+  if (lane < 4u * blocks) {
+    let m = m0 + lane / 4u * 4u;
+    let o = o0 + lane % 4u * 4u;
+    return mat4x4<f32>(y_at(m, o), y_at(m + 1u, o), y_at(m + 2u, o), y_at(m + 3u, o));
   }
-  return slice;
+  if (lane < 8u * blocks) {
+    let o = o0 + lane / blocks - 4u;
+    let i = i0 + lane % blocks * 4u;
+    return mat4x4<f32>(weight_at(o, i), weight_at(o + 4u, i), weight_at(o + 8u, i), weight_at(o + 12u, i));
+  }
+  return mat4x4<f32>();
 }
 
-fn store(slice: Slice, lane: u32) {
-  let o = lane % 4u * 4u;
-  let column = swizzled(lane / 16u, o);
-  let i = lane / 4u % 4u;
-  let across = select(16u, 32u, WIDE);
-  y_tile[o][column][i] = slice.y0.x;
-  y_tile[o + 1u][column][i] = slice.y0.y;
-  y_tile[o + 2u][column][i] = slice.y0.z;
-  y_tile[o + 3u][column][i] = slice.y0.w;
-  weight_tile[lane / across][lane % across] = slice.weight0;
-  if (WIDE) {
-    y_tile[o][column + 16u][i] = slice.y1.x;
-    y_tile[o + 1u][column + 16u][i] = slice.y1.y;
-    y_tile[o + 2u][column + 16u][i] = slice.y1.z;
-    y_tile[o + 3u][column + 16u][i] = slice.y1.w;
-    weight_tile[lane / across + 8u][lane % across] = slice.weight1;
+// Whole vectors: see matmul_fwd.
+fn store(slice: mat4x4<f32>, lane: u32) {
+  let blocks = select(16u, 32u, WIDE);
+  if (lane < 4u * blocks) {
+    let o = lane % 4u * 4u;
+    let column = swizzled(lane / 4u, o);
+    let by_o = transpose(slice);
+    y_tile[o][column] = by_o[0];
+    y_tile[o + 1u][column] = by_o[1];
+    y_tile[o + 2u][column] = by_o[2];
+    y_tile[o + 3u][column] = by_o[3];
+  } else if (lane < 8u * blocks) {
+    let o = lane / blocks - 4u;
+    let column = lane % blocks;
+    weight_tile[o][column] = slice[0];
+    weight_tile[o + 4u][column] = slice[1];
+    weight_tile[o + 8u][column] = slice[2];
+    weight_tile[o + 12u][column] = slice[3];
   }
 }
 
@@ -96,13 +94,14 @@ fn add_4_steps(sums: Sums, o: u32, m4: u32, i4: u32) -> Sums {
   return add_step(add_step(two, o + 2u, m4, i4), o + 3u, m4, i4);
 }
 
+// By elements: see matmul_fwd.
 fn write1(at: u32, i: u32, sum: f32) {
   if (i < D_IN) {
     var value = sum;
     if (ACCUMULATE) {
-      value += grad_x[at / 4u][at % 4u];
+      value += grad_x_elements[at];
     }
-    grad_x[at / 4u][at % 4u] = value;
+    grad_x_elements[at] = value;
   }
 }
 

@@ -27,20 +27,13 @@ struct Params {
 @group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;  // (ROWS, W_STRIDE), packed, then scales
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;    // (all rows of weight)
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (rows, all rows of weight) at stride ld_y
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> y_elements: array<f32>; // the same, if not Y_ALIGNED: see write1()
+@group(0) @binding(5) var<uniform> params: Params;
 
 const DEPTH = 16u;
 const PART = 128u; // a multiple of DEPTH
 var<workgroup> x_tile: array<array<vec4<f32>, 32>, DEPTH>;          // [k][m / 4], 16 of the 32 if not WIDE
 var<workgroup> weight_tile: array<array<vec4<f32>, 32>, DEPTH>;     // [k][o / 4], likewise
-
-// What one lane brings of a slice: 4 columns of a row, and of the row 64 below.
-struct Slice {
-  x0: vec4<f32>,
-  x1: vec4<f32>,
-  weight0: vec4<f32>,
-  weight1: vec4<f32>,
-}
 
 fn x_element(start: u32, k: u32) -> f32 {
   let i = start + min(k, D_IN - 1u);
@@ -85,40 +78,39 @@ fn weight_at(o: u32, k: u32) -> vec4<f32> {
   return unpack_bf16(half);
 }
 
-fn load(m0: u32, o0: u32, k0: u32, lane: u32) -> Slice {
-  let row = lane / 4u;
+// What one lane brings of a slice: 4 columns of each of 4 rows. The first lanes bring x, as many others the weight; of
+// a tile of 64 x 64 the rest have nothing to bring.
+fn load(m0: u32, o0: u32, k0: u32, lane: u32) -> mat4x4<f32> {
+  let blocks = select(16u, 32u, WIDE);
+  let row = lane / 4u % blocks * 4u;
   let k = k0 + lane % 4u * 4u;
-  var slice: Slice;
-  slice.x0 = x_at(m0 + row, k);
-  slice.weight0 = weight_at(o0 + row, k);
-  if (WIDE) {
-    slice.x1 = x_at(m0 + row + 64u, k);
-    slice.weight1 = weight_at(o0 + row + 64u, k);
+  if (lane < 4u * blocks) {
+    let m = m0 + row;
+    return mat4x4<f32>(x_at(m, k), x_at(m + 1u, k), x_at(m + 2u, k), x_at(m + 3u, k));
   }
-  return slice;
+  if (lane < 8u * blocks) {
+    let o = o0 + row;
+    return mat4x4<f32>(weight_at(o, k), weight_at(o + 1u, k), weight_at(o + 2u, k), weight_at(o + 3u, k));
+  }
+  return mat4x4<f32>();
 }
 
-fn store(slice: Slice, lane: u32) {
+// Whole vectors: a write to a part of one may touch all of it, and other lanes would have the other parts.
+fn store(slice: mat4x4<f32>, lane: u32) {
+  let blocks = select(16u, 32u, WIDE);
   let k = lane % 4u * 4u;
-  let column = swizzled(lane / 16u, k);
-  let i = lane / 4u % 4u;
-  x_tile[k][column][i] = slice.x0.x;
-  x_tile[k + 1u][column][i] = slice.x0.y;
-  x_tile[k + 2u][column][i] = slice.x0.z;
-  x_tile[k + 3u][column][i] = slice.x0.w;
-  weight_tile[k][column][i] = slice.weight0.x;
-  weight_tile[k + 1u][column][i] = slice.weight0.y;
-  weight_tile[k + 2u][column][i] = slice.weight0.z;
-  weight_tile[k + 3u][column][i] = slice.weight0.w;
-  if (WIDE) {
-    x_tile[k][column + 16u][i] = slice.x1.x;
-    x_tile[k + 1u][column + 16u][i] = slice.x1.y;
-    x_tile[k + 2u][column + 16u][i] = slice.x1.z;
-    x_tile[k + 3u][column + 16u][i] = slice.x1.w;
-    weight_tile[k][column + 16u][i] = slice.weight1.x;
-    weight_tile[k + 1u][column + 16u][i] = slice.weight1.y;
-    weight_tile[k + 2u][column + 16u][i] = slice.weight1.z;
-    weight_tile[k + 3u][column + 16u][i] = slice.weight1.w;
+  let column = swizzled(lane / 4u % blocks, k);
+  let by_k = transpose(slice);
+  if (lane < 4u * blocks) {
+    x_tile[k][column] = by_k[0];
+    x_tile[k + 1u][column] = by_k[1];
+    x_tile[k + 2u][column] = by_k[2];
+    x_tile[k + 3u][column] = by_k[3];
+  } else if (lane < 8u * blocks) {
+    weight_tile[k][column] = by_k[0];
+    weight_tile[k + 1u][column] = by_k[1];
+    weight_tile[k + 2u][column] = by_k[2];
+    weight_tile[k + 3u][column] = by_k[3];
   }
 }
 
@@ -133,6 +125,7 @@ fn add_4_steps(sums: Sums, k: u32, m4: u32, o4: u32) -> Sums {
   return add_step(add_step(two, k + 2u, m4, o4), k + 3u, m4, o4);
 }
 
+// By elements: two lanes' may share a vector, and each would write all of it.
 fn write1(i: u32, o: u32, sum: f32) {
   if (o >= ROWS) {
     return;
@@ -142,9 +135,9 @@ fn write1(i: u32, o: u32, sum: f32) {
     value += bias[(ROW_START + o) / 4u][(ROW_START + o) % 4u];
   }
   if (RESIDUAL) {
-    value += y[i / 4u][i % 4u];
+    value += y_elements[i];
   }
-  y[i / 4u][i % 4u] = value;
+  y_elements[i] = value;
 }
 
 fn write4(m: u32, o: u32, sum: vec4<f32>) {

@@ -49,7 +49,13 @@ export const matvecFwdKernel = defineKernel({
 export const matmulFwdKernel = defineKernel({
   name: "matmul_fwd",
   source: matmulSource,
-  bindings: { x: "read", weight: "read", bias: "read", y: "read_write" },
+  bindings: {
+    x: "read",
+    weight: "read",
+    bias: "read",
+    y: "read_write",
+    y_elements: "read_write",
+  },
   params: { rows: "u32", ld_x: "u32", x_offset: "u32", ld_y: "u32" },
   overrides: [
     "D_IN",
@@ -210,11 +216,19 @@ export function matmulFwd(
   const { x, weight, bias, y } = tensors;
   const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
     shape;
+  const unused = unusedTensors(program.gpu);
   for (const block of weight.blocks) {
     const sizes = { rows, columns: block.rows, depth: weight.columns };
     const side = tile ?? matmulTile(program.gpu, sizes);
+    const isAligned = areMultiplesOf4(block.rows, block.rowStart, ldY);
     program.add(matmulFwdKernel, {
-      tensors: { x, weight: block.tensor, bias: bias ?? unusedTensors(program.gpu).read, y },
+      tensors: {
+        x,
+        weight: block.tensor,
+        bias: bias ?? unused.read,
+        y: isAligned ? y : unused.write,
+        y_elements: isAligned ? unused.write : y,
+      },
       overrides: {
         D_IN: weight.columns,
         W_STRIDE: weight.stride,
@@ -223,7 +237,7 @@ export function matmulFwd(
         ROWS: block.rows,
         WIDE: side === 128,
         X_ALIGNED: areMultiplesOf4(weight.columns, ldX, xOffset),
-        Y_ALIGNED: areMultiplesOf4(block.rows, block.rowStart, ldY),
+        Y_ALIGNED: isAligned,
         BIAS: bias !== undefined,
         RESIDUAL: residual,
       },

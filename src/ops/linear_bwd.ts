@@ -17,12 +17,18 @@ import {
 } from "./matmul_tile.ts";
 import type { Matrix } from "./matrix.ts";
 import { sumPartials } from "./sum_partials.ts";
+import { unusedTensors } from "./unused.ts";
 
 /** The gradient of x. */
 export const matmulBwdXKernel = defineKernel({
   name: "matmul_bwd_x",
   source: matmulBwdXSource,
-  bindings: { grad_y: "read", weight: "read", grad_x: "read_write" },
+  bindings: {
+    grad_y: "read",
+    weight: "read",
+    grad_x: "read_write",
+    grad_x_elements: "read_write",
+  },
   params: { rows: "u32", ld_x: "u32", x_offset: "u32", ld_y: "u32" },
   overrides: ["D_IN", "D_OUT", "W_STRIDE", "WIDE", "Y_ALIGNED", "X_ALIGNED", "ACCUMULATE"],
 });
@@ -69,15 +75,22 @@ export function matmulBwdX(
   const { columns: d_in, rows: d_out, stride } = weight;
   const { ldX = d_in, xOffset = 0, ldY = d_out } = shape;
   const side = tile ?? matmulTile(program.gpu, { rows, columns: d_in, depth: d_out });
+  const isAligned = areMultiplesOf4(d_in, ldX, xOffset);
+  const unused = unusedTensors(program.gpu).write;
   program.add(matmulBwdXKernel, {
-    tensors: { grad_y, weight: oneBlock(weight, label), grad_x },
+    tensors: {
+      grad_y,
+      weight: oneBlock(weight, label),
+      grad_x: isAligned ? grad_x : unused,
+      grad_x_elements: isAligned ? unused : grad_x,
+    },
     overrides: {
       D_IN: d_in,
       D_OUT: d_out,
       W_STRIDE: stride,
       WIDE: side === 128,
       Y_ALIGNED: areMultiplesOf4(d_out, ldY),
-      X_ALIGNED: areMultiplesOf4(d_in, ldX, xOffset),
+      X_ALIGNED: isAligned,
       ACCUMULATE: accumulate,
     },
     params: { rows, ld_x: ldX, x_offset: xOffset, ld_y: ldY },
