@@ -1,8 +1,8 @@
 // conv1d_fwd: depth-wise causal convolution and SiLU, from any window of past inputs.
 //   y[b, t, d] = silu(sum_k weight[d, k] x[b, t - (D_CONV - 1) + k, d] + bias[d])
 // Inputs before t = 0 come from conv_state, which holds the last D_CONV inputs, the newest last; the new window is
-// written there. One lane per channel and tile of TILE steps. TILE is at least D_CONV - 1, so the first tile's lane is
-// the only one that reads or writes its channel's window: no lane can see a window that another has moved on.
+// written there. One lane per channel and tile of TILE steps. TILE is at least D_CONV - 1 and 32, so the first tile's
+// lane is the only one that reads or writes its channel's window: no lane can see a window that another has moved on.
 // The newest 32 inputs slide through registers four steps at a time, the weights beside them; a longer window's others
 // come from memory.
 override D_INNER: u32;

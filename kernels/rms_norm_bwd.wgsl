@@ -44,7 +44,8 @@ fn rms_norm_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation
   let end = min(params.rows, first + params.rows_per_part);
   let place = lane % LANES_PER_ROW;
   for (var tile = first; tile < end; tile += TILE) {
-    for (var i = lane / LANES_PER_ROW; i < TILE; i += ROWS_AT_ONCE) {
+    for (var i0 = 0u; i0 < TILE; i0 += ROWS_AT_ONCE) {
+      let i = i0 + lane / LANES_PER_ROW;
       let row = tile + i;
       var sum = vec2<f32>(0.0);
       if (row < end) {

@@ -54,7 +54,7 @@ fn adjusted(b: u32, id: u32) -> f32 {
 
 fn adjust(b: u32, id: u32, logit: f32) -> f32 {
   var value = logit;
-  if (repetition_penalty() != 1.0 && (seen[b * SEEN_WORDS + id / 32u] >> (id % 32u) & 1u) == 1u) {
+  if (repetition_penalty() != 1.0 && ((seen[b * SEEN_WORDS + id / 32u] >> (id % 32u)) & 1u) == 1u) {
     value = select(value * repetition_penalty(), value / repetition_penalty(), value > 0.0);
   }
   return select(value / temperature(), value, temperature() == 0.0);
@@ -85,7 +85,7 @@ fn threshold_key(b: u32, lane: u32, lowest_key: u32, wanted: u32, weighted: bool
       let value = adjusted(b, id);
       let key = order_key(value);
       if (key >= lowest_key && (level == 0u || key >> (shift + 8u) == prefix >> (shift + 8u))) {
-        atomicAdd(&bins[key >> shift & 255u], select(1u, mass(value), weighted));
+        atomicAdd(&bins[(key >> shift) & 255u], select(1u, mass(value), weighted));
       }
     }
     workgroupBarrier();

@@ -40,16 +40,17 @@ struct Params {
 @group(0) @binding(6) var<storage, read> ssm_state: array<vec4<f32>>;       // (batch, groups + 1, D_INNER, D_STATE)
 @group(0) @binding(7) var<storage, read_write> grad_y: array<f32>;          // (batch, seqlen, D_INNER), out grad_u
 @group(0) @binding(8) var<storage, read_write> grad_xz: array<f32>;         // (batch, seqlen, 2 D_INNER): z's half
-@group(0) @binding(9) var<storage, read_write> grad_BC: array<vec4<f32>>;   // (blocks, batch, seqlen, 2 D_STATE): B, C
+@group(0) @binding(9) var<storage, read_write> grad_BC: array<vec4<f32>>;   // (blocks, batch, seqlen, [B, C], LANES)
 @group(0) @binding(10) var<storage, read_write> grad_params: array<f32>;    // (batch, D_INNER, D_STATE); of D
 @group(0) @binding(11) var<storage, read_write> grad_state: array<f32>;     // (batch, D_INNER, D_STATE), in and out
 @group(0) @binding(12) var<uniform> params: Params;
 
 const LOG2_E = 1.442695;
 const LN_2 = 0.69314718;
-var<workgroup> dt_tile: array<vec4<f32>, CHANNELS>;   // 4 steps of dt after softplus,
-var<workgroup> dtu_tile: array<vec4<f32>, CHANNELS>;  // of dt u
-var<workgroup> g_tile: array<vec4<f32>, CHANNELS>;    // and of g
+// Elements, not vectors: a channel's lanes bring a step each, and a write to a part of a vector may touch all of it.
+var<workgroup> dt_tile: array<f32, 4u * CHANNELS>;    // [step][channel]: dt after softplus,
+var<workgroup> dtu_tile: array<f32, 4u * CHANNELS>;   // dt u
+var<workgroup> g_tile: array<f32, 4u * CHANNELS>;     // and g
 // Of one channel alone, B and C and the terms of sums need not be shared.
 var<workgroup> BC_tile: array<vec4<f32>, select(1u, SHARED, CHANNELS > 1u)>; // [B or C][step][lane]
 var<workgroup> terms: array<vec4<f32>, select(1u, SUMS * SUM_STRIDE, CHANNELS > 1u)>; // [sum][channel]
@@ -94,11 +95,11 @@ fn exist(d: u32, n: u32) -> vec4<bool> {
   return (vec4<u32>(n) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(D_STATE)) & vec4<bool>(d < D_INNER);
 }
 
-// A / ln 2, for powers of 2.
+// A / ln 2, for powers of 2; finite, for a step that is not there has dt 0.
 fn A_2(d: u32, n: u32) -> vec4<f32> {
   let i = d * D_STATE + n;
   let values = -LOG2_E * exp(vec4<f32>(A_log[i], A_log[i + 1u], A_log[i + 2u], A_log[i + 3u]));
-  return select(vec4<f32>(0.0), values, exist(d, n));
+  return select(vec4<f32>(0.0), max(vec4<f32>(-3.4e38), values), exist(d, n));
 }
 
 fn final_gradient(b: u32, d: u32, n: u32) -> vec4<f32> {
@@ -175,24 +176,9 @@ fn sum_of_terms(sum: u32) -> vec4<f32> {
   return total;
 }
 
-fn store_BC_element(i: u32, exists: bool, value: f32) {
-  if (exists) {
-    grad_BC[i / 4u][i % 4u] = value;
-  }
-}
-
 // Four sums of a block's channels at step t: of C for kinds 0 to 3, of B for kinds 4 to 7.
-fn store_BC(row: u32, kind: u32, n: u32, values: vec4<f32>) {
-  let i = row * 2u * D_STATE + select(0u, D_STATE, kind < 4u) + n;
-  if (D_STATE % 4u == 0u) {
-    grad_BC[i / 4u] = values;
-  } else {
-    let exists = exist(0u, n);
-    store_BC_element(i, exists.x, values.x);
-    store_BC_element(i + 1u, exists.y, values.y);
-    store_BC_element(i + 2u, exists.z, values.z);
-    store_BC_element(i + 3u, exists.w, values.w);
-  }
+fn store_BC(row: u32, kind: u32, lane: u32, values: vec4<f32>) {
+  grad_BC[row * 2u * LANES + select(0u, LANES, kind < 4u) + lane] = values;
 }
 
 // One channel's term of a kind's sum at step t of row `row`; the sum itself where there is no other channel.
@@ -200,15 +186,16 @@ fn add_term(kind: u32, index: u32, t: u32, row: u32, value: vec4<f32>) {
   if (CHANNELS > 1u) {
     terms[kind * (SIZE / SUMMED) * SUM_STRIDE + index + index / 8u * (SUM_STRIDE - SUMMED)] = value;
   } else if (t < params.seqlen) {
-    store_BC(row, kind, 4u * index, value);
+    store_BC(row, kind, index, value);
   }
 }
 
 fn bring(step: u32, channel: u32, exists: bool, own_dt: f32, own_u: f32, own_g: f32) {
   if (step < 4u) {
-    dt_tile[channel][step] = select(0.0, own_dt, exists);
-    dtu_tile[channel][step] = select(0.0, own_dt * own_u, exists);
-    g_tile[channel][step] = select(0.0, own_g, exists);
+    let i = step * CHANNELS + channel;
+    dt_tile[i] = select(0.0, own_dt, exists);
+    dtu_tile[i] = select(0.0, own_dt * own_u, exists);
+    g_tile[i] = select(0.0, own_g, exists);
   }
 }
 
@@ -304,9 +291,10 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
     next_shared = shared_vector(b, t_next, index);
     next_start = kept_state(b, t_next / 4u, d, n);
 
-    let dts = dt_tile[channel];
-    let dtus = dtu_tile[channel];
-    let gs = g_tile[channel];
+    let of_step = channel + vec4<u32>(0u, CHANNELS, 2u * CHANNELS, 3u * CHANNELS);
+    let dts = vec4<f32>(dt_tile[of_step.x], dt_tile[of_step.y], dt_tile[of_step.z], dt_tile[of_step.w]);
+    let dtus = vec4<f32>(dtu_tile[of_step.x], dtu_tile[of_step.y], dtu_tile[of_step.z], dtu_tile[of_step.w]);
+    let gs = vec4<f32>(g_tile[of_step.x], g_tile[of_step.y], g_tile[of_step.z], g_tile[of_step.w]);
     let A_bar_0 = exp2(dts.x * A);
     let A_bar_1 = exp2(dts.y * A);
     let A_bar_2 = exp2(dts.z * A);
@@ -358,7 +346,7 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
         let kind = i / (LANES * BLOCKS);
         if (t0 + kind % 4u < params.seqlen) {
           let block_row = row + kind % 4u + i % BLOCKS * count.y * params.seqlen;
-          store_BC(block_row, kind, i / BLOCKS % LANES * 4u, sum_of_terms(i));
+          store_BC(block_row, kind, i / BLOCKS % LANES, sum_of_terms(i));
         }
       }
     }

@@ -104,11 +104,11 @@ fn store_state(b: u32, slot: u32, d: u32, n: u32, h: vec4<f32>) {
   }
 }
 
-// A / ln 2, for powers of 2.
+// A / ln 2, for powers of 2; finite, for a step that is not there has dt 0.
 fn A_2(d: u32, n: u32) -> vec4<f32> {
   let i = d * D_STATE + n;
   let values = -LOG2_E * exp(vec4<f32>(A_log[i], A_log[i + 1u], A_log[i + 2u], A_log[i + 3u]));
-  return select(vec4<f32>(0.0), values, exist(d, n));
+  return select(vec4<f32>(0.0), max(vec4<f32>(-3.4e38), values), exist(d, n));
 }
 
 fn x_dbl_element(i: u32) -> f32 {

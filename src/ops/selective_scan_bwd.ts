@@ -37,7 +37,7 @@ export const selectiveScanBwdSumKernel = defineKernel({
   source: sumSource,
   bindings: { partials: "read", grad_x_dbl: "write" },
   params: { rows: "u32", blocks: "u32" },
-  overrides: ["WIDTH", "DT_RANK"],
+  overrides: ["D_STATE", "PADDED", "DT_RANK"],
 });
 
 /** Channels over which the kernel adds up gradients of B and C: the kernel's SUMMED is at most this. */
@@ -59,7 +59,7 @@ export function scanBwdScratch(
   { batch, seqlen, d_inner, d_state }: ScanShape,
 ): { partials_BC: number; partials_params: number } {
   return {
-    partials_BC: channelBlocks({ d_inner, d_state }) * batch * seqlen * 2 * d_state,
+    partials_BC: channelBlocks({ d_inner, d_state }) * batch * seqlen * 2 * padded(d_state),
     partials_params: partialsOfDStart({ batch, d_inner, d_state }) + batch * d_inner,
   };
 }
@@ -140,7 +140,7 @@ export function selectiveScanBwd(
   );
 }
 
-/** The B and C columns of grad_x_dbl (rows, dt_rank + 2 d_state) from partials (blocks, rows, 2 d_state). */
+/** The B and C columns of grad_x_dbl (rows, dt_rank + 2 d_state) from partials (blocks, rows, 2, padded(d_state)). */
 export function selectiveScanBwdSum(
   program: Program,
   tensors: { partials: Tensor; grad_x_dbl: Tensor },
@@ -149,11 +149,16 @@ export function selectiveScanBwdSum(
   const { rows, blocks, d_state, dt_rank, label } = shape;
   program.add(selectiveScanBwdSumKernel, {
     tensors,
-    overrides: { WIDTH: 2 * d_state, DT_RANK: dt_rank },
+    overrides: { D_STATE: d_state, PADDED: padded(d_state), DT_RANK: dt_rank },
     params: { rows, blocks },
     workgroups: foldWorkgroups(Math.ceil(rows * 2 * d_state / 64)),
     label,
   });
+}
+
+/** States in the vectors that selective_scan_bwd writes: whole ones, of which nobody writes a part. */
+function padded(d_state: number): number {
+  return Math.ceil(d_state / 4) * 4;
 }
 
 /** Blocks of channels that the gradients of B and C are left in. */

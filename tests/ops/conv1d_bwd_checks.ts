@@ -33,7 +33,7 @@ const ODD_CASE = { shape: ODD, batch: 2, initialState: true, bias: true };
 
 const CASES: readonly Conv1dBwdCase[] = [
   ...SEQUENCE_CASES,
-  // Around the tile of 32 steps; 130 steps of 3 entries are tiles, those of 200 entries segments of several.
+  // Around the tile of 32 steps; segments of several tiles with 100 and 200 entries.
   ...[31, 32, 33, 97].map((seqlen) => ({
     ...ODD_CASE,
     name: `odd sizes, batch 2, seqlen ${seqlen}`,

@@ -28,10 +28,10 @@ const CASES: readonly RmsNormBwdCase[] = [
     rows: 3,
     d_model,
   })),
-  // From 512 tiles of 16 rows on, a workgroup has several tiles.
-  ...[8192, 8193, 20000].map((rows) => ({ name: `${rows} rows`, rows, d_model: 5 })),
+  // From 1024 tiles of 16 rows on, a workgroup has several tiles.
+  ...[16384, 16385, 20000].map((rows) => ({ name: `${rows} rows`, rows, d_model: 5 })),
   { name: "adds to the residual's gradient", rows: 35, d_model: 52, accumulate: true },
-  { name: "adds, several tiles a workgroup", rows: 8200, d_model: 3, accumulate: true },
+  { name: "adds, several tiles a workgroup", rows: 16400, d_model: 3, accumulate: true },
   {
     name: "the last step of each of 3 sequences of 5",
     rows: 3,

@@ -56,6 +56,7 @@ const CASES: readonly BwdCase[] = [
     sized({ d_inner: 18, d_state: 12 }, seqlen, { batch: 3 })
   ),
   sized({}, 33, { gradFinal: false }),
+  { ...sized({}, 10), name: "A_log 89, seqlen 10", A_log: 89 },
   // The gradient of a piece's initial state is that of the final state of the piece before.
   ...[[0, 1], [0, 16], [0, 7, 33], [0, 32, 48]].map((starts) =>
     sized({ d_inner: 18, d_state: 12 }, 49, { starts })
@@ -208,14 +209,18 @@ function recordSum(
   { blocks, rows, dt_rank, d_state }: Record<"blocks" | "rows" | "dt_rank" | "d_state", number>,
 ): void {
   const random = new Random(blocks);
-  const partials = random.normal(blocks * rows * 2 * d_state);
+  const padded = Math.ceil(d_state / 4) * 4;
+  const partials = random.normal(blocks * rows * 2 * padded);
   const width = dt_rank + 2 * d_state;
   const filler = random.normal(rows * width);
   const grad_x_dbl = run.state(filler);
   const tensors = { partials: run.input(partials), grad_x_dbl };
   selectiveScanBwdSum(run.program, tensors, { rows, blocks, d_state, dt_rank, label: "check" });
   const sums = new Float64Array(rows * 2 * d_state);
-  partials.forEach((value, i) => sums[i % sums.length] = (sums[i % sums.length] ?? NaN) + value);
+  partials.forEach((value, i) => {
+    const [half, n] = [Math.floor(i / padded) % (2 * rows), i % padded];
+    if (n < d_state) sums[half * d_state + n] = (sums[half * d_state + n] ?? NaN) + value;
+  });
   const expected = inColumns(sums, rows, [width, dt_rank], filler);
   run.expect("grad_x_dbl", grad_x_dbl, expected, ELEMENTWISE);
 }
@@ -227,7 +232,7 @@ export const SELECTIVE_SCAN_BWD_CHECKS: readonly KernelCheck[] = [
     name: each.name,
     run: checkKernel((run) => recordCase(run, each, seed)),
   })),
-  // Through the op above it sums many blocks already; here it is alone, with workblocks that do not fill up.
+  // Through the op above it sums many blocks already; here it is alone, with workgroups that do not fill up.
   ...[[1, 1, 0], [5, 33, 3], [64, 3, 5]].map(([blocks = 0, rows = 0, dt_rank = 0]) => ({
     kernel: "selective_scan_bwd_sum",
     name: `${blocks} blocks, ${rows} rows, dt_rank ${dt_rank}`,

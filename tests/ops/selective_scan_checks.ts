@@ -20,6 +20,8 @@ export interface ScanCase {
   readonly batch: number;
   readonly seqlen: number;
   readonly initialState: boolean;
+  /** Of all states; random by default. */
+  readonly A_log?: number;
 }
 
 function states(d_state: number, seqlen: number, d_inner = 5): ScanCase {
@@ -29,13 +31,15 @@ function states(d_state: number, seqlen: number, d_inner = 5): ScanCase {
 
 const CASES: readonly ScanCase[] = [
   ...SEQUENCE_CASES,
-  // A lane holds 4 states, a workgroup 64 lanes or more: channels a workgroup and tiles go down as d_state grows.
+  // A lane holds 4 states, a workgroup has 32 lanes, or all of one channel: channels a workgroup and tiles go down as d_state grows.
   ...[1, 2, 3, 4, 5, 8, 16, 17, 64, 65].map((d_state) => states(d_state, 18)),
   ...[1, 16, 17].map((d_inner) => states(16, 33, d_inner)),
   states(128, 33),
   states(255, 9),
   states(256, 9),
   states(1024, 3, 2),
+  // exp(A_log) is infinite in f32, and the last tile has steps that are not there.
+  { ...states(16, 10), name: "A_log 89, seqlen 10", A_log: 89 },
 ];
 
 /** What scanData() makes. */
@@ -53,7 +57,7 @@ export interface ScanData {
 
 /** The data of a case, f32, with B and C as x_dbl holds them. */
 export function scanData(
-  { shape, batch, seqlen, initialState }: Omit<ScanCase, "name">,
+  { shape, batch, seqlen, initialState, A_log }: Omit<ScanCase, "name">,
   seed: number,
 ): ScanData {
   const { d_inner, d_state, dt_rank } = shape;
@@ -69,7 +73,7 @@ export function scanData(
     B: columns(x_dbl, width, dt_rank, d_state),
     C: columns(x_dbl, width, dt_rank + d_state, d_state),
     z: columns(xz, 2 * d_inner, d_inner, d_inner),
-    A_log: random.A_log(d_inner, d_state),
+    A_log: random.A_log(d_inner, d_state).map((value) => A_log ?? value),
     D: random.uniform(d_inner, 0.5, 1.5),
     ssm_state: random.normal(batch * d_inner * d_state, initialState ? 1 : 0),
   };
