@@ -118,8 +118,7 @@ export async function trainCommand(
       terminal.write(commandHelp(TRAIN, "deno task train"));
       return 0;
     }
-    const whole = await withSavedCommand(args);
-    return await run(parseArguments(TRAIN, whole), whole, terminal);
+    return await run(await withSavedCommand(args), terminal);
   } catch (error) {
     const message = (error instanceof Error ? error.message : String(error)).replaceAll(
       /\s*\n\s*/g,
@@ -131,17 +130,10 @@ export async function trainCommand(
   }
 }
 
-async function run(
-  args: Arguments,
-  given: readonly string[],
-  terminal: Terminal,
-): Promise<number> {
+async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [name = "mnist"] = args.positionals;
   const resume = args.text("resume");
   const out = args.text("out") ?? resume ?? `trained/${name}`;
-  if (resume !== undefined && out !== resume) {
-    throw new UsageError("Cannot use --out with --resume: a run goes on in its own folder");
-  }
   const task = await prepare(name, args);
   const { defaults, config } = task;
   terminal.writeError(`Task: ${name}, ${task.summary}\n`);
@@ -153,7 +145,7 @@ async function run(
   const { signal } = interrupt;
   const onEvaluation = evaluationLine(terminal);
   const steps = train(task, { out, resume: resume !== undefined, signal, onEvaluation });
-  const command = withoutFolder(given);
+  const command = await commandOf(name, args);
   const last = await follow(steps, { task, out, command, json: args.has("json"), terminal });
   const metrics = await readMetrics(`${out}/${METRICS_FILE}`);
   await drawCurve(name, out, metrics);
@@ -166,7 +158,8 @@ async function run(
     const tested = metrics.at(-1);
     if (tested?.testLoss !== undefined) terminal.write(`Test: ${figure("test", tested)}\n`);
   }
-  if (!signal.aborted) return 0;
+  // Ctrl-C in the last evaluation finds nothing left to do after it.
+  if (!signal.aborted || last?.step === defaults.steps) return 0;
   const resumed = [name, "--resume", out].map(shellWord).join(" ");
   terminal.writeError(`Stopped. Go on with: deno task train ${resumed}\n`);
   return INTERRUPTED;
@@ -184,42 +177,72 @@ function evaluationLine(terminal: Terminal): (done: number, total: number) => vo
   };
 }
 
-/** A command line without what says where the run is, and how it is shown. */
-function withoutFolder(args: readonly string[]): string[] {
-  const folder = ["--out", "--resume"];
-  return args.filter((arg, i) =>
-    !folder.includes(arg) && !folder.includes(args[i - 1] ?? "") && arg !== "--json" &&
-    !/^--(out|resume)=/.test(arg)
-  );
+/** What says where a run is and how it is shown, not what it is. */
+const NOT_OF_A_RUN = ["out", "resume", "json", "help"];
+
+/** The options that were given and belong to the run, by name, each as one argument. */
+function optionsOf(args: Arguments): Map<string, string> {
+  const options = new Map<string, string>();
+  for (const { name } of TRAIN.options) {
+    if (NOT_OF_A_RUN.includes(name)) continue;
+    const text = args.text(name);
+    if (text !== undefined) options.set(name, `--${name}=${text}`);
+    else if (args.has(name)) options.set(name, `--${name}`);
+  }
+  return options;
+}
+
+/** What to note of a command line: its task always, and paths that are the same from another folder. */
+async function commandOf(task: string, args: Arguments): Promise<string[]> {
+  const options = optionsOf(args);
+  for (const name of ["data", "tokenizer"]) {
+    const path = args.text(name);
+    if (path !== undefined) options.set(name, `--${name}=${await Deno.realPath(path)}`);
+  }
+  return [task, ...options.values()];
 }
 
 /**
- * The arguments; where they only say which run to go on with, also those that it began with.
+ * The arguments, and of a run that goes on also those that it began with, where they are not given again.
  *
- * @throws {UsageError} If that run was another task's.
+ * @throws {UsageError} If that run was another task's, or does not say what it was.
  */
-async function withSavedCommand(args: readonly string[]): Promise<readonly string[]> {
-  const folder = parseArguments(TRAIN, args).text("resume");
-  const [task, ...settings] = withoutFolder(args);
-  if (folder === undefined || task?.startsWith("-") || settings.length > 0) return args;
+async function withSavedCommand(given: readonly string[]): Promise<Arguments> {
+  const args = parseArguments(TRAIN, given);
+  for (const name of ["out", "resume"]) {
+    if (args.text(name) === "") throw new UsageError(`Cannot use --${name}: its folder is ""`);
+  }
+  const folder = args.text("resume");
+  if (folder === undefined) return args;
+  if (folder !== (args.text("out") ?? folder)) {
+    throw new UsageError("Cannot use --out with --resume: a run goes on in its own folder");
+  }
   const saved = await readCommand(`${folder}/${COMMAND_FILE}`);
-  if (saved === undefined) return args;
-  const [own = "mnist"] = parseArguments(TRAIN, saved).positionals;
+  const [task] = args.positionals;
+  if (saved === undefined) {
+    if (task !== undefined) return args;
+    throw new UsageError(
+      `Cannot go on with "${folder}": its ${COMMAND_FILE} is missing or damaged. Give the task and its settings`,
+    );
+  }
+  const [own = "mnist"] = saved.positionals;
   if (task !== undefined && task !== own) {
     throw new UsageError(`Cannot go on with "${folder}" as ${task}: its run is of ${own}`);
   }
-  return [...saved, "--resume", folder, ...(args.includes("--json") ? ["--json"] : [])];
+  const options = new Map([...optionsOf(saved), ...optionsOf(args)]);
+  const shown = args.has("json") ? ["--json"] : [];
+  return parseArguments(TRAIN, [own, ...options.values(), `--resume=${folder}`, ...shown]);
 }
 
 /** What a run noted of its command line; undefined where it noted nothing, or something else is there. */
-async function readCommand(path: string): Promise<string[] | undefined> {
+async function readCommand(path: string): Promise<Arguments | undefined> {
   try {
     const saved: unknown = JSON.parse(await Deno.readTextFile(path));
-    return Array.isArray(saved) && saved.every((arg) => typeof arg === "string")
-      ? saved
-      : undefined;
+    if (!Array.isArray(saved) || !saved.every((arg) => typeof arg === "string")) return undefined;
+    return parseArguments(TRAIN, saved);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return undefined;
+    const isDamaged = error instanceof SyntaxError || error instanceof UsageError;
+    if (error instanceof Deno.errors.NotFound || isDamaged) return undefined;
     throw error;
   }
 }

@@ -61,6 +61,28 @@ export async function writeDescription(
   );
 }
 
+/** What another run may have left beside a description: nothing of it belongs to a run that begins. */
+const OF_A_RUN = [
+  RESUME_FILE,
+  MODEL_FILE,
+  ...["tokenizer.json", "tokenizer_config.json", "config.json"],
+  ...["training/metrics.jsonl", "training/command.json", "training/loss.svg"],
+];
+
+/** Makes the folder one of a run that begins: what another run left is gone, and the description is there. */
+export async function beginRun(
+  folder: string,
+  config: ModelConfig,
+  tokenizer: string | undefined,
+): Promise<void> {
+  for (const file of OF_A_RUN) {
+    await Deno.remove(`${folder}/${file}`).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+  }
+  await writeDescription(folder, config, tokenizer);
+}
+
 /** Removes what a killed run was about to write: files that were not renamed yet. */
 export async function removeLeftovers(folder: string): Promise<void> {
   for (const path of [folder, `${folder}/training`]) {

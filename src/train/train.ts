@@ -5,14 +5,15 @@ import { requireTrainable } from "../model/parameters.ts";
 import { learningRateAt, type Schedule } from "./schedule.ts";
 import { type Batch, type Position, type Source, START } from "./batches.ts";
 import {
+  beginRun,
   readModel,
   readResumePoint,
   removeLeftovers,
   type ResumePoint,
-  writeDescription,
   writeModel,
   writeResumePoint,
 } from "./checkpoint.ts";
+import { eventLoopTurn } from "./event_loop_turn.ts";
 import { initialise } from "./initialise.ts";
 import { MAX_IN_FLIGHT } from "./in_flight.ts";
 import type { Task } from "./task.ts";
@@ -26,6 +27,7 @@ const BURST_MS = 250;
 export interface TrainOptions {
   /**
    * Folder that gets the checkpoint: the model of the best validation loss, and under `training/` what resuming needs.
+   * Another run's in it gives way once the first step is done.
    *
    * @default {undefined} Nothing is written.
    */
@@ -120,23 +122,24 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     position = point.position;
     ({ bestLoss, sinceBest } = point);
     if (task.test !== undefined && Number.isFinite(bestLoss)) best = await readModel(out, config);
-  } else if (out !== undefined) {
-    await writeDescription(out, config, task.tokenizer);
   }
+  let hasBegun = options.resume === true;
   let savedStep = trainer.step;
-  const save = async (): Promise<void> => {
+  const pointOfNow = async (): Promise<ResumePoint> => ({
+    step: trainer.step,
+    position,
+    bestLoss,
+    sinceBest,
+    run,
+    ...await trainer.save(),
+  });
+  const save = async (point: ResumePoint): Promise<void> => {
     if (out === undefined) return;
-    const point: ResumePoint = {
-      step: trainer.step,
-      position,
-      bestLoss,
-      sinceBest,
-      run,
-      ...await trainer.save(),
-    };
     await writeResumePoint(out, config, point);
-    savedStep = trainer.step;
+    savedStep = point.step;
   };
+  // What does not fit is refused before its batches are made.
+  trainer.prepare({ batch: defaults.batchSize, seqlen: defaults.seqlen });
   let batches = takeBatches(task.train, position, defaults.accumulation);
   let burstLength = 1;
   const hasEnded = (): boolean =>
@@ -166,9 +169,12 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
         throw new RangeError(describeFailure(step, describeResult(result), out, savedStep));
       }
+      if (out !== undefined && !hasBegun) await beginRun(out, config, task.tokenizer);
+      hasBegun = true;
       position = nextOf(own);
       let validation: SplitResult | undefined;
       let test: SplitResult | undefined;
+      let point: ResumePoint | undefined;
       if (step === due) {
         validation = await evaluateSplit(trainer, task.validation, onEvaluation);
         if (!Number.isFinite(validation.loss)) {
@@ -183,25 +189,30 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
           // The model before the point: a run killed in between repeats these steps, and writes the same model again.
           if (out !== undefined) await writeModel(out, config, best);
         }
-        await save();
+        point = await pointOfNow();
         if (hasEnded() && task.test !== undefined && best !== undefined) {
           trainer.load(best);
           test = await evaluateSplit(trainer, task.test, onEvaluation);
         }
       }
-      yield {
-        step,
-        loss,
-        learningRate: learningRateAt(defaults, step - 1),
-        gradientNorm: norm,
-        stepMs,
-        tokensPerStep: own.reduce((sum, { batch, seqlen }) => sum + batch * seqlen, 0),
-        validation,
-        test,
-      };
+      try {
+        yield {
+          step,
+          loss,
+          learningRate: learningRateAt(defaults, step - 1),
+          gradientNorm: norm,
+          stepMs,
+          tokensPerStep: own.reduce((sum, { batch, seqlen }) => sum + batch * seqlen, 0),
+          validation,
+          test,
+        };
+      } finally {
+        // Only now: a run killed before it measures again what nobody may have noted.
+        if (point !== undefined) await save(point);
+      }
       if (signal?.aborted) {
         if (index + 1 < burst.length) await takeBack(trainer, burst.slice(0, index + 1), defaults);
-        if (step !== due) await save();
+        if (point === undefined) await save(await pointOfNow());
         return;
       }
     }
@@ -233,11 +244,6 @@ async function takeBack(
     await trainer.submit(batches, learningRateAt(schedule, trainer.step));
   }
   await trainer.results();
-}
-
-/** Waiting for the GPU blocks the thread: a signal such as Ctrl-C is heard in a turn between. */
-function eventLoopTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 /** Evaluates the parameters on a whole split. */

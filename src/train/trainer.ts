@@ -4,9 +4,11 @@ import type { Gpu } from "../gpu/device.ts";
 import { readFloats } from "../gpu/readback.ts";
 import { type Copy, encode, type Program } from "../gpu/recorder.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import type { BatchShape } from "../model/activations.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { createState, type State, type StatePart, stateParts } from "../model/state.ts";
 import type { Batch } from "./batches.ts";
+import { eventLoopTurn } from "./event_loop_turn.ts";
 import { classify, type Evaluation, sum } from "./evaluation.ts";
 import { InFlight, MAX_IN_FLIGHT } from "./in_flight.ts";
 import { type NamedValues, readValues, writeValues } from "./named_values.ts";
@@ -105,6 +107,15 @@ export class Trainer implements Disposable {
     return this.#step;
   }
 
+  /**
+   * Makes what a step on batches of this shape needs.
+   *
+   * @throws {RangeError} If it is more than the device has.
+   */
+  prepare(shape: BatchShape): void {
+    this.#passesFor(shape);
+  }
+
   /** One step on one batch, and its result: {@linkcode Trainer.submit} and {@linkcode Trainer.results} in one. */
   async train(batch: Batch, learningRate: number): Promise<StepResult> {
     await this.submit([batch], learningRate);
@@ -201,7 +212,9 @@ export class Trainer implements Disposable {
       passes.feed(batch);
       this.#run([passes.evaluation(batch)], after);
       submitted.push(batch);
-      if (submitted.length === MAX_IN_FLIGHT) await collect();
+      if (submitted.length < MAX_IN_FLIGHT) continue;
+      await collect();
+      await eventLoopTurn();
     }
     await collect();
     return { ...total, correct: isLanguageModel ? undefined : total.correct };
@@ -282,7 +295,7 @@ export class Trainer implements Disposable {
     return stateParts(this.#carried).filter(({ name }) => name.startsWith("layers."));
   }
 
-  #passesFor({ batch, seqlen }: Batch): Passes {
+  #passesFor({ batch, seqlen }: BatchShape): Passes {
     const key = `${batch} ${seqlen}`;
     let passes = this.#passes.get(key);
     if (passes === undefined) {

@@ -63,8 +63,36 @@ Deno.test("train.ts --resume alone goes on with the settings that the run began 
       other.stderr,
       `Cannot go on with "${folder}/cut" as mnist: its run is of text. See --help\n`,
     );
+    const changed = new FakeTerminal();
+    assertEquals(await trainCommand(["--resume", `${folder}/cut`, "--seed", "6"], changed), 1);
+    assert(
+      changed.stderr.endsWith(
+        "had other data or settings. Give the same ones, or another folder\n",
+      ),
+    );
+    const elsewhere = new FakeTerminal();
+    assertEquals(await trainCommand(["--resume", `${folder}/cut`, "--out", "b"], elsewhere), 2);
+    assertEquals(
+      elsewhere.stderr,
+      "Cannot use --out with --resume: a run goes on in its own folder. See --help\n",
+    );
+    const command = `${folder}/cut/training/command.json`;
+    const noted = await Deno.readTextFile(command);
+    for (const damaged of [noted.slice(0, 20), '["text", "--nothing"]', "{}"]) {
+      await Deno.writeTextFile(command, damaged);
+      const lost = new FakeTerminal();
+      assertEquals(await trainCommand(["--resume", `${folder}/cut`], lost), 2);
+      assertEquals(
+        lost.stderr,
+        `Cannot go on with "${folder}/cut": its training/command.json is missing or damaged. ` +
+          `Give the task and its settings. See --help\n`,
+      );
+    }
+    await Deno.writeTextFile(command, noted);
+    // Something else may be given again: when to stop is no setting of a step.
     const rest = new FakeTerminal();
-    assertEquals(await trainCommand(["--resume", `${folder}/cut`], rest), 0, rest.stderr);
+    const again = ["--resume", `${folder}/cut`, "--patience", "50"];
+    assertEquals(await trainCommand(again, rest), 0, rest.stderr);
     assert(!rest.stdout.includes("{"), "--json is how it was shown, not what it was");
     const [model, expected] = await Promise.all(
       ["cut", "whole"].map((run) => Deno.readFile(`${folder}/${run}/model.safetensors`)),

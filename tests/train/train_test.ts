@@ -154,6 +154,47 @@ Deno.test("train() ends with the test split's figure by the best model, resumed 
     assertEquals(await point("cut"), await point("straight"));
   }));
 
+Deno.test("train() measures again what a run was killed in, its last evaluation too", () =>
+  withFolder(async (out) => {
+    const task = smallTask({ steps: 8, evaluateEvery: 4 });
+    const tested: Task = { ...task, test: task.validation };
+    const straight = await Array.fromAsync(train(tested));
+    let evaluated = 0;
+    const steps: number[] = [];
+    await assertRejects(
+      async () => {
+        // Two batches an evaluation: the fifth is the first of the test split.
+        const onEvaluation = () => {
+          if (++evaluated === 5) throw new Error("killed");
+        };
+        for await (const { step } of train(tested, { out, onEvaluation })) steps.push(step);
+      },
+      Error,
+      "killed",
+    );
+    assertEquals(steps, [1, 2, 3, 4, 5, 6, 7]);
+    const resumed = await Array.fromAsync(train(tested, { out, resume: true }));
+    assertEquals(resumed.map(({ step }) => step), [5, 6, 7, 8]);
+    assertEquals(resumed.at(-1)?.test, defined(straight.at(-1)?.test));
+  }));
+
+Deno.test("train() leaves the run that a folder holds alone until a step of its own is done", () =>
+  withFolder(async (out) => {
+    const first: Task = { ...smallTask({ steps: 4 }), tokenizer: "{}" };
+    await Array.fromAsync(train(first, { out }));
+    const before = await fileNames(out);
+    const model = await Deno.readFile(`${out}/model.safetensors`);
+    const large = smallTask({ steps: 4, batchSize: 1e9 });
+    await assertRejects(() => Array.fromAsync(train(large, { out })), RangeError);
+    const broken = { ...breakingTask(0), tokenizer: "[]" };
+    await assertRejects(() => Array.fromAsync(train(broken, { out })), RangeError);
+    assertEquals(await fileNames(out), before);
+    assertEquals(await Deno.readFile(`${out}/model.safetensors`), model);
+    assertEquals(await Deno.readTextFile(`${out}/tokenizer.json`), "{}");
+    for await (const _ of train(breakingTask(5), { out })) break;
+    assertEquals(await fileNames(out), ["config.json"]);
+  }));
+
 /** Trains straight through, and stopped at step 6 and resumed: the same bytes. Gives the steps. */
 async function trainTwice(
   folder: string,
@@ -331,7 +372,7 @@ Deno.test("train() names the very step that broke, whatever is in flight after i
     const error = await assertRejects(async () => {
       for await (const { step } of train(breakingTask(13), { out })) {
         seen.push(step);
-        if (step === 12) before = await Deno.readFile(path);
+        if (step === 13) before = await Deno.readFile(path);
       }
     }, RangeError);
     assertEquals(seen, Array.from({ length: 13 }, (_, index) => index + 1));
