@@ -6,6 +6,7 @@ const TILE = 64u;
 const LANES = 256u;
 const DEPTH = 16u;
 const STRIDE = 16u; // vec4s from one k to the next
+const BLOCKS = 64u; // of 4 x 4 elements in a tile: a lane stores one, see store_a()
 var<workgroup> a_tile: array<vec4<f32>, DEPTH * STRIDE>; // see place()
 var<workgroup> b_tile: array<vec4<f32>, DEPTH * STRIDE>;
 
@@ -14,21 +15,25 @@ fn place(column: u32, k: u32) -> u32 {
   return k * STRIDE + swizzled(column, k);
 }
 
-// Element m of slices k to k + 3; k is a multiple of 4.
-fn store_a(m: u32, k: u32, values: vec4<f32>) {
-  let column = place(m / 4u, k);
-  a_tile[column][m % 4u] = values.x;
-  a_tile[column + STRIDE][m % 4u] = values.y;
-  a_tile[column + 2u * STRIDE][m % 4u] = values.z;
-  a_tile[column + 3u * STRIDE][m % 4u] = values.w;
+// Elements m to m + 3 of slices k to k + 3, from those four rows; m and k are multiples of 4. A lane stores whole
+// vec4s: a write to one component may write all, so that lanes that share a vec4 could undo each other's. 8 lanes store
+// at once, of 4 values of k and 2 neighbouring m / 4: place() puts them in 8 different groups of 4 banks.
+fn store_a(m: u32, k: u32, rows: mat4x4<f32>) {
+  let at = place(m / 4u, k);
+  let slices = transpose(rows);
+  a_tile[at] = slices[0];
+  a_tile[at + STRIDE] = slices[1];
+  a_tile[at + 2u * STRIDE] = slices[2];
+  a_tile[at + 3u * STRIDE] = slices[3];
 }
 
-fn store_b(m: u32, k: u32, values: vec4<f32>) {
-  let column = place(m / 4u, k);
-  b_tile[column][m % 4u] = values.x;
-  b_tile[column + STRIDE][m % 4u] = values.y;
-  b_tile[column + 2u * STRIDE][m % 4u] = values.z;
-  b_tile[column + 3u * STRIDE][m % 4u] = values.w;
+fn store_b(m: u32, k: u32, rows: mat4x4<f32>) {
+  let at = place(m / 4u, k);
+  let slices = transpose(rows);
+  b_tile[at] = slices[0];
+  b_tile[at + STRIDE] = slices[1];
+  b_tile[at + 2u * STRIDE] = slices[2];
+  b_tile[at + 3u * STRIDE] = slices[3];
 }
 
 // The lane's block, with what all slices add to it. Written out, so that all indices but the lane's are constants.
@@ -49,6 +54,12 @@ fn add_slice(block: mat4x4<f32>, k: u32, lane: u32) -> mat4x4<f32> {
 // How many of the elements from i on are before end, none if not is_row.
 fn left(i: u32, end: u32, is_row: bool) -> u32 {
   return select(0u, end - min(i, end), is_row);
+}
+
+// The same of rows m to m + 3, of which those before `rows` are there.
+fn left_of_rows(i: u32, end: u32, m: u32, rows: u32) -> vec4<u32> {
+  let is_row = vec4<u32>(m, m + 1u, m + 2u, m + 3u) < vec4<u32>(rows);
+  return select(vec4<u32>(0u), vec4<u32>(left(i, end, true)), is_row);
 }
 
 // Which vec4s of an array hold the four elements from i on, of which the first `count` are wanted: none past those.

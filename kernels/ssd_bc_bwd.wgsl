@@ -22,14 +22,14 @@ struct Params {
   start: u32, // where the sums begin in sums
 }
 
-@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;            // (batch, seqlen, CONV_DIM)
-@group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>;         // (batch, NHEADS, seqlen): see ssd_decays
-@group(0) @binding(2) var<storage, read> grad_CB: array<vec4<f32>>;        // (batch, chunks, NGROUPS, CHUNK, CHUNK)
-@group(0) @binding(3) var<storage, read> ssm_state: array<vec4<f32>>;      // (batch, chunks + 1, D_INNER, D_STATE)
-@group(0) @binding(4) var<storage, read> grad_states: array<vec4<f32>>;    // (batch, chunks, D_INNER, D_STATE)
-@group(0) @binding(5) var<storage, read> grad_y: array<vec4<f32>>;         // (batch, seqlen, D_INNER)
-@group(0) @binding(6) var<storage, read_write> grad_xBC: array<vec4<f32>>; // (batch, seqlen, CONV_DIM): B and C
-@group(0) @binding(7) var<storage, read_write> sums: array<f32>;           // B, C: (tiles of n, batch, NHEADS, seqlen)
+@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;         // (batch, seqlen, CONV_DIM)
+@group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>;      // (batch, NHEADS, seqlen): see ssd_decays
+@group(0) @binding(2) var<storage, read> grad_CB: array<vec4<f32>>;     // (batch, chunks, NGROUPS, CHUNK, CHUNK)
+@group(0) @binding(3) var<storage, read> ssm_state: array<vec4<f32>>;   // (batch, chunks + 1, D_INNER, D_STATE)
+@group(0) @binding(4) var<storage, read> grad_states: array<vec4<f32>>; // (batch, chunks, D_INNER, D_STATE)
+@group(0) @binding(5) var<storage, read> grad_y: array<vec4<f32>>;      // (batch, seqlen, D_INNER)
+@group(0) @binding(6) var<storage, read_write> grad_xBC: array<f32>;    // (batch, seqlen, CONV_DIM): B and C
+@group(0) @binding(7) var<storage, read_write> sums: array<f32>;        // B, C: (tiles of n, batch, NHEADS, seqlen)
 @group(0) @binding(8) var<uniform> params: Params;
 
 var<workgroup> parts: array<vec4<f32>, LANES>; // of each lane: its share in the sums of its four steps
@@ -60,6 +60,22 @@ fn grad_state4(i: u32, count: u32) -> vec4<f32> {
   return four_of(grad_states[at.x], grad_states[at.y], i, count);
 }
 
+// Four of each of four rows, the first's from i on.
+fn xBC_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
+  return mat4x4<f32>(xBC4(i, counts.x), xBC4(i + CONV_DIM, counts.y),
+                     xBC4(i + 2u * CONV_DIM, counts.z), xBC4(i + 3u * CONV_DIM, counts.w));
+}
+
+fn grad_y_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
+  return mat4x4<f32>(grad_y4(i, counts.x), grad_y4(i + D_INNER, counts.y),
+                     grad_y4(i + 2u * D_INNER, counts.z), grad_y4(i + 3u * D_INNER, counts.w));
+}
+
+fn grad_CB_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
+  return mat4x4<f32>(grad_CB4(i, counts.x), grad_CB4(i + CHUNK, counts.y),
+                     grad_CB4(i + 2u * CHUNK, counts.z), grad_CB4(i + 3u * CHUNK, counts.w));
+}
+
 // What step t's sum over p is multiplied by; decay0 is where the head's decays of the chunk begin.
 fn factor(of_B: bool, decay0: u32, t: u32, steps: u32) -> f32 {
   let step = decays[decay0 + min(t, steps - 1u)];
@@ -70,22 +86,20 @@ fn factor(of_B: bool, decay0: u32, t: u32, steps: u32) -> f32 {
   return step.w;
 }
 
+// By elements: lanes may share a vec4 where rows are no multiples of 4, and a write to one component may write all.
+// A binding of vec4s beside it, for rows that are, would be the ninth storage buffer, and WebGPU promises 8.
 fn write1(i: u32, is_inside: bool, value: f32) {
   if (is_inside) {
-    grad_xBC[i / 4u][i % 4u] = value;
+    grad_xBC[i] = value;
   }
 }
 
 // Four states of a step, of which the first `count` are there.
 fn write4(i: u32, count: u32, values: vec4<f32>) {
-  if (!ALIGNED) {
-    write1(i, count > 0u, values.x);
-    write1(i + 1u, count > 1u, values.y);
-    write1(i + 2u, count > 2u, values.z);
-    write1(i + 3u, count > 3u, values.w);
-  } else if (count > 0u) {
-    grad_xBC[i / 4u] = values;
-  }
+  write1(i, count > 0u, values.x);
+  write1(i + 1u, count > 1u, values.y);
+  write1(i + 2u, count > 2u, values.z);
+  write1(i + 3u, count > 3u, values.w);
 }
 
 @compute @workgroup_size(LANES)
@@ -106,21 +120,23 @@ fn ssd_bc_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) gr
   let C_column = B_column + NGROUPS * D_STATE;
   let own = (row0 + t) * CONV_DIM + select(C_column, B_column, of_B);
   let other_column = select(B_column, C_column, of_B);
-  // Where it brings rows of a slice, a lane brings columns k to k + 3 of row m; else 4 columns of row t4.
-  let m = lane / 4u;
+  // Where slices are columns, the first BLOCKS lanes bring columns k to k + 3 of rows m to m + 3; where they are rows,
+  // a lane brings 4 columns of row t4.
+  let m = lane / 4u * 4u;
   let k = lane % 4u * 4u;
   var total: mat4x4<f32>;
 
   // grad_CB[t, s], zero above the diagonal, with t along the tile for C, and s along the tile for B.
   let CB0 = ((b * grid.y + chunk) * NGROUPS + g) * CHUNK;
   for (var k0 = 0u; k0 < steps; k0 += DEPTH) {
+    // Stored last, so that it is on its way beside what goes into a_tile.
+    let b_values = xBC4((row0 + k0 + t4) * CONV_DIM + other_column, left(n, D_STATE, k0 + t4 < steps));
     if (of_B) {
       a_tile[place(n4, t4)] = grad_CB4((CB0 + k0 + t4) * CHUNK + n4 * 4u, left(n4 * 4u, steps, k0 + t4 < steps));
-    } else {
-      store_a(m, k, grad_CB4((CB0 + m) * CHUNK + k0 + k, left(k0 + k, steps, m < steps)));
+    } else if (lane < BLOCKS) {
+      store_a(m, k, grad_CB_rows((CB0 + m) * CHUNK + k0 + k, left_of_rows(k0 + k, steps, m, steps)));
     }
-    let other = (row0 + k0 + t4) * CONV_DIM + other_column;
-    b_tile[place(n4, t4)] = xBC4(other, left(n, D_STATE, k0 + t4 < steps));
+    b_tile[place(n4, t4)] = b_values;
     workgroupBarrier();
     total = add_slices(total, lane);
     workgroupBarrier();
@@ -134,17 +150,20 @@ fn ssd_bc_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) gr
     for (var p0 = 0u; p0 < HEADDIM; p0 += DEPTH) {
       let d = h * HEADDIM + p0 + k;
       let channel = h * HEADDIM + p0 + t4;
-      let count = left(p0 + k, HEADDIM, m < steps);
+      let counts = left_of_rows(p0 + k, HEADDIM, m, steps);
       let state_count = left(n, D_STATE, p0 + t4 < HEADDIM);
+      var b_values: vec4<f32>;
       if (of_B) {
-        store_a(m, k, xBC4((row0 + m) * CONV_DIM + d, count));
-        let i = ((b * grid.y + chunk) * D_INNER + channel) * D_STATE + n;
-        b_tile[place(n4, t4)] = grad_state4(i, state_count);
+        b_values = grad_state4(((b * grid.y + chunk) * D_INNER + channel) * D_STATE + n, state_count);
       } else {
-        store_a(m, k, grad_y4((row0 + m) * D_INNER + d, count));
-        let i = ((b * (grid.y + 1u) + chunk) * D_INNER + channel) * D_STATE + n;
-        b_tile[place(n4, t4)] = state4(i, state_count);
+        b_values = state4(((b * (grid.y + 1u) + chunk) * D_INNER + channel) * D_STATE + n, state_count);
       }
+      if (lane < BLOCKS && of_B) {
+        store_a(m, k, xBC_rows((row0 + m) * CONV_DIM + d, counts));
+      } else if (lane < BLOCKS) {
+        store_a(m, k, grad_y_rows((row0 + m) * D_INNER + d, counts));
+      }
+      b_tile[place(n4, t4)] = b_values;
       workgroupBarrier();
       product = add_slices(product, lane);
       workgroupBarrier();

@@ -41,6 +41,17 @@ fn grad_y4(i: u32, count: u32) -> vec4<f32> {
   return four_of(grad_y[at.x], grad_y[at.y], i, count);
 }
 
+// Four of each of four rows, the first's from i on.
+fn xBC_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
+  return mat4x4<f32>(xBC4(i, counts.x), xBC4(i + CONV_DIM, counts.y),
+                     xBC4(i + 2u * CONV_DIM, counts.z), xBC4(i + 3u * CONV_DIM, counts.w));
+}
+
+fn grad_y_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
+  return mat4x4<f32>(grad_y4(i, counts.x), grad_y4(i + D_INNER, counts.y),
+                     grad_y4(i + 2u * D_INNER, counts.z), grad_y4(i + 3u * D_INNER, counts.w));
+}
+
 // exp(sum[t] - sum[s]) dt[s], zero where s comes after t.
 fn weight(t: u32, s: u32) -> f32 {
   let a = step_tile[s];
@@ -105,8 +116,8 @@ fn ssd_cb_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) gr
     CB_row(element + CHUNK, steps, t + 1u, s),
     CB_row(element + 2u * CHUNK, steps, t + 2u, s),
     CB_row(element + 3u * CHUNK, steps, t + 3u, s));
-  // A lane brings channels p0 + k to p0 + k + 3 of step m.
-  let m = lane / 4u;
+  // A lane brings channels p0 + k to p0 + k + 3 of steps m to m + 3, of grad_y or, in the next BLOCKS lanes, of x.
+  let m = lane % BLOCKS / 4u * 4u;
   let k = lane % 4u * 4u;
   let heads = NHEADS / NGROUPS;
   var total: mat4x4<f32>;
@@ -118,9 +129,12 @@ fn ssd_cb_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) gr
     // Written out: naga zeroes a variable without a value only once, not in each round of the loop.
     var W = mat4x4<f32>();
     for (var p0 = 0u; p0 < HEADDIM; p0 += DEPTH) {
-      let count = left(p0 + k, HEADDIM, m < steps);
-      store_a(m, k, grad_y4((row0 + m) * D_INNER + h * HEADDIM + p0 + k, count));
-      store_b(m, k, xBC4((row0 + m) * CONV_DIM + h * HEADDIM + p0 + k, count));
+      let counts = left_of_rows(p0 + k, HEADDIM, m, steps);
+      if (lane < BLOCKS) {
+        store_a(m, k, grad_y_rows((row0 + m) * D_INNER + h * HEADDIM + p0 + k, counts));
+      } else if (lane < 2u * BLOCKS) {
+        store_b(m, k, xBC_rows((row0 + m) * CONV_DIM + h * HEADDIM + p0 + k, counts));
+      }
       workgroupBarrier();
       W = add_slices(W, lane);
       workgroupBarrier();

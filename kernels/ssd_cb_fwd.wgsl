@@ -6,12 +6,13 @@ override D_STATE: u32;
 override NGROUPS: u32;
 override CHUNK: u32;    // at most 64
 override ALIGNED: bool; // D_INNER and D_STATE are multiples of 4
+override CONV_DIM: u32 = D_INNER + 2u * NGROUPS * D_STATE;
 
 struct Params {
   seqlen: u32,
 }
 
-@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>; // (batch, seqlen, D_INNER + 2 NGROUPS D_STATE)
+@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>; // (batch, seqlen, CONV_DIM)
 @group(0) @binding(1) var<storage, read_write> CB: array<f32>;  // (batch, chunks, NGROUPS, CHUNK, CHUNK)
 @group(0) @binding(2) var<uniform> params: Params;
 
@@ -19,6 +20,12 @@ struct Params {
 fn xBC4(i: u32, count: u32) -> vec4<f32> {
   let at = vec4s_of(i, count);
   return four_of(xBC[at.x], xBC[at.y], i, count);
+}
+
+// Four of each of four rows, the first's from i on.
+fn xBC_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
+  return mat4x4<f32>(xBC4(i, counts.x), xBC4(i + CONV_DIM, counts.y),
+                     xBC4(i + 2u * CONV_DIM, counts.z), xBC4(i + 3u * CONV_DIM, counts.w));
 }
 
 fn write1(i: u32, is_inside: bool, value: f32) {
@@ -42,18 +49,20 @@ fn ssd_cb_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) gr
   let g = wid.x;
   let first = wid.y * CHUNK;
   let steps = min(CHUNK, params.seqlen - first);
-  // A lane brings states n0 + k to n0 + k + 3 of step m, whose B begins at row.
-  let m = lane / 4u;
+  // A lane brings states n0 + k to n0 + k + 3 of steps m to m + 3, of C or, in the next BLOCKS lanes, of B.
+  let m = lane % BLOCKS / 4u * 4u;
   let k = lane % 4u * 4u;
-  let width = D_INNER + 2u * NGROUPS * D_STATE;
-  let row = (wid.z * params.seqlen + first + m) * width + D_INNER + g * D_STATE;
+  let row = (wid.z * params.seqlen + first + m) * CONV_DIM + D_INNER + g * D_STATE;
   let t4 = lane / 16u;
   let s4 = lane % 16u;
   var sums: mat4x4<f32>;
   for (var n0 = 0u; n0 < D_STATE; n0 += DEPTH) {
-    let count = left(n0 + k, D_STATE, m < steps);
-    store_a(m, k, xBC4(row + NGROUPS * D_STATE + n0 + k, count));
-    store_b(m, k, xBC4(row + n0 + k, count));
+    let counts = left_of_rows(n0 + k, D_STATE, m, steps);
+    if (lane < BLOCKS) {
+      store_a(m, k, xBC_rows(row + NGROUPS * D_STATE + n0 + k, counts));
+    } else if (lane < 2u * BLOCKS) {
+      store_b(m, k, xBC_rows(row + n0 + k, counts));
+    }
     workgroupBarrier();
     sums = add_slices(sums, lane);
     workgroupBarrier();

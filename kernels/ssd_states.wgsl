@@ -19,11 +19,12 @@ struct Params {
   seqlen: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;            // xBC, or grad_y (batch, seqlen, D_INNER)
-@group(0) @binding(1) var<storage, read> xBC: array<vec4<f32>>;          // (batch, seqlen, CONV_DIM)
-@group(0) @binding(2) var<storage, read> decays: array<vec4<f32>>;       // (batch, NHEADS, seqlen): see ssd_decays
-@group(0) @binding(3) var<storage, read_write> states: array<vec4<f32>>; // (batch, slots, NHEADS, HEADDIM, D_STATE)
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;               // xBC, or grad_y (batch, seqlen, D_INNER)
+@group(0) @binding(1) var<storage, read> xBC: array<vec4<f32>>;             // (batch, seqlen, CONV_DIM)
+@group(0) @binding(2) var<storage, read> decays: array<vec4<f32>>;          // (batch, NHEADS, seqlen): see ssd_decays
+@group(0) @binding(3) var<storage, read_write> states: array<vec4<f32>>;    // (batch, slots, NHEADS, HEADDIM, D_STATE)
+@group(0) @binding(4) var<storage, read_write> states_elements: array<f32>; // states, if not ALIGNED
+@group(0) @binding(5) var<uniform> params: Params;
 
 // Four elements from i on, of which the first `count` are wanted: see four_of().
 fn x4(i: u32, count: u32) -> vec4<f32> {
@@ -44,9 +45,10 @@ fn factor(step: vec4<f32>, last: vec4<f32>) -> f32 {
   return step.x * decay(step, last);
 }
 
+// By elements: lanes may share a vec4 where rows are no multiples of 4, and a write to one component may write all.
 fn write1(i: u32, is_inside: bool, value: f32) {
   if (is_inside) {
-    states[i / 4u][i % 4u] = value;
+    states_elements[i] = value;
   }
 }
 

@@ -22,14 +22,15 @@ struct Params {
   xBC_offset: u32,
 }
 
-@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;             // (batch, [x, B, C]) at stride ld_xBC
-@group(0) @binding(1) var<storage, read> zxbcdt: array<f32>;                // (batch, D_IN_PROJ): z first, dt last
-@group(0) @binding(2) var<storage, read> A_log: array<f32>;                 // (NHEADS)
-@group(0) @binding(3) var<storage, read> D: array<f32>;                     // (NHEADS) or (NHEADS, HEADDIM)
-@group(0) @binding(4) var<storage, read> dt_bias: array<f32>;               // (NHEADS)
-@group(0) @binding(5) var<storage, read_write> ssm_state: array<vec4<f32>>; // (batch, NHEADS, HEADDIM, D_STATE)
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;               // (batch, D_INNER)
-@group(0) @binding(7) var<uniform> params: Params;
+@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;                // (batch, [x, B, C]) at stride ld_xBC
+@group(0) @binding(1) var<storage, read> zxbcdt: array<f32>;                   // (batch, D_IN_PROJ): z first, dt last
+@group(0) @binding(2) var<storage, read> A_log: array<f32>;                    // (NHEADS)
+@group(0) @binding(3) var<storage, read> D: array<f32>;                        // (NHEADS) or (NHEADS, HEADDIM)
+@group(0) @binding(4) var<storage, read> dt_bias: array<f32>;                  // (NHEADS)
+@group(0) @binding(5) var<storage, read_write> ssm_state: array<vec4<f32>>;    // (batch, NHEADS, HEADDIM, D_STATE)
+@group(0) @binding(6) var<storage, read_write> ssm_state_elements: array<f32>; // ssm_state, if not ALIGNED
+@group(0) @binding(7) var<storage, read_write> y: array<f32>;                  // (batch, D_INNER)
+@group(0) @binding(8) var<uniform> params: Params;
 
 var<workgroup> sums: array<f32, LANES * CHANNELS>;
 
@@ -49,13 +50,14 @@ fn xBC4(i: u32, count: u32) -> vec4<f32> {
   return values;
 }
 
+// By elements if not ALIGNED: lanes may share a vec4 then, and a write to one component may write all.
 fn state4(i: u32, count: u32) -> vec4<f32> {
   if (ALIGNED) {
     return ssm_state[i / 4u];
   }
   var values = vec4<f32>(0.0);
   for (var j = 0u; j < min(count, 4u); j++) {
-    values[j] = ssm_state[(i + j) / 4u][(i + j) % 4u];
+    values[j] = ssm_state_elements[i + j];
   }
   return values;
 }
@@ -66,7 +68,7 @@ fn write4(i: u32, count: u32, values: vec4<f32>) {
     return;
   }
   for (var j = 0u; j < min(count, 4u); j++) {
-    ssm_state[(i + j) / 4u][(i + j) % 4u] = values[j];
+    ssm_state_elements[i + j] = values[j];
   }
 }
 

@@ -19,14 +19,14 @@ struct Params {
   plane: u32, // batch NHEADS seqlen
 }
 
-@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;            // (batch, seqlen, CONV_DIM)
-@group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>;         // (batch, NHEADS, seqlen): see ssd_decays
-@group(0) @binding(2) var<storage, read> CB: array<f32>;                   // (batch, chunks, NGROUPS, CHUNK, CHUNK)
-@group(0) @binding(3) var<storage, read> grad_states: array<vec4<f32>>;    // (batch, chunks, D_INNER, D_STATE)
-@group(0) @binding(4) var<storage, read> D: array<f32>;                    // (NHEADS) or (NHEADS, HEADDIM)
-@group(0) @binding(5) var<storage, read> grad_y: array<vec4<f32>>;         // (batch, seqlen, D_INNER)
-@group(0) @binding(6) var<storage, read_write> grad_xBC: array<vec4<f32>>; // (batch, seqlen, CONV_DIM): x's columns
-@group(0) @binding(7) var<storage, read_write> sums: array<f32>;           // (tiles of p, batch, NHEADS, seqlen)
+@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;         // (batch, seqlen, CONV_DIM)
+@group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>;      // (batch, NHEADS, seqlen): see ssd_decays
+@group(0) @binding(2) var<storage, read> CB: array<f32>;                // (batch, chunks, NGROUPS, CHUNK, CHUNK)
+@group(0) @binding(3) var<storage, read> grad_states: array<vec4<f32>>; // (batch, chunks, D_INNER, D_STATE)
+@group(0) @binding(4) var<storage, read> D: array<f32>;                 // (NHEADS) or (NHEADS, HEADDIM)
+@group(0) @binding(5) var<storage, read> grad_y: array<vec4<f32>>;      // (batch, seqlen, D_INNER)
+@group(0) @binding(6) var<storage, read_write> grad_xBC: array<f32>;    // (batch, seqlen, CONV_DIM): x's columns
+@group(0) @binding(7) var<storage, read_write> sums: array<f32>;        // (tiles of p, batch, NHEADS, seqlen)
 @group(0) @binding(8) var<uniform> params: Params;
 
 var<workgroup> step_tile: array<vec4<f32>, TILE>; // the chunk's decays
@@ -47,6 +47,17 @@ fn grad_y4(i: u32, count: u32) -> vec4<f32> {
   return four_of(grad_y[at.x], grad_y[at.y], i, count);
 }
 
+// Four of each of four rows, the first's from i on.
+fn xBC_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
+  return mat4x4<f32>(xBC4(i, counts.x), xBC4(i + CONV_DIM, counts.y),
+                     xBC4(i + 2u * CONV_DIM, counts.z), xBC4(i + 3u * CONV_DIM, counts.w));
+}
+
+fn grad_state_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
+  return mat4x4<f32>(grad_state4(i, counts.x), grad_state4(i + D_STATE, counts.y),
+                     grad_state4(i + 2u * D_STATE, counts.z), grad_state4(i + 3u * D_STATE, counts.w));
+}
+
 // CB[t, s] exp(sum[t] - sum[s]); i is where CB[t, s] is.
 fn weight1(i: u32, s: u32, t: vec4<f32>, is_inside: bool) -> f32 {
   if (is_inside) {
@@ -60,9 +71,11 @@ fn weight4(i: u32, s: u32, t: vec4<f32>, count: u32) -> vec4<f32> {
                    weight1(i + 2u, s + 2u, t, count > 2u), weight1(i + 3u, s + 3u, t, count > 3u));
 }
 
+// By elements: lanes may share a vec4 where rows are no multiples of 4, and a write to one component may write all.
+// A binding of vec4s beside it, for rows that are, would be the ninth storage buffer, and WebGPU promises 8.
 fn write1(i: u32, is_inside: bool, value: f32) {
   if (is_inside) {
-    grad_xBC[i / 4u][i % 4u] = value;
+    grad_xBC[i] = value;
   }
 }
 
@@ -79,14 +92,10 @@ fn write4(row0: u32, s: u32, steps: u32, h: u32, p: u32, q: vec4<f32>) -> f32 {
   }
   let values = step_tile[s].x * q + factor * grad_y4((row0 + s) * D_INNER + d, count);
   let i = (row0 + s) * CONV_DIM + d;
-  if (ALIGNED) {
-    grad_xBC[i / 4u] = values;
-  } else {
-    write1(i, true, values.x);
-    write1(i + 1u, count > 1u, values.y);
-    write1(i + 2u, count > 2u, values.z);
-    write1(i + 3u, count > 3u, values.w);
-  }
+  write1(i, true, values.x);
+  write1(i + 1u, count > 1u, values.y);
+  write1(i + 2u, count > 2u, values.z);
+  write1(i + 3u, count > 3u, values.w);
   return dot(xBC4(i, count), q);
 }
 
@@ -109,16 +118,20 @@ fn ssd_x_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
     step_tile[lane] = decays[decay0 + min(lane, steps - 1u)];
   }
 
-  // A lane brings states n0 + k to n0 + k + 3 of step m of B, and of channel p0 + m.
-  let m = lane / 4u;
+  // A lane brings states n0 + k to n0 + k + 3: of steps m to m + 3 of B or, in the next BLOCKS lanes, of channels from
+  // p0 + m on.
+  let m = lane % BLOCKS / 4u * 4u;
   let k = lane % 4u * 4u;
   let B_row = (row0 + m) * CONV_DIM + D_INNER + g * D_STATE;
   let state_row = ((b * count.y + chunk) * D_INNER + h * HEADDIM + p0 + m) * D_STATE;
   var q: mat4x4<f32>;
   for (var n0 = 0u; n0 < D_STATE; n0 += DEPTH) {
     let n = n0 + k;
-    store_a(m, k, xBC4(B_row + n, left(n, D_STATE, m < steps)));
-    store_b(m, k, grad_state4(state_row + n, left(n, D_STATE, p0 + m < HEADDIM)));
+    if (lane < BLOCKS) {
+      store_a(m, k, xBC_rows(B_row + n, left_of_rows(n, D_STATE, m, steps)));
+    } else if (lane < 2u * BLOCKS) {
+      store_b(m, k, grad_state_rows(state_row + n, left_of_rows(n, D_STATE, p0 + m, HEADDIM)));
+    }
     workgroupBarrier();
     q = add_slices(q, lane);
     workgroupBarrier();

@@ -18,13 +18,14 @@ struct Params {
   seqlen: u32,
 }
 
-@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;     // (batch, seqlen, CONV_DIM)
-@group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>;  // (batch, NHEADS, seqlen): see ssd_decays
-@group(0) @binding(2) var<storage, read> CB: array<vec4<f32>>;      // (batch, chunks, NGROUPS, CHUNK, CHUNK)
-@group(0) @binding(3) var<storage, read> states: array<vec4<f32>>;  // (batch, slots, NHEADS, HEADDIM, D_STATE)
-@group(0) @binding(4) var<storage, read> D: array<f32>;             // (NHEADS) or (NHEADS, HEADDIM)
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>; // (batch, seqlen, D_INNER)
-@group(0) @binding(6) var<uniform> params: Params;
+@group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;        // (batch, seqlen, CONV_DIM)
+@group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>;     // (batch, NHEADS, seqlen): see ssd_decays
+@group(0) @binding(2) var<storage, read> CB: array<vec4<f32>>;         // (batch, chunks, NGROUPS, CHUNK, CHUNK)
+@group(0) @binding(3) var<storage, read> states: array<vec4<f32>>;     // (batch, slots, NHEADS, HEADDIM, D_STATE)
+@group(0) @binding(4) var<storage, read> D: array<f32>;                // (NHEADS) or (NHEADS, HEADDIM)
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;    // (batch, seqlen, D_INNER)
+@group(0) @binding(6) var<storage, read_write> y_elements: array<f32>; // y, if not ALIGNED
+@group(0) @binding(7) var<uniform> params: Params;
 
 var<workgroup> step_tile: array<vec4<f32>, TILE>; // the chunk's decays
 
@@ -39,23 +40,48 @@ fn state4(i: u32, count: u32) -> vec4<f32> {
   return four_of(states[at.x], states[at.y], i, count);
 }
 
-// CB[t, s] exp(sum[t] - sum[s]) dt[s]; i is where CB[t, s] is.
-fn weight1(i: u32, s: u32, t: vec4<f32>, is_inside: bool) -> f32 {
-  if (is_inside) {
-    let from_s = step_tile[s];
-    return CB[i / 4u][i % 4u] * from_s.x * decay(from_s, t);
+fn CB4(i: u32, count: u32) -> vec4<f32> {
+  let at = vec4s_of(i, count);
+  return four_of(CB[at.x], CB[at.y], i, count);
+}
+
+// Four of each of four rows, the first's from i on.
+fn xBC_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
+  return mat4x4<f32>(xBC4(i, counts.x), xBC4(i + CONV_DIM, counts.y),
+                     xBC4(i + 2u * CONV_DIM, counts.z), xBC4(i + 3u * CONV_DIM, counts.w));
+}
+
+fn state_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
+  return mat4x4<f32>(state4(i, counts.x), state4(i + D_STATE, counts.y),
+                     state4(i + 2u * D_STATE, counts.z), state4(i + 3u * D_STATE, counts.w));
+}
+
+fn CB_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
+  return mat4x4<f32>(CB4(i, counts.x), CB4(i + CHUNK, counts.y),
+                     CB4(i + 2u * CHUNK, counts.z), CB4(i + 3u * CHUNK, counts.w));
+}
+
+// CB[t, s] exp(sum[t] - sum[s]) dt[s].
+fn weight1(CB_ts: f32, s: u32, t: vec4<f32>) -> f32 {
+  let from_s = step_tile[s];
+  return CB_ts * from_s.x * decay(from_s, t);
+}
+
+// The same for four steps from s on, of which the first `count` are wanted, the others zero whatever CB holds there.
+fn weight4(CB_t: vec4<f32>, s: u32, t: u32, count: u32) -> vec4<f32> {
+  if (count == 0u) {
+    return vec4<f32>(0.0);
   }
-  return 0.0;
+  let to_t = step_tile[t];
+  let weights = vec4<f32>(weight1(CB_t.x, s, to_t), weight1(CB_t.y, s + 1u, to_t), weight1(CB_t.z, s + 2u, to_t),
+                          weight1(CB_t.w, s + 3u, to_t));
+  return select(vec4<f32>(0.0), weights, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(count));
 }
 
-fn weight4(i: u32, s: u32, t: vec4<f32>, count: u32) -> vec4<f32> {
-  return vec4<f32>(weight1(i, s, t, count > 0u), weight1(i + 1u, s + 1u, t, count > 1u),
-                   weight1(i + 2u, s + 2u, t, count > 2u), weight1(i + 3u, s + 3u, t, count > 3u));
-}
-
+// By elements: lanes may share a vec4 where rows are no multiples of 4, and a write to one component may write all.
 fn write1(i: u32, is_inside: bool, value: f32) {
   if (is_inside) {
-    y[i / 4u][i % 4u] = value;
+    y_elements[i] = value;
   }
 }
 
@@ -100,16 +126,20 @@ fn ssd_y_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
     step_tile[lane] = decays[(b * NHEADS + h) * params.seqlen + chunk * CHUNK + min(lane, steps - 1u)];
   }
 
-  // A lane brings columns k to k + 3 of row m: of a step of C, of a channel of the state, of a step of CB.
-  let m = lane / 4u;
+  // A lane brings columns k to k + 3 of rows m to m + 3: of steps of C or, in the next BLOCKS lanes, of channels of the
+  // state; then of steps of CB.
+  let m = lane % BLOCKS / 4u * 4u;
   let k = lane % 4u * 4u;
   let C_row = (row0 + m) * CONV_DIM + D_INNER + (NGROUPS + g) * D_STATE;
   let state_row = (((b * (count.y + u32(KEEP)) + chunk) * NHEADS + h) * HEADDIM + p0 + m) * D_STATE;
   var sums: mat4x4<f32>;
   for (var n0 = 0u; n0 < D_STATE; n0 += DEPTH) {
     let n = n0 + k;
-    store_a(m, k, xBC4(C_row + n, left(n, D_STATE, m < steps)));
-    store_b(m, k, state4(state_row + n, left(n, D_STATE, p0 + m < HEADDIM)));
+    if (lane < BLOCKS) {
+      store_a(m, k, xBC_rows(C_row + n, left_of_rows(n, D_STATE, m, steps)));
+    } else if (lane < 2u * BLOCKS) {
+      store_b(m, k, state_rows(state_row + n, left_of_rows(n, D_STATE, p0 + m, HEADDIM)));
+    }
     workgroupBarrier();
     sums = add_slices(sums, lane);
     workgroupBarrier();
@@ -121,11 +151,18 @@ fn ssd_y_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
   let CB_row = (((b * count.y + chunk) * NGROUPS + g) * CHUNK + m) * CHUNK;
   let x_column = h * HEADDIM + p0 + p4 * 4u;
   for (var s0 = 0u; s0 < steps; s0 += DEPTH) {
-    let s = s0 + k;
-    store_a(m, k, weight4(CB_row + s, s, step_tile[m], left(s, m + 1u, m < steps)));
-    // Of x, channels p4 * 4 to p4 * 4 + 3 of step s0 + t4.
+    // Of x, channels p4 * 4 to p4 * 4 + 3 of step s0 + t4: stored last, so that it is on its way beside CB.
     let x_left = left(p0 + p4 * 4u, HEADDIM, s0 + t4 < steps);
-    b_tile[place(p4, t4)] = xBC4((row0 + s0 + t4) * CONV_DIM + x_column, x_left);
+    let x = xBC4((row0 + s0 + t4) * CONV_DIM + x_column, x_left);
+    if (lane < BLOCKS) {
+      let s = s0 + k;
+      let counts = vec4<u32>(left(s, m + 1u, m < steps), left(s, m + 2u, m + 1u < steps),
+                             left(s, m + 3u, m + 2u < steps), left(s, m + 4u, m + 3u < steps));
+      let rows = CB_rows(CB_row + s, counts);
+      store_a(m, k, mat4x4<f32>(weight4(rows[0], s, m, counts.x), weight4(rows[1], s, m + 1u, counts.y),
+                                weight4(rows[2], s, m + 2u, counts.z), weight4(rows[3], s, m + 3u, counts.w)));
+    }
+    b_tile[place(p4, t4)] = x;
     workgroupBarrier();
     sums = add_slices(sums, lane);
     workgroupBarrier();

@@ -10,7 +10,7 @@ import ySource from "../../kernels/ssd_y_fwd.wgsl" with { type: "text" };
 import { defineKernel, defineTileKernel } from "./define_kernel.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
 import { dtLimits, SSD_CHUNK, type SsdOptions, type SsdSizes, ssdWidths } from "./ssd_sizes.ts";
-import { unusedTensors } from "./unused.ts";
+import { unusedTensors, vec4sOrElements } from "./unused.ts";
 
 /** dt and the decay of every step. */
 export const ssdDecaysKernel = defineKernel({
@@ -34,7 +34,7 @@ export const ssdCBFwdKernel = defineTileKernel({
 export const ssdStatesKernel = defineTileKernel({
   name: "ssd_states",
   source: statesSource,
-  bindings: { x: "read", xBC: "read", decays: "read", states: "write" },
+  bindings: { x: "read", xBC: "read", decays: "read", states: "write", states_elements: "write" },
   params: { seqlen: "u32" },
   overrides: [
     "NHEADS",
@@ -61,7 +61,15 @@ export const ssdPassKernel = defineKernel({
 export const ssdYFwdKernel = defineTileKernel({
   name: "ssd_y_fwd",
   source: ySource,
-  bindings: { xBC: "read", decays: "read", CB: "read", states: "read", D: "read", y: "write" },
+  bindings: {
+    xBC: "read",
+    decays: "read",
+    CB: "read",
+    states: "read",
+    D: "read",
+    y: "write",
+    y_elements: "write",
+  },
   params: { seqlen: "u32" },
   overrides: [
     "NHEADS",
@@ -154,8 +162,10 @@ export function ssdFwd(
     { decays, states, ssm_state: keep ? unusedTensors(program.gpu).write : ssm_state },
     { ...chunked, keep, reverse: false, fromZero: false },
   );
+  const isAligned = areMultiplesOf4(headdim, d_state, chunk);
+  const [y_vec4s, y_elements] = vec4sOrElements(program.gpu, y, isAligned);
   program.add(ssdYFwdKernel, {
-    tensors: { xBC, decays, CB, states, D, y },
+    tensors: { xBC, decays, CB, states, D, y: y_vec4s, y_elements },
     overrides: {
       NHEADS: nheads,
       HEADDIM: headdim,
@@ -164,7 +174,7 @@ export function ssdFwd(
       CHUNK: chunk,
       KEEP: keep,
       D_HAS_HDIM: D_has_hdim,
-      ALIGNED: areMultiplesOf4(headdim, d_state, chunk),
+      ALIGNED: isAligned,
     },
     params: { seqlen },
     workgroups: [nheads * Math.ceil(headdim / SSD_TILE), Math.ceil(seqlen / chunk), batch],
@@ -230,8 +240,10 @@ export function ssdStates(
   shape: SsdShape & { keep: boolean; backward: boolean; label: string },
 ): void {
   const { batch, seqlen, nheads, headdim, d_state, ngroups, chunk, keep, backward, label } = shape;
+  const isAligned = areMultiplesOf4(headdim, d_state);
+  const [states, states_elements] = vec4sOrElements(program.gpu, tensors.states, isAligned);
   program.add(ssdStatesKernel, {
-    tensors,
+    tensors: { ...tensors, states, states_elements },
     overrides: {
       NHEADS: nheads,
       HEADDIM: headdim,
@@ -240,7 +252,7 @@ export function ssdStates(
       CHUNK: chunk,
       KEEP: keep,
       BACKWARD: backward,
-      ALIGNED: areMultiplesOf4(headdim, d_state),
+      ALIGNED: isAligned,
     },
     params: { seqlen },
     workgroups: [

@@ -6,6 +6,7 @@ import source from "../../kernels/ssd_step.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
 import { dtLimits, type SsdOptions, type SsdSizes, ssdWidths } from "./ssd_sizes.ts";
+import { vec4sOrElements } from "./unused.ts";
 
 /** The kernel. */
 export const ssdStepKernel = defineKernel({
@@ -18,6 +19,7 @@ export const ssdStepKernel = defineKernel({
     D: "read",
     dt_bias: "read",
     ssm_state: "read_write",
+    ssm_state_elements: "read_write",
     y: "write",
   },
   params: { ld_xBC: "u32", xBC_offset: "u32" },
@@ -74,8 +76,14 @@ export function ssdStep(
   const { D_has_hdim = false, gated = false, ldXBC = conv_dim, xBCOffset = 0 } = shape;
   const lanes = Math.min(LANES_PER_CHANNEL, 2 ** Math.ceil(Math.log2(Math.ceil(d_state / 4))));
   const channels = LANES / lanes;
+  const isAligned = areMultiplesOf4(d_state, d_inner, ldXBC, xBCOffset);
+  const [ssm_state, ssm_state_elements] = vec4sOrElements(
+    program.gpu,
+    tensors.ssm_state,
+    isAligned,
+  );
   program.add(ssdStepKernel, {
-    tensors,
+    tensors: { ...tensors, ssm_state, ssm_state_elements },
     overrides: {
       NHEADS: nheads,
       HEADDIM: headdim,
@@ -86,7 +94,7 @@ export function ssdStep(
       GATED: gated,
       LANES: lanes,
       CHANNELS: channels,
-      ALIGNED: areMultiplesOf4(d_state, d_inner, ldXBC, xBCOffset),
+      ALIGNED: isAligned,
     },
     params: { ld_xBC: ldXBC, xBC_offset: xBCOffset },
     workgroups: [Math.ceil(d_inner / channels), batch, 1],

@@ -22,6 +22,19 @@ export function unusedTensors(gpu: Gpu): UnusedTensors {
   return unused;
 }
 
+/**
+ * What to bind where a kernel writes a tensor by vec4s if its rows are whole ones, and else by elements: to the binding of
+ * vec4s, and to that of elements.
+ */
+export function vec4sOrElements(
+  gpu: Gpu,
+  tensor: Tensor,
+  byVec4s: boolean,
+): readonly [vec4s: Tensor, elements: Tensor] {
+  const unused = unusedTensors(gpu).write;
+  return byVec4s ? [tensor, unused] : [unused, tensor];
+}
+
 function unusedTensor(gpu: Gpu): Tensor {
   const buffer = gpu.device.createBuffer({
     label: "unused",

@@ -104,6 +104,11 @@ const CHUNKED_CASES: readonly (SsdCase & { chunk: number })[] = [
   ...[1, 2, 63, 64, 65, 129].map((seqlen) => ({ ...sized({}, seqlen), chunk: 0 })),
   ...[15, 16, 17, 100].map((seqlen) => ({ ...sized({}, seqlen, { batch: 3 }), chunk: 16 })),
   ...[1, 50, 51, 130].map((seqlen) => ({ ...sized({}, seqlen, { batch: 1 }), chunk: 50 })),
+  // Whole vec4s, but neither whole slices nor whole tiles.
+  ...[{}, { reset: 100 }].map((options) => ({
+    ...sized({ headdim: 20, d_state: 36 }, 75, options),
+    chunk: 60,
+  })),
 ];
 
 /** The state before each chunk, and the final one: (batch, chunks + 1, nheads, headdim, d_state). */
