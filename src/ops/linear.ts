@@ -7,7 +7,7 @@ import matvecSource from "../../kernels/matvec_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4, type MatmulTile, matmulTile } from "./matmul_tile.ts";
 import { type Matrix, W_DTYPE } from "./matrix.ts";
-import { unusedTensors } from "./unused.ts";
+import { unusedTensors, vec4sOrElements } from "./unused.ts";
 
 /** The kernel for few rows. */
 export const matvecFwdKernel = defineKernel({
@@ -216,18 +216,18 @@ export function matmulFwd(
   const { x, weight, bias, y } = tensors;
   const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
     shape;
-  const unused = unusedTensors(program.gpu);
   for (const block of weight.blocks) {
     const sizes = { rows, columns: block.rows, depth: weight.columns };
     const side = tile ?? matmulTile(program.gpu, sizes);
     const isAligned = areMultiplesOf4(block.rows, block.rowStart, ldY);
+    const [vec4s, elements] = vec4sOrElements(program.gpu, y, isAligned);
     program.add(matmulFwdKernel, {
       tensors: {
         x,
         weight: block.tensor,
-        bias: bias ?? unused.read,
-        y: isAligned ? y : unused.write,
-        y_elements: isAligned ? unused.write : y,
+        bias: bias ?? unusedTensors(program.gpu).read,
+        y: vec4s,
+        y_elements: elements,
       },
       overrides: {
         D_IN: weight.columns,

@@ -17,7 +17,7 @@ import {
 } from "./matmul_tile.ts";
 import type { Matrix } from "./matrix.ts";
 import { sumPartials } from "./sum_partials.ts";
-import { unusedTensors } from "./unused.ts";
+import { vec4sOrElements } from "./unused.ts";
 
 /** The gradient of x. */
 export const matmulBwdXKernel = defineKernel({
@@ -76,13 +76,13 @@ export function matmulBwdX(
   const { ldX = d_in, xOffset = 0, ldY = d_out } = shape;
   const side = tile ?? matmulTile(program.gpu, { rows, columns: d_in, depth: d_out });
   const isAligned = areMultiplesOf4(d_in, ldX, xOffset);
-  const unused = unusedTensors(program.gpu).write;
+  const [vec4s, elements] = vec4sOrElements(program.gpu, grad_x, isAligned);
   program.add(matmulBwdXKernel, {
     tensors: {
       grad_y,
       weight: oneBlock(weight, label),
-      grad_x: isAligned ? grad_x : unused,
-      grad_x_elements: isAligned ? unused : grad_x,
+      grad_x: vec4s,
+      grad_x_elements: elements,
     },
     overrides: {
       D_IN: d_in,
