@@ -135,7 +135,8 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   terminal.writeError(`Task: ${name}, ${task.summary}\n`);
   terminal.writeError(`Model: ${JSON.stringify(config)}\n`);
   terminal.writeError(`Settings: ${JSON.stringify(defaults)}\n`);
-  terminal.writeError(`Checkpoint: ${out}\n`);
+  const replaced = resume === undefined && await holdsRun(out);
+  terminal.writeError(`Checkpoint: ${out}${replaced ? ", in place of the run there" : ""}\n`);
 
   using interrupt = catchInterrupt();
   const { signal } = interrupt;
@@ -159,6 +160,10 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const resumed = [name, "--resume", out].map(shellWord).join(" ");
   terminal.writeError(`Stopped. Go on with: deno task train ${resumed}\n`);
   return INTERRUPTED;
+}
+
+async function holdsRun(folder: string): Promise<boolean> {
+  return await Deno.stat(`${folder}/${COMMAND_FILE}`).then(() => true, () => false);
 }
 
 /** Shows how far an evaluation is that takes its time. */

@@ -123,6 +123,14 @@ Deno.test("train.ts turns --epochs into steps, and ends with the best evaluation
     const best = metrics.find(({ validationLoss }) => validationLoss === Math.min(...losses));
     const line = `Best: step ${best?.step}: validation loss ${Math.min(...losses).toFixed(4)}\n`;
     assertEquals(terminal.stdout, line);
+    assert(terminal.stderr.includes(`Checkpoint: ${folder}/out\n`), terminal.stderr);
+    const again = new FakeTerminal();
+    assertEquals(await trainCommand(args, again), 0, again.stderr);
+    assert(again.stderr.includes(`Checkpoint: ${folder}/out, in place of the run there\n`));
+    assertEquals(
+      await readMetrics(`${folder}/out/training/metrics.jsonl`).then((m) => m.length),
+      9,
+    );
     const both = new FakeTerminal();
     assertEquals(await trainCommand([...args, "--steps", "3"], both), 2);
     assert(both.stderr.includes("Cannot use --steps with --epochs: give one"), both.stderr);
