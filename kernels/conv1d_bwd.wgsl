@@ -33,7 +33,7 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> grad_params: array<f32>;     // (parts, D_INNER, D_CONV); bias
 @group(0) @binding(9) var<uniform> params: Params;
 
-// Input at step t; t counts back from 0 into the window before. What is older than that window is 0.
+// Input at step t; t counts back from 0 into the window before. What is older than it is 0.
 fn input_at(b: u32, d: u32, t: i32) -> f32 {
   if (t >= i32(params.seqlen) || t < -i32(D_CONV)) {
     return 0.0;

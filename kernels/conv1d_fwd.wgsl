@@ -24,7 +24,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;          // (batch, seqlen, D_INNER)
 @group(0) @binding(5) var<uniform> params: Params;
 
-// Input at step t of this call; t counts back from 0 into the window of past inputs. What is older than that window is 0.
+// Input at step t of this call; t counts back from 0 into the window of past inputs. What is older than it is 0.
 fn input_at(b: u32, d: u32, t: i32) -> f32 {
   if (t >= i32(params.seqlen) || t < -i32(D_CONV)) {
     return 0.0;

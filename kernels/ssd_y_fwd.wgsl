@@ -10,7 +10,7 @@ override NGROUPS: u32;
 override CHUNK: u32;       // at most 64
 override KEEP: bool;       // states has a slot more than chunks: see ssd_pass
 override D_HAS_HDIM: bool;
-override ALIGNED: bool;    // HEADDIM, D_STATE and CHUNK are multiples of 4
+override ALIGNED: bool;    // HEADDIM and D_STATE are multiples of 4
 override D_INNER: u32 = NHEADS * HEADDIM;
 override CONV_DIM: u32 = D_INNER + 2u * NGROUPS * D_STATE;
 
@@ -20,7 +20,7 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> xBC: array<vec4<f32>>;        // (batch, seqlen, CONV_DIM)
 @group(0) @binding(1) var<storage, read> decays: array<vec4<f32>>;     // (batch, NHEADS, seqlen): see ssd_decays
-@group(0) @binding(2) var<storage, read> CB: array<vec4<f32>>;         // (batch, chunks, NGROUPS, CHUNK, CHUNK)
+@group(0) @binding(2) var<storage, read> CB: array<f32>;               // (batch, chunks, NGROUPS, CHUNK, CHUNK)
 @group(0) @binding(3) var<storage, read> states: array<vec4<f32>>;     // (batch, slots, NHEADS, HEADDIM, D_STATE)
 @group(0) @binding(4) var<storage, read> D: array<f32>;                // (NHEADS) or (NHEADS, HEADDIM)
 @group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;    // (batch, seqlen, D_INNER)
@@ -40,11 +40,6 @@ fn state4(i: u32, count: u32) -> vec4<f32> {
   return four_of(states[at.x], states[at.y], i, count);
 }
 
-fn CB4(i: u32, count: u32) -> vec4<f32> {
-  let at = vec4s_of(i, count);
-  return four_of(CB[at.x], CB[at.y], i, count);
-}
-
 // Four of each of four rows, the first's from i on.
 fn xBC_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
   return mat4x4<f32>(xBC4(i, counts.x), xBC4(i + CONV_DIM, counts.y),
@@ -56,26 +51,19 @@ fn state_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
                      state4(i + 2u * D_STATE, counts.z), state4(i + 3u * D_STATE, counts.w));
 }
 
-fn CB_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
-  return mat4x4<f32>(CB4(i, counts.x), CB4(i + CHUNK, counts.y),
-                     CB4(i + 2u * CHUNK, counts.z), CB4(i + 3u * CHUNK, counts.w));
-}
-
-// CB[t, s] exp(sum[t] - sum[s]) dt[s].
-fn weight1(CB_ts: f32, s: u32, t: vec4<f32>) -> f32 {
-  let from_s = step_tile[s];
-  return CB_ts * from_s.x * decay(from_s, t);
-}
-
-// The same for four steps from s on, of which the first `count` are wanted, the others zero whatever CB holds there.
-fn weight4(CB_t: vec4<f32>, s: u32, t: u32, count: u32) -> vec4<f32> {
-  if (count == 0u) {
-    return vec4<f32>(0.0);
+// CB[t, s] exp(sum[t] - sum[s]) dt[s]; i is where CB[t, s] is. Zero where s comes after t, or t after the last step.
+fn weight(i: u32, s: u32, t: u32, steps: u32) -> f32 {
+  if (s <= t && t < steps) {
+    let from_s = step_tile[s];
+    return CB[i] * from_s.x * decay(from_s, step_tile[t]);
   }
-  let to_t = step_tile[t];
-  let weights = vec4<f32>(weight1(CB_t.x, s, to_t), weight1(CB_t.y, s + 1u, to_t), weight1(CB_t.z, s + 2u, to_t),
-                          weight1(CB_t.w, s + 3u, to_t));
-  return select(vec4<f32>(0.0), weights, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(count));
+  return 0.0;
+}
+
+// The same for four steps from t on.
+fn weights(i: u32, s: u32, t: u32, steps: u32) -> vec4<f32> {
+  return vec4<f32>(weight(i, s, t, steps), weight(i + CHUNK, s, t + 1u, steps),
+                   weight(i + 2u * CHUNK, s, t + 2u, steps), weight(i + 3u * CHUNK, s, t + 3u, steps));
 }
 
 // By elements: lanes may share a vec4 where rows are no multiples of 4, and a write to one component may write all.
@@ -127,7 +115,7 @@ fn ssd_y_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
   }
 
   // A lane brings columns k to k + 3 of rows m to m + 3: of steps of C or, in the next BLOCKS lanes, of channels of the
-  // state; then of steps of CB.
+  // state.
   let m = lane % BLOCKS / 4u * 4u;
   let k = lane % 4u * 4u;
   let C_row = (row0 + m) * CONV_DIM + D_INNER + (NGROUPS + g) * D_STATE;
@@ -148,20 +136,16 @@ fn ssd_y_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) cou
   sums = mat4x4<f32>(sums[0] * step_tile[t].w, sums[1] * step_tile[t + 1u].w,
                      sums[2] * step_tile[t + 2u].w, sums[3] * step_tile[t + 3u].w);
 
-  let CB_row = (((b * count.y + chunk) * NGROUPS + g) * CHUNK + m) * CHUNK;
+  // A lane weighs four steps of a column of CB: the 8 that store at once have 4 values of k / 4 and 2 of m / 4.
+  let column = lane % 4u * 4u + lane / 8u % 4u;
+  let m4 = lane / 4u % 2u + lane / 32u * 2u;
+  let CB_column = (((b * count.y + chunk) * NGROUPS + g) * CHUNK + m4 * 4u) * CHUNK + column;
   let x_column = h * HEADDIM + p0 + p4 * 4u;
   for (var s0 = 0u; s0 < steps; s0 += DEPTH) {
-    // Of x, channels p4 * 4 to p4 * 4 + 3 of step s0 + t4: stored last, so that it is on its way beside CB.
+    // Of x, channels p4 * 4 to p4 * 4 + 3 of step s0 + t4.
     let x_left = left(p0 + p4 * 4u, HEADDIM, s0 + t4 < steps);
     let x = xBC4((row0 + s0 + t4) * CONV_DIM + x_column, x_left);
-    if (lane < BLOCKS) {
-      let s = s0 + k;
-      let counts = vec4<u32>(left(s, m + 1u, m < steps), left(s, m + 2u, m + 1u < steps),
-                             left(s, m + 3u, m + 2u < steps), left(s, m + 4u, m + 3u < steps));
-      let rows = CB_rows(CB_row + s, counts);
-      store_a(m, k, mat4x4<f32>(weight4(rows[0], s, m, counts.x), weight4(rows[1], s, m + 1u, counts.y),
-                                weight4(rows[2], s, m + 2u, counts.z), weight4(rows[3], s, m + 3u, counts.w)));
-    }
+    a_tile[place(m4, column)] = weights(CB_column + s0, s0 + column, m4 * 4u, steps);
     b_tile[place(p4, t4)] = x;
     workgroupBarrier();
     sums = add_slices(sums, lane);

@@ -162,7 +162,7 @@ export function ssdFwd(
     { decays, states, ssm_state: keep ? unusedTensors(program.gpu).write : ssm_state },
     { ...chunked, keep, reverse: false, fromZero: false },
   );
-  const isAligned = areMultiplesOf4(headdim, d_state, chunk);
+  const isAligned = areMultiplesOf4(headdim, d_state);
   const [y_vec4s, y_elements] = vec4sOrElements(program.gpu, y, isAligned);
   program.add(ssdYFwdKernel, {
     tensors: { xBC, decays, CB, states, D, y: y_vec4s, y_elements },
