@@ -21,7 +21,7 @@ export type {
   ExecutorState,
   LogitsWanted,
   StateArray,
-} from "./src/engine/executor.ts";
+} from "./src/model/executor.ts";
 export type { GeneratedToken, GenerateOptions } from "./src/engine/generate.ts";
 export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";
 export type { LoadProgress } from "./src/engine/load_weights.ts";
@@ -37,11 +37,16 @@ export {
   type Snapshot,
 } from "./src/engine/snapshot.ts";
 export { DeviceLostError, UnsupportedDeviceError } from "./src/gpu/device.ts";
-export { HttpError } from "./src/io/http_source.ts";
-export type { DownloadProgress } from "./src/io/hub_client.ts";
-export { PyTorchFileError } from "./src/io/pytorch_error.ts";
-export { SafetensorsError } from "./src/io/safetensors.ts";
-export type { DecodeOptions, StreamOptions, Tokenizer, TokenStream } from "./src/io/tokenizer.ts";
+export { HttpError } from "./src/io/http/source.ts";
+export type { DownloadProgress } from "./src/io/hub/client.ts";
+export { PyTorchFileError } from "./src/io/pytorch/error.ts";
+export { SafetensorsError } from "./src/io/safetensors/safetensors.ts";
+export type {
+  DecodeOptions,
+  StreamOptions,
+  Tokenizer,
+  TokenStream,
+} from "./src/io/tokenizer/tokenizer.ts";
 export {
   type CommonConfig,
   ConfigError,
@@ -53,7 +58,7 @@ export {
   type ModelConfig,
   type PixelPreprocessing,
   type SeriesPreprocessing,
-} from "./src/model/config.ts";
+} from "./src/model/config/config.ts";
 export type { FloatDType, MatrixDType } from "./src/ops/matrix.ts";
 export type { QuantizedDType } from "./src/ops/quantize.ts";
 export type { SamplerSettings } from "./src/ops/sample.ts";

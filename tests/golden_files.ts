@@ -3,7 +3,7 @@
  * in what it is compared with. tools/make_golden.py says what is in them.
  */
 
-import type { MambaConfig } from "./reference/mamba.ts";
+import type { MambaConfig } from "../src/checks/reference/mamba.ts";
 
 /** A tensor widened to f32, with its shape. */
 export interface GoldenTensor {

@@ -6,7 +6,7 @@ import {
   readGoldenJson,
   readGoldenTensors,
 } from "./golden_files.ts";
-import type { MambaConfig } from "./reference/mamba.ts";
+import type { MambaConfig } from "../src/checks/reference/mamba.ts";
 
 /** Folders with gradients.safetensors and losses.json: language models tied and not, classifiers. */
 export const GOLDEN_TRAINED: readonly string[] = [

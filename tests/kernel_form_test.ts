@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { ALL_KERNELS } from "../src/ops/kernels.ts";
-import { KERNEL_CHECKS } from "./ops/kernel_checks.ts";
+import { KERNEL_CHECKS } from "../src/checks/kernel_checks.ts";
 
 const ROOT = new URL("../", import.meta.url);
 /** Texts that go before kernels, and what each must not have. */

@@ -1,4 +1,4 @@
-import type { Mamba1Config, ModelConfig } from "../src/model/config.ts";
+import type { Mamba1Config, ModelConfig } from "../src/model/config/config.ts";
 
 /** A config that is taken to be one of Mamba-1. */
 export function mamba1Config(config: ModelConfig): Mamba1Config {

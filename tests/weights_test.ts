@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { loadModel, type Model } from "../mod.ts";
-import { imageToInput } from "../src/io/image.ts";
-import { decodePng } from "../src/io/png.ts";
+import { imageToInput } from "../src/io/images/image.ts";
+import { decodePng } from "../src/io/images/png.ts";
 import { parameterCount } from "../src/model/weights.ts";
 import { defined } from "./defined.ts";
 

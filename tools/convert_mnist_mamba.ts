@@ -8,10 +8,10 @@
  */
 
 import { openFile } from "../src/io/file_source.ts";
-import { openPyTorchZip, stateDictPrefix } from "../src/io/pytorch_zip.ts";
-import { type TensorToWrite, writeSafetensors } from "../src/io/safetensors_writer.ts";
+import { openPyTorchZip, stateDictPrefix } from "../src/io/pytorch/pytorch_zip.ts";
+import { type TensorToWrite, writeSafetensors } from "../src/io/safetensors/writer.ts";
 import type { TensorFile } from "../src/io/tensor_file.ts";
-import { type ModelConfig, parseConfig, toHfConfig } from "../src/model/config.ts";
+import { type ModelConfig, parseConfig, toHfConfig } from "../src/model/config/config.ts";
 import { weightSpecs } from "../src/model/weights.ts";
 
 /** Their names for the parts outside the blocks. */

@@ -14,15 +14,17 @@
 
 /** Which layers each may import besides itself. Type imports count: they tie the layers just as well. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  model: [],
   gpu: [],
-  ops: ["gpu", "kernels"],
-  model: ["ops", "gpu"],
+  ops: ["gpu", "kernels", "model"],
+  webgpu: ["model", "ops", "gpu"],
   cpu: ["model"],
   io: [],
-  engine: ["model", "ops", "gpu", "cpu", "io"],
-  train: ["model", "ops", "gpu", "io"],
+  engine: ["model", "webgpu", "ops", "gpu", "cpu", "io"],
+  train: ["model", "webgpu", "ops", "gpu", "io"],
+  checks: ["model", "webgpu", "ops", "gpu"],
   mod: ["engine", "train", "model", "ops", "gpu", "io"],
-  cli: ["mod", "engine", "train", "model", "ops", "gpu", "io"],
+  cli: ["mod", "engine", "train", "checks", "model", "webgpu", "ops", "gpu", "io"],
 };
 
 /** The parts of `deno info --json` that are used here. */

@@ -19,10 +19,10 @@ import {
 } from "../src/engine/match_tensors.ts";
 import { type Checkpoint, openCheckpoint } from "../src/io/checkpoint.ts";
 import { fromFloat32, toFloat32 } from "../src/io/dtype.ts";
-import { stateDictPrefix } from "../src/io/pytorch_zip.ts";
-import type { TensorDescription } from "../src/io/safetensors_writer.ts";
-import { createTensorWriter, type TensorWriter } from "../src/io/tensor_writer.ts";
-import { parseQuantization, toQuantizationConfig } from "../src/model/config_quantization.ts";
+import { stateDictPrefix } from "../src/io/pytorch/pytorch_zip.ts";
+import type { TensorDescription } from "../src/io/safetensors/writer.ts";
+import { createTensorWriter, type TensorWriter } from "../src/io/safetensors/tensor_writer.ts";
+import { parseQuantization, toQuantizationConfig } from "../src/model/config/quantization.ts";
 import { isQuantized } from "../src/ops/matrix.ts";
 import {
   dequantizeRows,

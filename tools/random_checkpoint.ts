@@ -9,8 +9,8 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { fromFloat32 } from "../src/io/dtype.ts";
-import { createTensorWriter } from "../src/io/tensor_writer.ts";
-import { type ModelConfig, toHfConfig } from "../src/model/config.ts";
+import { createTensorWriter } from "../src/io/safetensors/tensor_writer.ts";
+import { type ModelConfig, toHfConfig } from "../src/model/config/config.ts";
 import { weightSpecs } from "../src/model/weights.ts";
 import { shapeConfig, SHAPES } from "./bench/shapes.ts";
 import { makeEmptyFolder } from "./empty_folder.ts";

@@ -5,7 +5,7 @@
  * one another, at some nanoseconds each: a model has billions.
  */
 
-import type { ModelConfig } from "../src/model/config.ts";
+import type { ModelConfig } from "../src/model/config/config.ts";
 import type { WeightSpec } from "../src/model/weights.ts";
 
 /** Numbers of a piece: 4 MiB as f32. */

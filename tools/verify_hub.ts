@@ -11,9 +11,9 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { formatBytes, formatDuration } from "../src/cli/format.ts";
-import { LoadLine } from "../src/cli/load_line.ts";
-import { processTerminal, type Terminal } from "../src/cli/terminal.ts";
+import { formatBytes, formatDuration } from "../src/cli/terminal/format.ts";
+import { LoadLine } from "../src/cli/infer/load_line.ts";
+import { processTerminal, type Terminal } from "../src/cli/terminal/terminal.ts";
 import { loadModel, type LoadOptions } from "../src/engine/load_model.ts";
 import type { Model } from "../src/engine/model.ts";
 import published from "./published_outputs.json" with { type: "json" };

@@ -1,6 +1,6 @@
 /** Classification: of whole sequences, of many at once, and of a stream after every step. */
 
-import { type Executor, requireLive } from "./executor.ts";
+import { type Executor, requireLive } from "../model/executor.ts";
 import { checkInputs, type Inputs, type Session } from "./session.ts";
 import { yieldToEventLoop } from "./yield.ts";
 

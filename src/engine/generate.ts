@@ -1,7 +1,7 @@
 /** Generation: bursts of draws, turned into a stream of tokens and text. */
 
-import type { Tokenizer } from "../io/tokenizer.ts";
-import type { Draws } from "./executor.ts";
+import type { Tokenizer } from "../io/tokenizer/tokenizer.ts";
+import type { Draws } from "../model/executor.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import { yieldToEventLoop } from "./yield.ts";
 

@@ -2,17 +2,17 @@
 
 import { type Gpu, openGpu } from "../gpu/device.ts";
 import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
-import type { DownloadProgress } from "../io/hub_client.ts";
-import { stateDictPrefix } from "../io/pytorch_zip.ts";
-import { loadTokenizer, type Tokenizer } from "../io/tokenizer.ts";
-import type { ModelConfig } from "../model/config.ts";
-import { parseQuantization } from "../model/config_quantization.ts";
+import type { DownloadProgress } from "../io/hub/client.ts";
+import { stateDictPrefix } from "../io/pytorch/pytorch_zip.ts";
+import { loadTokenizer, type Tokenizer } from "../io/tokenizer/tokenizer.ts";
+import type { ModelConfig } from "../model/config/config.ts";
+import { parseQuantization } from "../model/config/quantization.ts";
 import { MAX_D_STATE } from "../ops/selective_scan.ts";
 import { type LoadProgress, loadWeights } from "./load_weights.ts";
 import type { WeightDType } from "./match_tensors.ts";
 import { createModel, type Model } from "./model.ts";
 import { readConfigAndHead } from "./read_config.ts";
-import { WebGpuExecutor } from "./webgpu_executor.ts";
+import { WebGpuExecutor } from "../webgpu/executor.ts";
 
 /** Options of {@linkcode loadModel}. */
 export interface LoadOptions {

@@ -4,7 +4,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { createTensor, elementCount, type Tensor } from "../gpu/tensor.ts";
 import { type DType, fromFloat32, toFloat32 } from "../io/dtype.ts";
 import type { TensorFile } from "../io/tensor_file.ts";
-import type { ModelConfig } from "../model/config.ts";
+import type { ModelConfig } from "../model/config/config.ts";
 import { modelWeights } from "../model/weights.ts";
 import {
   createMatrix,
@@ -14,7 +14,7 @@ import {
   writeMatrixRows,
 } from "../ops/matrix.ts";
 import { quantizeRows } from "../ops/quantize.ts";
-import { requireRoom, withinMemory } from "./device_memory.ts";
+import { requireRoom, withinMemory } from "../webgpu/device_memory.ts";
 import {
   type Found,
   matchTensors,
@@ -25,7 +25,7 @@ import {
 } from "./match_tensors.ts";
 import { concat, PIECE_BYTES, readPieces, release, sha256 } from "./tensor_pieces.ts";
 import { checkTiedHead } from "./tied_head.ts";
-import type { LoadedWeights } from "./webgpu_executor.ts";
+import type { LoadedWeights } from "../webgpu/executor.ts";
 
 /** How far loading has come. */
 export interface LoadProgress {

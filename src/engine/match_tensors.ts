@@ -2,7 +2,7 @@
 
 import type { DType } from "../io/dtype.ts";
 import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
-import type { ModelConfig } from "../model/config.ts";
+import type { ModelConfig } from "../model/config/config.ts";
 import { EMBEDDING_NAMES, type WeightSpec, weightSpecs } from "../model/weights.ts";
 import { isQuantized, type MatrixDType } from "../ops/matrix.ts";
 import { type QuantizedDType, quantizedRowSizes } from "../ops/quantize.ts";

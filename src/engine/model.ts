@@ -1,8 +1,8 @@
 /** A loaded model: weights on a device, and everything that one can do with them. */
 
-import type { Tokenizer } from "../io/tokenizer.ts";
-import type { ModelConfig } from "../model/config.ts";
-import { stateBytes } from "../model/state.ts";
+import type { Tokenizer } from "../io/tokenizer/tokenizer.ts";
+import type { ModelConfig } from "../model/config/config.ts";
+import { stateBytes } from "../webgpu/state.ts";
 import {
   type Classification,
   classifyBatch,
@@ -10,7 +10,7 @@ import {
   classifyStream,
   requireClassifier,
 } from "./classify.ts";
-import type { Executor } from "./executor.ts";
+import type { Executor } from "../model/executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import { type ScoreOptions, scoreTokens, type TokenScore } from "./score.ts";

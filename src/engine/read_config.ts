@@ -1,8 +1,8 @@
 /** The model that a checkpoint holds: what its config says, and its weights where the config is silent. */
 
 import type { Checkpoint } from "../io/checkpoint.ts";
-import { stateDictPrefix } from "../io/pytorch_zip.ts";
-import { type ModelConfig, parseConfig, saysTied } from "../model/config.ts";
+import { stateDictPrefix } from "../io/pytorch/pytorch_zip.ts";
+import { type ModelConfig, parseConfig, saysTied } from "../model/config/config.ts";
 import { embeddingRows } from "./match_tensors.ts";
 import { hasOwnHead } from "./tied_head.ts";
 

@@ -1,6 +1,6 @@
 /** A session: one stream through a model, in constant time and memory a step. */
 
-import type { Tokenizer } from "../io/tokenizer.ts";
+import type { Tokenizer } from "../io/tokenizer/tokenizer.ts";
 import type { SamplerSettings } from "../ops/sample.ts";
 import {
   type Draws,
@@ -8,8 +8,8 @@ import {
   type ExecutorState,
   type LogitsWanted,
   requireLive,
-} from "./executor.ts";
-import { stateBytes } from "../model/state.ts";
+} from "../model/executor.ts";
+import { stateBytes } from "../webgpu/state.ts";
 import { type GeneratedToken, type GenerateOptions, generateTokens } from "./generate.ts";
 import { defaultSampling, resolveSampling, type SamplingOptions } from "./sampling.ts";
 import { checkSnapshot, type ModelIdentity, type Snapshot } from "./snapshot.ts";

@@ -1,10 +1,10 @@
 /** Snapshots: a session's state as a value, and as a safetensors file. */
 
 import { fromBytes } from "../io/byte_source.ts";
-import { openSafetensors, SafetensorsError } from "../io/safetensors.ts";
-import { encodeSafetensors } from "../io/safetensors_writer.ts";
+import { openSafetensors, SafetensorsError } from "../io/safetensors/safetensors.ts";
+import { encodeSafetensors } from "../io/safetensors/writer.ts";
 import type { SamplerSettings } from "../ops/sample.ts";
-import type { StateArray } from "./executor.ts";
+import type { StateArray } from "../model/executor.ts";
 
 /** The version that this code writes, and the only one that it reads. */
 const FORMAT = "slither-snapshot-1";

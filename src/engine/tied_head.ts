@@ -1,7 +1,7 @@
 /** Whether a head is the embedding: what the weights say, and what config.json says. */
 
 import type { TensorFile } from "../io/tensor_file.ts";
-import type { ModelConfig } from "../model/config.ts";
+import type { ModelConfig } from "../model/config/config.ts";
 import { EMBEDDING_NAMES } from "../model/weights.ts";
 import { isTiedHead, SCALES_SUFFIX } from "./match_tensors.ts";
 import { digestOf } from "./tensor_pieces.ts";

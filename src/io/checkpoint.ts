@@ -1,9 +1,9 @@
 import type { ByteSource } from "./byte_source.ts";
 import { type Folder, locate, type LocateOptions } from "./folder.ts";
-import { openPyTorchZip, PyTorchFileError } from "./pytorch_zip.ts";
+import { openPyTorchZip, PyTorchFileError } from "./pytorch/pytorch_zip.ts";
 import { quote } from "./quote.ts";
-import { openSafetensors } from "./safetensors.ts";
-import { openShardedSafetensors } from "./safetensors_index.ts";
+import { openSafetensors } from "./safetensors/safetensors.ts";
+import { openShardedSafetensors } from "./safetensors/index_file.ts";
 import { openShards } from "./shards.ts";
 import type { TensorFile } from "./tensor_file.ts";
 

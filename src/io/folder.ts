@@ -2,11 +2,11 @@
 
 import type { ByteSource } from "./byte_source.ts";
 import { openFile } from "./file_source.ts";
-import { HttpError, openUrl, type OpenUrlOptions } from "./http_source.ts";
-import type { DownloadProgress } from "./hub_client.ts";
-import { type HubId, parseHubId } from "./hub_id.ts";
-import { HubModel } from "./hub_model.ts";
-import { readHubSettings } from "./hub_settings.ts";
+import { HttpError, openUrl, type OpenUrlOptions } from "./http/source.ts";
+import type { DownloadProgress } from "./hub/client.ts";
+import { type HubId, parseHubId } from "./hub/id.ts";
+import { HubModel } from "./hub/model.ts";
+import { readHubSettings } from "./hub/settings.ts";
 import { quote } from "./quote.ts";
 
 /** A place that has files by plain names. */

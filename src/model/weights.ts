@@ -2,8 +2,8 @@
 
 import { elementCount, type Tensor } from "../gpu/tensor.ts";
 import { isQuantized, type Matrix, matrixBytes, type MatrixDType } from "../ops/matrix.ts";
-import type { ModelConfig } from "./config.ts";
-import { type MixerWeights, mixerWeights, mixerWeightSpecs } from "./mixer.ts";
+import type { ModelConfig } from "./config/config.ts";
+import { type MixerWeights, mixerWeights, mixerWeightSpecs } from "../webgpu/mixer.ts";
 
 /** One tensor that the model needs, by its official name. */
 export interface WeightSpec {

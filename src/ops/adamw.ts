@@ -1,6 +1,6 @@
 /** adamw_update: one step of AdamW on one tensor. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/adamw_update.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

@@ -1,6 +1,6 @@
 /** conv1d_fwd: depth-wise causal convolution with SiLU, from any window of past inputs. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/conv1d_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

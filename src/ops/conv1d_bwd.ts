@@ -1,6 +1,6 @@
 /** conv1d_bwd: gradients of the depth-wise convolution, and the sums that follow it. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/conv1d_bwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

@@ -1,6 +1,6 @@
 /** cross_entropy: loss and gradient of logits, in one. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/cross_entropy.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

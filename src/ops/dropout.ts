@@ -1,6 +1,6 @@
 /** dropout: forward and backward, which are the same. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/dropout.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

@@ -1,6 +1,6 @@
 /** dt_bc_norm_fwd and dt_bc_norm_bwd: FalconMamba's norms of dt_low, B and C. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import bwdSource from "../../kernels/dt_bc_norm_bwd.wgsl" with { type: "text" };
 import fwdSource from "../../kernels/dt_bc_norm_fwd.wgsl" with { type: "text" };

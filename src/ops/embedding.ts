@@ -1,6 +1,6 @@
 /** embedding_fwd: token ids to rows of a table. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/embedding_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

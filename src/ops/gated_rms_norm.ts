@@ -1,6 +1,6 @@
 /** gated_rms_norm_fwd: Mamba-2's norm and gate of the recurrence's output. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/gated_rms_norm_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

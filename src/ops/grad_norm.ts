@@ -1,6 +1,6 @@
 /** sum_of_squares and clip_factor: the norm of all gradients, and what they are multiplied by to limit it. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import clipFactorSource from "../../kernels/clip_factor.wgsl" with { type: "text" };
 import sumOfSquaresSource from "../../kernels/sum_of_squares.wgsl" with { type: "text" };

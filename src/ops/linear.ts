@@ -1,6 +1,6 @@
 /** matvec_fwd and matmul_fwd: y = x weight^T + bias, for few rows of x and for many. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import matmulSource from "../../kernels/matmul_fwd.wgsl" with { type: "text" };
 import matvecSource from "../../kernels/matvec_fwd.wgsl" with { type: "text" };

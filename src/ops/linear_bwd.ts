@@ -1,7 +1,7 @@
 /** matmul_bwd_x, matmul_bwd_w and column_sum: the gradients of y = x weight^T + bias. */
 
 import type { Gpu } from "../gpu/device.ts";
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import columnSumSource from "../../kernels/column_sum.wgsl" with { type: "text" };
 import matmulBwdWSource from "../../kernels/matmul_bwd_w.wgsl" with { type: "text" };

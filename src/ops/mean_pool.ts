@@ -1,6 +1,6 @@
 /** mean_pool_fwd: running mean over time. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/mean_pool_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

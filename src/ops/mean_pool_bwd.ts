@@ -1,6 +1,6 @@
 /** mean_pool_bwd: the gradient of a pooled sequence, for its mean and for its last step. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/mean_pool_bwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

@@ -1,6 +1,6 @@
 /** rms_norm_fwd: RMSNorm over the last dimension. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/rms_norm_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

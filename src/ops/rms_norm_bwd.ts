@@ -1,6 +1,6 @@
 /** rms_norm_bwd: the gradients of RMSNorm. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/rms_norm_bwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

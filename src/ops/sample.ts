@@ -1,6 +1,6 @@
 /** sample_fwd: the next token of each batch entry, drawn on the GPU. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/sample_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

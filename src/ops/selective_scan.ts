@@ -1,6 +1,6 @@
 /** selective_scan_fwd and selective_scan_step: the Mamba-1 recurrence over a sequence, and for a single step. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import fwdSource from "../../kernels/selective_scan_fwd.wgsl" with { type: "text" };
 import stepSource from "../../kernels/selective_scan_step.wgsl" with { type: "text" };

@@ -1,6 +1,6 @@
 /** selective_scan_bwd: gradients of the Mamba-1 recurrence, and the sums that follow it. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import bwdSource from "../../kernels/selective_scan_bwd.wgsl" with { type: "text" };
 import sumSource from "../../kernels/selective_scan_bwd_sum.wgsl" with { type: "text" };

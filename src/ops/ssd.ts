@@ -1,6 +1,6 @@
 /** The Mamba-2 recurrence over a sequence, in chunks: matrix products inside a chunk, a state from chunk to chunk. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import cbSource from "../../kernels/ssd_cb_fwd.wgsl" with { type: "text" };
 import decaysSource from "../../kernels/ssd_decays.wgsl" with { type: "text" };

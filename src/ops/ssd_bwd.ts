@@ -1,6 +1,6 @@
 /** Gradients of Mamba-2's recurrence, chunk by chunk, from the chunk states that the forward kept. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import bcSource from "../../kernels/ssd_bc_bwd.wgsl" with { type: "text" };
 import cbSource from "../../kernels/ssd_cb_bwd.wgsl" with { type: "text" };

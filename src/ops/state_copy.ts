@@ -1,6 +1,6 @@
 /** state_copy: the states of a batch's sequences, from one tensor to another. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/state_copy.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

@@ -1,6 +1,6 @@
 /** sum_partials: the second stage of every sum that spans workgroups, always in the same order. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/sum_partials.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

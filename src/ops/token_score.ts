@@ -1,6 +1,6 @@
 /** token_score_fwd: log-probability, rank and entropy of targets. */
 
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/token_score_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";

@@ -2,10 +2,10 @@
 
 import { fromBytes } from "../io/byte_source.ts";
 import { toFloat32 } from "../io/dtype.ts";
-import { openSafetensors, SafetensorsError } from "../io/safetensors.ts";
-import { type TensorToWrite, writeSafetensors } from "../io/safetensors_writer.ts";
+import { openSafetensors, SafetensorsError } from "../io/safetensors/safetensors.ts";
+import { type TensorToWrite, writeSafetensors } from "../io/safetensors/writer.ts";
 import type { TensorFile } from "../io/tensor_file.ts";
-import { type ModelConfig, toHfConfig } from "../model/config.ts";
+import { type ModelConfig, toHfConfig } from "../model/config/config.ts";
 import { weightSpecs } from "../model/weights.ts";
 import type { Position } from "./batches.ts";
 import type { NamedValues } from "./named_values.ts";

@@ -1,7 +1,7 @@
 /** What the parameters make of held-out batches, in sums: cross-entropies, and a classifier's right answers. */
 
-import { logitCount } from "../model/state.ts";
-import type { ModelConfig } from "../model/config.ts";
+import { logitCount } from "../webgpu/state.ts";
+import type { ModelConfig } from "../model/config/config.ts";
 import { IGNORED } from "./batches.ts";
 
 /** What an evaluation gives of its batches, as sums over their targets. */

@@ -1,8 +1,8 @@
 /** Labelled images as training examples: vectors with a class, or ids of pixels to predict one by one. */
 
 import type { ImageDataset } from "../io/datasets/image_dataset.ts";
-import { imageToInput } from "../io/image.ts";
-import type { ImagePreprocessing } from "../model/config.ts";
+import { imageToInput } from "../io/images/image.ts";
+import type { ImagePreprocessing } from "../model/config/config.ts";
 import { type Augmentation, imageCopier } from "./augmentation.ts";
 import type { Examples } from "./batches.ts";
 

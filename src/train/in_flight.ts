@@ -2,7 +2,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { Staging } from "../gpu/readback.ts";
-import type { Copy } from "../gpu/recorder.ts";
+import type { Copy } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 
 /**

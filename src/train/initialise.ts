@@ -3,7 +3,7 @@
  * models/mixer_seq_simple.py of state-spaces/mamba), from a seed.
  */
 
-import type { ModelConfig } from "../model/config.ts";
+import type { ModelConfig } from "../model/config/config.ts";
 import { type WeightSpec, weightSpecs } from "../model/weights.ts";
 import { normal, randomAt, type RandomKey, randomKey, uniform } from "./random.ts";
 

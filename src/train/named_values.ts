@@ -7,7 +7,7 @@ import {
   type ParameterLayout,
   type ParameterSet,
   unpackParameter,
-} from "../model/parameters.ts";
+} from "../webgpu/parameters.ts";
 
 /** Values by official tensor name, without padding. */
 export type NamedValues = ReadonlyMap<string, Float32Array>;

@@ -1,15 +1,15 @@
 /** The optimiser: gradients of a step's batches added up, their norm clipped, and AdamW over all parameters. */
 
 import type { Gpu } from "../gpu/device.ts";
-import type { Program } from "../gpu/recorder.ts";
+import type { Program } from "../gpu/program.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
-import type { ModelConfig } from "../model/config.ts";
+import type { ModelConfig } from "../model/config/config.ts";
 import {
   createParameterSet,
   type ParameterLayout,
   parameterLayout,
   type ParameterSet,
-} from "../model/parameters.ts";
+} from "../webgpu/parameters.ts";
 import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/adamw.ts";
 import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "../ops/grad_norm.ts";
 import { sumPartials } from "../ops/sum_partials.ts";

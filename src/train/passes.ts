@@ -1,17 +1,21 @@
 /** Activations for batches of one shape, and the programs over them. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { Program } from "../gpu/recorder.ts";
+import { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { type Activations, type BatchShape, createActivations } from "../model/activations.ts";
-import type { ModelConfig } from "../model/config.ts";
+import {
+  type Activations,
+  type BatchShape,
+  createActivations,
+} from "../webgpu/training_activations.ts";
+import type { ModelConfig } from "../model/config/config.ts";
 import {
   type Dropout,
   recordBackward,
   recordLoss,
   recordTrainingForward,
-} from "../model/training_pass.ts";
-import { createState, type State } from "../model/state.ts";
+} from "../webgpu/training_pass.ts";
+import { createState, type State } from "../webgpu/state.ts";
 import type { Batch } from "./batches.ts";
 import type { Optimiser, Part } from "./optimiser.ts";
 

@@ -1,7 +1,7 @@
 /** Labelled series as training examples, a value a step. */
 
 import type { SeriesDataset } from "../io/datasets/series.ts";
-import type { SeriesPreprocessing } from "../model/config.ts";
+import type { SeriesPreprocessing } from "../model/config/config.ts";
 import type { Examples } from "./batches.ts";
 
 /**

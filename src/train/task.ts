@@ -1,6 +1,11 @@
 /** What a task is: a model to make, data to train it on, and settings that suit both. */
 
-import { type CommonConfig, type ModelConfig, parseConfig, toHfConfig } from "../model/config.ts";
+import {
+  type CommonConfig,
+  type ModelConfig,
+  parseConfig,
+  toHfConfig,
+} from "../model/config/config.ts";
 import type { Source } from "./batches.ts";
 import { checkSchedule, type Schedule } from "./schedule.ts";
 

@@ -1,7 +1,7 @@
 /** train(): a task's run from the first step to the last, resumable at every evaluation. */
 
 import { openGpu } from "../gpu/device.ts";
-import { requireTrainable } from "../model/parameters.ts";
+import { requireTrainable } from "../webgpu/parameters.ts";
 import { learningRateAt, type Schedule } from "./schedule.ts";
 import { type Batch, type Position, type Source, START } from "./batches.ts";
 import {

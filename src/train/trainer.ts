@@ -2,11 +2,11 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { readFloats } from "../gpu/readback.ts";
-import { type Copy, encode, type Program } from "../gpu/recorder.ts";
+import { type Copy, encode, type Program } from "../gpu/program.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
-import type { BatchShape } from "../model/activations.ts";
-import type { ModelConfig } from "../model/config.ts";
-import { createState, type State, type StatePart, stateParts } from "../model/state.ts";
+import type { BatchShape } from "../webgpu/training_activations.ts";
+import type { ModelConfig } from "../model/config/config.ts";
+import { createState, type State, type StatePart, stateParts } from "../webgpu/state.ts";
 import type { Batch } from "./batches.ts";
 import { eventLoopTurn } from "./event_loop_turn.ts";
 import { classify, type Evaluation, sum } from "./evaluation.ts";

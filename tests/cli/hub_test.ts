@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { LoadLine } from "../../src/cli/load_line.ts";
-import { HUB_VARIABLES } from "../../src/io/hub_settings.ts";
+import { LoadLine } from "../../src/cli/infer/load_line.ts";
+import { HUB_VARIABLES } from "../../src/io/hub/settings.ts";
 import { goldenPath } from "../golden_files.ts";
-import { LocalHub } from "../io/local_hub.ts";
-import { FakeTerminal } from "./fake_terminal.ts";
+import { LocalHub } from "../io/hub/local_hub.ts";
+import { FakeTerminal } from "./terminal/fake_terminal.ts";
 
 const PROGRAM = new URL("../../infer.ts", import.meta.url).pathname;
 const HF = ["config.json", "model.safetensors", "tokenizer.json"];

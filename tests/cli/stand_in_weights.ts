@@ -1,7 +1,7 @@
 /** Models of the form of those in the folder weights, small and untrained, for tests of what shows them. */
 
 import { characterTokenizer } from "../../src/io/datasets/text.ts";
-import { parseConfig } from "../../src/model/config.ts";
+import { parseConfig } from "../../src/model/config/config.ts";
 import { writeDescription, writeModel } from "../../src/train/checkpoint.ts";
 import { initialise } from "../../src/train/initialise.ts";
 

@@ -5,7 +5,7 @@ import {
   type TokenSource,
 } from "../../src/engine/generate.ts";
 import { loadModel } from "../../src/engine/load_model.ts";
-import { loadTokenizer } from "../../src/io/tokenizer.ts";
+import { loadTokenizer } from "../../src/io/tokenizer/tokenizer.ts";
 import { goldenPath } from "../golden_files.ts";
 
 const load = (...path: string[]) =>

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { loadModel, type LoadOptions } from "../../src/engine/load_model.ts";
 import { goldenPath, readGoldenJson } from "../golden_files.ts";
-import { LocalHub } from "../io/local_hub.ts";
+import { LocalHub } from "../io/hub/local_hub.ts";
 
 const IDS = readGoldenJson<number[]>("mamba1", "ids.json");
 const GREEDY = readGoldenJson<number[]>("mamba1", "greedy.json").slice(0, 8);

@@ -1,12 +1,12 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { requireRoom, withinMemory } from "../../src/engine/device_memory.ts";
+import { requireRoom, withinMemory } from "../../src/webgpu/device_memory.ts";
 import { loadWeights } from "../../src/engine/load_weights.ts";
 import type { WeightDType } from "../../src/engine/match_tensors.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import type { TensorFile, TensorInfo } from "../../src/io/tensor_file.ts";
-import { parseConfig } from "../../src/model/config.ts";
+import { parseConfig } from "../../src/model/config/config.ts";
 import { weightBytes, weightSpecs } from "../../src/model/weights.ts";
 import { goldenPath } from "../golden_files.ts";
 import { withGpu } from "../with_gpu.ts";

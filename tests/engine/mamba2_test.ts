@@ -1,14 +1,14 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { loadModel, type Model } from "../../mod.ts";
-import { encodeSafetensors } from "../../src/io/safetensors_writer.ts";
-import { parseConfig } from "../../src/model/config.ts";
+import { encodeSafetensors } from "../../src/io/safetensors/writer.ts";
+import { parseConfig } from "../../src/model/config/config.ts";
 import { weightSpecs } from "../../src/model/weights.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import { assertClose } from "../assert_close.ts";
 import { defined } from "../defined.ts";
 import { goldenPath, readGoldenConfig, readGoldenTensors, tensorData } from "../golden_files.ts";
-import { Random } from "../random.ts";
-import { type MambaConfig, mambaModelFwd } from "../reference/mamba.ts";
+import { Random } from "../../src/checks/random.ts";
+import { type MambaConfig, mambaModelFwd } from "../../src/checks/reference/mamba.ts";
 
 /** What the field accepts of a whole model in f32. */
 const LOGITS = { rtol: 1e-3, atol: 1e-3 };

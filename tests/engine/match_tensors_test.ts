@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { embeddingRows, matchTensors } from "../../src/engine/match_tensors.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import type { TensorFile } from "../../src/io/tensor_file.ts";
-import { parseConfig } from "../../src/model/config.ts";
+import { parseConfig } from "../../src/model/config/config.ts";
 import { goldenPath } from "../golden_files.ts";
 
 /** The same file with other names in it. */

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { loadModel } from "../../mod.ts";
-import { encodeSafetensors } from "../../src/io/safetensors_writer.ts";
+import { encodeSafetensors } from "../../src/io/safetensors/writer.ts";
 import {
   goldenPath,
   type GoldenTensor,

@@ -11,8 +11,8 @@ import {
   readGoldenTensors,
   tensorData,
 } from "../golden_files.ts";
-import { dequantize } from "../reference/dequantize.ts";
-import { mambaModelFwd } from "../reference/mamba.ts";
+import { dequantize } from "../../src/checks/reference/dequantize.ts";
+import { mambaModelFwd } from "../../src/checks/reference/mamba.ts";
 
 /** What the field accepts of a whole model in f32: the reference gets the same weights, dequantized exactly. */
 const LOGITS = { rtol: 1e-3, atol: 1e-3 };

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DeviceLostError, openGpu, UnsupportedDeviceError } from "../../src/gpu/device.ts";
 import { Staging } from "../../src/gpu/readback.ts";
-import { encode, Program, submit } from "../../src/gpu/recorder.ts";
+import { encode, Program, submit } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { scaleKernel } from "./probe_kernel.ts";
 

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { compileErrorMessage, defineKernel } from "../../src/gpu/kernel.ts";
 import { Staging } from "../../src/gpu/readback.ts";
-import { encode, Program } from "../../src/gpu/recorder.ts";
+import { encode, Program } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { withGpu } from "../with_gpu.ts";
 import { scaleKernel } from "./probe_kernel.ts";

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { readBuffer, readFloats, Staging } from "../../src/gpu/readback.ts";
-import { encode } from "../../src/gpu/recorder.ts";
+import { encode } from "../../src/gpu/program.ts";
 import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
 import { withGpu } from "../with_gpu.ts";
 

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromBytes } from "../../src/io/byte_source.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
-import { HttpError } from "../../src/io/http_source.ts";
-import { SafetensorsError } from "../../src/io/safetensors.ts";
-import { openShardedSafetensors } from "../../src/io/safetensors_index.ts";
-import { encodeSafetensors } from "../../src/io/safetensors_writer.ts";
-import { ZipError } from "../../src/io/zip_directory.ts";
+import { HttpError } from "../../src/io/http/source.ts";
+import { SafetensorsError } from "../../src/io/safetensors/safetensors.ts";
+import { openShardedSafetensors } from "../../src/io/safetensors/index_file.ts";
+import { encodeSafetensors } from "../../src/io/safetensors/writer.ts";
+import { ZipError } from "../../src/io/pytorch/zip_directory.ts";
 
 const GOLDEN = new URL("../golden/", import.meta.url);
 const ONE = { name: "a", dtype: "U8", shape: [1], bytes: Uint8Array.of(7) } as const;

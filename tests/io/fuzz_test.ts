@@ -1,15 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromBytes } from "../../src/io/byte_source.ts";
-import { PickleError } from "../../src/io/pickle.ts";
-import { openPyTorchZip, PyTorchFileError } from "../../src/io/pytorch_zip.ts";
-import { openSafetensors, SafetensorsError } from "../../src/io/safetensors.ts";
-import { encodeSafetensors } from "../../src/io/safetensors_writer.ts";
+import { PickleError } from "../../src/io/pytorch/pickle.ts";
+import { openPyTorchZip, PyTorchFileError } from "../../src/io/pytorch/pytorch_zip.ts";
+import { openSafetensors, SafetensorsError } from "../../src/io/safetensors/safetensors.ts";
+import { encodeSafetensors } from "../../src/io/safetensors/writer.ts";
 import type { TensorFile } from "../../src/io/tensor_file.ts";
-import { ZipError } from "../../src/io/zip.ts";
-import { ConfigError, parseConfig } from "../../src/model/config.ts";
-import { Random } from "../random.ts";
+import { ZipError } from "../../src/io/pytorch/zip.ts";
+import { ConfigError, parseConfig } from "../../src/model/config/config.ts";
+import { Random } from "../../src/checks/random.ts";
 import { joinBytes, le } from "./join_bytes.ts";
-import { dict, integer, makePyTorchFile, pickle, tensor, text } from "./pytorch_file.ts";
+import { dict, integer, makePyTorchFile, pickle, tensor, text } from "./pytorch/pytorch_file.ts";
 
 const MAX_GROWTH_BYTES = 200 * 1024 * 1024;
 

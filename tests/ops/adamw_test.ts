@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { encodeAdamwSchedule } from "../../src/ops/adamw.ts";
 import { assertClose } from "../assert_close.ts";
-import { ADAMW_CHECKS } from "./adamw_checks.ts";
+import { ADAMW_CHECKS } from "../../src/checks/ops/adamw_checks.ts";
 import { testChecks } from "./test_checks.ts";
 
 testChecks(ADAMW_CHECKS);

@@ -1,4 +1,4 @@
-import { CROSS_ENTROPY_CHECKS } from "./cross_entropy_checks.ts";
+import { CROSS_ENTROPY_CHECKS } from "../../src/checks/ops/cross_entropy_checks.ts";
 import { testChecks } from "./test_checks.ts";
 
 testChecks(CROSS_ENTROPY_CHECKS);

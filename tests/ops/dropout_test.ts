@@ -1,9 +1,9 @@
 import { assertThrows } from "@std/assert";
-import { Program } from "../../src/gpu/recorder.ts";
+import { Program } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { dropout } from "../../src/ops/dropout.ts";
 import { withGpu } from "../with_gpu.ts";
-import { DROPOUT_CHECKS } from "./dropout_checks.ts";
+import { DROPOUT_CHECKS } from "../../src/checks/ops/dropout_checks.ts";
 import { testChecks } from "./test_checks.ts";
 
 testChecks(DROPOUT_CHECKS);

@@ -1,10 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { Program } from "../../src/gpu/recorder.ts";
+import { Program } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { embeddingBwd, embeddingBwdParts } from "../../src/ops/embedding_bwd.ts";
 import { createMatrix } from "../../src/ops/matrix.ts";
 import { withGpu } from "../with_gpu.ts";
-import { EMBEDDING_BWD_CHECKS } from "./embedding_bwd_checks.ts";
+import { EMBEDDING_BWD_CHECKS } from "../../src/checks/ops/embedding_bwd_checks.ts";
 import { testChecks } from "./test_checks.ts";
 
 testChecks(EMBEDDING_BWD_CHECKS);

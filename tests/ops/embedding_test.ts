@@ -1,4 +1,4 @@
-import { EMBEDDING_CHECKS } from "./embedding_checks.ts";
+import { EMBEDDING_CHECKS } from "../../src/checks/ops/embedding_checks.ts";
 import { testChecks } from "./test_checks.ts";
 
 testChecks(EMBEDDING_CHECKS);

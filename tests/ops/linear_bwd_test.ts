@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { Program } from "../../src/gpu/recorder.ts";
+import { Program } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import {
   columnSum,
@@ -11,7 +11,7 @@ import {
 import { cheaperTile, matmulTile } from "../../src/ops/matmul_tile.ts";
 import { createMatrix } from "../../src/ops/matrix.ts";
 import { withGpu } from "../with_gpu.ts";
-import { LINEAR_BWD_CHECKS } from "./linear_bwd_checks.ts";
+import { LINEAR_BWD_CHECKS } from "../../src/checks/ops/linear_bwd_checks.ts";
 import { testChecks } from "./test_checks.ts";
 
 testChecks(LINEAR_BWD_CHECKS);

@@ -2,11 +2,11 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { createMatrix, matrixBytes, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { linearFwd, MATVEC_MAX_ROWS, matvecTiling } from "../../src/ops/linear.ts";
 import { quantizeRows } from "../../src/ops/quantize.ts";
-import { Program } from "../../src/gpu/recorder.ts";
+import { Program } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { readFloats } from "../../src/gpu/readback.ts";
 import { withGpu } from "../with_gpu.ts";
-import { LINEAR_CHECKS } from "./linear_checks.ts";
+import { LINEAR_CHECKS } from "../../src/checks/ops/linear_checks.ts";
 import { testChecks } from "./test_checks.ts";
 
 testChecks(LINEAR_CHECKS);

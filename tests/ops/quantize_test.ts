@@ -5,8 +5,8 @@ import {
   quantizedRowSizes,
   quantizeRows,
 } from "../../src/ops/quantize.ts";
-import { Random } from "../random.ts";
-import { dequantize } from "../reference/dequantize.ts";
+import { Random } from "../../src/checks/random.ts";
+import { dequantize } from "../../src/checks/reference/dequantize.ts";
 
 const DTYPES: readonly QuantizedDType[] = ["int8", "int4"];
 

@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { readBuffer } from "../../src/gpu/readback.ts";
-import { Program, submit } from "../../src/gpu/recorder.ts";
+import { Program, submit } from "../../src/gpu/program.ts";
 import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
 import { encodeSettings, RING, sampleFwd, type SamplerSettings } from "../../src/ops/sample.ts";
-import { Random } from "../random.ts";
-import { sampleDistribution } from "../reference/sampling.ts";
+import { Random } from "../../src/checks/random.ts";
+import { sampleDistribution } from "../../src/checks/reference/sampling.ts";
 import { withGpu } from "../with_gpu.ts";
-import { PLAIN, SAMPLE_CHECKS } from "./sample_checks.ts";
+import { PLAIN, SAMPLE_CHECKS } from "../../src/checks/ops/sample_checks.ts";
 import { testChecks } from "./test_checks.ts";
 
 testChecks(SAMPLE_CHECKS);

@@ -1,10 +1,10 @@
 import { assertThrows } from "@std/assert";
-import { Program } from "../../src/gpu/recorder.ts";
+import { Program } from "../../src/gpu/program.ts";
 import { createMatrix } from "../../src/ops/matrix.ts";
 import { selectiveScanStep } from "../../src/ops/selective_scan.ts";
 import { unusedTensors } from "../../src/ops/unused.ts";
 import { withGpu } from "../with_gpu.ts";
-import { SELECTIVE_SCAN_CHECKS } from "./selective_scan_checks.ts";
+import { SELECTIVE_SCAN_CHECKS } from "../../src/checks/ops/selective_scan_checks.ts";
 import { testChecks } from "./test_checks.ts";
 
 testChecks(SELECTIVE_SCAN_CHECKS);

@@ -1,6 +1,6 @@
 import { assert } from "@std/assert";
 import { withGpu } from "../with_gpu.ts";
-import { SOFTPLUS_CHECKS, softplusCheck } from "./softplus_checks.ts";
+import { SOFTPLUS_CHECKS, softplusCheck } from "../../src/checks/ops/softplus_checks.ts";
 import { testChecks } from "./test_checks.ts";
 
 testChecks(SOFTPLUS_CHECKS);

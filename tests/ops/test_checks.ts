@@ -1,6 +1,6 @@
 import { assert } from "@std/assert";
 import { withGpu } from "../with_gpu.ts";
-import type { KernelCheck } from "./kernel_check.ts";
+import type { KernelCheck } from "../../src/checks/kernel_check.ts";
 
 /** Makes a test of each check, named after the op's function. */
 export function testChecks(checks: readonly KernelCheck[]): void {

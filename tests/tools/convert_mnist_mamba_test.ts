@@ -1,10 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { fromBytes } from "../../src/io/byte_source.ts";
 import { openFile } from "../../src/io/file_source.ts";
-import { openPyTorchZip } from "../../src/io/pytorch_zip.ts";
-import { openSafetensors } from "../../src/io/safetensors.ts";
-import { encodeSafetensors, type TensorToWrite } from "../../src/io/safetensors_writer.ts";
-import { parseConfig, toHfConfig } from "../../src/model/config.ts";
+import { openPyTorchZip } from "../../src/io/pytorch/pytorch_zip.ts";
+import { openSafetensors } from "../../src/io/safetensors/safetensors.ts";
+import { encodeSafetensors, type TensorToWrite } from "../../src/io/safetensors/writer.ts";
+import { parseConfig, toHfConfig } from "../../src/model/config/config.ts";
 import { convertMnistMamba } from "../../tools/convert_mnist_mamba.ts";
 import { mamba1Config } from "../mamba1_config.ts";
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ConfigError, loadModel } from "../../mod.ts";
-import { encodeSafetensors } from "../../src/io/safetensors_writer.ts";
+import { encodeSafetensors } from "../../src/io/safetensors/writer.ts";
 import { quantizeCheckpoint } from "../../tools/quantize.ts";
 import { defined } from "../defined.ts";
 import { goldenPath, readGoldenJson, readGoldenTensors } from "../golden_files.ts";

@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import type { ImageDataset } from "../../src/io/datasets/image_dataset.ts";
 import { type Augmentation, imageCopier } from "../../src/train/augmentation.ts";
-import { Random } from "../random.ts";
+import { Random } from "../../src/checks/random.ts";
 
 const STILL: Augmentation = { seed: 3, shift: 0, flip: false };
 

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { trainCommand } from "../../src/cli/train.ts";
+import { trainCommand } from "../../src/cli/train/train.ts";
 import { loadTask, TASK_NAMES } from "../../src/train/tasks/load_task.ts";
-import { FakeTerminal } from "../cli/fake_terminal.ts";
-import { encodePng } from "../io/png_file.ts";
+import { FakeTerminal } from "../cli/terminal/fake_terminal.ts";
+import { encodePng } from "../io/images/png_file.ts";
 
 /** Contents by name; one named "data" is given as the data itself, else the folder is. */
 type Files = Readonly<Record<string, string | Uint8Array>>;

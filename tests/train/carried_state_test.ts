@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { type ModelConfig, parseConfig } from "../../src/model/config.ts";
+import { type ModelConfig, parseConfig } from "../../src/model/config/config.ts";
 import { type Batch, START } from "../../src/train/batches.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import type { NamedValues } from "../../src/train/named_values.ts";

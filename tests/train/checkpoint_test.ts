@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { parseConfig } from "../../src/model/config.ts";
+import { parseConfig } from "../../src/model/config/config.ts";
 import { writeDescription } from "../../src/train/checkpoint.ts";
 
 Deno.test("writeDescription() says beside a tokenizer which class of transformers reads it as it is", async () => {

@@ -1,9 +1,9 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import type { ImageDataset } from "../../src/io/datasets/image_dataset.ts";
-import { imageToInput } from "../../src/io/image.ts";
-import type { ImagePreprocessing } from "../../src/model/config.ts";
+import { imageToInput } from "../../src/io/images/image.ts";
+import type { ImagePreprocessing } from "../../src/model/config/config.ts";
 import { holdOut, imageExamples, pixelExamples } from "../../src/train/image_examples.ts";
-import { Random } from "../random.ts";
+import { Random } from "../../src/checks/random.ts";
 
 /** Images of random bytes from 1 to 255: a 0 comes from outside. */
 function images(count: number, side: number, channels: number): ImageDataset {

@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
-import type { Mamba1Config, ModelConfig } from "../../src/model/config.ts";
+import type { Mamba1Config, ModelConfig } from "../../src/model/config/config.ts";
 import { weightSpecs } from "../../src/model/weights.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import { defined } from "../defined.ts";

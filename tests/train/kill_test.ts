@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromBytes } from "../../src/io/byte_source.ts";
-import { openSafetensors } from "../../src/io/safetensors.ts";
-import { Random } from "../random.ts";
+import { openSafetensors } from "../../src/io/safetensors/safetensors.ts";
+import { Random } from "../../src/checks/random.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const KILLS = 20;

@@ -8,7 +8,7 @@ import {
   threefry2x32,
   uniform,
 } from "../../src/train/random.ts";
-import { threefry2x32 as reference } from "../reference/threefry.ts";
+import { threefry2x32 as reference } from "../../src/checks/reference/threefry.ts";
 
 Deno.test("threefry2x32() gives the published known answers", () => {
   // Random123's kat_vectors, "threefry2x32 20".

@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { ConfigError } from "../../src/model/config.ts";
+import { ConfigError } from "../../src/model/config/config.ts";
 import {
   choosePreset,
   COMMON,

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { parseConfig } from "../../src/model/config.ts";
+import { parseConfig } from "../../src/model/config/config.ts";
 import {
   orderedSource,
   type Position,

@@ -1,12 +1,12 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { parseConfig } from "../../src/model/config.ts";
+import { parseConfig } from "../../src/model/config/config.ts";
 import type { NamedValues } from "../../src/train/named_values.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { type Batch, IGNORED } from "../../src/train/batches.ts";
 import { defined } from "../defined.ts";
 import { goldenPath } from "../golden_files.ts";
 import { GOLDEN_TRAINED, GOLDEN_TRAINED_OTHERS, readGoldenTraining } from "../golden_training.ts";
-import { Random } from "../random.ts";
+import { Random } from "../../src/checks/random.ts";
 import { withGpu } from "../with_gpu.ts";
 
 function prepared(folder: string) {

@@ -1,8 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { type Hyperparameters, loadModel, loadTask, train } from "../../mod.ts";
-import { infer } from "../../src/cli/infer.ts";
+import { infer } from "../../src/cli/infer/infer.ts";
 import { splitText } from "../../src/io/datasets/text.ts";
-import { FakeTerminal } from "../cli/fake_terminal.ts";
+import { FakeTerminal } from "../cli/terminal/fake_terminal.ts";
 import { defined } from "../defined.ts";
 import { goldenPath } from "../golden_files.ts";
 

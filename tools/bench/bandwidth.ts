@@ -3,7 +3,7 @@
 import type { Gpu } from "../../src/gpu/device.ts";
 import { defineKernel } from "../../src/gpu/kernel.ts";
 import { readBuffer } from "../../src/gpu/readback.ts";
-import { Program } from "../../src/gpu/recorder.ts";
+import { Program } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import source from "./copy.wgsl" with { type: "text" };
 import { randomUniform } from "./random_weights.ts";

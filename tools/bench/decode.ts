@@ -2,9 +2,9 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../../src/gpu/device.ts";
-import { encode, profile, type Program } from "../../src/gpu/recorder.ts";
-import { WebGpuExecutor } from "../../src/engine/webgpu_executor.ts";
-import { stateBytes } from "../../src/model/state.ts";
+import { encode, profile, type Program } from "../../src/gpu/program.ts";
+import { WebGpuExecutor } from "../../src/webgpu/executor.ts";
+import { stateBytes } from "../../src/webgpu/state.ts";
 import type { MatrixDType } from "../../src/ops/matrix.ts";
 import { copyBandwidth } from "./bandwidth.ts";
 import { randomWeights } from "./random_weights.ts";

@@ -3,7 +3,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { readFloats } from "../../src/gpu/readback.ts";
-import { Program } from "../../src/gpu/recorder.ts";
+import { Program } from "../../src/gpu/program.ts";
 import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
 import { matmulFwd } from "../../src/ops/linear.ts";
 import {

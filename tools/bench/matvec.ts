@@ -2,7 +2,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../../src/gpu/device.ts";
-import { Program } from "../../src/gpu/recorder.ts";
+import { Program } from "../../src/gpu/program.ts";
 import { readFloats } from "../../src/gpu/readback.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { matvecFwd, type MatvecTiling, matvecTiling } from "../../src/ops/linear.ts";

@@ -2,7 +2,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../../src/gpu/device.ts";
-import { WebGpuExecutor } from "../../src/engine/webgpu_executor.ts";
+import { WebGpuExecutor } from "../../src/webgpu/executor.ts";
 import type { MatrixDType } from "../../src/ops/matrix.ts";
 import { randomWeights } from "./random_weights.ts";
 import { type Result, round } from "./result.ts";

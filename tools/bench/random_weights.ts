@@ -3,7 +3,7 @@
 import type { Gpu } from "../../src/gpu/device.ts";
 import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
 import { fromFloat32 } from "../../src/io/dtype.ts";
-import type { ModelConfig } from "../../src/model/config.ts";
+import type { ModelConfig } from "../../src/model/config/config.ts";
 import { modelWeights, weightBytes, weightSpecs } from "../../src/model/weights.ts";
 import {
   createMatrix,
@@ -14,7 +14,7 @@ import {
   writeMatrixRows,
 } from "../../src/ops/matrix.ts";
 import { type QuantizedRows, quantizeRows } from "../../src/ops/quantize.ts";
-import type { LoadedWeights } from "../../src/engine/webgpu_executor.ts";
+import type { LoadedWeights } from "../../src/webgpu/executor.ts";
 import { randomPieces } from "../random_tensor.ts";
 
 /** Uniform in [-1, 1), the same every time (mulberry32). */

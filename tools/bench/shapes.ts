@@ -1,6 +1,6 @@
 /** Shapes of the published models, by name. */
 
-import { type ModelConfig, parseConfig } from "../../src/model/config.ts";
+import { type ModelConfig, parseConfig } from "../../src/model/config/config.ts";
 
 /** Tokens of the GPT-NeoX tokenizer. */
 const VOCAB_SIZE = 50277;

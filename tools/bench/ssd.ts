@@ -3,7 +3,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { readFloats } from "../../src/gpu/readback.ts";
-import { profile, Program } from "../../src/gpu/recorder.ts";
+import { profile, Program } from "../../src/gpu/program.ts";
 import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
 import { ssdFwd, ssdScratch } from "../../src/ops/ssd.ts";
 import { ssdBwd, ssdBwdScratch } from "../../src/ops/ssd_bwd.ts";

@@ -2,8 +2,8 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
-import { profile, type Program } from "../../src/gpu/recorder.ts";
-import type { ModelConfig } from "../../src/model/config.ts";
+import { profile, type Program } from "../../src/gpu/program.ts";
+import type { ModelConfig } from "../../src/model/config/config.ts";
 import { weightSpecs } from "../../src/model/weights.ts";
 import { type Batch, START } from "../../src/train/batches.ts";
 import { initialise } from "../../src/train/initialise.ts";

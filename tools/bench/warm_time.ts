@@ -1,7 +1,7 @@
 /** Timing on a device that has left its idle clocks. */
 
 import type { Gpu } from "../../src/gpu/device.ts";
-import { type Program, timePass } from "../../src/gpu/recorder.ts";
+import { type Program, timePass } from "../../src/gpu/program.ts";
 
 /** A GPU that was idle runs at a fraction of its clock for some tens of milliseconds. */
 const WARM_UP_MS = 100;

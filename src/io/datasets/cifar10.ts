@@ -1,6 +1,6 @@
 /** CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test photographs, 32 x 32, RGB, in ten classes. */
 
-import { decodePng } from "../png.ts";
+import { decodePng } from "../images/png.ts";
 import { readDataFile, requireMd5 } from "./data_file.ts";
 import type { ImageDataset, Split } from "./image_dataset.ts";
 import { npmPackageFolder } from "./npm_package.ts";

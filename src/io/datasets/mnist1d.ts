@@ -1,8 +1,8 @@
 /** MNIST-1D (Greydanus 2020): 4,000 training and 1,000 test series of 40 samples, in ten classes, a NumPy pickle. */
 
 import { toFloat32 } from "../dtype.ts";
-import { PickleDict, unpickle } from "../pickle.ts";
-import { type NumpyArray, numpyArray } from "../pickle_numpy.ts";
+import { PickleDict, unpickle } from "../pytorch/pickle.ts";
+import { type NumpyArray, numpyArray } from "../pytorch/pickle_numpy.ts";
 import { quote } from "../quote.ts";
 import { readDataFile } from "./data_file.ts";
 import type { Split } from "./image_dataset.ts";

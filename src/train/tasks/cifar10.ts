@@ -1,7 +1,7 @@
 /** `cifar10`: photographs in ten classes, in 64 patches of 4 x 4 pixels. */
 
 import { loadCifar10 } from "../../io/datasets/cifar10.ts";
-import type { ImagePreprocessing } from "../../model/config.ts";
+import type { ImagePreprocessing } from "../../model/config/config.ts";
 import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
 import { checkLength, choosePreset, COMMON, newConfig, settings } from "../task.ts";
 import { imageSources } from "./image_sources.ts";

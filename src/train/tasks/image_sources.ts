@@ -1,7 +1,7 @@
 /** The three sources of a task on labelled images. */
 
 import type { ImageDataset, Split } from "../../io/datasets/image_dataset.ts";
-import type { ImagePreprocessing } from "../../model/config.ts";
+import type { ImagePreprocessing } from "../../model/config/config.ts";
 import { type Examples, orderedSource, shuffledSource } from "../batches.ts";
 import type { Augmentation } from "../augmentation.ts";
 import { holdOut, imageExamples } from "../image_examples.ts";

@@ -1,7 +1,7 @@
 /** `mnist`: handwritten digits, classified row by row or pixel by pixel. */
 
 import { loadMnist } from "../../io/datasets/mnist.ts";
-import type { ImagePreprocessing } from "../../model/config.ts";
+import type { ImagePreprocessing } from "../../model/config/config.ts";
 import type { Augmentation } from "../augmentation.ts";
 import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
 import { checkLength, choosePreset, COMMON, newConfig, settings } from "../task.ts";

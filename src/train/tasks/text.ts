@@ -9,7 +9,7 @@ import {
 } from "../../io/datasets/text.ts";
 import { readDataFile } from "../../io/datasets/data_file.ts";
 import { quote } from "../../io/quote.ts";
-import { loadTokenizer } from "../../io/tokenizer.ts";
+import { loadTokenizer } from "../../io/tokenizer/tokenizer.ts";
 import { orderedSource, shuffledSource } from "../batches.ts";
 import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
 import { choosePreset, COMMON, newConfig, settings } from "../task.ts";

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { parseCifar10Images, parseCifar10Labels } from "../../../src/io/datasets/cifar10.ts";
 import { DATASET_NAMES, loadDataset } from "../../../src/io/datasets/load_dataset.ts";
-import { encodePng } from "../png_file.ts";
+import { encodePng } from "../images/png_file.ts";
 
 Deno.test("parseCifar10Images() takes a row of the PNG as an image", async () => {
   const pixels = Uint8Array.from({ length: 2 * 1024 * 3 }, (_, i) => i * 7 + (i >> 8));

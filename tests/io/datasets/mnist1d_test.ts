@@ -1,8 +1,8 @@
 import { assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { loadMnist1d, parseMnist1d } from "../../../src/io/datasets/mnist1d.ts";
-import { PickleError } from "../../../src/io/pickle.ts";
+import { PickleError } from "../../../src/io/pytorch/pickle.ts";
 import { joinBytes, le } from "../join_bytes.ts";
-import { dict, pickle, text, tuple } from "../pytorch_file.ts";
+import { dict, pickle, text, tuple } from "../pytorch/pytorch_file.ts";
 
 const FILE = new URL("../../../../shared/data/mnist1d/mnist1d_data.pkl", import.meta.url);
 

@@ -6,7 +6,7 @@ import {
   encodeCharacters,
   splitText,
 } from "../../../src/io/datasets/text.ts";
-import { loadTokenizer } from "../../../src/io/tokenizer.ts";
+import { loadTokenizer } from "../../../src/io/tokenizer/tokenizer.ts";
 
 const SHAKESPEARE = new URL("../../../../shared/data/text/tinyshakespeare.txt", import.meta.url);
 const SAMPLE = ' a\n\nZé😀 e\u0301 "\\ z!\t\r\n0 19 \u0000日本🏳️‍🌈  ';

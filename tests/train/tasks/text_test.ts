@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { loadTokenizer } from "../../../src/io/tokenizer.ts";
+import { loadTokenizer } from "../../../src/io/tokenizer/tokenizer.ts";
 import { IGNORED, START } from "../../../src/train/batches.ts";
 import { shakespeareTask } from "../../../src/train/tasks/shakespeare.ts";
 import { textTask } from "../../../src/train/tasks/text.ts";

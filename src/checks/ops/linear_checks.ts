@@ -1,0 +1,309 @@
+import {
+  matmulFwd,
+  MATVEC_MAX_ROWS,
+  type MatvecFusion,
+  matvecFwd,
+  type MatvecTiling,
+} from "../../ops/linear.ts";
+import type { MatmulTile } from "../../ops/matmul_tile.ts";
+import { type MatrixDType, matrixRowBytes } from "../../ops/matrix.ts";
+import { MAMBA_130M, MATMUL_CASES, type MatmulCase, ODD } from "../cases.ts";
+import { Random } from "../random.ts";
+import { conv1dFwd } from "../reference/conv1d.ts";
+import { matmulFwd as reference } from "../reference/matmul.ts";
+import { rmsNormFwd } from "../reference/rms_norm.ts";
+import {
+  checkKernel,
+  ELEMENTWISE,
+  type KernelCheck,
+  type KernelRun,
+  type Limits,
+  SENTINEL,
+} from "../kernel_check.ts";
+import { roundedWeight } from "./rounded_weight.ts";
+import { spreadRows } from "./spread_rows.ts";
+
+interface LinearCase extends MatmulCase {
+  readonly dtype?: MatrixDType;
+  readonly ldX?: number;
+  readonly xOffset?: number;
+  readonly ldY?: number;
+  /** Rows a block, where the weight is to be split. */
+  readonly rowsPerBlock?: number;
+  /** For the matmul alone. */
+  readonly tile?: MatmulTile;
+  /** For the matvec alone. */
+  readonly norm?: boolean;
+  readonly conv?: {
+    readonly d_inner: number;
+    readonly d_conv: number;
+    readonly bias: boolean;
+    readonly start?: number;
+  };
+  readonly tiling?: MatvecTiling;
+}
+
+const DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
+
+/** Rows of any length, from aligned and unaligned starts, and weights in several blocks: both kernels serve these. */
+function layoutCases(rows: number, d_ins: readonly number[]): LinearCase[] {
+  const base = { bias: true, residual: true, seed: 3, rows };
+  return [
+    ...d_ins.map((d_in) => ({
+      ...base,
+      name: `${rows} rows of ${d_in}`,
+      in: d_in,
+      out: 13,
+    })),
+    {
+      ...base,
+      name: `${rows} rows from step 2 of each sequence`,
+      in: 52,
+      out: 29,
+      ldX: 260,
+      xOffset: 104,
+    },
+    { ...base, name: `${rows} rows of 8, unaligned start`, in: 8, out: 5, ldX: 11, xOffset: 3 },
+    { ...base, name: `${rows} rows of 8, unaligned step`, in: 8, out: 5, ldX: 13, xOffset: 4 },
+    { ...base, name: `${rows} rows into wider rows`, in: 24, out: 10, ldY: 17 },
+    ...DTYPES.map((dtype) => ({
+      ...base,
+      name: `${rows} rows, weight in blocks of 41, ${dtype}`,
+      in: 52,
+      out: 101,
+      dtype,
+      rowsPerBlock: 41,
+    })),
+    ...DTYPES.slice(1).map((dtype) => ({
+      ...base,
+      name: `${rows} rows of 101, ${dtype}`,
+      in: 101,
+      out: 67,
+      dtype,
+    })),
+    // Around a group of quantized weights, and around the 8 groups whose scales fill 16 bytes.
+    ...(["int8", "int4"] as const).flatMap((dtype) =>
+      [1, 8, 31, 32, 33, 256, 257].map((d_in) => ({
+        ...base,
+        name: `${rows} rows of ${d_in}, ${dtype}`,
+        in: d_in,
+        out: 6,
+        dtype,
+      }))
+    ),
+  ];
+}
+
+/** Aligned and not; of 768, each lane takes several chunks. */
+const D_INS: readonly number[] = [1, 3, 5, 8, 52, 101, 156, 768];
+
+function inTiles(each: LinearCase): LinearCase {
+  return { ...each, name: `tile of 128, ${each.name}`, tile: 128 };
+}
+
+const MATMUL: readonly LinearCase[] = [
+  ...MATMUL_CASES,
+  ...layoutCases(3, [3, 101]),
+  ...layoutCases(66, [3, 101]),
+  ...DTYPES.slice(1).map((dtype) => ({
+    name: `mamba-130m x_proj, 17 rows, ${dtype}`,
+    rows: 17,
+    in: 1536,
+    out: 80,
+    bias: false,
+    residual: false,
+    seed: 4,
+    dtype,
+  })),
+  // The large tile, at and past its side; a software adapter takes a second to compile it.
+  inTiles({ name: "257 rows", rows: 257, in: 48, out: 260, bias: true, residual: true, seed: 5 }),
+  inTiles({
+    name: "129 unaligned rows into wider rows",
+    rows: 129,
+    in: 17,
+    out: 129,
+    bias: true,
+    residual: true,
+    seed: 6,
+    ldX: 23,
+    xOffset: 3,
+    ldY: 131,
+  }),
+  inTiles({
+    name: "64 rows, f16",
+    rows: 64,
+    in: 24,
+    out: 128,
+    bias: false,
+    residual: false,
+    seed: 7,
+    dtype: "f16",
+  }),
+  ...(["int8", "int4"] as const).map((dtype) =>
+    inTiles({
+      name: `65 rows, ${dtype}`,
+      rows: 65,
+      in: 72,
+      out: 130,
+      bias: false,
+      residual: false,
+      seed: 8,
+      dtype,
+    })
+  ),
+];
+
+const inProj = (shape: typeof ODD) => ({
+  in: shape.d_model,
+  out: 2 * shape.d_inner,
+  bias: false,
+  residual: false,
+  norm: true,
+  conv: { d_inner: shape.d_inner, d_conv: shape.d_conv, bias: true },
+});
+
+const MATVEC: readonly LinearCase[] = [
+  ...MATMUL_CASES.filter(({ rows }) => rows <= MATVEC_MAX_ROWS),
+  ...layoutCases(1, D_INS),
+  ...layoutCases(3, D_INS),
+  ...layoutCases(2, D_INS).map((each) => ({ ...each, name: `norm, ${each.name}`, norm: true })),
+  ...DTYPES.map((dtype) => ({
+    ...inProj(MAMBA_130M),
+    name: `mamba-130m norm, in_proj and conv1d, ${dtype}`,
+    rows: 1,
+    seed: 5,
+    dtype,
+  })),
+  ...DTYPES.map((dtype) => ({
+    ...inProj(ODD),
+    name: `odd norm, in_proj and conv1d, batch 3, ${dtype}`,
+    rows: 3,
+    seed: 6,
+    bias: true,
+    dtype,
+  })),
+  {
+    ...inProj(ODD),
+    name: "odd in_proj and conv1d without bias, in blocks that straddle x and z",
+    rows: 2,
+    seed: 7,
+    norm: false,
+    conv: { d_inner: ODD.d_inner, d_conv: ODD.d_conv, bias: false },
+    rowsPerBlock: 110,
+  },
+  {
+    ...inProj(ODD),
+    name: "Mamba-2's in_proj, of z, what conv1d reads, and dt, in blocks that straddle them",
+    rows: 2,
+    seed: 11,
+    conv: { d_inner: 200, d_conv: ODD.d_conv, bias: true, start: 101 },
+    rowsPerBlock: 83,
+  },
+  ...[1, 2, 8].map((d_conv) => ({
+    ...inProj(ODD),
+    name: `conv1d of ${d_conv}`,
+    rows: 2,
+    seed: 8,
+    conv: { d_inner: ODD.d_inner, d_conv, bias: true },
+  })),
+  {
+    ...inProj({ ...ODD, d_model: 1, d_inner: 1, d_conv: 1 }),
+    name: "norm, in_proj and conv1d, all sizes 1",
+    rows: 1,
+    seed: 9,
+  },
+  ...[[4, 1], [4, 8], [8, 4], [32, 1], [64, 2], [256, 1]].map(([lanes = 0, groups = 0]) => ({
+    ...inProj(ODD),
+    name: `${lanes} lanes, ${groups} groups`,
+    rows: 2,
+    seed: 10,
+    in: 101,
+    tiling: { lanes, groups },
+  })),
+];
+
+/** Sums of `in` products of typical size 1 / sqrt(in), which keeps results as large as inputs, then bias and residual. */
+export function sumLimits(d_in: number): Limits {
+  return { rtol: ELEMENTWISE.rtol, atol: 1e-7 * (Math.sqrt(d_in) + 2) };
+}
+
+/** Makes tensors, records the kernel through `record`, and compares y and conv_state. */
+function checkLinear(run: KernelRun, each: LinearCase, kernel: "matmul_fwd" | "matvec_fwd"): void {
+  const { rows, in: d_in, out, dtype = "f32" } = each;
+  const { ldX = d_in, xOffset = 0, ldY = out } = each;
+  const random = new Random(each.seed);
+  const shape = { rows, in: d_in, out };
+  const weight = roundedWeight(random.linear(out, d_in), dtype, d_in);
+  const x = random.normal(rows * d_in);
+  const bias = each.bias ? random.normal(out, 0.3) : undefined;
+  const residual = each.residual ? random.normal(rows * out) : undefined;
+  const rowBytes = matrixRowBytes(d_in, dtype);
+  const matrix = run.matrix(weight, [out, d_in], each.rowsPerBlock && each.rowsPerBlock * rowBytes);
+  const strided = spreadRows(x, d_in, ldX, NaN, xOffset);
+  const y = run.state(
+    spreadRows(residual ?? new Float32Array(rows * out).fill(SENTINEL), out, ldY, SENTINEL),
+  );
+  const tensors = { x: run.input(strided), weight: matrix, bias: bias && run.input(bias), y };
+  const options = { rows, ldX, xOffset, ldY, residual: each.residual, label: "check" };
+  let limits = sumLimits(d_in);
+
+  if (kernel === "matmul_fwd") {
+    matmulFwd(run.program, tensors, options, each.tile);
+    const expected = reference(x, weight.values, bias, shape, residual);
+    run.expect("y", y, spreadRows(expected, out, ldY, SENTINEL), limits);
+    return;
+  }
+
+  let fusion: MatvecFusion = {};
+  let input: Float32Array | Float64Array = x;
+  if (each.norm) {
+    const eps = 1e-5;
+    const normWeight = random.normWeight(d_in);
+    input = rmsNormFwd(x, normWeight, { rows, d_model: d_in, eps });
+    fusion = { norm: { weight: run.input(normWeight), eps } };
+  }
+  const expected = reference(input, weight.values, bias, shape);
+  if (each.conv !== undefined) {
+    const { d_inner, d_conv, start = 0 } = each.conv;
+    const convWeight = random.normal(d_inner * d_conv, 0.5);
+    const convBias = each.conv.bias ? random.normal(d_inner, 0.3) : undefined;
+    const state = random.normal(rows * d_inner * d_conv);
+    const conv_state = run.state(state);
+    const weight = run.input(convWeight);
+    const bias = convBias && run.input(convBias);
+    fusion = { ...fusion, conv: { weight, bias, state: conv_state, d_conv, d_inner, start } };
+    const newest = new Float64Array(rows * d_inner);
+    for (let b = 0; b < rows; b++) {
+      const first = b * out + start;
+      newest.set(expected.subarray(first, first + d_inner), b * d_inner);
+    }
+    const sizes = { batch: rows, seqlen: 1, d_inner, d_conv };
+    const conv = conv1dFwd(newest, convWeight, convBias, state, sizes);
+    for (let b = 0; b < rows; b++) {
+      expected.set(conv.y.subarray(b * d_inner, (b + 1) * d_inner), b * out + start);
+    }
+    // The sum's error goes through one tap, of at most about 2 in these normal weights, and through SiLU.
+    limits = { rtol: limits.rtol, atol: 2 * limits.atol + ELEMENTWISE.atol };
+    run.expect("conv_state", conv_state, conv.conv_state, limits);
+  }
+  matvecFwd(run.program, tensors, options, {
+    ...fusion,
+    ...(each.tiling && { tiling: each.tiling }),
+  });
+  residual?.forEach((value, i) => expected[i] = (expected[i] ?? NaN) + value);
+  run.expect("y", y, spreadRows(expected, out, ldY, SENTINEL), limits);
+}
+
+/** Checks of matmul_fwd and matvec_fwd. */
+export const LINEAR_CHECKS: readonly KernelCheck[] = [
+  ...MATMUL.map((each): KernelCheck => ({
+    kernel: "matmul_fwd",
+    name: each.name,
+    run: checkKernel((run) => checkLinear(run, each, "matmul_fwd")),
+  })),
+  ...MATVEC.map((each): KernelCheck => ({
+    kernel: "matvec_fwd",
+    name: each.name,
+    run: checkKernel((run) => checkLinear(run, each, "matvec_fwd")),
+  })),
+];

@@ -1,0 +1,147 @@
+/** `infer.ts classify`: the class of an image or a series, or the accuracy over a dataset. */
+
+import type { Classification } from "../../engine/classify.ts";
+import type { Model } from "../../engine/model.ts";
+import type { ImageDataset } from "../../io/datasets/image_dataset.ts";
+import { imageToInput } from "../../io/images/image.ts";
+import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
+import { imagePreprocessing, readRawInput, stepSize, toModelInput } from "./classify_input.ts";
+import { DATASET_OPTIONS, datasetLoader } from "./dataset_options.ts";
+import { formatCount, formatDuration, formatRate } from "../terminal/format.ts";
+import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
+import { Progress } from "../terminal/progress.ts";
+import type { Terminal } from "../terminal/terminal.ts";
+
+/** What the parser and the help know of this command. */
+export const CLASSIFY: CommandSpec = {
+  name: "classify",
+  summary: "Names the class of an image or a series, or measures a dataset.",
+  positionals: ["<model>", "[image.png | FILE:INDEX | -]"],
+  required: 1,
+  example: "classify ./mnist-mamba --dataset mnist --split test --limit 1000",
+  details: [
+    "The input is a PNG file, image INDEX of an IDX file, a text file of numbers, or - for stdin\n" +
+    "(PNG or numbers). Its size must be the model's: nothing is resized.",
+    "Without --json, the most probable class comes first, one class a line.",
+  ],
+  options: [
+    ...DATASET_OPTIONS,
+    { name: "stream", help: "Print the class probabilities after every step" },
+    { name: "json", help: "Print JSON: one object, or one a step with --stream" },
+    ...LOAD_OPTIONS,
+  ],
+};
+
+/** Sequences that go through the model at once: enough to fill a device, and small beside the weights. */
+const BATCH = 100;
+
+/** Runs the command. */
+export async function classify(args: Arguments, terminal: Terminal): Promise<void> {
+  const [source = "", input] = args.positionals;
+  const settings = loadSettings(args);
+  const loadImages = datasetLoader(args);
+  if (loadImages !== undefined) {
+    if (input !== undefined) throw new UsageError("Cannot classify an input and --dataset at once");
+    if (args.has("stream")) {
+      throw new UsageError("Cannot use --stream with --dataset: it follows one input");
+    }
+    const data = await loadImages();
+    using model = await loadForCommand(source, settings, terminal);
+    return await classifyDataset(model, data, args, terminal);
+  }
+  if (input === undefined) {
+    throw new UsageError("Cannot classify: give an image, FILE:INDEX, - for stdin, or --dataset");
+  }
+  const raw = await readRawInput(input, terminal);
+  using model = await loadForCommand(source, settings, terminal);
+  const d_input = stepSize(model.config);
+  const values = await toModelInput(raw, model.config);
+  if (args.has("stream")) return await streamOne(model, values, d_input, args, terminal);
+  const result = await model.classify(values);
+  terminal.write(args.has("json") ? `${toJson(result)}\n` : table(result, model));
+}
+
+/** Counts how many images get the class that they are labelled with. */
+async function classifyDataset(
+  model: Model,
+  data: ImageDataset,
+  args: Arguments,
+  terminal: Terminal,
+): Promise<void> {
+  stepSize(model.config);
+  const layout = imagePreprocessing(model.config, `the images of "${data.name}"`);
+  const { count: total, split } = data;
+  const size = data.height * data.width * data.channels;
+  const start = performance.now();
+  let correct = 0;
+  {
+    using progress = new Progress(terminal, {
+      label: "Classifying",
+      total,
+      unit: "images",
+      delayMs: 0,
+    });
+    for (let done = 0; done < total;) {
+      const count = Math.min(BATCH, total - done);
+      const pixels = data.images.subarray(done * size, (done + count) * size);
+      const inputs = imageToInput(pixels, data.width, data.height, data.channels, layout);
+      const results = await model.classifyBatch(inputs, count);
+      for (const [i, { index }] of results.entries()) {
+        if (index === data.labels[done + i]) correct++;
+      }
+      done += count;
+      progress.update(done, `${percent(correct / done)} correct`);
+    }
+  }
+  const elapsedMs = performance.now() - start;
+  const accuracy = correct / total;
+  terminal.writeError(
+    `${formatCount(total)} images in ${formatDuration(elapsedMs)}, ` +
+      `${formatRate(total, elapsedMs)}/s\n`,
+  );
+  terminal.write(
+    args.has("json")
+      ? `${JSON.stringify({ dataset: data.name, split, correct, total, accuracy, elapsedMs })}\n`
+      : `${correct} of ${total} correct (${percent(accuracy)})\n`,
+  );
+}
+
+/** Feeds step after step, and prints a line after each. */
+async function streamOne(
+  model: Model,
+  values: Float32Array,
+  d_input: number,
+  args: Arguments,
+  terminal: Terminal,
+): Promise<void> {
+  const steps = function* () {
+    for (let at = 0; at < values.length; at += d_input) yield values.subarray(at, at + d_input);
+  };
+  let step = 0;
+  for await (const result of model.classifyStream(steps())) {
+    step++;
+    if (args.has("json")) {
+      terminal.write(`${toJson(result, step)}\n`);
+    } else {
+      const all = [...result.probabilities].map((p) => p.toFixed(4)).join(" ");
+      terminal.write(`${step}\t${result.label}\t${all}\n`);
+    }
+  }
+}
+
+function toJson({ label, index, probabilities }: Classification, step?: number): string {
+  return JSON.stringify({ step, label, index, probabilities: [...probabilities] });
+}
+
+/** One class a line, the most probable first. */
+function table({ probabilities }: Classification, { labels }: Model): string {
+  return [...probabilities]
+    .map((probability, index) => ({ probability, label: labels?.[index] ?? String(index) }))
+    .sort((a, b) => b.probability - a.probability)
+    .map(({ probability, label }) => `${label}\t${probability.toFixed(4)}\n`)
+    .join("");
+}
+
+function percent(fraction: number): string {
+  return `${(fraction * 100).toFixed(2)}%`;
+}

@@ -1,0 +1,153 @@
+/** What `infer.ts classify` takes: PNG files, images in IDX files, and numbers; as a model's input. */
+
+import { readDataFile } from "../../io/datasets/data_file.ts";
+import { isIdx } from "../../io/datasets/idx.ts";
+import { parseIdxImages } from "../../io/datasets/image_dataset.ts";
+import { imageToInput } from "../../io/images/image.ts";
+import { decodePng, isPng } from "../../io/images/png.ts";
+import type { ImagePreprocessing, ModelConfig } from "../../model/config/config.ts";
+import type { Terminal } from "../terminal/terminal.ts";
+
+/** Floats that one step of the model takes. */
+export function stepSize(config: ModelConfig): number {
+  if (config.head.kind !== "classifier" || config.input.kind !== "linear") {
+    throw new TypeError(
+      `Cannot classify with this model: its head is "${config.head.kind}" and its input ` +
+        `"${config.input.kind}", expected "classifier" and "linear". Use generate or score`,
+    );
+  }
+  return config.input.d_input;
+}
+
+/** The preprocessing of a model that takes images. */
+export function imagePreprocessing(config: ModelConfig, what: string): ImagePreprocessing {
+  if (config.preprocessing?.kind !== "image") {
+    throw new TypeError(
+      `Cannot classify ${what}: this checkpoint has ` +
+        `${
+          config.preprocessing === undefined
+            ? "no preprocessing"
+            : `preprocessing for ${config.preprocessing.kind}`
+        }, ` +
+        `expected config.json to say how an image becomes its input`,
+    );
+  }
+  return config.preprocessing;
+}
+
+/** An input as it was read, before the model is known. */
+export interface RawInput {
+  /** What error messages call it. */
+  readonly name: string;
+  /** The whole file. */
+  readonly bytes: Uint8Array;
+  /** Which image of an IDX file. */
+  readonly index?: number;
+}
+
+/** What error messages say a file should hold. */
+const AN_INPUT = "an image or numbers";
+
+/** Reads `image.png`, `FILE:INDEX`, or `-` for stdin. */
+export async function readRawInput(source: string, terminal: Terminal): Promise<RawInput> {
+  if (source === "-") return { name: "stdin", bytes: await terminal.readStdin() };
+  const [, path = source, index] = /^(.+):(\d+)$/.exec(source) ?? [];
+  // A file may have a name that looks like FILE:INDEX.
+  if (index === undefined || await isFile(source)) {
+    return { name: source, bytes: await readDataFile(source, AN_INPUT) };
+  }
+  return { name: path, bytes: await readDataFile(path, AN_INPUT), index: Number(index) };
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Makes one sequence of the model's input: T x d_input floats.
+ *
+ * PNG and IDX images go through the checkpoint's preprocessing. Numbers are an image's pixels (0 to 255) for
+ * a model that takes images, a series' raw values for one that takes series, and the input itself where
+ * the checkpoint has no preprocessing.
+ */
+export async function toModelInput(raw: RawInput, config: ModelConfig): Promise<Float32Array> {
+  const { name, bytes, index } = raw;
+  if (isIdx(bytes)) {
+    const array = parseIdxImages(bytes, name);
+    if (index === undefined || index >= array.count) {
+      throw new RangeError(
+        `Cannot classify ${index === undefined ? `"${name}"` : `image ${index} of "${name}"`}: ` +
+          `it holds ${array.count} images. Give one as ${name}:0 to ${name}:${array.count - 1}`,
+      );
+    }
+    const size = array.height * array.width * array.channels;
+    return imageToInput(
+      array.images.subarray(index * size, (index + 1) * size),
+      array.width,
+      array.height,
+      array.channels,
+      imagePreprocessing(config, `an image of "${name}"`),
+    );
+  }
+  if (index !== undefined) {
+    throw new SyntaxError(`Cannot take image ${index} of "${name}": it is not an IDX file`);
+  }
+  if (isPng(bytes)) {
+    const layout = imagePreprocessing(config, `"${name}"`);
+    const { width, height, channels, pixels } = await decodePng(bytes, name, layout);
+    return imageToInput(pixels, width, height, channels, layout);
+  }
+  return numbersToInput(parseNumbers(bytes, name), name, config);
+}
+
+/** Reads numbers separated by white space or commas, or a JSON array of them. */
+function parseNumbers(bytes: Uint8Array, name: string): Float32Array {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new SyntaxError(`Cannot read "${name}": it is not PNG, IDX, or text`, { cause });
+  }
+  const words = text.split(/[\s,;[\]]+/).filter((word) => word !== "");
+  return Float32Array.from(words, (word, i) => {
+    const value = Number(word);
+    if (!Number.isFinite(value)) {
+      const shown = word.length > 40 ? `${word.slice(0, 40)}...` : word;
+      throw new SyntaxError(
+        `Cannot read "${name}": entry ${i} is ${JSON.stringify(shown)}, and the file is not PNG ` +
+          `or IDX: expected finite numbers`,
+      );
+    }
+    return value;
+  });
+}
+
+function numbersToInput(values: Float32Array, name: string, config: ModelConfig): Float32Array {
+  const { preprocessing } = config;
+  const d_input = stepSize(config);
+  if (preprocessing?.kind === "image") {
+    const { width, height, channels } = preprocessing;
+    const bad = values.findIndex((v) => !Number.isInteger(v) || v < 0 || v > 255);
+    if (values.length !== width * height * channels || bad >= 0) {
+      throw new RangeError(
+        `Cannot use "${name}" as an image: ` +
+          (bad >= 0 ? `entry ${bad} is ${values[bad]}` : `it holds ${values.length} numbers`) +
+          `, and this checkpoint takes ${width} x ${height} x ${channels} pixels from 0 to 255`,
+      );
+    }
+    return imageToInput(Uint8Array.from(values), width, height, channels, preprocessing);
+  }
+  if (values.length === 0 || values.length % d_input !== 0) {
+    throw new RangeError(
+      `Cannot use "${name}": it holds ${values.length} numbers, and each step of this model takes ` +
+        `${d_input}`,
+    );
+  }
+  if (preprocessing?.kind !== "series") return values;
+  const { mean, std } = preprocessing;
+  return values.map((v, i) => (v - (mean[i % d_input] ?? 0)) / (std[i % d_input] ?? 1));
+}

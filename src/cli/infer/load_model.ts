@@ -1,0 +1,62 @@
+/** The options that every command with a model has, and loading it with them. */
+
+import { loadModel, type LoadOptions } from "../../engine/load_model.ts";
+import type { Model } from "../../engine/model.ts";
+import type { Arguments, OptionSpec } from "../terminal/arguments.ts";
+import { formatBytes, formatDuration } from "../terminal/format.ts";
+import { LoadLine } from "./load_line.ts";
+import type { Terminal } from "../terminal/terminal.ts";
+
+const BACKENDS = ["auto", "webgpu"] as const;
+const DTYPES = ["auto", "f32", "f16", "bf16", "int8", "int4"] as const;
+
+/** The options that every command with a model has. */
+export const LOAD_OPTIONS: readonly OptionSpec[] = [
+  { name: "backend", value: "NAME", help: "auto or webgpu (default auto)" },
+  {
+    name: "dtype",
+    value: "TYPE",
+    help: "weights as auto, f32, f16, bf16, int8 or int4 (default auto: as stored)",
+  },
+  { name: "help", help: "Show this help" },
+];
+
+/** Reads `--backend` and `--dtype`; call it before anything slow, so that mistakes show at once. */
+export function loadSettings(args: Arguments): LoadOptions {
+  return {
+    backend: args.word("backend", BACKENDS) ?? "auto",
+    dtype: args.word("dtype", DTYPES) ?? "auto",
+  };
+}
+
+/** Loads a model with progress, and says on stderr where it runs. */
+export async function loadForCommand(
+  source: string,
+  settings: LoadOptions,
+  terminal: Terminal,
+): Promise<Model> {
+  const start = performance.now();
+  const model = await loadWithLine(source, settings, terminal);
+  const elapsed = formatDuration(performance.now() - start);
+  terminal.writeError(
+    `${describeDevice(model)}\n` +
+      `Model: ${source}, ${formatBytes(model.weightBytes)} of weights, ` +
+      `${formatBytes(model.stateBytes)} of state, loaded in ${elapsed}\n`,
+  );
+  return model;
+}
+
+/** Loads a model; where that takes a while, stderr shows how far it is. */
+export async function loadWithLine(
+  source: string | URL,
+  settings: LoadOptions,
+  terminal: Terminal,
+): Promise<Model> {
+  using line = new LoadLine(terminal);
+  return await loadModel(source, { ...settings, onProgress: (step) => line.update(step) });
+}
+
+/** What runs the model, in one line. */
+export function describeDevice({ device, isSoftware }: Model): string {
+  return `Device: ${device}${isSoftware ? ", a software adapter: right, and slow" : ""}`;
+}

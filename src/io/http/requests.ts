@@ -1,0 +1,156 @@
+import { quote } from "../quote.ts";
+
+/** How {@linkcode openUrl} reaches the server. */
+export interface OpenUrlOptions {
+  /** What makes the requests. @default {globalThis.fetch} */
+  fetch?: typeof fetch;
+  /** Ends requests under way, and refuses later ones. */
+  signal?: AbortSignal;
+}
+
+/** A server did not give the bytes asked for. Trying again later may help. */
+export class HttpError extends Error {
+  /** The class's name. */
+  override readonly name = "HttpError";
+  /** The status of the answer, or undefined where there was no answer. */
+  readonly status: number | undefined;
+
+  /**
+   * Describes a failed request.
+   *
+   * @param message What was asked for, found and needed.
+   * @param status The status of the answer, if there was one.
+   * @param options The original failure.
+   */
+  constructor(message: string, status: number | undefined, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+  }
+}
+
+/** What a server sends: the range asked for, or all of the file. */
+export type Answer =
+  | { kind: "range"; response: Response; sizeBytes: number }
+  | { kind: "whole"; response: Response };
+
+/** Sends requests for one URL and checks what the answers say about themselves. */
+export class Requests {
+  /** The URL without what may be secret in it: credentials and query. */
+  readonly name: string;
+  readonly #url: URL;
+  readonly #fetch: typeof fetch;
+  readonly #signal: AbortSignal | undefined;
+  #etag: string | null | undefined;
+
+  /** Prepares requests for `url`. */
+  constructor(url: URL, options: OpenUrlOptions) {
+    this.name = url.origin + url.pathname;
+    this.#url = url;
+    this.#fetch = options.fetch ?? fetch;
+    this.#signal = options.signal;
+  }
+
+  /** Asks for `length` bytes from `offset` on. */
+  async send(offset: number, length: number): Promise<Answer> {
+    this.#signal?.throwIfAborted();
+    const last = offset + length - 1;
+    // Not called as a method: a browser's fetch refuses any receiver but its own.
+    const send = this.#fetch;
+    let response: Response;
+    try {
+      response = await send(this.#url, {
+        headers: { range: `bytes=${offset}-${last}`, "accept-encoding": "identity" },
+        ...(this.#signal === undefined ? {} : { signal: this.#signal }),
+      });
+    } catch (error) {
+      throw this.wrap(error, "the request failed");
+    }
+    try {
+      return this.#check(response, offset, last);
+    } catch (error) {
+      await response.body?.cancel().catch(() => {});
+      throw error;
+    }
+  }
+
+  #check(response: Response, offset: number, last: number): Answer {
+    const range = response.headers.get("content-range") ?? "";
+    if (response.status === 416 && /^bytes \*\/0$/.test(range)) {
+      return { kind: "range", response, sizeBytes: 0 };
+    }
+    if (response.status !== 200 && response.status !== 206) {
+      const text = response.statusText === "" ? "" : ` ${response.statusText}`;
+      throw this.fail(`the server answered ${response.status}${text}`, response.status);
+    }
+    // A file replaced between two requests gives halves of two files, which may well parse.
+    const etag = response.headers.get("etag");
+    if (this.#etag !== undefined && etag !== this.#etag) {
+      throw this.fail(
+        `the file changed between two requests (ETag ${this.#etag}, then ${etag}): load it again`,
+        response.status,
+      );
+    }
+    this.#etag = etag;
+    if (response.status === 200) return { kind: "whole", response };
+    const [, first, final, size] = /^bytes ([0-9]+)-([0-9]+)\/([0-9]+)$/.exec(range) ?? [];
+    if (Number(first) !== offset || Number(final) !== last || isEncoded(response)) {
+      throw this.fail(
+        `bytes ${offset}-${last} were asked for, and the answer has Content-Range ` +
+          `${quote(range)} with Content-Encoding ` +
+          quote(response.headers.get("content-encoding") ?? "identity"),
+        206,
+      );
+    }
+    return { kind: "range", response, sizeBytes: Number(size) };
+  }
+
+  /** The answer's chunks. */
+  body(response: Response): Body {
+    return new Body(response, (error) => this.wrap(error, "the connection broke"));
+  }
+
+  /** The error for what was found. */
+  fail(found: string, status: number): HttpError {
+    return new HttpError(`Cannot read ${quote(this.name)}: ${found}`, status);
+  }
+
+  /** An abort stays what it is: the caller asked for it. */
+  wrap(error: unknown, what: string): unknown {
+    if (this.#signal?.aborted) return this.#signal.reason;
+    if (error instanceof Error && error.name === "NotCapable") return error;
+    const detail = error instanceof Error ? error.message : String(error);
+    const message = `Cannot read ${quote(this.name)}: ${what}: ${detail}`;
+    return new HttpError(message, undefined, { cause: error });
+  }
+}
+
+/** The chunks of an answer; a broken connection becomes our error. */
+export class Body {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined;
+  readonly #wrap: (error: unknown) => unknown;
+
+  /** Takes over the body of `response`. */
+  constructor(response: Response, wrap: (error: unknown) => unknown) {
+    this.#reader = response.body?.getReader();
+    this.#wrap = wrap;
+  }
+
+  /** The next chunk, or undefined at the end. */
+  async next(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    try {
+      return (await this.#reader?.read())?.value;
+    } catch (error) {
+      throw this.#wrap(error);
+    }
+  }
+
+  /** Closes the connection where the answer has not ended. */
+  async cancel(): Promise<void> {
+    await this.#reader?.cancel().catch(() => {});
+  }
+}
+
+/** Whether the bytes sent are not the file's own. */
+export function isEncoded(response: Response): boolean {
+  return (response.headers.get("content-encoding") ?? "identity") !== "identity";
+}

@@ -1,0 +1,111 @@
+/** The one interface between the engine and what runs the model. */
+
+import type { ModelConfig } from "./config/config.ts";
+import type { SamplerSettings } from "../ops/sample.ts";
+
+/** Which logits a forward pass hands out. */
+export type LogitsWanted = "none" | "last" | "all";
+
+/** The state of one or more independent sequences, made by an executor and only understood by it. */
+export interface ExecutorState extends Disposable {
+  /** Number of sequences. */
+  readonly batch: number;
+}
+
+/** A part of a state in host memory. */
+export interface StateArray {
+  /** Which part: `layers.N.ssm_state`, ... */
+  readonly name: string;
+  /** Type of the elements. */
+  readonly dtype: "F32" | "U32";
+  /** Row-major shape, the batch first. */
+  readonly shape: readonly number[];
+  /** Little-endian elements. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Tokens drawn by {@linkcode Executor.draw}, in order. */
+export interface Draws {
+  /** The tokens. */
+  readonly ids: readonly number[];
+  /** Natural logarithm of each token's probability under the model, before sampling settings. */
+  readonly logprobs: readonly number[];
+}
+
+/**
+ * Runs a loaded model. States are values: they are copied, read and written whole.
+ *
+ * Calls on one state are not made at the same time; calls on different states may be.
+ */
+export interface Executor extends Disposable {
+  /** The device, in words. */
+  readonly device: string;
+  /** Whether the device computes on the CPU. */
+  readonly isSoftware: boolean;
+  /** The model that it runs. */
+  readonly config: ModelConfig;
+  /** Whether the weights are freed, and nothing can run any more. */
+  readonly isDisposed: boolean;
+  /** Bytes that the weights take on the device. */
+  readonly weightBytes: number;
+  /** Bytes of all buffers on the device now: weights, states, programs' parameters and what calls work in. */
+  readonly gpuBytes: number;
+  /** The longest burst that {@linkcode Executor.draw} takes. */
+  readonly maxDraws: number;
+  /** A state of zeros for `batch` sequences. */
+  createState(batch: number): ExecutorState;
+  /** Makes the state zeros again. */
+  resetState(state: ExecutorState): void;
+  /** Copies everything from one state to another of the same batch. */
+  copyState(from: ExecutorState, to: ExecutorState): void;
+  /** Reads a state: the same state written later continues with the same bits. */
+  readState(state: ExecutorState): Promise<StateArray[]>;
+  /** Writes a state that was read. Shapes must be those of the state. */
+  writeState(state: ExecutorState, arrays: readonly StateArray[]): void;
+  /** Sets how tokens are drawn from this state on. */
+  setSampler(state: ExecutorState, settings: SamplerSettings): void;
+  /** Sets the token that the next step consumes, and the number of draws made so far (sequence 0). */
+  setToken(state: ExecutorState, token: number, draws: number): void;
+  /**
+   * Runs inputs of shape (batch, seqlen) token ids, or (batch, seqlen, d_input) floats, through the model.
+   *
+   * @returns Logits (batch, n) of the last step, or (batch, seqlen, n) of all.
+   */
+  forward(
+    state: ExecutorState,
+    inputs: Uint32Array | Float32Array,
+    logits: LogitsWanted,
+  ): Promise<Float32Array | undefined>;
+  /**
+   * Runs ids (one sequence) through the model and says how expected each was.
+   *
+   * @param following The id after each of `ids`.
+   * @returns (ids.length, 3): log-probability, rank and entropy of each following id.
+   */
+  score(state: ExecutorState, ids: Uint32Array, following: Uint32Array): Promise<Float32Array>;
+  /** The same for one id, given the logits that the state has now. */
+  scoreNext(state: ExecutorState, id: number): Promise<Float32Array>;
+  /**
+   * Draws tokens one after the other on the device, in one submit (one sequence).
+   *
+   * @param keep A state that gets a copy of `state` as it was before the burst.
+   * @param consumeFirst Whether the pending token is consumed before the first draw; otherwise the first draw is from
+   * the logits that the state has. The last token drawn is left pending.
+   */
+  draw(
+    state: ExecutorState,
+    steps: number,
+    options: { readonly consumeFirst: boolean; readonly keep: ExecutorState },
+  ): Promise<Draws>;
+}
+
+/**
+ * Says so where the model was freed, rather than letting the device complain about its buffers.
+ *
+ * @throws {TypeError} If the executor is disposed.
+ */
+export function requireLive(executor: Executor, action: string): void {
+  if (executor.isDisposed) {
+    throw new TypeError(`Cannot ${action}: the model is disposed. Load it again`);
+  }
+}

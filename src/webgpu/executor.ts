@@ -1,0 +1,449 @@
+/** The executor on WebGPU. */
+
+import type { Gpu } from "../gpu/device.ts";
+import { encode, Program } from "../gpu/program.ts";
+import { readBuffer } from "../gpu/readback.ts";
+import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import type { ModelConfig } from "../model/config/config.ts";
+import { recordAllLogits, recordBlocks, recordLastLogits, recordPool } from "./forward.ts";
+import { createScratch, type Scratch } from "./activations.ts";
+import { logitCount, stateParts } from "./state.ts";
+import type { ModelWeights } from "../model/weights.ts";
+import { MATVEC_MAX_ROWS } from "../ops/linear.ts";
+import { encodeSettings, NO_TOKEN, RING, sampleFwd, type SamplerSettings } from "../ops/sample.ts";
+import { tokenScoreFwd } from "../ops/token_score.ts";
+import type {
+  Draws,
+  Executor,
+  ExecutorState,
+  LogitsWanted,
+  StateArray,
+} from "../model/executor.ts";
+import { SequenceScratch } from "./sequence_activations.ts";
+import { asOurs, stateCopy, WebGpuState } from "./executor_state.ts";
+
+/** Logits of a chunk may take this much: 50280 of them for 256 steps. */
+const LOGITS_BYTES = 50 * 2 ** 20;
+
+/** Steps of a burst that go into one submit: the next ones are encoded while the GPU works on these. */
+const PIECE = 8;
+
+/** Programs for sequences of this many different lengths are kept. */
+const KEPT_PROGRAMS = 4;
+
+type ChunkOutput = LogitsWanted | "score";
+
+/** Weights that are on the device, and how to free them. */
+export interface LoadedWeights extends Disposable {
+  readonly weights: ModelWeights;
+  readonly sizeBytes: number;
+}
+
+/** Runs a model on a WebGPU device. It owns the weights; the device is the caller's. */
+export class WebGpuExecutor implements Executor {
+  readonly config: ModelConfig;
+  readonly maxDraws: number = RING;
+  readonly #gpu: Gpu;
+  readonly #loaded: LoadedWeights;
+  /** For single steps of few sequences. */
+  readonly #stepScratch: Scratch;
+  /** For everything else. */
+  readonly #scratch: SequenceScratch;
+  #chunkLogits: Tensor | undefined;
+  #targets: Tensor | undefined;
+  #scores: Tensor | undefined;
+  readonly #maxLogitRows: number;
+  #disposed = false;
+
+  constructor(gpu: Gpu, config: ModelConfig, loaded: LoadedWeights) {
+    this.#gpu = gpu;
+    this.config = config;
+    this.#loaded = loaded;
+    this.#stepScratch = createScratch(gpu, config, { rows: MATVEC_MAX_ROWS, batch: 0 });
+    this.#scratch = new SequenceScratch(gpu, config);
+    const logitBytes = Math.min(LOGITS_BYTES, gpu.device.limits.maxStorageBufferBindingSize);
+    this.#maxLogitRows = Math.max(
+      1,
+      Math.min(this.#scratch.maxRows(1), Math.floor(logitBytes / (logitCount(config) * 4))),
+    );
+  }
+
+  get device(): string {
+    return this.#gpu.name;
+  }
+
+  get isSoftware(): boolean {
+    return this.#gpu.isSoftware;
+  }
+
+  get weightBytes(): number {
+    return this.#loaded.sizeBytes;
+  }
+
+  get gpuBytes(): number {
+    return this.#gpu.live.sizeBytes;
+  }
+
+  createState(batch: number): WebGpuState {
+    this.#scratch.requireBatch(batch);
+    return new WebGpuState(this.#gpu, this.config, batch);
+  }
+
+  resetState(state: ExecutorState): void {
+    const { parts } = asOurs(state);
+    const { device } = this.#gpu;
+    this.#gpu.watch(() => {
+      const encoder = device.createCommandEncoder();
+      encoder.clearBuffer(parts.buffer.buffer);
+      device.queue.submit([encoder.finish()]);
+    });
+    asOurs(state).draws = 0;
+  }
+
+  copyState(from: ExecutorState, to: ExecutorState): void {
+    const source = asOurs(from);
+    const target = asOurs(to);
+    const copy = encode(this.#gpu, [], { before: [stateCopy(source, target)] });
+    this.#gpu.device.queue.submit([copy]);
+    target.draws = source.draws;
+  }
+
+  async readState(state: ExecutorState): Promise<StateArray[]> {
+    const { parts } = asOurs(state);
+    const bytes = await readBuffer(this.#gpu, parts.buffer, parts.buffer.sizeBytes);
+    return stateParts(parts).map(({ name, dtype, tensor }) => ({
+      name,
+      dtype,
+      shape: tensor.shape,
+      bytes: bytes.slice(tensor.offset, tensor.offset + tensor.size * 4),
+    }));
+  }
+
+  writeState(state: ExecutorState, arrays: readonly StateArray[]): void {
+    const ours = asOurs(state);
+    const byName = new Map(arrays.map((array) => [array.name, array]));
+    // All is checked before anything is written: half a state would be of no stream at all.
+    const writes = stateParts(ours.parts).map(({ name, tensor }) => {
+      const array = byName.get(name);
+      if (array === undefined || array.bytes.length !== tensor.size * 4) {
+        throw new RangeError(
+          `Cannot write the state: "${name}" has ${array?.bytes.length ?? 0} bytes, ` +
+            `and this model needs ${tensor.size * 4}`,
+        );
+      }
+      return { name, tensor, array };
+    });
+    for (const { name, tensor, array } of writes) {
+      tensor.write(array.bytes);
+      if (name === "draws") {
+        ours.draws = new Uint32Array(array.bytes.buffer, array.bytes.byteOffset, 1)[0] ?? 0;
+      }
+    }
+  }
+
+  setSampler(state: ExecutorState, settings: SamplerSettings): void {
+    asOurs(state).settings.write(encodeSettings(settings));
+  }
+
+  setToken(state: ExecutorState, token: number, draws: number): void {
+    const ours = asOurs(state);
+    ours.parts.tokens.write(new Uint32Array([token]));
+    ours.parts.draws.write(new Uint32Array([draws]));
+    ours.draws = draws;
+  }
+
+  async forward(
+    state: ExecutorState,
+    inputs: Uint32Array | Float32Array,
+    logits: LogitsWanted,
+  ): Promise<Float32Array | undefined> {
+    const ours = asOurs(state);
+    const { batch } = ours;
+    const stepSize = this.config.input.kind === "linear" ? this.config.input.d_input : 1;
+    const seqlen = inputs.length / (batch * stepSize);
+    const count = logitCount(this.config);
+    if (seqlen === 1 && logits !== "all" && batch <= MATVEC_MAX_ROWS) {
+      const target = this.config.input.kind === "linear"
+        ? this.#stepScratch.inputs
+        : ours.parts.tokens;
+      target.write(inputs);
+      return await this.#run(ours, this.#stepProgram(ours), ours.parts.logits, {
+        floats: logits === "last" ? batch * count : 0,
+      });
+    }
+    const rows = Math.min(
+      this.#scratch.maxRows(batch),
+      logits === "all" ? this.#maxLogitRows : Infinity,
+    );
+    const chunk = Math.max(1, Math.floor(rows / batch));
+    const all = logits === "all" ? new Float32Array(batch * seqlen * count) : undefined;
+    let last: Float32Array | undefined;
+    for (let start = 0; start < seqlen; start += chunk) {
+      const steps = Math.min(chunk, seqlen - start);
+      const output = logits === "last" && start + steps < seqlen ? "none" : logits;
+      const program = this.#chunkProgram(ours, steps, output);
+      this.#writeChunk(inputs, { batch, seqlen, start, steps, stepSize });
+      const from = output === "all" ? this.#logitsTensor() : ours.parts.logits;
+      const floats = output === "none"
+        ? 0
+        : output === "last"
+        ? batch * count
+        : batch * steps * count;
+      last = await this.#run(ours, program, from, { floats });
+      if (all !== undefined && last !== undefined) {
+        for (let b = 0; b < batch; b++) {
+          all.set(
+            last.subarray(b * steps * count, (b + 1) * steps * count),
+            (b * seqlen + start) * count,
+          );
+        }
+      }
+    }
+    return all ?? last;
+  }
+
+  async score(
+    state: ExecutorState,
+    ids: Uint32Array,
+    following: Uint32Array,
+  ): Promise<Float32Array> {
+    const ours = asOurs(state);
+    const scores = new Float32Array(ids.length * 3);
+    for (let start = 0; start < ids.length; start += this.#maxLogitRows) {
+      const steps = Math.min(this.#maxLogitRows, ids.length - start);
+      const program = this.#chunkProgram(ours, steps, "score");
+      this.#writeChunk(ids, { batch: 1, seqlen: ids.length, start, steps, stepSize: 1 });
+      this.#scoreTensors().targets.write(following.subarray(start, start + steps));
+      const part = await this.#run(ours, program, this.#scoreTensors().scores, {
+        floats: steps * 3,
+      });
+      if (part !== undefined) scores.set(part, start * 3);
+    }
+    return scores;
+  }
+
+  async scoreNext(state: ExecutorState, id: number): Promise<Float32Array> {
+    const ours = asOurs(state);
+    const { targets, scores } = this.#scoreTensors();
+    let program = ours.chunkPrograms.get("next");
+    if (program === undefined) {
+      program = new Program(this.#gpu);
+      this.#recordScore(program, ours.parts.logits, 1);
+      this.#keep(ours, "next", program);
+    }
+    targets.write(new Uint32Array([id]));
+    return await this.#run(ours, program, scores, { floats: 3 }) ?? new Float32Array(3);
+  }
+
+  async draw(
+    state: ExecutorState,
+    steps: number,
+    options: { readonly consumeFirst: boolean; readonly keep: ExecutorState },
+  ): Promise<Draws> {
+    const ours = asOurs(state);
+    const keep = asOurs(options.keep);
+    const { queue } = this.#gpu.device;
+    const staging = await ours.staging(RING * 8);
+    this.copyState(ours, keep);
+    for (let done = 0; done < steps; done += PIECE) {
+      const length = Math.min(PIECE, steps - done);
+      const consumeFirst = done > 0 || options.consumeFirst;
+      const prepared = done === 0 ? ours.prepared : undefined;
+      const fits = prepared?.length === length && consumeFirst;
+      queue.submit([fits ? prepared.commands : this.#encodePiece(ours, length, consumeFirst)]);
+    }
+    const out = {
+      from: ours.parts.ring,
+      to: { buffer: staging.buffer, offset: 0 },
+      sizeBytes: RING * 8,
+    };
+    queue.submit([encode(this.#gpu, [], { after: [out] })]);
+    // The following burst is most likely as long as this one: it begins at once if its first piece is encoded by then.
+    const length = Math.min(PIECE, steps);
+    ours.prepared = { length, commands: this.#encodePiece(ours, length, true) };
+    const bytes = await staging.read(RING * 8);
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset);
+    const floats = new Float32Array(bytes.buffer, bytes.byteOffset);
+    const ids: number[] = [];
+    const logprobs: number[] = [];
+    for (let step = 0; step < steps; step++) {
+      const slot = 2 * ((ours.draws + step) % RING);
+      const id = words[slot] ?? NO_TOKEN;
+      const logprob = floats[slot + 1] ?? NaN;
+      if (id === NO_TOKEN || Number.isNaN(logprob)) {
+        throw new RangeError(
+          `Cannot draw a token: the logits of draw ${ours.draws + step} are not finite`,
+        );
+      }
+      ids.push(id);
+      logprobs.push(logprob);
+    }
+    ours.draws += steps;
+    return { ids, logprobs };
+  }
+
+  get isDisposed(): boolean {
+    return this.#disposed;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#stepScratch[Symbol.dispose]();
+    this.#scratch[Symbol.dispose]();
+    this.#chunkLogits?.[Symbol.dispose]();
+    this.#targets?.[Symbol.dispose]();
+    this.#scores?.[Symbol.dispose]();
+    this.#loaded[Symbol.dispose]();
+  }
+
+  /** The program of one step: the input is in state.tokens, or in the step's scratch. For benchmarks, too. */
+  stepProgramOf(state: ExecutorState): Program {
+    return this.#stepProgram(asOurs(state));
+  }
+
+  /** The program of one draw. */
+  sampleProgramOf(state: ExecutorState): Program {
+    return this.#sampleProgram(asOurs(state));
+  }
+
+  #stepProgram(state: WebGpuState): Program {
+    if (state.stepProgram === undefined) {
+      const program = new Program(this.#gpu);
+      const tensors = {
+        weights: this.#loaded.weights,
+        state: state.parts,
+        scratch: this.#stepScratch,
+        ids: state.parts.tokens,
+      };
+      const shape = { batch: state.batch, seqlen: 1 };
+      recordBlocks(program, this.config, tensors, shape);
+      recordPool(program, this.config, tensors, shape);
+      recordLastLogits(program, this.config, tensors, shape);
+      state.stepProgram = program;
+    }
+    return state.stepProgram;
+  }
+
+  #sampleProgram(state: WebGpuState): Program {
+    if (state.sampleProgram === undefined) {
+      const { head, real_vocab_size } = this.config;
+      const { seen, logits, tokens, draws, ring } = state.parts;
+      if (head.kind !== "lm" || seen === undefined) {
+        throw new TypeError("Cannot draw tokens: this model is a classifier");
+      }
+      state.sampleProgram = new Program(this.#gpu);
+      sampleFwd(
+        state.sampleProgram,
+        { settings: state.settings, logits, seen, tokens, draws, ring },
+        { batch: state.batch, vocab_size: head.vocab_size, real_vocab_size, label: "sample" },
+      );
+    }
+    return state.sampleProgram;
+  }
+
+  #chunkProgram(state: WebGpuState, steps: number, output: ChunkOutput): Program {
+    const key = `${steps} ${output}`;
+    const kept = state.chunkPrograms.get(key);
+    if (kept !== undefined) return kept;
+    const program = new Program(this.#gpu);
+    const scratch = this.#scratch.of(state.batch);
+    const tensors = {
+      weights: this.#loaded.weights,
+      state: state.parts,
+      scratch,
+      ids: scratch.inputs,
+    };
+    const shape = { batch: state.batch, seqlen: steps };
+    recordBlocks(program, this.config, tensors, shape);
+    recordPool(program, this.config, tensors, shape);
+    if (output === "all" || output === "score") {
+      recordAllLogits(program, this.config, tensors, { ...shape, logits: this.#logitsTensor() });
+    }
+    if (output === "score") this.#recordScore(program, this.#logitsTensor(), steps);
+    // Whatever was asked for, the state has its logits afterwards: the next call may draw from them.
+    recordLastLogits(program, this.config, tensors, shape);
+    this.#keep(state, key, program);
+    return program;
+  }
+
+  #recordScore(program: Program, logits: Tensor, rows: number): void {
+    const { head, real_vocab_size } = this.config;
+    if (head.kind !== "lm") throw new TypeError("Cannot score tokens: this model is a classifier");
+    const { targets, scores } = this.#scoreTensors();
+    tokenScoreFwd(
+      program,
+      { logits, targets, y: scores },
+      { rows, vocab_size: head.vocab_size, real_vocab_size, label: "token_score" },
+    );
+  }
+
+  #keep(state: WebGpuState, key: string, program: Program): void {
+    for (const [oldest, old] of state.chunkPrograms) {
+      if (state.chunkPrograms.size < KEPT_PROGRAMS) break;
+      state.chunkPrograms.delete(oldest);
+      old[Symbol.dispose]();
+    }
+    state.chunkPrograms.set(key, program);
+  }
+
+  #logitsTensor(): Tensor {
+    return this.#chunkLogits ??= createTensor(this.#gpu, "logits", [
+      this.#maxLogitRows,
+      logitCount(this.config),
+    ]);
+  }
+
+  #scoreTensors(): { targets: Tensor; scores: Tensor } {
+    this.#targets ??= createTensor(this.#gpu, "targets", [this.#maxLogitRows]);
+    this.#scores ??= createTensor(this.#gpu, "scores", [this.#maxLogitRows, 3]);
+    return { targets: this.#targets, scores: this.#scores };
+  }
+
+  /** Brings steps [start, start + steps) of every sequence next to each other. */
+  #writeChunk(
+    inputs: Uint32Array | Float32Array,
+    { batch, seqlen, start, steps, stepSize }: {
+      batch: number;
+      seqlen: number;
+      start: number;
+      steps: number;
+      stepSize: number;
+    },
+  ): void {
+    const target = this.#scratch.of(batch).inputs;
+    for (let b = 0; b < batch; b++) {
+      const from = (b * seqlen + start) * stepSize;
+      target.write(inputs.subarray(from, from + steps * stepSize), b * steps * stepSize * 4);
+    }
+  }
+
+  /** Runs a program and reads `floats` floats from the start of a tensor; none are read, and nothing waited for, at 0. */
+  async #run(
+    state: WebGpuState,
+    program: Program,
+    from: Tensor,
+    { floats }: { floats: number },
+  ): Promise<Float32Array | undefined> {
+    const { device } = this.#gpu;
+    if (floats === 0) {
+      device.queue.submit([encode(this.#gpu, [program])]);
+      this.#gpu.check();
+      return undefined;
+    }
+    const staging = await state.staging(floats * 4);
+    const copy = { from, to: { buffer: staging.buffer, offset: 0 }, sizeBytes: floats * 4 };
+    device.queue.submit([encode(this.#gpu, [program], { after: [copy] })]);
+    const bytes = await staging.read(floats * 4);
+    return new Float32Array(bytes.buffer);
+  }
+
+  #encodePiece(state: WebGpuState, steps: number, consumeFirst: boolean): GPUCommandBuffer {
+    const programs: Program[] = [];
+    for (let step = 0; step < steps; step++) {
+      if (step > 0 || consumeFirst) programs.push(this.#stepProgram(state));
+      programs.push(this.#sampleProgram(state));
+    }
+    return encode(this.#gpu, programs);
+  }
+}

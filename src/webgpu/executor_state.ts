@@ -1,0 +1,77 @@
+/** A state on WebGPU, with the programs and buffers that work on it. */
+
+import type { Gpu } from "../gpu/device.ts";
+import type { Copy, Program } from "../gpu/program.ts";
+import { Staging } from "../gpu/readback.ts";
+import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import type { ModelConfig } from "../model/config/config.ts";
+import { createState, type State } from "./state.ts";
+import { SETTINGS_WORDS } from "../ops/sample.ts";
+import type { ExecutorState } from "../model/executor.ts";
+
+/** What the executor on WebGPU makes for the sequences of one session or batch. */
+export class WebGpuState implements ExecutorState {
+  readonly batch: number;
+  readonly parts: State;
+  readonly settings: Tensor;
+  readonly chunkPrograms: Map<string, Program> = new Map();
+  stepProgram: Program | undefined;
+  sampleProgram: Program | undefined;
+  /** The first piece of the next burst, encoded while the GPU worked on this one. */
+  prepared: { readonly length: number; readonly commands: GPUCommandBuffer } | undefined;
+  /** Draws made so far by sequence 0, as the device counts them. */
+  draws = 0;
+  #staging: Staging | undefined;
+  readonly #gpu: Gpu;
+
+  constructor(gpu: Gpu, config: ModelConfig, batch: number) {
+    this.#gpu = gpu;
+    this.batch = batch;
+    this.parts = createState(gpu, config, batch);
+    this.settings = createTensor(gpu, "settings", [SETTINGS_WORDS]);
+  }
+
+  /** A staging buffer of at least that size, kept for the next time. */
+  async staging(sizeBytes: number): Promise<Staging> {
+    if (this.#staging === undefined || this.#staging.buffer.size < sizeBytes) {
+      this.#staging?.[Symbol.dispose]();
+      this.#staging = await Staging.create(this.#gpu, sizeBytes);
+    }
+    return this.#staging;
+  }
+
+  [Symbol.dispose](): void {
+    this.parts[Symbol.dispose]();
+    this.settings[Symbol.dispose]();
+    this.stepProgram?.[Symbol.dispose]();
+    this.sampleProgram?.[Symbol.dispose]();
+    for (const program of this.chunkPrograms.values()) program[Symbol.dispose]();
+    this.chunkPrograms.clear();
+    this.#staging?.[Symbol.dispose]();
+    this.#staging = undefined;
+  }
+}
+
+/**
+ * The state as this executor made it.
+ *
+ * @throws {TypeError} If another executor made it.
+ */
+export function asOurs(state: ExecutorState): WebGpuState {
+  if (!(state instanceof WebGpuState)) {
+    throw new TypeError("Cannot use a state of another executor");
+  }
+  return state;
+}
+
+/**
+ * What copies all of one state to another.
+ *
+ * @throws {RangeError} If they are of different batches.
+ */
+export function stateCopy(from: WebGpuState, to: WebGpuState): Copy {
+  if (from.batch !== to.batch) {
+    throw new RangeError(`Cannot copy a state of ${from.batch} sequences to one of ${to.batch}`);
+  }
+  return { from: from.parts.buffer, to: to.parts.buffer, sizeBytes: from.parts.buffer.sizeBytes };
+}

@@ -1,0 +1,81 @@
+/** Activations for sequences, of as many steps at once as pay. */
+
+import type { Gpu } from "../gpu/device.ts";
+import type { ModelConfig } from "../model/config/config.ts";
+import {
+  createScratch,
+  rowBytes,
+  rowsWithin,
+  type Scratch,
+  servesAnyBatch,
+} from "./activations.ts";
+
+/** Activations may take this much; more rows at once no longer make a matmul faster. */
+const SCRATCH_BYTES = 64 * 2 ** 20;
+
+/** The same, where rows are small. */
+const MAX_ROWS = 8192;
+
+/** With fewer rows a matmul leaves a large device idle, as wide as they may be: two tiles. */
+const MIN_ROWS = 256;
+
+/** Rows of a matmul's tile, and a multiple of the steps of a chunk of Mamba-2: parts of either cost as much as wholes. */
+const ROW_STEP = 128;
+
+/** Activations that all states of a model share: made when first needed, and kept. */
+export class SequenceScratch implements Disposable {
+  readonly #gpu: Gpu;
+  readonly #config: ModelConfig;
+  /** By number of sequences, where those for one number do not serve another. */
+  readonly #made: Map<number, Scratch> = new Map();
+
+  constructor(gpu: Gpu, config: ModelConfig) {
+    this.#gpu = gpu;
+    this.#config = config;
+  }
+
+  /** The most rows, of all sequences together, that go through the model at once. */
+  maxRows(batch: number): number {
+    const { maxStorageBufferBindingSize } = this.#gpu.device.limits;
+    const steps = Math.floor(SCRATCH_BYTES / rowBytes(this.#config) / ROW_STEP);
+    return Math.min(
+      Math.max(MIN_ROWS, steps * ROW_STEP),
+      rowsWithin(this.#config, batch, maxStorageBufferBindingSize),
+      MAX_ROWS,
+    );
+  }
+
+  /**
+   * Checks that the device takes that many sequences at once.
+   *
+   * @throws {RangeError} With how many it takes, if it does not.
+   */
+  requireBatch(batch: number): void {
+    if (batch <= this.maxRows(batch)) return;
+    let [fits, tooMany] = [0, batch];
+    while (tooMany - fits > 1) {
+      const middle = Math.floor((fits + tooMany) / 2);
+      if (middle > this.maxRows(middle)) tooMany = middle;
+      else fits = middle;
+    }
+    throw new RangeError(
+      `Cannot run ${batch} sequences at once: this device takes at most ${fits}`,
+    );
+  }
+
+  /** Activations for any shape of {@linkcode SequenceScratch.maxRows} rows in that many sequences. */
+  of(batch: number): Scratch {
+    const key = servesAnyBatch(this.#config) ? 0 : batch;
+    let scratch = this.#made.get(key);
+    if (scratch === undefined) {
+      scratch = createScratch(this.#gpu, this.#config, { rows: this.maxRows(batch), batch });
+      this.#made.set(key, scratch);
+    }
+    return scratch;
+  }
+
+  [Symbol.dispose](): void {
+    for (const scratch of this.#made.values()) scratch[Symbol.dispose]();
+    this.#made.clear();
+  }
+}

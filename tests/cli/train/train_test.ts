@@ -1,0 +1,164 @@
+import { assert, assertEquals } from "@std/assert";
+import { fromBytes } from "../../../src/io/byte_source.ts";
+import { trainCommand } from "../../../src/cli/train/train.ts";
+import { openSafetensors } from "../../../src/io/safetensors/safetensors.ts";
+import { readMetrics } from "../../../src/train/metrics.ts";
+import { FakeTerminal } from "../terminal/fake_terminal.ts";
+
+const ROOT = new URL("../../../", import.meta.url);
+
+Deno.test("train.ts heeds Ctrl-C within a few steps, and leaves a checkpoint of the last one shown", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/text.txt`, "It was a dark and stormy night. ".repeat(20));
+    const sizes = ["--d-model", "8", "--n-layer", "1", "--batch-size", "2", "--seqlen", "8"];
+    const length = ["--steps", "1000000", "--evaluate-every", "1000000", "--json"];
+    const files = ["--data", `${folder}/text.txt`, "--out", `${folder}/out`];
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "train.ts", "text", ...files, ...sizes, ...length],
+      ...{ cwd: ROOT, stdin: "null", stdout: "piped", stderr: "piped" },
+    }).spawn();
+    const stderr = new Response(child.stderr).text();
+    let text = "";
+    for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+      if (text === "") child.kill("SIGINT");
+      text += chunk;
+    }
+    assertEquals((await child.status).code, 130);
+    const again = `deno task train text --resume ${folder}/out`;
+    assert((await stderr).endsWith(`Stopped. Go on with: ${again}\n`), await stderr);
+    const lines = text.trimEnd().split("\n").map((line) => JSON.parse(line));
+    assert(lines.length < 10_000, `${lines.length} steps after Ctrl-C`);
+    const path = `${folder}/out/training/resume.safetensors`;
+    using file = await openSafetensors(fromBytes(path, await Deno.readFile(path)));
+    assertEquals(JSON.parse(file.metadata.get("point") ?? "").step, lines.at(-1).step);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("train.ts --resume alone goes on with the settings that the run began with", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/text.txt`, "It was a dark and stormy night. ".repeat(20));
+    const args = [
+      ...["text", "--data", `${folder}/text.txt`, "--steps", "60", "--evaluate-every", "20"],
+      ...["--d-model", "8", "--n-layer", "1", "--batch-size", "2", "--seqlen", "8", "--seed", "5"],
+    ];
+    const whole = new FakeTerminal();
+    assertEquals(await trainCommand([...args, "--out", `${folder}/whole`], whole), 0, whole.stderr);
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "train.ts", ...args, `--out=${folder}/cut`, "--json"],
+      ...{ cwd: ROOT, stdin: "null", stdout: "piped", stderr: "null" },
+    }).spawn();
+    let text = "";
+    for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+      if (text === "") child.kill("SIGINT");
+      text += chunk;
+    }
+    assertEquals((await child.status).code, 130);
+    const other = new FakeTerminal();
+    assertEquals(await trainCommand(["mnist", "--resume", `${folder}/cut`], other), 2);
+    assertEquals(
+      other.stderr,
+      `Cannot go on with "${folder}/cut" as mnist: its run is of text. See --help\n`,
+    );
+    const changed = new FakeTerminal();
+    assertEquals(await trainCommand(["--resume", `${folder}/cut`, "--seed", "6"], changed), 1);
+    assert(
+      changed.stderr.endsWith(
+        "had other data or settings. Give the same ones, or another folder\n",
+      ),
+    );
+    const elsewhere = new FakeTerminal();
+    assertEquals(await trainCommand(["--resume", `${folder}/cut`, "--out", "b"], elsewhere), 2);
+    assertEquals(
+      elsewhere.stderr,
+      "Cannot use --out with --resume: a run goes on in its own folder. See --help\n",
+    );
+    const command = `${folder}/cut/training/command.json`;
+    const noted = await Deno.readTextFile(command);
+    for (const damaged of [noted.slice(0, 20), '["text", "--nothing"]', "{}"]) {
+      await Deno.writeTextFile(command, damaged);
+      const lost = new FakeTerminal();
+      assertEquals(await trainCommand(["--resume", `${folder}/cut`], lost), 2);
+      assertEquals(
+        lost.stderr,
+        `Cannot go on with "${folder}/cut": its training/command.json is missing or damaged. ` +
+          `Give the task and its settings. See --help\n`,
+      );
+    }
+    await Deno.writeTextFile(command, noted);
+    // Something else may be given again: when to stop is no setting of a step.
+    const rest = new FakeTerminal();
+    const again = ["--resume", `${folder}/cut`, "--patience", "50"];
+    assertEquals(await trainCommand(again, rest), 0, rest.stderr);
+    assert(!rest.stdout.includes("{"), "--json is how it was shown, not what it was");
+    const [model, expected] = await Promise.all(
+      ["cut", "whole"].map((run) => Deno.readFile(`${folder}/${run}/model.safetensors`)),
+    );
+    assertEquals(model, expected);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("train.ts turns --epochs into steps, and ends with the best evaluation", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/text.txt`, "It was a dark and stormy night. ".repeat(20));
+    const args = [
+      ...["text", "--data", `${folder}/text.txt`, "--out", `${folder}/out`, "--epochs", "2"],
+      ...["--d-model", "8", "--n-layer", "1", "--batch-size", "4", "--seqlen", "16"],
+      ...["--accumulation", "2", "--evaluate-every", "2"],
+    ];
+    const terminal = new FakeTerminal();
+    assertEquals(await trainCommand(args, terminal), 0, terminal.stderr);
+    const metrics = await readMetrics(`${folder}/out/training/metrics.jsonl`);
+    // 576 characters train: 35 windows of 16, in batches of 4, of which a step takes 2.
+    assertEquals(metrics.map(({ step }) => step), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assertEquals(metrics[0]?.learningRate, 1e-3, "nine steps have no warm-up");
+    const losses = metrics.flatMap(({ validationLoss }) => validationLoss ?? []).map(Number);
+    assertEquals(losses.length, 5);
+    const best = metrics.find(({ validationLoss }) => validationLoss === Math.min(...losses));
+    const line = `Best: step ${best?.step}: validation loss ${Math.min(...losses).toFixed(4)}\n`;
+    assertEquals(terminal.stdout, line);
+    assert(terminal.stderr.includes(`Checkpoint: ${folder}/out\n`), terminal.stderr);
+    const again = new FakeTerminal();
+    assertEquals(await trainCommand(args, again), 0, again.stderr);
+    assert(again.stderr.includes(`Checkpoint: ${folder}/out, in place of the run there\n`));
+    assertEquals(
+      await readMetrics(`${folder}/out/training/metrics.jsonl`).then((m) => m.length),
+      9,
+    );
+    const both = new FakeTerminal();
+    assertEquals(await trainCommand([...args, "--steps", "3"], both), 2);
+    assert(both.stderr.includes("Cannot use --steps with --epochs: give one"), both.stderr);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("train.ts takes --held-out for images alone, as a whole number", async () => {
+  for (
+    const [args, message] of [
+      [["text", "--data", "README.md", "--held-out", "5"], "it does not take heldOut"],
+      [["mnist", "--held-out", "0.5"], "Cannot use --held-out 0.5: expected a whole number of 0"],
+      [["mnist", "--held-out", "60000"], "Cannot hold out 60000 of 60000 images"],
+    ] as const
+  ) {
+    const terminal = new FakeTerminal();
+    assert(await trainCommand(args, terminal) > 0);
+    assert(terminal.stderr.includes(message), terminal.stderr);
+  }
+});
+
+Deno.test("train.ts goes on in the folder that --resume names, and in no other", async () => {
+  const terminal = new FakeTerminal();
+  const args = ["text", "--data", "README.md", "--resume", "a", "--out", "b"];
+  assertEquals(await trainCommand(args, terminal), 2);
+  assertEquals(
+    terminal.stderr,
+    "Cannot use --out with --resume: a run goes on in its own folder. See --help\n",
+  );
+});
