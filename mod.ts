@@ -59,9 +59,9 @@ export {
   type PixelPreprocessing,
   type SeriesPreprocessing,
 } from "./src/model/config/config.ts";
-export type { FloatDType, MatrixDType } from "./src/ops/matrix.ts";
-export type { QuantizedDType } from "./src/ops/quantize.ts";
-export type { SamplerSettings } from "./src/ops/sample.ts";
+export type { FloatDType, MatrixDType } from "./src/model/dtype.ts";
+export type { QuantizedDType } from "./src/model/quantize.ts";
+export type { SamplerSettings } from "./src/model/sampler.ts";
 export type { Batch, Position, Source } from "./src/train/batches.ts";
 export type { Schedule } from "./src/train/schedule.ts";
 export type { Hyperparameters, ModelSize, Task, TaskOptions } from "./src/train/task.ts";

@@ -15,7 +15,7 @@
 /** Which layers each may import besides itself. Type imports count: they tie the layers just as well. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
-  gpu: [],
+  gpu: ["model"],
   ops: ["gpu", "kernels", "model"],
   webgpu: ["model", "ops", "gpu"],
   cpu: ["model"],

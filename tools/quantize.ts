@@ -23,13 +23,13 @@ import { stateDictPrefix } from "../src/io/pytorch/pytorch_zip.ts";
 import type { TensorDescription } from "../src/io/safetensors/writer.ts";
 import { createTensorWriter, type TensorWriter } from "../src/io/safetensors/tensor_writer.ts";
 import { parseQuantization, toQuantizationConfig } from "../src/model/config/quantization.ts";
-import { isQuantized } from "../src/ops/matrix.ts";
+import { isQuantized } from "../src/model/dtype.ts";
 import {
   dequantizeRows,
   type QuantizedDType,
   quantizedRowSizes,
   quantizeRows,
-} from "../src/ops/quantize.ts";
+} from "../src/model/quantize.ts";
 import { makeEmptyFolder } from "./empty_folder.ts";
 
 /** Small files beside the weights that go with a model. */

@@ -1,19 +1,15 @@
 /** Weights from a checkpoint onto the GPU, one piece of one tensor at a time. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { createTensor, elementCount, type Tensor } from "../gpu/tensor.ts";
+import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import { elementCount } from "../model/shapes.ts";
 import { type DType, fromFloat32, toFloat32 } from "../io/dtype.ts";
 import type { TensorFile } from "../io/tensor_file.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { modelWeights } from "../model/weights.ts";
-import {
-  createMatrix,
-  isQuantized,
-  type Matrix,
-  matrixBytes,
-  writeMatrixRows,
-} from "../ops/matrix.ts";
-import { quantizeRows } from "../ops/quantize.ts";
+import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
+import { isQuantized, matrixBytes } from "../model/dtype.ts";
+import { quantizeRows } from "../model/quantize.ts";
 import { requireRoom, withinMemory } from "../webgpu/device_memory.ts";
 import {
   type Found,

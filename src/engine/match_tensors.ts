@@ -4,8 +4,8 @@ import type { DType } from "../io/dtype.ts";
 import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { EMBEDDING_NAMES, type WeightSpec, weightSpecs } from "../model/weights.ts";
-import { isQuantized, type MatrixDType } from "../ops/matrix.ts";
-import { type QuantizedDType, quantizedRowSizes } from "../ops/quantize.ts";
+import { isQuantized, type MatrixDType } from "../model/dtype.ts";
+import { type QuantizedDType, quantizedRowSizes } from "../model/quantize.ts";
 
 /** How matrices are kept: "auto" as stored (what is neither f16 nor bf16 nor quantized becomes f32). */
 export type WeightDType = "auto" | MatrixDType;

@@ -1,6 +1,6 @@
 /** How tokens are drawn: the public options, their defaults, and what is refused. */
 
-import type { SamplerSettings } from "../ops/sample.ts";
+import type { SamplerSettings } from "../model/sampler.ts";
 
 /** Options that shape the draw of each token. */
 export interface SamplingOptions {

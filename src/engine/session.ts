@@ -1,7 +1,7 @@
 /** A session: one stream through a model, in constant time and memory a step. */
 
 import type { Tokenizer } from "../io/tokenizer/tokenizer.ts";
-import type { SamplerSettings } from "../ops/sample.ts";
+import type { SamplerSettings } from "../model/sampler.ts";
 import {
   type Draws,
   type Executor,

@@ -3,7 +3,7 @@
 import { fromBytes } from "../io/byte_source.ts";
 import { openSafetensors, SafetensorsError } from "../io/safetensors/safetensors.ts";
 import { encodeSafetensors } from "../io/safetensors/writer.ts";
-import type { SamplerSettings } from "../ops/sample.ts";
+import type { SamplerSettings } from "../model/sampler.ts";
 import type { StateArray } from "../model/executor.ts";
 
 /** The version that this code writes, and the only one that it reads. */

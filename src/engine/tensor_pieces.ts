@@ -1,6 +1,6 @@
 /** Tensors read piece by piece, and what identifies their bytes. */
 
-import { elementCount } from "../gpu/tensor.ts";
+import { elementCount } from "../model/shapes.ts";
 import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
 
 /** The most bytes of a tensor that are read at once. The queue keeps what is written until it is copied: two of these. */

@@ -8,7 +8,8 @@
  */
 
 import type { Gpu } from "./device.ts";
-import { roundUp, type Tensor } from "./tensor.ts";
+import type { Tensor } from "./tensor.ts";
+import { roundUp } from "../model/shapes.ts";
 
 /** A buffer that results are copied to and read from, again and again. */
 export class Staging implements Disposable {

@@ -1,5 +1,6 @@
 /** Tensors: shaped ranges of GPU memory, counted while they live. */
 
+import { elementCount, roundUp } from "../model/shapes.ts";
 import type { Gpu } from "./device.ts";
 
 /** Views start at multiples of this: the largest `minStorageBufferOffsetAlignment` that WebGPU permits a device. */
@@ -103,14 +104,4 @@ export function createTensor(gpu: Gpu, label: string, shape: readonly number[]):
   gpu.live.sizeBytes += sizeBytes;
   gpu.live.count += 1;
   return new Tensor(gpu, buffer, shape, { offset: 0, sizeBytes, owner: true });
-}
-
-/** Product of a shape. */
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, length) => product * length, 1);
-}
-
-/** The next multiple of `step` at or above `value`. */
-export function roundUp(value: number, step: number): number {
-  return Math.ceil(value / step) * step;
 }

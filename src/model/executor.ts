@@ -1,7 +1,7 @@
 /** The one interface between the engine and what runs the model. */
 
 import type { ModelConfig } from "./config/config.ts";
-import type { SamplerSettings } from "../ops/sample.ts";
+import type { SamplerSettings } from "./sampler.ts";
 
 /** Which logits a forward pass hands out. */
 export type LogitsWanted = "none" | "last" | "all";

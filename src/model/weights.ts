@@ -1,7 +1,9 @@
 /** A model's weights: which tensors a checkpoint must hold, and the same tensors on the GPU. */
 
-import { elementCount, type Tensor } from "../gpu/tensor.ts";
-import { isQuantized, type Matrix, matrixBytes, type MatrixDType } from "../ops/matrix.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { elementCount } from "./shapes.ts";
+import type { Matrix } from "../ops/matrix.ts";
+import { isQuantized, matrixBytes, type MatrixDType } from "./dtype.ts";
 import type { ModelConfig } from "./config/config.ts";
 import { type MixerWeights, mixerWeights, mixerWeightSpecs } from "../webgpu/mixer.ts";
 

@@ -1,19 +1,16 @@
 /** Weight matrices on the GPU: packed rows of floats or of quantized weights, split where one binding cannot hold them. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { createTensor, roundUp, type Tensor } from "../gpu/tensor.ts";
+import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import { roundUp } from "../model/shapes.ts";
 import {
-  QUANT_GROUP,
-  type QuantizedDType,
-  type QuantizedRows,
-  quantizedRowSizes,
-} from "./quantize.ts";
-
-/** Floating-point weights. */
-export type FloatDType = "f32" | "f16" | "bf16";
-
-/** How the elements of a matrix are stored. Arithmetic is f32 always. */
-export type MatrixDType = FloatDType | QuantizedDType;
+  isQuantized,
+  MATRIX_ROW_STEP,
+  type MatrixDType,
+  matrixRowBytes,
+  matrixRowParts,
+} from "../model/dtype.ts";
+import { QUANT_GROUP, type QuantizedRows } from "../model/quantize.ts";
 
 /** The kernels' W_DTYPE. */
 export const W_DTYPE: Readonly<Record<MatrixDType, number>> = {
@@ -23,9 +20,6 @@ export const W_DTYPE: Readonly<Record<MatrixDType, number>> = {
   int8: 3,
   int4: 4,
 };
-
-/** Rows of floats are padded with zeros to a multiple of this, so that kernels load 8 elements at a time. */
-export const MATRIX_ROW_STEP = 8;
 
 /** Some consecutive rows of a matrix, in one buffer; the scales of quantized rows follow all of them. */
 export interface MatrixBlock {
@@ -42,31 +36,6 @@ export interface Matrix extends Disposable {
   readonly stride: number;
   readonly dtype: MatrixDType;
   readonly blocks: readonly MatrixBlock[];
-}
-
-/** Whether weights of this type have scales. */
-export function isQuantized(dtype: MatrixDType): dtype is QuantizedDType {
-  return dtype === "int8" || dtype === "int4";
-}
-
-/** Bytes of a row: its elements, and its scales; both multiples of 16. */
-function rowParts(columns: number, dtype: MatrixDType): { elements: number; scales: number } {
-  if (isQuantized(dtype)) {
-    const { groups, codeBytes } = quantizedRowSizes(columns, dtype);
-    return { elements: codeBytes, scales: roundUp(groups * 2, 16) };
-  }
-  return { elements: roundUp(columns, MATRIX_ROW_STEP) * (dtype === "f32" ? 4 : 2), scales: 0 };
-}
-
-/** GPU bytes of a row. */
-export function matrixRowBytes(columns: number, dtype: MatrixDType): number {
-  const { elements, scales } = rowParts(columns, dtype);
-  return elements + scales;
-}
-
-/** GPU bytes of a matrix, without allocating it. */
-export function matrixBytes(shape: readonly [number, number], dtype: MatrixDType): number {
-  return shape[0] * matrixRowBytes(shape[1], dtype);
 }
 
 /**
@@ -154,7 +123,7 @@ function writeQuantized(
   rowStart: number,
   { codes, scales }: Partial<QuantizedRows>,
 ): void {
-  const row = rowParts(matrix.columns, matrix.dtype);
+  const row = matrixRowParts(matrix.columns, matrix.dtype);
   const groups = matrix.stride / QUANT_GROUP;
   if ((codes?.length ?? 0) % row.elements !== 0 || (scales?.length ?? 0) % groups !== 0) {
     throw new TypeError(
@@ -195,7 +164,7 @@ function writeBytes(
   bytes: Uint8Array,
   part: "elements" | "scales",
 ): void {
-  const parts = rowParts(matrix.columns, matrix.dtype);
+  const parts = matrixRowParts(matrix.columns, matrix.dtype);
   const rowEnd = rowStart + bytes.length / parts[part];
   for (const block of matrix.blocks) {
     const first = Math.max(rowStart, block.rowStart);

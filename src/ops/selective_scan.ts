@@ -5,7 +5,8 @@ import type { Tensor } from "../gpu/tensor.ts";
 import fwdSource from "../../kernels/selective_scan_fwd.wgsl" with { type: "text" };
 import stepSource from "../../kernels/selective_scan_step.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
-import { isQuantized, type Matrix, W_DTYPE } from "./matrix.ts";
+import { type Matrix, W_DTYPE } from "./matrix.ts";
+import { isQuantized } from "../model/dtype.ts";
 
 /** The kernel for any seqlen. */
 export const selectiveScanFwdKernel = defineKernel({

@@ -9,7 +9,13 @@ import statesSource from "../../kernels/ssd_states.wgsl" with { type: "text" };
 import ySource from "../../kernels/ssd_y_fwd.wgsl" with { type: "text" };
 import { defineKernel, defineTileKernel } from "./define_kernel.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
-import { dtLimits, SSD_CHUNK, type SsdOptions, type SsdSizes, ssdWidths } from "./ssd_sizes.ts";
+import {
+  dtLimits,
+  SSD_CHUNK,
+  type SsdOptions,
+  type SsdSizes,
+  ssdWidths,
+} from "../model/ssd_sizes.ts";
 import { unusedTensors, vec4sOrElements } from "./unused.ts";
 
 /** dt and the decay of every step. */

@@ -19,7 +19,7 @@ import {
   type SsdShape,
   ssdStates,
 } from "./ssd.ts";
-import { dtLimits, type SsdOptions, type SsdSizes, ssdWidths } from "./ssd_sizes.ts";
+import { dtLimits, type SsdOptions, type SsdSizes, ssdWidths } from "../model/ssd_sizes.ts";
 import { sumPartials } from "./sum_partials.ts";
 
 /** The gradient of x. */

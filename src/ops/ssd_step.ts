@@ -5,7 +5,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/ssd_step.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
-import { dtLimits, type SsdOptions, type SsdSizes, ssdWidths } from "./ssd_sizes.ts";
+import { dtLimits, type SsdOptions, type SsdSizes, ssdWidths } from "../model/ssd_sizes.ts";
 import { vec4sOrElements } from "./unused.ts";
 
 /** The kernel. */

@@ -2,7 +2,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
-import { SSD_CHUNK } from "../ops/ssd_sizes.ts";
+import { SSD_CHUNK } from "../model/ssd_sizes.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { type MixerScratch, mixerScratch, mixerScratchSizes } from "./mixer.ts";
 

@@ -10,7 +10,8 @@ import { createScratch, type Scratch } from "./activations.ts";
 import { logitCount, stateParts } from "./state.ts";
 import type { ModelWeights } from "../model/weights.ts";
 import { MATVEC_MAX_ROWS } from "../ops/linear.ts";
-import { encodeSettings, NO_TOKEN, RING, sampleFwd, type SamplerSettings } from "../ops/sample.ts";
+import { sampleFwd } from "../ops/sample.ts";
+import { encodeSettings, NO_TOKEN, RING, type SamplerSettings } from "../model/sampler.ts";
 import { tokenScoreFwd } from "../ops/token_score.ts";
 import type {
   Draws,

@@ -6,7 +6,7 @@ import { Staging } from "../gpu/readback.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { createState, type State } from "./state.ts";
-import { SETTINGS_WORDS } from "../ops/sample.ts";
+import { SETTINGS_WORDS } from "../model/sampler.ts";
 import type { ExecutorState } from "../model/executor.ts";
 
 /** What the executor on WebGPU makes for the sequences of one session or batch. */

@@ -8,7 +8,7 @@ import { linearFwd, MATVEC_MAX_ROWS, matvecFwd } from "../ops/linear.ts";
 import type { Matrix } from "../ops/matrix.ts";
 import { rmsNormFwd } from "../ops/rms_norm.ts";
 import { ssdFwd } from "../ops/ssd.ts";
-import { SSD_CHUNK, ssdWidths } from "../ops/ssd_sizes.ts";
+import { SSD_CHUNK, ssdWidths } from "../model/ssd_sizes.ts";
 import { ssdStep } from "../ops/ssd_step.ts";
 import type { Mamba2Config } from "../model/config/config.ts";
 import type { BlockShape, BlockTensors } from "./mixer.ts";

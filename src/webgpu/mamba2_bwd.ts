@@ -7,7 +7,7 @@ import { gatedRmsNormFwd } from "../ops/gated_rms_norm.ts";
 import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../ops/gated_rms_norm_bwd.ts";
 import { columnSumScratch } from "../ops/linear_bwd.ts";
 import { ssdBwd, ssdBwdScratch } from "../ops/ssd_bwd.ts";
-import { ssdWidths } from "../ops/ssd_sizes.ts";
+import { ssdWidths } from "../model/ssd_sizes.ts";
 import type { BatchShape } from "./training_activations.ts";
 import type { Mamba2Config } from "../model/config/config.ts";
 import type { Mamba2Scratch, Mamba2Weights } from "./mamba2.ts";

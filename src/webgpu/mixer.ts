@@ -2,7 +2,7 @@
 
 import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { SSD_CHUNK, ssdWidths } from "../ops/ssd_sizes.ts";
+import { SSD_CHUNK, ssdWidths } from "../model/ssd_sizes.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import {
   mamba1Fwd,

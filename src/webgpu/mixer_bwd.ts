@@ -3,7 +3,7 @@
 import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { SCAN_CHUNK } from "../ops/selective_scan.ts";
-import { SSD_CHUNK } from "../ops/ssd_sizes.ts";
+import { SSD_CHUNK } from "../model/ssd_sizes.ts";
 import type { Activations, BatchShape, LayerActivations } from "./training_activations.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import {

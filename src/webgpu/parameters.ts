@@ -1,9 +1,11 @@
 /** Trainable weights: every parameter of a model in one buffer, and buffers of the same layout for what goes with them. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { createTensor, elementCount, roundUp, type Tensor } from "../gpu/tensor.ts";
+import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import { elementCount, roundUp } from "../model/shapes.ts";
 import { NORM_PART } from "../ops/grad_norm.ts";
-import { type Matrix, MATRIX_ROW_STEP } from "../ops/matrix.ts";
+import type { Matrix } from "../ops/matrix.ts";
+import { MATRIX_ROW_STEP } from "../model/dtype.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import {
   type ModelWeights,

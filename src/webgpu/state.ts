@@ -1,14 +1,9 @@
 /** The state of a session: everything that the next token depends on, in one GPU buffer, so that it copies as one. */
 
 import type { Gpu } from "../gpu/device.ts";
-import {
-  createTensor,
-  elementCount,
-  OFFSET_ALIGNMENT,
-  roundUp,
-  type Tensor,
-} from "../gpu/tensor.ts";
-import { RING } from "../ops/sample.ts";
+import { createTensor, OFFSET_ALIGNMENT, type Tensor } from "../gpu/tensor.ts";
+import { elementCount, roundUp } from "../model/shapes.ts";
+import { RING } from "../model/sampler.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { layerStateShapes } from "./mixer.ts";
 

@@ -1,10 +1,11 @@
 /** What a training pass keeps of its forward half for its backward half, and where gradients of activations go. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { createTensor, elementCount, roundUp, type Tensor } from "../gpu/tensor.ts";
+import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import { elementCount, roundUp } from "../model/shapes.ts";
 import { embeddingBwdParts } from "../ops/embedding_bwd.ts";
 import { columnSumScratch, matmulBwdWScratch } from "../ops/linear_bwd.ts";
-import { MATRIX_ROW_STEP } from "../ops/matrix.ts";
+import { MATRIX_ROW_STEP } from "../model/dtype.ts";
 import { rmsNormBwdParts } from "../ops/rms_norm_bwd.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { layerStateShapes } from "./mixer.ts";

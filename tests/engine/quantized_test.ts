@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { loadModel } from "../../mod.ts";
-import { type QuantizedDType, quantizeRows } from "../../src/ops/quantize.ts";
+import { type QuantizedDType, quantizeRows } from "../../src/model/quantize.ts";
 import { assertClose } from "../assert_close.ts";
 import { defined } from "../defined.ts";
 import {

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { readFloats } from "../../src/gpu/readback.ts";
-import { createTensor, elementCount, OFFSET_ALIGNMENT, roundUp } from "../../src/gpu/tensor.ts";
+import { createTensor, OFFSET_ALIGNMENT } from "../../src/gpu/tensor.ts";
+import { elementCount, roundUp } from "../../src/model/shapes.ts";
 import { withGpu } from "../with_gpu.ts";
 
 Deno.test(

@@ -1,7 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { createMatrix, matrixBytes, writeMatrixRows } from "../../src/ops/matrix.ts";
+import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
+import { matrixBytes } from "../../src/model/dtype.ts";
 import { linearFwd, MATVEC_MAX_ROWS, matvecTiling } from "../../src/ops/linear.ts";
-import { quantizeRows } from "../../src/ops/quantize.ts";
+import { quantizeRows } from "../../src/model/quantize.ts";
 import { Program } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { readFloats } from "../../src/gpu/readback.ts";

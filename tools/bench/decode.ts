@@ -5,7 +5,7 @@ import { openGpu } from "../../src/gpu/device.ts";
 import { encode, profile, type Program } from "../../src/gpu/program.ts";
 import { WebGpuExecutor } from "../../src/webgpu/executor.ts";
 import { stateBytes } from "../../src/webgpu/state.ts";
-import type { MatrixDType } from "../../src/ops/matrix.ts";
+import type { MatrixDType } from "../../src/model/dtype.ts";
 import { copyBandwidth } from "./bandwidth.ts";
 import { randomWeights } from "./random_weights.ts";
 import { type Result, round } from "./result.ts";

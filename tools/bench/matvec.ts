@@ -6,12 +6,8 @@ import { Program } from "../../src/gpu/program.ts";
 import { readFloats } from "../../src/gpu/readback.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { matvecFwd, type MatvecTiling, matvecTiling } from "../../src/ops/linear.ts";
-import {
-  createMatrix,
-  matrixBytes,
-  type MatrixDType,
-  writeMatrixRows,
-} from "../../src/ops/matrix.ts";
+import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
+import { matrixBytes, type MatrixDType } from "../../src/model/dtype.ts";
 import { randomUniform, storedRows } from "./random_weights.ts";
 import { type Result, round } from "./result.ts";
 import { warmTime } from "./warm_time.ts";

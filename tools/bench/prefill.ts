@@ -3,7 +3,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../../src/gpu/device.ts";
 import { WebGpuExecutor } from "../../src/webgpu/executor.ts";
-import type { MatrixDType } from "../../src/ops/matrix.ts";
+import type { MatrixDType } from "../../src/model/dtype.ts";
 import { randomWeights } from "./random_weights.ts";
 import { type Result, round } from "./result.ts";
 import { shapeConfig } from "./shapes.ts";

@@ -5,15 +5,9 @@ import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
 import { fromFloat32 } from "../../src/io/dtype.ts";
 import type { ModelConfig } from "../../src/model/config/config.ts";
 import { modelWeights, weightBytes, weightSpecs } from "../../src/model/weights.ts";
-import {
-  createMatrix,
-  isQuantized,
-  type Matrix,
-  matrixBytes,
-  type MatrixDType,
-  writeMatrixRows,
-} from "../../src/ops/matrix.ts";
-import { type QuantizedRows, quantizeRows } from "../../src/ops/quantize.ts";
+import { createMatrix, type Matrix, writeMatrixRows } from "../../src/ops/matrix.ts";
+import { isQuantized, matrixBytes, type MatrixDType } from "../../src/model/dtype.ts";
+import { type QuantizedRows, quantizeRows } from "../../src/model/quantize.ts";
 import type { LoadedWeights } from "../../src/webgpu/executor.ts";
 import { randomPieces } from "../random_tensor.ts";
 

@@ -7,7 +7,7 @@ import { profile, Program } from "../../src/gpu/program.ts";
 import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
 import { ssdFwd, ssdScratch } from "../../src/ops/ssd.ts";
 import { ssdBwd, ssdBwdScratch } from "../../src/ops/ssd_bwd.ts";
-import { SSD_CHUNK, type SsdSizes, ssdWidths } from "../../src/ops/ssd_sizes.ts";
+import { SSD_CHUNK, type SsdSizes, ssdWidths } from "../../src/model/ssd_sizes.ts";
 import { ssdStep } from "../../src/ops/ssd_step.ts";
 import { randomUniform } from "./random_weights.ts";
 import { type Result, round } from "./result.ts";

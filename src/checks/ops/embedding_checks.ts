@@ -1,5 +1,5 @@
 import { embeddingFwd } from "../../ops/embedding.ts";
-import { type MatrixDType, matrixRowBytes } from "../../ops/matrix.ts";
+import { type MatrixDType, matrixRowBytes } from "../../model/dtype.ts";
 import { MAMBA_130M, ODD, ONES } from "../cases.ts";
 import { Random } from "../random.ts";
 import { embeddingFwd as reference } from "../reference/embedding.ts";

@@ -6,7 +6,7 @@ import {
   type MatvecTiling,
 } from "../../ops/linear.ts";
 import type { MatmulTile } from "../../ops/matmul_tile.ts";
-import { type MatrixDType, matrixRowBytes } from "../../ops/matrix.ts";
+import { type MatrixDType, matrixRowBytes } from "../../model/dtype.ts";
 import { MAMBA_130M, MATMUL_CASES, type MatmulCase, ODD } from "../cases.ts";
 import { Random } from "../random.ts";
 import { conv1dFwd } from "../reference/conv1d.ts";

@@ -1,5 +1,5 @@
-import type { MatrixDType } from "../../ops/matrix.ts";
-import { type QuantizedRows, quantizeRows } from "../../ops/quantize.ts";
+import type { MatrixDType } from "../../model/dtype.ts";
+import { type QuantizedRows, quantizeRows } from "../../model/quantize.ts";
 import { dequantize } from "../reference/dequantize.ts";
 
 /** A weight as a checkpoint of some dtype stores it. */

@@ -1,10 +1,5 @@
-import {
-  encodeSettings,
-  NO_TOKEN,
-  RING,
-  sampleFwd,
-  type SamplerSettings,
-} from "../../ops/sample.ts";
+import { sampleFwd } from "../../ops/sample.ts";
+import { encodeSettings, NO_TOKEN, RING, type SamplerSettings } from "../../model/sampler.ts";
 import { Random } from "../random.ts";
 import { sampleDistribution } from "../reference/sampling.ts";
 import { threefry2x32 } from "../reference/threefry.ts";

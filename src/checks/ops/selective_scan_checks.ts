@@ -1,4 +1,4 @@
-import type { FloatDType } from "../../ops/matrix.ts";
+import type { FloatDType } from "../../model/dtype.ts";
 import { selectiveScanFwd, selectiveScanStep } from "../../ops/selective_scan.ts";
 import { type ModelShape, ODD, SEQUENCE_CASES } from "../cases.ts";
 import { Random } from "../random.ts";

@@ -1,6 +1,6 @@
 import { ssdFwd } from "../../ops/ssd.ts";
 import { ssdBwd, ssdBwdScratch } from "../../ops/ssd_bwd.ts";
-import type { SsdSizes } from "../../ops/ssd_sizes.ts";
+import type { SsdSizes } from "../../model/ssd_sizes.ts";
 import { ssdFwd as forward } from "../reference/ssd.ts";
 import { ssdBwd as reference } from "../reference/ssd_bwd.ts";
 import { checkKernel, type KernelCheck, type KernelRun, type Limits } from "../kernel_check.ts";

@@ -1,5 +1,5 @@
 import { ssdFwd, ssdScratch } from "../../ops/ssd.ts";
-import type { SsdSizes } from "../../ops/ssd_sizes.ts";
+import type { SsdSizes } from "../../model/ssd_sizes.ts";
 import { ssdStep } from "../../ops/ssd_step.ts";
 import { silu } from "../reference/activations.ts";
 import { ssdFwd as reference, type SsdInputs } from "../reference/ssd.ts";

@@ -1,4 +1,4 @@
-import type { SsdSizes } from "../../ops/ssd_sizes.ts";
+import type { SsdSizes } from "../../model/ssd_sizes.ts";
 import { Random } from "../random.ts";
 import type { SsdInputs, SsdShape } from "../reference/ssd.ts";
 

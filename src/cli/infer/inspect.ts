@@ -8,7 +8,7 @@ import type { TensorInfo } from "../../io/tensor_file.ts";
 import { parseQuantization } from "../../model/config/quantization.ts";
 import { stateBytes } from "../../webgpu/state.ts";
 import { parameterCount, weightBytes } from "../../model/weights.ts";
-import type { FloatDType, MatrixDType } from "../../ops/matrix.ts";
+import type { FloatDType, MatrixDType } from "../../model/dtype.ts";
 import type { Arguments, CommandSpec } from "../terminal/arguments.ts";
 import { formatBytes, formatCount } from "../terminal/format.ts";
 import { LoadLine } from "./load_line.ts";

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { assertClose } from "../../assert_close.ts";
 import { Random } from "../../../src/checks/random.ts";
 import { adamwUpdate } from "../../../src/checks/reference/adamw_update.ts";
-import { assertGradients, weightedSum } from "../../../src/checks/reference/central_differences.ts";
+import { assertGradients, weightedSum } from "./central_differences.ts";
 import { conv1dFwd } from "../../../src/checks/reference/conv1d.ts";
 import { conv1dBwd } from "../../../src/checks/reference/conv1d_bwd.ts";
 import { crossEntropy } from "../../../src/checks/reference/cross_entropy.ts";

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { assertClose } from "../../assert_close.ts";
 import { Random } from "../../../src/checks/random.ts";
-import { assertGradients, weightedSum } from "../../../src/checks/reference/central_differences.ts";
+import { assertGradients, weightedSum } from "./central_differences.ts";
 import { dtBCNormFwd } from "../../../src/checks/reference/dt_bc_norm.ts";
 import { dtBCNormBwd } from "../../../src/checks/reference/dt_bc_norm_bwd.ts";
 import { gatedRmsNormFwd } from "../../../src/checks/reference/gated_rms_norm.ts";

@@ -10,7 +10,7 @@ import {
 } from "../../golden_training.ts";
 import { Random } from "../../../src/checks/random.ts";
 import { adamwUpdate } from "../../../src/checks/reference/adamw_update.ts";
-import { assertGradients, weightedSum } from "../../../src/checks/reference/central_differences.ts";
+import { assertGradients, weightedSum } from "./central_differences.ts";
 import { crossEntropy } from "../../../src/checks/reference/cross_entropy.ts";
 import { clipFactor, globalNorm } from "../../../src/checks/reference/global_norm.ts";
 import {

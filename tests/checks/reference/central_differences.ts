@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { assertClose } from "../../../tests/assert_close.ts";
-import { at } from "./at.ts";
+import { assertClose } from "../../assert_close.ts";
+import { at } from "../../../src/checks/reference/at.ts";
 
 const H = 1e-5;
 // What central differences leave in float64: h^2 times a third derivative, and the loss's rounding
