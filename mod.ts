@@ -14,6 +14,7 @@
  * @module
  */
 
+export { type CheckResult, runChecks, type RunChecksOptions } from "./src/checks/run_checks.ts";
 export type { Classification, ClassifyOptions } from "./src/engine/classify.ts";
 export type {
   Draws,

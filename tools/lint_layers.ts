@@ -23,7 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   engine: ["model", "webgpu", "ops", "gpu", "cpu", "io"],
   train: ["model", "webgpu", "ops", "gpu", "io"],
   checks: ["model", "webgpu", "ops", "gpu"],
-  mod: ["engine", "train", "model", "ops", "gpu", "io"],
+  mod: ["engine", "train", "checks", "model", "ops", "gpu", "io"],
   cli: ["mod", "engine", "train", "checks", "model", "webgpu", "ops", "gpu", "io"],
 };
 

@@ -6,16 +6,16 @@
  * the end poisons the result; those of outputs and states are a sentinel that must survive.
  */
 
-import type { Gpu } from "../gpu/device.ts";
-import { Staging } from "../gpu/readback.ts";
-import { encode, Program } from "../gpu/program.ts";
-import { createTensor, type Tensor } from "../gpu/tensor.ts";
-import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
+import { matrixRowBytes } from "../model/dtype.ts";
+import { roundUp } from "../model/shapes.ts";
+import type { Bench, Workspace } from "./bench.ts";
 import { measureCloseness } from "./closeness.ts";
+import type { OpaqueMatrix, OpaqueProgram, OpaqueTensor, OpName, OpSet } from "./op_set.ts";
 import type { RoundedWeight } from "./ops/rounded_weight.ts";
+import { spreadRows } from "./ops/spread_rows.ts";
 
 /** What a check measured. */
-export interface CheckResult {
+export interface Measurement {
   /** max |a - b| / (atol + rtol |b|) over all outputs: above 1 fails. */
   readonly worst: number;
   /** The output and the element where that is, or which guard was written. */
@@ -24,11 +24,14 @@ export interface CheckResult {
 
 /** One comparison of a kernel with its oracle. */
 export interface KernelCheck {
-  /** The WGSL file's name. */
+  /** The WGSL file's name, or that of the like in another executor. */
   readonly kernel: string;
   /** The case. */
   readonly name: string;
-  run(gpu: Gpu): Promise<CheckResult>;
+  /** What it calls: an executor that lacks one of them cannot run it. */
+  readonly ops: readonly OpName[];
+  /** Makes tensors, runs the ops over them, and compares. */
+  run(bench: Bench): Promise<Measurement>;
 }
 
 /** Allowed error: see assertClose(). */
@@ -49,136 +52,150 @@ const GUARD = 64;
 /** What outputs hold before a kernel runs: small enough that adding to it shows. */
 export const SENTINEL = 1234.5;
 
+const SENTINEL_WORD = new Uint32Array(new Float32Array([SENTINEL]).buffer)[0] ?? 0;
+
 /** NaN as f32, and a pair of NaN as f16 and as bf16. */
 const NAN_WORD = 0x7fff7fff;
 
 interface Expectation {
   readonly name: string;
-  readonly tensor: Tensor;
-  readonly compare: (bytes: Uint8Array<ArrayBuffer>) => CheckResult;
+  readonly compare: (words: Uint32Array<ArrayBuffer>) => Measurement;
+}
+
+interface Output {
+  readonly length: number;
+  readonly expectations: Expectation[];
+}
+
+/** A matrix that kernels write. */
+export interface MatrixState {
+  readonly matrix: OpaqueMatrix;
+  /** Where its rows lie: name what is expected of it. */
+  readonly tensor: OpaqueTensor;
+  /** Rows as they lie there, each padded with zeros. */
+  readonly padded: (rows: Float32Array | Float64Array) => Float32Array;
 }
 
 /** Tensors with guards, a program over them, and what is expected of it. */
-export class KernelRun implements Disposable {
-  readonly gpu: Gpu;
+export class KernelRun<Op extends OpName = never> implements Disposable {
+  /** The ops that the check has asked for. */
+  readonly ops: Pick<OpSet, Op>;
   /** Record the kernel here. */
-  readonly program: Program;
-  readonly #owned: Disposable[] = [];
-  readonly #lengths = new Map<Tensor, number>();
-  readonly #expectations: Expectation[] = [];
+  readonly program: OpaqueProgram;
+  readonly #workspace: Workspace;
+  readonly #outputs = new Map<OpaqueTensor, Output>();
 
-  constructor(gpu: Gpu) {
-    this.gpu = gpu;
-    this.program = new Program(gpu);
+  /** @throws {TypeError} If the bench lacks one of the ops. */
+  constructor(bench: Bench, ops: readonly Op[]) {
+    requireOps(bench, ops);
+    this.ops = bench.ops;
+    this.#workspace = bench.open();
+    this.program = this.#workspace.program;
   }
 
   /** A tensor that kernels only read. */
-  input(values: Float32Array | Uint32Array): Tensor {
-    const tensor = this.#tensor(values.length, NAN_WORD);
-    tensor.write(values);
-    return tensor;
+  input(values: Float32Array | Uint32Array): OpaqueTensor {
+    return this.#tensor(wordsOf(values), NAN_WORD);
   }
 
   /** A tensor that kernels write, of which nothing is known before: name what is expected of it. */
-  output(length: number): Tensor {
-    const tensor = this.#tensor(length, sentinelWord());
-    this.#lengths.set(tensor, length);
-    return tensor;
+  output(length: number): OpaqueTensor {
+    return this.#output(new Uint32Array(length).fill(SENTINEL_WORD));
   }
 
   /** A tensor that kernels read and write. */
-  state(values: Float32Array | Uint32Array): Tensor {
-    const tensor = this.output(values.length);
-    tensor.write(values);
-    return tensor;
+  state(values: Float32Array | Uint32Array): OpaqueTensor {
+    return this.#output(wordsOf(values));
   }
 
   /** A tensor that is bound as writable but that kernels must leave as it is. */
-  readOnly(name: string, values: Uint32Array): Tensor {
+  readOnly(name: string, values: Uint32Array): OpaqueTensor {
     const tensor = this.state(values);
     this.expectWords(name, tensor, values);
     return tensor;
   }
 
-  /** A matrix; guards follow each of its blocks. */
+  /** A weight; guards follow each of its blocks. */
   matrix(
     weight: RoundedWeight,
     shape: readonly [number, number],
-    maxBindingBytes?: number,
-  ): Matrix {
-    const { dtype, stored } = weight;
-    const options = maxBindingBytes === undefined ? { dtype } : { dtype, maxBindingBytes };
-    using exact = createMatrix(this.gpu, "exact", shape, options);
-    const blocks = exact.blocks.map((block) => {
-      const words = block.tensor.size;
-      const tensor = this.#tensor(words, NAN_WORD);
-      return { ...block, tensor };
-    });
-    const matrix: Matrix = { ...exact, blocks, [Symbol.dispose]() {} };
-    writeMatrixRows(matrix, 0, stored);
-    return matrix;
+    rowsPerBlock?: number,
+  ): OpaqueMatrix {
+    const guard = new Uint32Array(GUARD).fill(NAN_WORD);
+    return this.#workspace.matrix(weight, shape, { guard, rowsPerBlock });
+  }
+
+  /** An f32 matrix that kernels read and write. */
+  matrixState(values: Float32Array, shape: readonly [number, number]): MatrixState {
+    const [rows, columns] = shape;
+    const stride = matrixRowBytes(columns, "f32") / 4;
+    const padded = (values: Float32Array | Float64Array) => {
+      const all = new Float32Array(rows * stride);
+      all.set(spreadRows(values, columns, stride, 0));
+      return all;
+    };
+    const tensor = this.state(padded(values));
+    return { matrix: this.#workspace.matrixOver(tensor, shape), tensor, padded };
+  }
+
+  /** A tensor of which only the guard is compared; it holds NaN before, so that what nobody wrote poisons who reads it. */
+  scratch(name: string, length: number): OpaqueTensor {
+    const tensor = this.state(new Float32Array(length).fill(NaN));
+    this.expectAnything(name, tensor);
+    return tensor;
   }
 
   /** Says what floats the program leaves in an output or a state. */
-  expect(name: string, tensor: Tensor, expected: ArrayLike<number>, limits: Limits): void {
-    const compare = (bytes: Uint8Array<ArrayBuffer>): CheckResult => {
-      const actual = new Float32Array(bytes.buffer, 0, expected.length);
-      const { worst, index, ...values } = measureCloseness(actual, expected, limits);
+  expect(name: string, tensor: OpaqueTensor, expected: ArrayLike<number>, limits: Limits): void {
+    const compare = (words: Uint32Array<ArrayBuffer>): Measurement => {
+      const { worst, index, ...values } = measureCloseness(floatsOf(words), expected, limits);
       return {
         worst,
         detail: `${name}[${index}] is ${values.actual}, expected ${values.expected}`,
       };
     };
-    this.#expect({ name, tensor, compare }, expected.length);
+    this.#expect(tensor, { name, compare }, expected.length);
   }
 
   /** Says what words the program leaves in an output or a state. */
-  expectWords(name: string, tensor: Tensor, expected: Uint32Array): void {
-    const compare = (bytes: Uint8Array<ArrayBuffer>): CheckResult => {
-      const actual = new Uint32Array(bytes.buffer, 0, expected.length);
+  expectWords(name: string, tensor: OpaqueTensor, expected: Uint32Array): void {
+    const compare = (actual: Uint32Array<ArrayBuffer>): Measurement => {
       const index = actual.findIndex((word, i) => word !== expected[i]);
       if (index < 0) return { worst: 0, detail: `${name} is as expected` };
       const detail = `${name}[${index}] is ${actual[index]}, expected ${expected[index]}`;
       return { worst: Infinity, detail };
     };
-    this.#expect({ name, tensor, compare }, expected.length);
+    this.#expect(tensor, { name, compare }, expected.length);
   }
 
   /** Hands an output's words to a comparison of the caller's. */
   expectThat(
     name: string,
-    tensor: Tensor,
-    compare: (words: Uint32Array<ArrayBuffer>) => CheckResult,
+    tensor: OpaqueTensor,
+    compare: (words: Uint32Array<ArrayBuffer>) => Measurement,
   ): void {
-    const length = this.#lengths.get(tensor) ?? 0;
-    const words = (bytes: Uint8Array<ArrayBuffer>) => new Uint32Array(bytes.buffer, 0, length);
-    this.#expect({ name, tensor, compare: (bytes) => compare(words(bytes)) }, length);
+    this.#expect(tensor, { name, compare });
+  }
+
+  /** Says that whatever the program leaves in an output is right. */
+  expectAnything(name: string, tensor: OpaqueTensor): void {
+    this.#expect(tensor, {
+      name,
+      compare: () => ({ worst: 0, detail: `${name} may be anything` }),
+    });
   }
 
   /** Runs the program and compares everything. */
-  async finish(): Promise<CheckResult> {
-    const tensors = [...this.#lengths.keys()];
-    const sizes = tensors.map(({ sizeBytes }) => sizeBytes);
-    const total = sizes.reduce((sum, size) => sum + size, 0);
-    using staging = await Staging.create(this.gpu, total);
-    const { buffer } = staging;
-    const starts = sizes.map((_, i) => sizes.slice(0, i).reduce((sum, size) => sum + size, 0));
-    const after = tensors.map((from, i) => ({
-      from,
-      to: { buffer, offset: starts[i] ?? 0 },
-      sizeBytes: from.sizeBytes,
-    }));
-    this.gpu.device.queue.submit([encode(this.gpu, [this.program], { after })]);
-    const all = await staging.read();
-    let result: CheckResult = { worst: 0, detail: "nothing was compared" };
-    for (const [i, tensor] of tensors.entries()) {
-      const start = starts[i] ?? 0;
-      const bytes = all.slice(start, start + tensor.sizeBytes);
-      const own = this.#expectations.filter((expectation) => expectation.tensor === tensor);
-      if (own.length === 0) throw new Error("Cannot check: an output has no expectation");
-      const name = own[0]?.name ?? "";
-      const results = own.map(({ compare }) => compare(bytes));
-      results.push(checkGuard(name, bytes, this.#lengths.get(tensor) ?? 0));
+  async finish(): Promise<Measurement> {
+    const outputs = [...this.#outputs];
+    const found = await this.#workspace.run(outputs.map(([tensor]) => tensor));
+    let result: Measurement = { worst: 0, detail: "nothing was compared" };
+    for (const [i, [, { length, expectations }]] of outputs.entries()) {
+      const [first] = expectations;
+      if (first === undefined) throw new Error("Cannot check: an output has no expectation");
+      const words = found[i] ?? new Uint32Array();
+      const results = expectations.map(({ compare }) => compare(words.slice(0, length)));
+      results.push(checkGuard(first.name, words.subarray(length)));
       for (const each of results) if (!(each.worst <= result.worst)) result = each;
       if (result.worst === 0) result = results[0] ?? result;
     }
@@ -186,46 +203,67 @@ export class KernelRun implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.program[Symbol.dispose]();
-    for (const owned of this.#owned) owned[Symbol.dispose]();
+    this.#workspace[Symbol.dispose]();
   }
 
-  #tensor(length: number, guardWord: number): Tensor {
-    const tensor = createTensor(this.gpu, "guarded", [length + GUARD]);
-    tensor.write(new Uint32Array(tensor.sizeBytes / 4).fill(guardWord));
-    this.#owned.push(tensor);
+  #output(words: Uint32Array): OpaqueTensor {
+    const tensor = this.#tensor(words, SENTINEL_WORD);
+    this.#outputs.set(tensor, { length: words.length, expectations: [] });
     return tensor;
   }
 
-  #expect(expectation: Expectation, length: number): void {
-    const own = this.#lengths.get(expectation.tensor);
-    if (own !== length) {
+  #tensor(words: Uint32Array, guardWord: number): OpaqueTensor {
+    const guarded = new Uint32Array(roundUp(words.length + GUARD, 4)).fill(guardWord);
+    guarded.set(words);
+    return this.#workspace.tensor(guarded);
+  }
+
+  #expect(tensor: OpaqueTensor, expectation: Expectation, length?: number): void {
+    const output = this.#outputs.get(tensor);
+    if (output === undefined || output.length !== (length ?? output.length)) {
       throw new RangeError(
-        `Cannot compare ${expectation.name}: the tensor has ${own}, expected ${length}`,
+        `Cannot compare ${expectation.name}: the tensor has ${output?.length}, expected ${length}`,
       );
     }
-    this.#expectations.push(expectation);
+    output.expectations.push(expectation);
   }
 }
 
-/** Makes a check's run(): `record` makes the tensors, records the kernel, and says what is expected. */
-export function checkKernel(
-  record: (run: KernelRun) => void,
-): (gpu: Gpu) => Promise<CheckResult> {
-  return async (gpu) => {
-    using run = new KernelRun(gpu);
-    record(run);
-    return await run.finish();
+/** What a check calls, and its run(): `record` makes the tensors, records the kernel, and says what is expected. */
+export function checkKernel<Op extends OpName>(
+  ops: readonly Op[],
+  record: (run: KernelRun<Op>) => void,
+): Pick<KernelCheck, "ops" | "run"> {
+  return {
+    ops,
+    async run(bench) {
+      using run = new KernelRun(bench, ops);
+      record(run);
+      return await run.finish();
+    },
   };
 }
 
-function checkGuard(name: string, bytes: Uint8Array<ArrayBuffer>, length: number): CheckResult {
-  const guard = new Uint32Array(bytes.buffer, length * 4);
-  const index = guard.findIndex((word) => word !== sentinelWord());
-  if (index < 0) return { worst: 0, detail: `the guard of ${name} is whole` };
-  return { worst: Infinity, detail: `the guard of ${name} was written at +${index}` };
+/** The words of a tensor as floats. */
+export function floatsOf(words: Uint32Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
+  return new Float32Array(words.buffer, words.byteOffset, words.length);
 }
 
-function sentinelWord(): number {
-  return new Uint32Array(new Float32Array([SENTINEL]).buffer)[0] ?? 0;
+function wordsOf(values: Float32Array | Uint32Array): Uint32Array {
+  return new Uint32Array(values.buffer, values.byteOffset, values.length);
+}
+
+function requireOps<Op extends OpName>(
+  bench: Bench,
+  ops: readonly Op[],
+): asserts bench is Bench & { readonly ops: Pick<OpSet, Op> } {
+  const missing = ops.filter((name) => bench.ops[name] === undefined);
+  if (missing.length === 0) return;
+  throw new TypeError(`Cannot check: ${bench.device} has no ${missing.join(", ")}`);
+}
+
+function checkGuard(name: string, guard: Uint32Array): Measurement {
+  const index = guard.findIndex((word) => word !== SENTINEL_WORD);
+  if (index < 0) return { worst: 0, detail: `the guard of ${name} is whole` };
+  return { worst: Infinity, detail: `the guard of ${name} was written at +${index}` };
 }

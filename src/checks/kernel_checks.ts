@@ -1,4 +1,4 @@
-/** Every kernel against its oracle: what the tests of this folder assert, and what `doctor` runs on its device. */
+/** Every kernel against its oracle: what tests assert, and what runChecks() runs on the user's device. */
 
 import { ADAMW_CHECKS } from "./ops/adamw_checks.ts";
 import { CONV1D_BWD_CHECKS } from "./ops/conv1d_bwd_checks.ts";
@@ -29,9 +29,9 @@ import { STATE_COPY_CHECKS } from "./ops/state_copy_checks.ts";
 import { SUM_PARTIALS_CHECKS } from "./ops/sum_partials_checks.ts";
 import { TOKEN_SCORE_CHECKS } from "./ops/token_score_checks.ts";
 
-export type { CheckResult, KernelCheck } from "./kernel_check.ts";
+export type { KernelCheck, Measurement } from "./kernel_check.ts";
 
-/** All checks, those of a kernel one after the other. */
+/** All checks. */
 export const KERNEL_CHECKS: readonly KernelCheck[] = [
   ...SOFTPLUS_CHECKS,
   ...EMBEDDING_CHECKS,

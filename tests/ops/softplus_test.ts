@@ -1,6 +1,9 @@
 import { assert } from "@std/assert";
+import { defined } from "../defined.ts";
 import { withGpu } from "../with_gpu.ts";
-import { SOFTPLUS_CHECKS, softplusCheck } from "../../src/checks/ops/softplus_checks.ts";
+import { SOFTPLUS_CHECKS } from "../../src/checks/ops/softplus_checks.ts";
+import { softplusOf } from "../../src/checks/softplus_probe.ts";
+import { webgpuBench } from "../../src/checks/webgpu_bench.ts";
 import { testChecks } from "./test_checks.ts";
 
 testChecks(SOFTPLUS_CHECKS);
@@ -14,12 +17,13 @@ const SHORT_FORMS = {
 
 for (const [name, body] of Object.entries(SHORT_FORMS)) {
   Deno.test(
-    `softplusCheck() fails for ${name}`,
+    `the check of softplus() fails for ${name}`,
     withGpu(async (gpu) => {
-      const check = softplusCheck(name, `fn softplus(v: f32) -> f32 { ${body} }\n`);
+      const softplus = softplusOf(`fn softplus(v: f32) -> f32 { ${body} }\n`);
       gpu.pipelines.clear(); // They are kept by kernel name, and every probe has the same.
-      const { worst } = await check.run(gpu);
+      const measured = await SOFTPLUS_CHECKS[0]?.run(webgpuBench(gpu, { softplus }));
       gpu.pipelines.clear();
+      const { worst } = defined(measured);
       assert(worst > 10, `the error is ${worst} x the limit`);
     }),
   );

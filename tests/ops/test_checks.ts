@@ -1,6 +1,7 @@
 import { assert } from "@std/assert";
 import { withGpu } from "../with_gpu.ts";
 import type { KernelCheck } from "../../src/checks/kernel_check.ts";
+import { webgpuBench } from "../../src/checks/webgpu_bench.ts";
 
 /** Makes a test of each check, named after the op's function. */
 export function testChecks(checks: readonly KernelCheck[]): void {
@@ -9,7 +10,7 @@ export function testChecks(checks: readonly KernelCheck[]): void {
     Deno.test(
       `${op}() agrees with its oracle: ${check.name}`,
       withGpu(async (gpu) => {
-        const { worst, detail } = await check.run(gpu);
+        const { worst, detail } = await check.run(webgpuBench(gpu));
         assert(worst <= 1, `the error is ${worst.toPrecision(4)} x its limit: ${detail}`);
       }),
     );

@@ -1,4 +1,3 @@
-import { conv1dFwd } from "../../ops/conv1d.ts";
 import { ODD, SEQUENCE_CASES } from "../cases.ts";
 import { Random } from "../random.ts";
 import { conv1dFwd as reference } from "../reference/conv1d.ts";
@@ -51,7 +50,7 @@ const CASES: readonly Conv1dCase[] = [
 export const CONV1D_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) => ({
   kernel: "conv1d_fwd",
   name: each.name,
-  run: checkKernel((run) => {
+  ...checkKernel(["conv1dFwd"], (run) => {
     const { batch, seqlen, shape: { d_inner, d_conv }, xOffset = 0 } = each;
     const random = new Random(seed);
     const ldX = 2 * d_inner;
@@ -67,7 +66,7 @@ export const CONV1D_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) => (
     const conv_state = run.state(state);
     const y = run.output(batch * seqlen * d_inner);
     const tensors = { x: run.input(xz), weight: run.input(weight), conv_state, y };
-    conv1dFwd(run.program, { ...tensors, bias: bias && run.input(bias) }, {
+    run.ops.conv1dFwd(run.program, { ...tensors, bias: bias && run.input(bias) }, {
       batch,
       seqlen,
       d_inner,

@@ -1,7 +1,6 @@
-import { crossEntropy, IGNORED_TARGET } from "../../ops/cross_entropy.ts";
 import { Random } from "../random.ts";
 import { crossEntropy as reference } from "../reference/cross_entropy.ts";
-import { checkKernel, type CheckResult, type KernelCheck } from "../kernel_check.ts";
+import { checkKernel, type KernelCheck, type Measurement } from "../kernel_check.ts";
 
 interface CrossEntropyCase {
   readonly name: string;
@@ -43,7 +42,7 @@ function recordable(each: CrossEntropyCase, seed: number): KernelCheck {
   return {
     kernel: "cross_entropy",
     name: each.name,
-    run: checkKernel((run) => {
+    ...checkKernel(["crossEntropy", "IGNORED_TARGET"], (run) => {
       const {
         rows,
         real_vocab_size,
@@ -61,14 +60,14 @@ function recordable(each: CrossEntropyCase, seed: number): KernelCheck {
       const targets = random.ids(rows, real_vocab_size);
       targets.set([real_vocab_size - 1, 0].slice(0, rows));
       if (ignoredEvery !== undefined) {
-        for (let row = 0; row < rows; row += ignoredEvery) targets[row] = IGNORED_TARGET;
+        for (let row = 0; row < rows; row += ignoredEvery) targets[row] = run.ops.IGNORED_TARGET;
       }
-      const counted = targets.filter((target) => target !== IGNORED_TARGET).length;
+      const counted = targets.filter((target) => target !== run.ops.IGNORED_TARGET).length;
       const factor = 1 / Math.max(1, counted);
 
       const logits = run.state(values);
       const loss = run.output(rows);
-      crossEntropy(run.program, { logits, targets: run.input(targets), loss }, {
+      run.ops.crossEntropy(run.program, { logits, targets: run.input(targets), loss }, {
         rows,
         vocab_size,
         real_vocab_size,
@@ -77,7 +76,10 @@ function recordable(each: CrossEntropyCase, seed: number): KernelCheck {
         label: "check",
       });
       const real = values.filter((_, i) => i % vocab_size < real_vocab_size);
-      const signed = Array.from(targets, (target) => target === IGNORED_TARGET ? -1 : target);
+      const signed = Array.from(
+        targets,
+        (target) => target === run.ops.IGNORED_TARGET ? -1 : target,
+      );
       const expected = reference(
         real,
         signed,
@@ -103,7 +105,7 @@ function poisoned(name: string, poison: number): KernelCheck {
   return {
     kernel: "cross_entropy",
     name: `${name} shows in the row's loss alone`,
-    run: checkKernel((run) => {
+    ...checkKernel(["crossEntropy"], (run) => {
       const [rows, vocab_size] = [3, 65];
       const values = new Random(1).normal(rows * vocab_size);
       values[vocab_size + 7] = poison;
@@ -111,10 +113,10 @@ function poisoned(name: string, poison: number): KernelCheck {
       const loss = run.output(rows);
       const targets = run.input(new Uint32Array([1, 2, 3]));
       const shape = { rows, vocab_size, real_vocab_size: vocab_size, scale: 1, label: "check" };
-      crossEntropy(run.program, { logits, targets, loss }, shape);
+      run.ops.crossEntropy(run.program, { logits, targets, loss }, shape);
       const finite = (words: Uint32Array<ArrayBuffer>): boolean[] =>
         Array.from(new Float32Array(words.buffer, words.byteOffset, words.length), Number.isFinite);
-      const judge = (ok: boolean, detail: string): CheckResult => ({
+      const judge = (ok: boolean, detail: string): Measurement => ({
         worst: ok ? 0 : Infinity,
         detail,
       });

@@ -1,4 +1,3 @@
-import { dropout } from "../../ops/dropout.ts";
 import { Random } from "../random.ts";
 import { dropout as reference } from "../reference/dropout.ts";
 import { checkKernel, ELEMENTWISE, EXACT, type KernelCheck } from "../kernel_check.ts";
@@ -29,7 +28,7 @@ export const DROPOUT_CHECKS: readonly KernelCheck[] = [
   ...CASES.map((each, index): KernelCheck => ({
     kernel: "dropout",
     name: each.name,
-    run: checkKernel((run) => {
+    ...checkKernel(["dropout"], (run) => {
       const { size, probability, seed = 7, site = 0, draw = 0, accumulate = false } = each;
       const random = new Random(index);
       const x = random.normal(size);
@@ -37,7 +36,7 @@ export const DROPOUT_CHECKS: readonly KernelCheck[] = [
       const y = accumulate ? run.state(before) : run.output(size);
       const tensors = { x: run.input(x), draw: run.input(new Uint32Array([draw])), y };
       const shape = { size, probability, seed, site, accumulate, label: "check" };
-      dropout(run.program, tensors, shape);
+      run.ops.dropout(run.program, tensors, shape);
       const key = [seed % 2 ** 32, Math.floor(seed / 2 ** 32) + site * 2 ** 21] as const;
       const expected = reference(x, key, { probability, draw });
       run.expect("y", y, expected.map((v, i) => v + (before[i] ?? NaN)), ELEMENTWISE);
@@ -46,14 +45,14 @@ export const DROPOUT_CHECKS: readonly KernelCheck[] = [
   {
     kernel: "dropout",
     name: "the gradient has the forward's mask",
-    run: checkKernel((run) => {
+    ...checkKernel(["dropout"], (run) => {
       const size = 3000;
       const ones = run.input(new Float32Array(size).fill(1));
       const draw = run.input(new Uint32Array([12]));
       const shape = { size, probability: 0.5, seed: 3, site: 1, label: "check" };
       const [y, grad_x] = [run.output(size), run.output(size)];
-      dropout(run.program, { x: ones, draw, y }, shape);
-      dropout(run.program, { x: y, draw, y: grad_x }, shape);
+      run.ops.dropout(run.program, { x: ones, draw, y }, shape);
+      run.ops.dropout(run.program, { x: y, draw, y: grad_x }, shape);
       const expected = reference(new Float32Array(size).fill(1), [3, 2 ** 21], {
         probability: 0.5,
         draw: 12,

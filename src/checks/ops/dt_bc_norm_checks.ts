@@ -1,4 +1,3 @@
-import { dtBCNormBwd, dtBCNormFwd } from "../../ops/dt_bc_norm.ts";
 import { Random } from "../random.ts";
 import { dtBCNormFwd as reference } from "../reference/dt_bc_norm.ts";
 import { dtBCNormBwd as backward } from "../reference/dt_bc_norm_bwd.ts";
@@ -32,10 +31,10 @@ export const DT_BC_NORM_CHECKS: readonly KernelCheck[] = CASES.flatMap((each, se
     {
       kernel: "dt_bc_norm_fwd",
       name,
-      run: checkKernel((run) => {
+      ...checkKernel(["dtBCNormFwd"], (run) => {
         const given = data().x_dbl;
         const [x_dbl, rstd] = [run.state(given), run.output(3 * each.rows)];
-        dtBCNormFwd(run.program, { x_dbl, rstd }, { ...each, label: "check" });
+        run.ops.dtBCNormFwd(run.program, { x_dbl, rstd }, { ...each, label: "check" });
         const expected = reference(given, each);
         run.expect("x_dbl", x_dbl, expected.x_dbl, ELEMENTWISE);
         run.expect("rstd", rstd, expected.rstd, ELEMENTWISE);
@@ -44,7 +43,7 @@ export const DT_BC_NORM_CHECKS: readonly KernelCheck[] = CASES.flatMap((each, se
     {
       kernel: "dt_bc_norm_bwd",
       name,
-      run: checkKernel((run) => {
+      ...checkKernel(["dtBCNormBwd"], (run) => {
         const { x_dbl, grad } = data();
         const forward = reference(x_dbl, each);
         const grad_x_dbl = run.state(grad);
@@ -53,7 +52,7 @@ export const DT_BC_NORM_CHECKS: readonly KernelCheck[] = CASES.flatMap((each, se
           rstd: run.input(Float32Array.from(forward.rstd)),
           grad_x_dbl,
         };
-        dtBCNormBwd(run.program, tensors, { ...each, label: "check" });
+        run.ops.dtBCNormBwd(run.program, tensors, { ...each, label: "check" });
         // Five times the forward's limits, at the size that 1 / |x| gives where a part is one element.
         const size = Math.max(...forward.rstd);
         run.expect("grad_x_dbl", grad_x_dbl, backward(x_dbl, grad, each).grad_x_dbl, {

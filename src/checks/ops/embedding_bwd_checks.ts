@@ -1,8 +1,6 @@
-import { embeddingBwd, embeddingBwdParts } from "../../ops/embedding_bwd.ts";
-import { createMatrix, type Matrix } from "../../ops/matrix.ts";
 import { Random } from "../random.ts";
 import { embeddingBwd as reference } from "../reference/embedding_bwd.ts";
-import { checkKernel, EXACT, type KernelCheck, type KernelRun } from "../kernel_check.ts";
+import { checkKernel, EXACT, type KernelCheck } from "../kernel_check.ts";
 
 interface EmbeddingBwdCase {
   readonly name: string;
@@ -51,22 +49,11 @@ const CASES: readonly EmbeddingBwdCase[] = [
   { name: "all sizes 1", rows: 1, vocab_size: 1, d_model: 1 },
 ];
 
-/** A gradient of zeros in padded rows, over a tensor of the run's. */
-function gradient(run: KernelRun, shape: [number, number], values: Float32Array): Matrix {
-  using exact = createMatrix(run.gpu, "exact", shape, { dtype: "f32" });
-  const padded = new Float32Array(shape[0] * exact.stride);
-  for (let row = 0; row < shape[0]; row++) {
-    padded.set(values.subarray(row * shape[1], (row + 1) * shape[1]), row * exact.stride);
-  }
-  const blocks = [{ tensor: run.state(padded), rowStart: 0, rows: shape[0] }];
-  return { ...exact, blocks, [Symbol.dispose]() {} };
-}
-
 /** Checks of embedding_bwd. */
 export const EMBEDDING_BWD_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) => ({
   kernel: "embedding_bwd",
   name: each.name,
-  run: checkKernel((run) => {
+  ...checkKernel(["embeddingBwd", "embeddingBwdParts"], (run) => {
     const { rows, vocab_size, d_model, accumulate = false, only } = each;
     const random = new Random(seed);
     const ids = random.ids(rows, vocab_size);
@@ -77,30 +64,22 @@ export const EMBEDDING_BWD_CHECKS: readonly KernelCheck[] = CASES.map((each, see
     const gradY = exact(rows * d_model);
     // What is there before must be added to, or overwritten.
     const before = exact(vocab_size * d_model);
-    const grad_weight = gradient(run, [vocab_size, d_model], before);
-    const { stride, blocks } = grad_weight;
-    const parts = embeddingBwdParts(rows, vocab_size);
-    const partials = parts > 1 ? run.output(parts * vocab_size * stride) : undefined;
-    embeddingBwd(
+    const { matrix, tensor, padded } = run.matrixState(before, [vocab_size, d_model]);
+    const parts = run.ops.embeddingBwdParts(rows, vocab_size);
+    const length = padded(before).length;
+    const partials = parts > 1 ? run.scratch("partials", parts * length) : undefined;
+    run.ops.embeddingBwd(
       run.program,
       {
         ids: run.input(ids),
         grad_y: run.input(gradY),
         ...(partials ? { partials } : {}),
-        grad_weight,
+        grad_weight: matrix,
       },
       { rows, accumulate, label: "check" },
     );
     const sums = reference(ids, gradY, { vocab_size, d_model });
-    const expected = new Float64Array(vocab_size * stride);
-    for (const [i, sum] of sums.entries()) {
-      const element = Math.floor(i / d_model) * stride + i % d_model;
-      expected[element] = sum + (accumulate ? before[i] ?? NaN : 0);
-    }
-    const [block] = blocks;
-    if (block) run.expect("grad_weight", block.tensor, expected, EXACT);
-    if (partials) {
-      run.expectThat("partials", partials, () => ({ worst: 0, detail: "scratch" }));
-    }
+    const expected = sums.map((sum, i) => sum + (accumulate ? before[i] ?? NaN : 0));
+    run.expect("grad_weight", tensor, padded(expected), EXACT);
   }),
 }));

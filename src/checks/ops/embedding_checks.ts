@@ -1,5 +1,4 @@
-import { embeddingFwd } from "../../ops/embedding.ts";
-import { type MatrixDType, matrixRowBytes } from "../../model/dtype.ts";
+import type { MatrixDType } from "../../model/dtype.ts";
 import { MAMBA_130M, ODD, ONES } from "../cases.ts";
 import { Random } from "../random.ts";
 import { embeddingFwd as reference } from "../reference/embedding.ts";
@@ -90,19 +89,14 @@ const CASES: readonly EmbeddingCase[] = [
 export const EMBEDDING_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) => ({
   kernel: "embedding_fwd",
   name: each.name,
-  run: checkKernel((run) => {
+  ...checkKernel(["embeddingFwd"], (run) => {
     const { vocab_size, d_model, batch, seqlen, dtype, scale = 1 } = each;
     const random = new Random(seed);
     const table = roundedWeight(random.normal(vocab_size * d_model, scale), dtype, d_model);
     const ids = random.ids(batch * seqlen, vocab_size);
     // Both ends of the table, where a wrong block would show.
     ids.set([vocab_size - 1, 0].slice(0, ids.length));
-    const rowBytes = matrixRowBytes(d_model, dtype);
-    const weight = run.matrix(
-      table,
-      [vocab_size, d_model],
-      each.rowsPerBlock && each.rowsPerBlock * rowBytes,
-    );
+    const weight = run.matrix(table, [vocab_size, d_model], each.rowsPerBlock);
 
     const words = Math.ceil(vocab_size / 32);
     const before = random.ids(batch * words, 2 ** 32).map((word, i) => i % 2 ? word : 0);
@@ -116,10 +110,10 @@ export const EMBEDDING_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) =
     const tensors = { ids: run.readOnly("ids", ids), weight, y };
     if (each.seen) {
       const seen = run.state(before);
-      embeddingFwd(run.program, { ...tensors, seen }, { batch, seqlen, label: "check" });
+      run.ops.embeddingFwd(run.program, { ...tensors, seen }, { batch, seqlen, label: "check" });
       run.expectWords("seen", seen, after);
     } else {
-      embeddingFwd(run.program, tensors, { batch, seqlen, label: "check" });
+      run.ops.embeddingFwd(run.program, tensors, { batch, seqlen, label: "check" });
     }
     run.expect("y", y, reference(ids, table.values, { d_model }), EXACT);
   }),

@@ -1,6 +1,3 @@
-import { columnSum, columnSumScratch, matmulBwdW, matmulBwdX } from "../../ops/linear_bwd.ts";
-import type { MatmulTile } from "../../ops/matmul_tile.ts";
-import type { Matrix } from "../../ops/matrix.ts";
 import { Random } from "../random.ts";
 import { matmulBwd } from "../reference/matmul_bwd.ts";
 import { checkKernel, type KernelCheck, type KernelRun } from "../kernel_check.ts";
@@ -17,7 +14,7 @@ interface LinearBwdCase {
   readonly xOffset?: number;
   readonly ldY?: number;
   readonly accumulate: boolean;
-  readonly tile: MatmulTile;
+  readonly tile: 64 | 128;
   /** For the weight's gradient. */
   readonly parts: number;
 }
@@ -76,14 +73,14 @@ function plus(
   return gradient.map((value, i) => value + (accumulate ? before[i] ?? NaN : 0));
 }
 
-function checkX(run: KernelRun, each: LinearBwdCase, seed: number): void {
+function checkX(run: KernelRun<"matmulBwdX">, each: LinearBwdCase, seed: number): void {
   const { rows, in: d_in, out, ldX = d_in, xOffset = 0, ldY = out, accumulate } = each;
   const { x, weight, grad_y, random } = makeCase(each, seed);
   const { grad_x } = matmulBwd(x, weight, grad_y, { rows, in: d_in, out });
   const before = random.normal(rows * d_in);
   const gap = 3;
   const tensor = run.state(spreadRows(before, d_in, ldX, gap, xOffset));
-  matmulBwdX(
+  run.ops.matmulBwdX(
     run.program,
     {
       grad_y: run.input(spreadRows(grad_y, out, ldY, NaN)),
@@ -97,29 +94,16 @@ function checkX(run: KernelRun, each: LinearBwdCase, seed: number): void {
   run.expect("grad_x", tensor, expected, sumLimits(out));
 }
 
-function checkW(run: KernelRun, each: LinearBwdCase, seed: number): void {
+function checkW(run: KernelRun<"matmulBwdW">, each: LinearBwdCase, seed: number): void {
   const { rows, in: d_in, out, ldX = d_in, xOffset = 0, ldY = out, accumulate, parts } = each;
   const { x, weight, grad_y: unscaled, random } = makeCase(each, seed);
   const grad_y = unscaled.map((value) => value / Math.sqrt(rows));
   const { grad_weight } = matmulBwd(x, weight, grad_y, { rows, in: d_in, out });
   const before = random.normal(out * d_in);
-  const stride = Math.ceil(d_in / 8) * 8;
-  const padded = (values: Float32Array | Float64Array) => {
-    const rowsOf = new Float32Array(out * stride);
-    rowsOf.set(spreadRows(values, d_in, stride, 0));
-    return rowsOf;
-  };
-  const tensor = run.state(padded(before));
-  const matrix: Matrix = {
-    rows: out,
-    columns: d_in,
-    stride,
-    dtype: "f32",
-    blocks: [{ tensor, rowStart: 0, rows: out }],
-    [Symbol.dispose]() {},
-  };
-  const partials = parts > 1 ? scratch(run, parts * out * stride) : undefined;
-  matmulBwdW(
+  const { matrix, tensor, padded } = run.matrixState(before, [out, d_in]);
+  const length = padded(before).length;
+  const partials = parts > 1 ? run.scratch("partials", parts * length) : undefined;
+  run.ops.matmulBwdW(
     run.program,
     {
       grad_y: run.input(spreadRows(grad_y, out, ldY, NaN)),
@@ -133,18 +117,22 @@ function checkW(run: KernelRun, each: LinearBwdCase, seed: number): void {
   run.expect("grad_weight", tensor, padded(plus(grad_weight, before, each)), sumLimits(rows));
 }
 
-function checkColumns(run: KernelRun, each: LinearBwdCase, seed: number): void {
+function checkColumns(
+  run: KernelRun<"columnSum" | "columnSumScratch">,
+  each: LinearBwdCase,
+  seed: number,
+): void {
   const { rows, in: d_in, out, ldY = out, accumulate } = each;
   const { x, weight, grad_y: unscaled, random } = makeCase(each, seed);
   const grad_y = unscaled.map((value) => value / Math.sqrt(rows));
   const { grad_bias } = matmulBwd(x, weight, grad_y, { rows, in: d_in, out });
   const before = random.normal(out);
   const y = run.state(before);
-  columnSum(
+  run.ops.columnSum(
     run.program,
     {
       x: run.input(spreadRows(grad_y, out, ldY, NaN)),
-      partials: scratch(run, columnSumScratch(rows, out)),
+      partials: run.scratch("partials", run.ops.columnSumScratch(rows, out)),
       y,
     },
     { rows, columns: out, ldX: ldY, accumulate, label: "check" },
@@ -152,25 +140,21 @@ function checkColumns(run: KernelRun, each: LinearBwdCase, seed: number): void {
   run.expect("grad_bias", y, plus(grad_bias, before, each), sumLimits(rows));
 }
 
-/** A tensor of which only the guard is compared. */
-function scratch(run: KernelRun, length: number) {
-  const tensor = run.output(length);
-  run.expectThat("partials", tensor, () => ({ worst: 0, detail: "partials may be anything" }));
-  return tensor;
-}
-
 /** Checks of matmul_bwd_x, matmul_bwd_w and column_sum. */
 export const LINEAR_BWD_CHECKS: readonly KernelCheck[] = [
-  { kernel: "matmul_bwd_x", check: checkX },
-  { kernel: "matmul_bwd_w", check: checkW },
-  { kernel: "column_sum", check: checkColumns },
-].flatMap(({ kernel, check }) =>
-  CASES.filter(({ tile }) => kernel !== "column_sum" || tile === 64).map((
-    each,
-    seed,
-  ): KernelCheck => ({
-    kernel,
+  ...CASES.map((each, seed): KernelCheck => ({
+    kernel: "matmul_bwd_x",
     name: each.name,
-    run: checkKernel((run) => check(run, each, seed)),
-  }))
-);
+    ...checkKernel(["matmulBwdX"], (run) => checkX(run, each, seed)),
+  })),
+  ...CASES.map((each, seed): KernelCheck => ({
+    kernel: "matmul_bwd_w",
+    name: each.name,
+    ...checkKernel(["matmulBwdW"], (run) => checkW(run, each, seed)),
+  })),
+  ...CASES.filter(({ tile }) => tile === 64).map((each, seed): KernelCheck => ({
+    kernel: "column_sum",
+    name: each.name,
+    ...checkKernel(["columnSum", "columnSumScratch"], (run) => checkColumns(run, each, seed)),
+  })),
+];

@@ -1,12 +1,4 @@
-import {
-  matmulFwd,
-  MATVEC_MAX_ROWS,
-  type MatvecFusion,
-  matvecFwd,
-  type MatvecTiling,
-} from "../../ops/linear.ts";
-import type { MatmulTile } from "../../ops/matmul_tile.ts";
-import { type MatrixDType, matrixRowBytes } from "../../model/dtype.ts";
+import type { MatrixDType } from "../../model/dtype.ts";
 import { MAMBA_130M, MATMUL_CASES, type MatmulCase, ODD } from "../cases.ts";
 import { Random } from "../random.ts";
 import { conv1dFwd } from "../reference/conv1d.ts";
@@ -20,6 +12,7 @@ import {
   type Limits,
   SENTINEL,
 } from "../kernel_check.ts";
+import type { MatvecOptions } from "../op_set.ts";
 import { roundedWeight } from "./rounded_weight.ts";
 import { spreadRows } from "./spread_rows.ts";
 
@@ -31,7 +24,7 @@ interface LinearCase extends MatmulCase {
   /** Rows a block, where the weight is to be split. */
   readonly rowsPerBlock?: number;
   /** For the matmul alone. */
-  readonly tile?: MatmulTile;
+  readonly tile?: 64 | 128;
   /** For the matvec alone. */
   readonly norm?: boolean;
   readonly conv?: {
@@ -40,8 +33,11 @@ interface LinearCase extends MatmulCase {
     readonly bias: boolean;
     readonly start?: number;
   };
-  readonly tiling?: MatvecTiling;
+  readonly tiling?: { readonly lanes: number; readonly groups: number };
 }
+
+/** The rows that a matvec is for. */
+const MATVEC_MAX_ROWS = 4;
 
 const DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
 
@@ -227,8 +223,8 @@ export function sumLimits(d_in: number): Limits {
   return { rtol: ELEMENTWISE.rtol, atol: 1e-7 * (Math.sqrt(d_in) + 2) };
 }
 
-/** Makes tensors, records the kernel through `record`, and compares y and conv_state. */
-function checkLinear(run: KernelRun, each: LinearCase, kernel: "matmul_fwd" | "matvec_fwd"): void {
+/** Makes what both kernels take, and the data that their oracle takes. */
+function makeCase(run: KernelRun, each: LinearCase) {
   const { rows, in: d_in, out, dtype = "f32" } = each;
   const { ldX = d_in, xOffset = 0, ldY = out } = each;
   const random = new Random(each.seed);
@@ -237,24 +233,29 @@ function checkLinear(run: KernelRun, each: LinearCase, kernel: "matmul_fwd" | "m
   const x = random.normal(rows * d_in);
   const bias = each.bias ? random.normal(out, 0.3) : undefined;
   const residual = each.residual ? random.normal(rows * out) : undefined;
-  const rowBytes = matrixRowBytes(d_in, dtype);
-  const matrix = run.matrix(weight, [out, d_in], each.rowsPerBlock && each.rowsPerBlock * rowBytes);
+  const matrix = run.matrix(weight, [out, d_in], each.rowsPerBlock);
   const strided = spreadRows(x, d_in, ldX, NaN, xOffset);
   const y = run.state(
     spreadRows(residual ?? new Float32Array(rows * out).fill(SENTINEL), out, ldY, SENTINEL),
   );
   const tensors = { x: run.input(strided), weight: matrix, bias: bias && run.input(bias), y };
   const options = { rows, ldX, xOffset, ldY, residual: each.residual, label: "check" };
+  return { random, shape, weight: weight.values, x, bias, residual, tensors, options };
+}
+
+function checkMatmul(run: KernelRun<"matmulFwd">, each: LinearCase): void {
+  const { shape, weight, x, bias, residual, tensors, options } = makeCase(run, each);
+  run.ops.matmulFwd(run.program, tensors, options, each.tile);
+  const expected = reference(x, weight, bias, shape, residual);
+  const spread = spreadRows(expected, each.out, options.ldY, SENTINEL);
+  run.expect("y", tensors.y, spread, sumLimits(each.in));
+}
+
+function checkMatvec(run: KernelRun<"matvecFwd">, each: LinearCase): void {
+  const { random, shape, weight, x, bias, residual, tensors, options } = makeCase(run, each);
+  const { rows, in: d_in, out } = shape;
   let limits = sumLimits(d_in);
-
-  if (kernel === "matmul_fwd") {
-    matmulFwd(run.program, tensors, options, each.tile);
-    const expected = reference(x, weight.values, bias, shape, residual);
-    run.expect("y", y, spreadRows(expected, out, ldY, SENTINEL), limits);
-    return;
-  }
-
-  let fusion: MatvecFusion = {};
+  let fusion: MatvecOptions = {};
   let input: Float32Array | Float64Array = x;
   if (each.norm) {
     const eps = 1e-5;
@@ -262,7 +263,7 @@ function checkLinear(run: KernelRun, each: LinearCase, kernel: "matmul_fwd" | "m
     input = rmsNormFwd(x, normWeight, { rows, d_model: d_in, eps });
     fusion = { norm: { weight: run.input(normWeight), eps } };
   }
-  const expected = reference(input, weight.values, bias, shape);
+  const expected = reference(input, weight, bias, shape);
   if (each.conv !== undefined) {
     const { d_inner, d_conv, start = 0 } = each.conv;
     const convWeight = random.normal(d_inner * d_conv, 0.5);
@@ -286,12 +287,12 @@ function checkLinear(run: KernelRun, each: LinearCase, kernel: "matmul_fwd" | "m
     limits = { rtol: limits.rtol, atol: 2 * limits.atol + ELEMENTWISE.atol };
     run.expect("conv_state", conv_state, conv.conv_state, limits);
   }
-  matvecFwd(run.program, tensors, options, {
+  run.ops.matvecFwd(run.program, tensors, options, {
     ...fusion,
     ...(each.tiling && { tiling: each.tiling }),
   });
   residual?.forEach((value, i) => expected[i] = (expected[i] ?? NaN) + value);
-  run.expect("y", y, spreadRows(expected, out, ldY, SENTINEL), limits);
+  run.expect("y", tensors.y, spreadRows(expected, out, options.ldY, SENTINEL), limits);
 }
 
 /** Checks of matmul_fwd and matvec_fwd. */
@@ -299,11 +300,11 @@ export const LINEAR_CHECKS: readonly KernelCheck[] = [
   ...MATMUL.map((each): KernelCheck => ({
     kernel: "matmul_fwd",
     name: each.name,
-    run: checkKernel((run) => checkLinear(run, each, "matmul_fwd")),
+    ...checkKernel(["matmulFwd"], (run) => checkMatmul(run, each)),
   })),
   ...MATVEC.map((each): KernelCheck => ({
     kernel: "matvec_fwd",
     name: each.name,
-    run: checkKernel((run) => checkLinear(run, each, "matvec_fwd")),
+    ...checkKernel(["matvecFwd"], (run) => checkMatvec(run, each)),
   })),
 ];

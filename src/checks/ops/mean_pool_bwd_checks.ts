@@ -1,4 +1,3 @@
-import { lastStepBwd, meanPoolBwd } from "../../ops/mean_pool_bwd.ts";
 import { Random } from "../random.ts";
 import { meanPoolBwd as reference } from "../reference/mean_pool_bwd.ts";
 import { checkKernel, ELEMENTWISE, EXACT, type KernelCheck } from "../kernel_check.ts";
@@ -25,7 +24,7 @@ function poolCheck(each: PoolBwdCase, seed: number, mean: boolean): KernelCheck 
   return {
     kernel: "mean_pool_bwd",
     name: `${mean ? "mean" : "last step"}, ${each.name}`,
-    run: checkKernel((run) => {
+    ...checkKernel(["lastStepBwd", "meanPoolBwd"], (run) => {
       const { batch, seqlen, d_model, count = 0 } = each;
       const gradLast = new Random(seed).normal(batch * d_model);
       // The oracle takes a gradient for each step's mean: only that of the last is not zero.
@@ -38,11 +37,11 @@ function poolCheck(each: PoolBwdCase, seed: number, mean: boolean): KernelCheck 
       const tensors = { grad_y: run.input(gradLast), grad_x };
       const shape = { batch, seqlen, d_model, label: "check" };
       if (mean) {
-        meanPoolBwd(run.program, tensors, { ...shape, count });
+        run.ops.meanPoolBwd(run.program, tensors, { ...shape, count });
         const expected = reference(gradSteps, shape, count).grad_x;
         run.expect("grad_x", grad_x, expected, ELEMENTWISE);
       } else {
-        lastStepBwd(run.program, tensors, shape);
+        run.ops.lastStepBwd(run.program, tensors, shape);
         run.expect("grad_x", grad_x, gradSteps, EXACT);
       }
     }),

@@ -1,4 +1,3 @@
-import { meanPoolFwd } from "../../ops/mean_pool.ts";
 import { Random } from "../random.ts";
 import { meanPool } from "../reference/mean_pool.ts";
 import { checkKernel, ELEMENTWISE, type KernelCheck } from "../kernel_check.ts";
@@ -25,7 +24,7 @@ const CASES: readonly MeanPoolCase[] = [
 export const MEAN_POOL_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) => ({
   kernel: "mean_pool_fwd",
   name: each.name,
-  run: checkKernel((run) => {
+  ...checkKernel(["meanPoolFwd"], (run) => {
     const { batch, seqlen, d_model, count } = each;
     const random = new Random(seed);
     const x = random.normal(batch * seqlen * d_model);
@@ -34,7 +33,7 @@ export const MEAN_POOL_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) =
 
     const pool_state = run.state(poolState(means, count, d_model));
     const y = run.output(x.length);
-    meanPoolFwd(run.program, { x: run.input(x), pool_state, y }, {
+    run.ops.meanPoolFwd(run.program, { x: run.input(x), pool_state, y }, {
       batch,
       seqlen,
       d_model,

@@ -1,4 +1,3 @@
-import { rmsNormFwd } from "../../ops/rms_norm.ts";
 import { SEQUENCE_CASES } from "../cases.ts";
 import { Random } from "../random.ts";
 import { rmsNormFwd as reference } from "../reference/rms_norm.ts";
@@ -40,7 +39,7 @@ const CASES: readonly RmsNormCase[] = [
 export const RMS_NORM_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) => ({
   kernel: "rms_norm_fwd",
   name: each.name,
-  run: checkKernel((run) => {
+  ...checkKernel(["rmsNormFwd"], (run) => {
     const { rows, d_model, ldX = d_model, xOffset = 0, scale = 1 } = each;
     const eps = 1e-5;
     const random = new Random(seed);
@@ -52,7 +51,7 @@ export const RMS_NORM_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) =>
       strided.set(x.subarray(row * d_model, (row + 1) * d_model), xOffset + row * ldX);
     }
     const y = run.output(rows * d_model);
-    rmsNormFwd(run.program, { x: run.input(strided), weight: run.input(weight), y }, {
+    run.ops.rmsNormFwd(run.program, { x: run.input(strided), weight: run.input(weight), y }, {
       rows,
       d_model,
       eps,

@@ -1,4 +1,3 @@
-import { sampleFwd } from "../../ops/sample.ts";
 import { encodeSettings, NO_TOKEN, RING, type SamplerSettings } from "../../model/sampler.ts";
 import { Random } from "../random.ts";
 import { sampleDistribution } from "../reference/sampling.ts";
@@ -6,9 +5,9 @@ import { threefry2x32 } from "../reference/threefry.ts";
 import { logSoftmax } from "../reference/token_score.ts";
 import {
   checkKernel,
-  type CheckResult,
   type KernelCheck,
   type KernelRun,
+  type Measurement,
 } from "../kernel_check.ts";
 
 /** Everything as the model says. */
@@ -141,7 +140,7 @@ function rowOracle(
 }
 
 /** Where the draw's random number lies beside the id's part of the distribution, and how far the logprob is off. */
-function judgeDraw(oracle: RowOracle, id: number, logprob: number, random: number): CheckResult {
+function judgeDraw(oracle: RowOracle, id: number, logprob: number, random: number): Measurement {
   if (!((oracle.probabilities[id] ?? 0) > 0)) {
     return { worst: Infinity, detail: `id ${id} was drawn, which the settings exclude` };
   }
@@ -158,7 +157,7 @@ function judgeDraw(oracle: RowOracle, id: number, logprob: number, random: numbe
   return { worst: Number.isNaN(worst) ? Infinity : worst, detail };
 }
 
-function recordCase(run: KernelRun, each: SampleCase, caseSeed: number): void {
+function recordCase(run: KernelRun<"sampleFwd">, each: SampleCase, caseSeed: number): void {
   const { real_vocab_size = 101, padding = 0, batch = 2, count = RING, drawn = 0 } = each;
   const settings: SamplerSettings = { ...PLAIN, ...each };
   const vocab_size = real_vocab_size + padding;
@@ -191,13 +190,13 @@ function recordCase(run: KernelRun, each: SampleCase, caseSeed: number): void {
     ring,
   };
   for (let i = 0; i < count; i++) {
-    sampleFwd(run.program, tensors, { batch, vocab_size, real_vocab_size, label: "check" });
+    run.ops.sampleFwd(run.program, tensors, { batch, vocab_size, real_vocab_size, label: "check" });
   }
 
   const last = new Uint32Array(batch);
   run.expectThat("ring", ring, (slots) => {
     const logprobs = new Float32Array(slots.buffer, 0, slots.length);
-    const results: CheckResult[] = [];
+    const results: Measurement[] = [];
     const untouched = new Set(slots.keys());
     for (let b = 0; b < batch; b++) {
       for (let i = 0; i < count; i++) {
@@ -241,7 +240,7 @@ function knownAnswers(bits: number, seed: number, drawn: number, count: number):
   return {
     kernel: "sample_fwd",
     name: `the random number's ${bits} top bits, seed ${seed}, from draw ${drawn}`,
-    run: checkKernel((run) => {
+    ...checkKernel(["sampleFwd"], (run) => {
       const [batch, vocab_size] = [3, 2 ** bits];
       const settings = encodeSettings({ ...PLAIN, seed });
       const [low = 0, high = 0] = settings.subarray(5, 7);
@@ -265,7 +264,7 @@ function knownAnswers(bits: number, seed: number, drawn: number, count: number):
       };
       for (let i = 0; i < count; i++) {
         const shape = { batch, vocab_size, real_vocab_size: vocab_size, label: "check" };
-        sampleFwd(run.program, tensors, shape);
+        run.ops.sampleFwd(run.program, tensors, shape);
       }
       run.expectThat("ring", tensors.ring, (words) => {
         // The log-probability may be rounded otherwise than here: compared elsewhere.
@@ -285,7 +284,7 @@ export const SAMPLE_CHECKS: readonly KernelCheck[] = [
   ...CASES.map((each, seed): KernelCheck => ({
     kernel: "sample_fwd",
     name: each.name,
-    run: checkKernel((run) => recordCase(run, each, seed)),
+    ...checkKernel(["sampleFwd"], (run) => recordCase(run, each, seed)),
   })),
   knownAnswers(8, 0, 0, RING),
   knownAnswers(8, 2 ** 32, 0x243f6a88, RING),

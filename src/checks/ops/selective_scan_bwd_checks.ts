@@ -1,9 +1,3 @@
-import { SCAN_CHUNK, selectiveScanFwd } from "../../ops/selective_scan.ts";
-import {
-  scanBwdScratch,
-  selectiveScanBwd,
-  selectiveScanBwdSum,
-} from "../../ops/selective_scan_bwd.ts";
 import { SEQUENCE_CASES } from "../cases.ts";
 import { Random } from "../random.ts";
 import { selectiveScanFwd as forward } from "../reference/selective_scan.ts";
@@ -120,7 +114,10 @@ function inColumns(
   return all;
 }
 
-function recordCase(run: KernelRun, each: BwdCase, seed: number): void {
+/** What a case calls: the forward in training's form, and the backward. */
+const OPS = ["selectiveScanFwd", "SCAN_CHUNK", "selectiveScanBwd", "scanBwdScratch"] as const;
+
+function recordCase(run: KernelRun<typeof OPS[number]>, each: BwdCase, seed: number): void {
   const { shape, batch, seqlen, starts = [0], gradFinal = true } = each;
   const { d_inner, d_state, dt_rank } = shape;
   const { random, x_dbl, xz, ...data } = scanData(each, seed);
@@ -144,7 +141,7 @@ function recordCase(run: KernelRun, each: BwdCase, seed: number): void {
     const before = forward(inputsOf(inputs, whole, [0, first]), { ...whole, seqlen: first });
     const initial = Float32Array.from(before.ssm_state);
     const partInputs = { ...inputsOf(inputs, whole, [first, end]), ssm_state: initial };
-    const count = Math.ceil(piece.seqlen / SCAN_CHUNK) + 1;
+    const count = Math.ceil(piece.seqlen / run.ops.SCAN_CHUNK) + 1;
     const ssm_state = run.state(slots(initial, batch, count));
     const y = run.output(rows * d_inner);
     const tensors = {
@@ -155,23 +152,20 @@ function recordCase(run: KernelRun, each: BwdCase, seed: number): void {
       xz: run.input(part(xz)),
       ssm_state,
     };
-    selectiveScanFwd(run.program, { ...tensors, y }, {
+    run.ops.selectiveScanFwd(run.program, { ...tensors, y }, {
       ...piece,
       dt_rank,
       keep: true,
       label: "check",
     });
     run.expect("y", y, forward(partInputs, piece).y, SCAN);
-    run.expect("ssm_state", ssm_state, keptStates(partInputs, piece, SCAN_CHUNK), SCAN);
+    run.expect("ssm_state", ssm_state, keptStates(partInputs, piece, run.ops.SCAN_CHUNK), SCAN);
 
-    const scratch = scanBwdScratch(piece);
+    const scratch = run.ops.scanBwdScratch(piece);
     const [partials_BC, partials_params] = [
-      run.output(scratch.partials_BC),
-      run.output(scratch.partials_params),
+      run.scratch("partials_BC", scratch.partials_BC),
+      run.scratch("partials_params", scratch.partials_params),
     ];
-    for (const [name, tensor] of Object.entries({ partials_BC, partials_params })) {
-      run.expectThat(name, tensor, () => ({ worst: 0, detail: "scratch" }));
-    }
     const width = dt_rank + 2 * d_state;
     const fillers = { xz: random.normal(rows * 2 * d_inner), x_dbl: random.normal(rows * width) };
     const grads = {
@@ -179,7 +173,7 @@ function recordCase(run: KernelRun, each: BwdCase, seed: number): void {
       grad_xz: run.state(fillers.xz),
       grad_x_dbl: run.state(fillers.x_dbl),
     };
-    selectiveScanBwd(
+    run.ops.selectiveScanBwd(
       run.program,
       { ...tensors, ...grads, grad_state, grad_A_log, grad_D, partials_BC, partials_params },
       {
@@ -205,7 +199,7 @@ function recordCase(run: KernelRun, each: BwdCase, seed: number): void {
 }
 
 function recordSum(
-  run: KernelRun,
+  run: KernelRun<"selectiveScanBwdSum">,
   { blocks, rows, dt_rank, d_state }: Record<"blocks" | "rows" | "dt_rank" | "d_state", number>,
 ): void {
   const random = new Random(blocks);
@@ -215,7 +209,13 @@ function recordSum(
   const filler = random.normal(rows * width);
   const grad_x_dbl = run.state(filler);
   const tensors = { partials: run.input(partials), grad_x_dbl };
-  selectiveScanBwdSum(run.program, tensors, { rows, blocks, d_state, dt_rank, label: "check" });
+  run.ops.selectiveScanBwdSum(run.program, tensors, {
+    rows,
+    blocks,
+    d_state,
+    dt_rank,
+    label: "check",
+  });
   const sums = new Float64Array(rows * 2 * d_state);
   partials.forEach((value, i) => {
     const [half, n] = [Math.floor(i / padded) % (2 * rows), i % padded];
@@ -230,12 +230,15 @@ export const SELECTIVE_SCAN_BWD_CHECKS: readonly KernelCheck[] = [
   ...CASES.map((each, seed) => ({
     kernel: "selective_scan_bwd",
     name: each.name,
-    run: checkKernel((run) => recordCase(run, each, seed)),
+    ...checkKernel(OPS, (run) => recordCase(run, each, seed)),
   })),
   // Through the op above it sums many blocks already; here it is alone, with workgroups that do not fill up.
   ...[[1, 1, 0], [5, 33, 3], [64, 3, 5]].map(([blocks = 0, rows = 0, dt_rank = 0]) => ({
     kernel: "selective_scan_bwd_sum",
     name: `${blocks} blocks, ${rows} rows, dt_rank ${dt_rank}`,
-    run: checkKernel((run) => recordSum(run, { blocks, rows, dt_rank, d_state: 3 })),
+    ...checkKernel(
+      ["selectiveScanBwdSum"],
+      (run) => recordSum(run, { blocks, rows, dt_rank, d_state: 3 }),
+    ),
   })),
 ];

@@ -1,5 +1,4 @@
 import type { FloatDType } from "../../model/dtype.ts";
-import { selectiveScanFwd, selectiveScanStep } from "../../ops/selective_scan.ts";
 import { type ModelShape, ODD, SEQUENCE_CASES } from "../cases.ts";
 import { Random } from "../random.ts";
 import { matmulFwd } from "../reference/matmul.ts";
@@ -95,7 +94,7 @@ function columns(
 const FWD_CHECKS = CASES.map((each, seed): KernelCheck => ({
   kernel: "selective_scan_fwd",
   name: each.name,
-  run: checkKernel((run) => {
+  ...checkKernel(["selectiveScanFwd"], (run) => {
     const { shape, batch, seqlen } = each;
     const { random, x_dbl, xz, ...data } = scanData(each, seed);
     const u = random.normal(batch * seqlen * shape.d_inner);
@@ -112,7 +111,7 @@ const FWD_CHECKS = CASES.map((each, seed): KernelCheck => ({
       ssm_state,
       y,
     };
-    selectiveScanFwd(run.program, tensors, { ...shape, batch, seqlen, label: "check" });
+    run.ops.selectiveScanFwd(run.program, tensors, { ...shape, batch, seqlen, label: "check" });
     const expected = reference({ u, dt, ...data }, { ...shape, batch, seqlen });
     run.expect("y", y, expected.y, SCAN);
     run.expect("ssm_state", ssm_state, expected.ssm_state, SCAN);
@@ -145,7 +144,7 @@ const STEP_CASES: readonly (ScanCase & { dtype: FloatDType })[] = [
 const STEP_CHECKS = STEP_CASES.map((each, seed): KernelCheck => ({
   kernel: "selective_scan_step",
   name: each.name,
-  run: checkKernel((run) => {
+  ...checkKernel(["selectiveScanStep"], (run) => {
     const { shape, batch, dtype } = each;
     const { d_inner, d_state, dt_rank } = shape;
     const { random, x_dbl, xz, ...data } = scanData(each, seed);
@@ -163,7 +162,7 @@ const STEP_CHECKS = STEP_CASES.map((each, seed): KernelCheck => ({
       ssm_state,
       y,
     };
-    selectiveScanStep(run.program, tensors, { ...shape, batch, label: "check" });
+    run.ops.selectiveScanStep(run.program, tensors, { ...shape, batch, label: "check" });
     const dt_low = columns(x_dbl, dt_rank + 2 * d_state, 0, dt_rank);
     const dt = matmulFwd(dt_low, weight.values, dt_bias, {
       rows: batch,

@@ -1,9 +1,7 @@
-import { ssdFwd, ssdScratch } from "../../ops/ssd.ts";
 import type { SsdSizes } from "../../model/ssd_sizes.ts";
-import { ssdStep } from "../../ops/ssd_step.ts";
 import { silu } from "../reference/activations.ts";
 import { ssdFwd as reference, type SsdInputs } from "../reference/ssd.ts";
-import { checkKernel, type KernelCheck, type KernelRun, type Limits } from "../kernel_check.ts";
+import { checkKernel, type KernelCheck, type Limits } from "../kernel_check.ts";
 import { MAMBA2_130M, ODD_SSD, oracleShape, type SsdCase, ssdData } from "./ssd_data.ts";
 import { stepsOf } from "./steps_of.ts";
 
@@ -59,7 +57,7 @@ const STEP_CASES: readonly (SsdCase & { gated?: boolean; packed?: boolean })[] =
 const STEP_CHECKS = STEP_CASES.map((each, seed): KernelCheck => ({
   kernel: "ssd_step",
   name: each.name,
-  run: checkKernel((run) => {
+  ...checkKernel(["ssdStep"], (run) => {
     const { sizes, batch, gated = false, packed = false } = each;
     const { xBC, zxbcdt, z, ...data } = ssdData(each, seed);
     const ssm_state = run.state(data.ssm_state);
@@ -78,14 +76,14 @@ const STEP_CHECKS = STEP_CASES.map((each, seed): KernelCheck => ({
         zxbcdt[Math.floor(i / width) * d_in_proj + d_inner + i % width] = xBC[i] ?? NaN;
       }
       const both = run.input(zxbcdt);
-      ssdStep(run.program, { xBC: both, zxbcdt: both, ...weights, ssm_state, y }, {
+      run.ops.ssdStep(run.program, { xBC: both, zxbcdt: both, ...weights, ssm_state, y }, {
         ...shape,
         ldXBC: d_in_proj,
         xBCOffset: d_inner,
       });
     } else {
       const packs = { xBC: run.input(xBC), zxbcdt: run.input(zxbcdt) };
-      ssdStep(run.program, { ...packs, ...weights, ssm_state, y }, shape);
+      run.ops.ssdStep(run.program, { ...packs, ...weights, ssm_state, y }, shape);
     }
     const expected = reference(data, oracleShape(each));
     const gate = (v: number, i: number) => gated ? v * silu(z[i] ?? NaN) : v;
@@ -151,21 +149,14 @@ export function inFirstSlot(
   return all;
 }
 
-/** An output that nothing is expected of; it holds NaN before, so that what nobody wrote poisons who reads it. */
-export function scratch(run: KernelRun, name: string, length: number) {
-  const tensor = run.state(new Float32Array(length).fill(NaN));
-  run.expectThat(name, tensor, () => ({ worst: 0, detail: "scratch" }));
-  return tensor;
-}
-
 const FWD_CHECKS = CHUNKED_CASES.map((each, seed): KernelCheck => ({
   kernel: "ssd_y_fwd",
   name: `${each.name}, chunk ${each.chunk}`,
-  run: checkKernel((run) => {
+  ...checkKernel(["ssdFwd", "ssdScratch"], (run) => {
     const { sizes, batch, seqlen, chunk } = each;
     const { xBC, zxbcdt, ...data } = ssdData(each, seed);
     const y = run.output(data.x.length);
-    const sized = ssdScratch({ ...sizes, batch, seqlen, chunk });
+    const sized = run.ops.ssdScratch({ ...sizes, batch, seqlen, chunk });
     const slots = chunk > 0 ? Math.ceil(seqlen / chunk) + 1 : 1;
     const ssm_state = run.state(inFirstSlot(data.ssm_state, batch, slots));
     const tensors = {
@@ -176,11 +167,11 @@ const FWD_CHECKS = CHUNKED_CASES.map((each, seed): KernelCheck => ({
       dt_bias: run.input(data.dt_bias),
       ssm_state,
       y,
-      decays: scratch(run, "decays", sized.decays),
-      CB: scratch(run, "CB", sized.CB),
-      states: chunk > 0 ? undefined : scratch(run, "states", sized.states),
+      decays: run.scratch("decays", sized.decays),
+      CB: run.scratch("CB", sized.CB),
+      states: chunk > 0 ? undefined : run.scratch("states", sized.states),
     };
-    ssdFwd(run.program, tensors, { ...each, ...sizes, label: "check" });
+    run.ops.ssdFwd(run.program, tensors, { ...each, ...sizes, label: "check" });
     const expected = reference(data, oracleShape(each));
     run.expect("y", y, expected.y, SSD);
     const states = chunk > 0

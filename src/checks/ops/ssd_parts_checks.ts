@@ -1,4 +1,3 @@
-import { ssdCBFwd, ssdDecays, ssdPass, ssdScratch, ssdStates } from "../../ops/ssd.ts";
 import { measureCloseness } from "../closeness.ts";
 import { Random } from "../random.ts";
 import { limitedDt } from "../reference/ssd.ts";
@@ -72,7 +71,7 @@ export function packedDecays({ dt, sum }: ReturnType<typeof decaysOf>): Float32A
 const DECAYS_CHECKS = PART_CASES.map((each, seed): KernelCheck => ({
   kernel: "ssd_decays",
   name: each.name,
-  run: checkKernel((run) => {
+  ...checkKernel(["ssdDecays"], (run) => {
     const data = ssdData(each, seed);
     const { shape } = layoutOf(each);
     const decays = run.output(data.dt.length * 4);
@@ -82,7 +81,7 @@ const DECAYS_CHECKS = PART_CASES.map((each, seed): KernelCheck => ({
       dt_bias: run.input(data.dt_bias),
       decays,
     };
-    ssdDecays(run.program, tensors, shape);
+    run.ops.ssdDecays(run.program, tensors, shape);
     const { dt, sum } = decaysOf(data, each);
     run.expectThat("decays", decays, (words) => {
       const found = new Float32Array(words.buffer, 0, words.length);
@@ -110,12 +109,12 @@ const DECAYS_CHECKS = PART_CASES.map((each, seed): KernelCheck => ({
 const CB_CHECKS = PART_CASES.map((each, seed): KernelCheck => ({
   kernel: "ssd_cb_fwd",
   name: each.name,
-  run: checkKernel((run) => {
+  ...checkKernel(["ssdCBFwd", "ssdScratch"], (run) => {
     const { chunk, seqlen, sizes: { d_state, ngroups } } = each;
     const { shape, chunks } = layoutOf(each);
     const data = ssdData(each, seed);
-    const CB = run.output(ssdScratch(shape).CB);
-    ssdCBFwd(run.program, { xBC: run.input(data.xBC), CB }, shape);
+    const CB = run.output(run.ops.ssdScratch(shape).CB);
+    run.ops.ssdCBFwd(run.program, { xBC: run.input(data.xBC), CB }, shape);
     run.expectThat("CB", CB, (words) => {
       // What lies above the diagonal, or past the last step, is not looked at.
       const found = new Float32Array(words.buffer, 0, words.length);
@@ -143,7 +142,7 @@ const STATES_CHECKS = PART_CASES.flatMap((each, seed) =>
   [false, true].map((backward): KernelCheck => ({
     kernel: "ssd_states",
     name: `${each.name}${backward ? ", backward" : ""}`,
-    run: checkKernel((run) => {
+    ...checkKernel(["ssdStates"], (run) => {
       const { batch, seqlen, chunk, sizes: { nheads, headdim, d_state, ngroups } } = each;
       const { shape, chunks, lastStep, place } = layoutOf(each);
       const data = ssdData(each, seed);
@@ -151,11 +150,16 @@ const STATES_CHECKS = PART_CASES.flatMap((each, seed) =>
       const xBC = run.input(data.xBC);
       // Any values will do for grad_y.
       const tensors = { x: backward ? run.input(data.x) : xBC, xBC };
-      const states = run.output(batch * chunks * nheads * headdim * d_state);
+      const length = batch * chunks * nheads * headdim * d_state;
+      const states = run.output(length);
       const packed = run.input(packedDecays(decays));
       const keep = false;
-      ssdStates(run.program, { ...tensors, decays: packed, states }, { ...shape, keep, backward });
-      const expected = Float64Array.from({ length: states.size - 64 }, (_, i) => {
+      run.ops.ssdStates(run.program, { ...tensors, decays: packed, states }, {
+        ...shape,
+        keep,
+        backward,
+      });
+      const expected = Float64Array.from({ length }, (_, i) => {
         const [n, p] = [i % d_state, Math.floor(i / d_state) % headdim];
         const h = Math.floor(i / d_state / headdim) % nheads;
         const bc = Math.floor(i / d_state / headdim / nheads);
@@ -188,7 +192,7 @@ const PASS_CHECKS = PART_CASES.flatMap((each, seed) =>
     kernel: "ssd_pass",
     name: `${each.name}${way.keep ? ", kept" : ""}${way.reverse ? ", reverse" : ""}` +
       `${way.fromZero ? ", from zeros" : ""}`,
-    run: checkKernel((run) => {
+    ...checkKernel(["ssdPass"], (run) => {
       const { batch, sizes: { nheads, headdim, d_state } } = each;
       const { shape, chunks, lastStep, place } = layoutOf(each);
       const random = new Random(seed);
@@ -201,7 +205,7 @@ const PASS_CHECKS = PART_CASES.flatMap((each, seed) =>
       };
       const [states, ssm_state] = [run.state(before.states), run.state(before.final)];
       const packed = run.input(packedDecays(decays));
-      ssdPass(run.program, { decays: packed, states, ssm_state }, { ...shape, ...way });
+      run.ops.ssdPass(run.program, { decays: packed, states, ssm_state }, { ...shape, ...way });
       const after = {
         states: Float64Array.from(before.states),
         final: Float64Array.from(before.final),

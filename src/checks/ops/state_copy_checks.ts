@@ -1,4 +1,3 @@
-import { stateCopy } from "../../ops/state_copy.ts";
 import { Random } from "../random.ts";
 import { checkKernel, EXACT, type KernelCheck } from "../kernel_check.ts";
 
@@ -24,7 +23,7 @@ export const STATE_COPY_CHECKS: readonly KernelCheck[] = CASES.map(
   ({ batch, size, from, to }, seed): KernelCheck => ({
     kernel: "state_copy",
     name: `${batch} x ${size}, slot ${from[0]} of ${from[1]} to ${to[0]} of ${to[1]}`,
-    run: checkKernel((run) => {
+    ...checkKernel(["stateCopy"], (run) => {
       const random = new Random(seed);
       const source = random.normal(batch * from[1] * size);
       const target = random.normal(batch * to[1] * size);
@@ -36,7 +35,7 @@ export const STATE_COPY_CHECKS: readonly KernelCheck[] = CASES.map(
       });
       const y = run.state(target);
       const place = (tensor: typeof y, [slot, slots]: Place) => ({ tensor, slot, slots });
-      stateCopy(run.program, { from: place(run.input(source), from), to: place(y, to) }, {
+      run.ops.stateCopy(run.program, { from: place(run.input(source), from), to: place(y, to) }, {
         ...{ batch, size, label: "check" },
       });
       run.expect("y", y, expected, EXACT);

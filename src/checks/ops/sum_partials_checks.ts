@@ -1,4 +1,3 @@
-import { sumPartials } from "../../ops/sum_partials.ts";
 import { Random } from "../random.ts";
 import { checkKernel, ELEMENTWISE, type KernelCheck } from "../kernel_check.ts";
 
@@ -19,7 +18,7 @@ export const SUM_PARTIALS_CHECKS: readonly KernelCheck[] = SIZES.flatMap(([parts
   [false, true].map((accumulate): KernelCheck => ({
     kernel: "sum_partials",
     name: `${parts} parts of ${size}${accumulate ? ", added" : ""}`,
-    run: checkKernel((run) => {
+    ...checkKernel(["sumPartials"], (run) => {
       const random = new Random(seed);
       const partials = random.normal(parts * size);
       const before = random.normal(size);
@@ -32,7 +31,7 @@ export const SUM_PARTIALS_CHECKS: readonly KernelCheck[] = SIZES.flatMap(([parts
           ),
       );
       const y = run.state(before);
-      sumPartials(run.program, { partials: run.input(partials), y }, {
+      run.ops.sumPartials(run.program, { partials: run.input(partials), y }, {
         parts,
         size,
         accumulate,

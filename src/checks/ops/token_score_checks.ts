@@ -1,4 +1,3 @@
-import { tokenScoreFwd } from "../../ops/token_score.ts";
 import { Random } from "../random.ts";
 import { tokenScore } from "../reference/token_score.ts";
 import { checkKernel, ELEMENTWISE, type KernelCheck } from "../kernel_check.ts";
@@ -34,7 +33,7 @@ const CASES: readonly TokenScoreCase[] = [
 export const TOKEN_SCORE_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) => ({
   kernel: "token_score_fwd",
   name: each.name,
-  run: checkKernel((run) => {
+  ...checkKernel(["tokenScoreFwd"], (run) => {
     const { rows, real_vocab_size, padding = 0, scale = 2, offset = 0, ties = false } = each;
     const vocab_size = real_vocab_size + padding;
     const random = new Random(seed);
@@ -46,7 +45,12 @@ export const TOKEN_SCORE_CHECKS: readonly KernelCheck[] = CASES.map((each, seed)
 
     const y = run.output(rows * 3);
     const tensors = { logits: run.input(logits), targets: run.input(targets), y };
-    tokenScoreFwd(run.program, tensors, { rows, vocab_size, real_vocab_size, label: "check" });
+    run.ops.tokenScoreFwd(run.program, tensors, {
+      rows,
+      vocab_size,
+      real_vocab_size,
+      label: "check",
+    });
     const expected = Array.from(targets, (target, row) => {
       const own = logits.subarray(row * vocab_size, row * vocab_size + real_vocab_size);
       const { logprob, rank, entropy } = tokenScore(own, target);

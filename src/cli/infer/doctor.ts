@@ -1,18 +1,10 @@
 /** `infer.ts doctor`: what this device is, and every kernel against the float64 oracle on this very device. */
 
+import type { KernelCheck } from "../../checks/kernel_check.ts";
+import { type CheckResult, runCheckList, runChecks } from "../../checks/run_checks.ts";
 import { type Gpu, openGpu } from "../../gpu/device.ts";
 import { Staging } from "../../gpu/readback.ts";
 import { formatBytes, formatCount, formatDuration } from "../terminal/format.ts";
-
-/** One comparison of a kernel with its oracle: src/checks/kernel_check.ts. */
-export interface KernelCheck {
-  /** The WGSL file's name. */
-  readonly kernel: string;
-  /** The case. */
-  readonly name: string;
-  /** Gives the worst error in units of what is allowed, so above 1 fails, and where it is. */
-  run(gpu: Gpu): Promise<{ readonly worst: number; readonly detail: string }>;
-}
 
 /** What {@linkcode doctor} is told. */
 export interface DoctorOptions {
@@ -20,7 +12,7 @@ export interface DoctorOptions {
   readonly json: boolean;
   /** Where the report goes; it is given whole lines. */
   readonly write: (text: string) => void;
-  /** What to run; every check under src/checks if left out. */
+  /** What to run; every check there is if left out. */
   readonly checks?: readonly KernelCheck[];
 }
 
@@ -41,6 +33,14 @@ interface ReadbackReport {
   readonly promiseMs: number;
 }
 
+interface DeviceReport {
+  readonly adapter: string;
+  readonly software: boolean;
+  readonly limits: Readonly<Record<string, number>>;
+  readonly features: readonly string[];
+  readonly readback: ReadbackReport;
+}
+
 const LIMITS = [
   "maxStorageBufferBindingSize",
   "maxBufferSize",
@@ -57,47 +57,25 @@ const LIMITS = [
 export async function doctor(options: DoctorOptions): Promise<number> {
   const { json, write } = options;
   const print = (line: string) => json || write(`${line}\n`);
-  let gpu: Gpu | undefined;
   try {
-    gpu = await openGpu();
-    const { limits, features } = gpu.device;
-    const software = gpu.isSoftware ? " (computes on the CPU: right, and slow)" : "";
-    print(`adapter    ${gpu.name}${software}`);
-    for (const name of LIMITS) print(`limit      ${name} ${formatLimit(name, limits[name])}`);
-    print(`features   ${[...features].sort().join(", ") || "none"}`);
-    const readback = await measureReadback(gpu);
-    print(`readback   ${describeReadback(readback)}`);
-
-    const checks = options.checks ?? await loadChecks();
-    const kernels: KernelReport[] = [];
+    const device = await describeDevice();
+    describeLines(device).forEach(print);
     print(`\nkernels against the float64 oracle; an error of 1 is what is allowed`);
-    for (const kernel of new Set(checks.map(({ kernel }) => kernel))) {
-      const own = checks.filter((check) => check.kernel === kernel);
-      const { report, usable } = await runChecks(gpu, kernel, own);
-      gpu = usable;
+    const kernels: KernelReport[] = [];
+    for await (const report of kernelReports(resultsOf(options.checks))) {
       kernels.push(report);
       describeKernel(report).forEach(print);
     }
 
     const failed = kernels.filter(({ passed }) => !passed).map(({ kernel }) => kernel);
     const passed = failed.length === 0;
+    const count = kernels.reduce((sum, { checks }) => sum + checks, 0);
     print(
       passed
-        ? `\nAll ${checks.length} checks of ${kernels.length} kernels pass on ${gpu.name}`
-        : `\nFAIL: ${failed.join(", ")} on ${gpu.name}. Its results cannot be trusted`,
+        ? `\nAll ${count} checks of ${kernels.length} kernels pass on ${device.adapter}`
+        : `\nFAIL: ${failed.join(", ")} on ${device.adapter}. Its results cannot be trusted`,
     );
-    if (json) {
-      const report = {
-        passed,
-        adapter: gpu.name,
-        software: gpu.isSoftware,
-        limits: Object.fromEntries(LIMITS.map((name) => [name, limits[name]])),
-        features: [...features].sort(),
-        readback,
-        kernels,
-      };
-      write(`${JSON.stringify(report, null, 2)}\n`);
-    }
+    if (json) write(`${JSON.stringify({ passed, ...device, kernels }, null, 2)}\n`);
     return passed ? 0 : 1;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
@@ -105,61 +83,69 @@ export async function doctor(options: DoctorOptions): Promise<number> {
       json ? `${JSON.stringify({ passed: false, error: message }, null, 2)}\n` : `${message}\n`,
     );
     return 1;
-  } finally {
-    gpu?.[Symbol.dispose]();
   }
 }
 
-async function loadChecks(): Promise<readonly KernelCheck[]> {
-  // Only this command needs them, so they are no part of the program's module graph.
-  const url = new URL("../../checks/kernel_checks.ts", import.meta.url).href;
-  try {
-    const module: { KERNEL_CHECKS: readonly KernelCheck[] } = await import(url);
-    return module.KERNEL_CHECKS;
-  } catch (error) {
-    throw new Error(
-      `Cannot check the kernels: ${url} cannot be loaded. Run doctor in a clone of the repository`,
-      { cause: error },
-    );
-  }
-}
-
-/** Runs a kernel's checks. After one that throws, the others get a new device: the old one keeps its error. */
-async function runChecks(
-  gpu: Gpu,
-  kernel: string,
-  checks: readonly KernelCheck[],
-): Promise<{ report: KernelReport; usable: Gpu }> {
-  let usable = gpu;
-  let worst = 0;
-  const failures: { name: string; detail: string }[] = [];
-  const start = performance.now();
-  for (const check of checks) {
-    try {
-      const result = await check.run(usable);
-      // NaN compares false with everything, and fails.
-      if (!(result.worst <= worst)) worst = result.worst;
-      if (!(result.worst <= 1)) {
-        const detail = `${formatWorst(result.worst)} x what is allowed: ${result.detail}`;
-        failures.push({ name: check.name, detail });
-      }
-    } catch (error) {
-      worst = Infinity;
-      const detail = error instanceof Error ? error.message : String(error);
-      failures.push({ name: check.name, detail });
-      usable[Symbol.dispose]();
-      usable = await openGpu();
-    }
-  }
-  const report = {
-    kernel,
-    passed: failures.length === 0,
-    checks: checks.length,
-    worst: Number.isFinite(worst) ? worst : null,
-    elapsedMs: performance.now() - start,
-    failures,
+async function describeDevice(): Promise<DeviceReport> {
+  using gpu = await openGpu();
+  const { limits, features } = gpu.device;
+  return {
+    adapter: gpu.name,
+    software: gpu.isSoftware,
+    limits: Object.fromEntries(LIMITS.map((name) => [name, limits[name]])),
+    features: [...features].sort(),
+    readback: await measureReadback(gpu),
   };
-  return { report, usable };
+}
+
+function describeLines({ adapter, software, limits, features, readback }: DeviceReport): string[] {
+  return [
+    `adapter    ${adapter}${software ? " (computes on the CPU: right, and slow)" : ""}`,
+    ...Object.entries(limits).map(([name, value]) =>
+      `limit      ${name} ${formatLimit(name, value)}`
+    ),
+    `features   ${features.join(", ") || "none"}`,
+    `readback   ${describeReadback(readback)}`,
+  ];
+}
+
+async function* resultsOf(
+  checks: readonly KernelCheck[] | undefined,
+): AsyncGenerator<CheckResult, void, void> {
+  if (checks === undefined) return yield* runChecks();
+  const { openWebgpuBench } = await import("../../checks/webgpu_bench.ts");
+  yield* runCheckList(checks, () => openWebgpuBench());
+}
+
+/** A report for each kernel, when its last result is there. */
+async function* kernelReports(
+  results: AsyncIterable<CheckResult>,
+): AsyncGenerator<KernelReport, void, void> {
+  let own: CheckResult[] = [];
+  for await (const result of results) {
+    if (own.length > 0 && own[0]?.kernel !== result.kernel) {
+      yield reportOf(own);
+      own = [];
+    }
+    own.push(result);
+  }
+  if (own.length > 0) yield reportOf(own);
+}
+
+function reportOf(results: readonly CheckResult[]): KernelReport {
+  // Math.max() of anything with NaN is NaN.
+  const worst = Math.max(...results.map((result) => result.worst));
+  return {
+    kernel: results[0]?.kernel ?? "",
+    passed: results.every(({ passed }) => passed),
+    checks: results.length,
+    worst: Number.isFinite(worst) ? worst : null,
+    elapsedMs: results.reduce((sum, { elapsedMs }) => sum + elapsedMs, 0),
+    failures: results.filter(({ passed }) => !passed).map(({ name, worst, detail, error }) => ({
+      name,
+      detail: error ? detail : `${formatWorst(worst)} x what is allowed: ${detail}`,
+    })),
+  };
 }
 
 /** Medians of some small reads each way, and whether the first way had to wait. */

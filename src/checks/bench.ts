@@ -1,0 +1,44 @@
+/** Where checks run: what an executor gives for its ops to be checked. */
+
+import type { OpaqueMatrix, OpaqueProgram, OpaqueTensor, OpSet } from "./op_set.ts";
+import type { RoundedWeight } from "./ops/rounded_weight.ts";
+
+/** An executor's ops, and room to try them in. */
+export interface Bench<Program = OpaqueProgram, Tensor = OpaqueTensor, Matrix = OpaqueMatrix> {
+  /** What computes: the adapter's name, or that of another device. */
+  readonly device: string;
+  /** The ops there are: checks of others are left out. */
+  readonly ops: Partial<OpSet<Program, Tensor, Matrix>>;
+  /** Makes room for one check. */
+  open(): Workspace<Program, Tensor, Matrix>;
+}
+
+/** One program, and the tensors that it works on: all are freed with it. */
+export interface Workspace<Program = OpaqueProgram, Tensor = OpaqueTensor, Matrix = OpaqueMatrix>
+  extends Disposable {
+  /** Where ops are recorded. */
+  readonly program: Program;
+  /** A tensor of these words, a multiple of 4 of them, and of no more memory. */
+  tensor(words: Uint32Array<ArrayBuffer>): Tensor;
+  /** A weight (rows, columns); in memory `guard` follows the rows, or those of each part that the executor splits them into. */
+  matrix(
+    weight: RoundedWeight,
+    shape: readonly [number, number],
+    options: {
+      readonly guard: Uint32Array<ArrayBuffer>;
+      /** Rows of a part at most, for an executor that splits. */
+      readonly rowsPerBlock?: number | undefined;
+    },
+  ): Matrix;
+  /** An f32 matrix (rows, columns) whose rows lie in a tensor, each padded as matrixRowBytes() says. */
+  matrixOver(tensor: Tensor, shape: readonly [number, number]): Matrix;
+  /** Runs the program, and reads all words of these tensors. */
+  run(tensors: readonly Tensor[]): Promise<Uint32Array<ArrayBuffer>[]>;
+}
+
+/** The bench as checks see it: what they hand to it they had from it, so its own types may be forgotten. */
+export function sealBench<Program, Tensor, Matrix>(
+  bench: Bench<Program, Tensor, Matrix>,
+): Bench {
+  return bench as unknown as Bench;
+}

@@ -1,0 +1,134 @@
+/** runChecks: every kernel against the float64 oracle, on whatever device this is. */
+
+import type { Bench } from "./bench.ts";
+import type { KernelCheck, Measurement } from "./kernel_check.ts";
+
+/** Options of {@linkcode runChecks}. */
+export interface RunChecksOptions {
+  /**
+   * What runs the kernels.
+   *
+   * @default {"auto"}
+   */
+  readonly backend?: "auto" | "webgpu" | undefined;
+  /** Names of the kernels to check; all if left out. */
+  readonly kernels?: readonly string[] | undefined;
+  /** Stops before the next check, with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** A device of yours to use; it is not destroyed. */
+  readonly device?: GPUDevice | undefined;
+}
+
+/** What {@linkcode runChecks} found in one check. */
+export interface CheckResult {
+  /** The kernel, by the name of its file. */
+  readonly kernel: string;
+  /** The case. */
+  readonly name: string;
+  /** What computed: the adapter's name. */
+  readonly device: string;
+  /** Whether the result is right. */
+  readonly passed: boolean;
+  /** The largest error in units of what is allowed: above 1, infinity and NaN fail. */
+  readonly worst: number;
+  /** Where that is, or what `error` says. */
+  readonly detail: string;
+  /** Why there is no result, where the device or a kernel was refused. */
+  readonly error?: Error;
+  /** Time that the check took, with what it compiled. */
+  readonly elapsedMs: number;
+}
+
+/** Opens a device to check on; disposing frees it. */
+export type OpenBench = () => Promise<Bench & Disposable>;
+
+/**
+ * Compares every kernel with a float64 oracle, over a table of cases.
+ *
+ * @param options See {@linkcode RunChecksOptions}.
+ * @returns The results as they come, those of a kernel one after the other.
+ * @throws {TypeError} If there is no such backend.
+ * @throws {RangeError} If there are no checks of a kernel that was named.
+ * @throws {UnsupportedDeviceError} If there is no GPU adapter.
+ *
+ * @example What a device gets wrong
+ * ```ts
+ * import { runChecks } from "./run_checks.ts";
+ *
+ * for await (const check of runChecks({ kernels: ["rms_norm_fwd"] })) {
+ *   if (!check.passed) console.log(check.kernel, check.name, check.detail);
+ * }
+ * ```
+ */
+export async function* runChecks(
+  options: RunChecksOptions = {},
+): AsyncGenerator<CheckResult, void, void> {
+  const { backend = "auto", device } = options;
+  if (backend !== "auto" && backend !== "webgpu") {
+    throw new TypeError(`Cannot check kernels: backend is "${backend}", expected auto or webgpu`);
+  }
+  // Whoever runs no checks loads none.
+  const [{ KERNEL_CHECKS }, { openWebgpuBench }] = await Promise.all([
+    import("./kernel_checks.ts"),
+    import("./webgpu_bench.ts"),
+  ]);
+  yield* runCheckList(KERNEL_CHECKS, () => openWebgpuBench(device), options);
+}
+
+/** Runs these checks on what `open` opens, kernel by kernel. */
+export async function* runCheckList(
+  checks: readonly KernelCheck[],
+  open: OpenBench,
+  { kernels, signal }: Pick<RunChecksOptions, "kernels" | "signal"> = {},
+): AsyncGenerator<CheckResult, void, void> {
+  const byKernel = Map.groupBy(checks, ({ kernel }) => kernel);
+  const unknown = kernels?.find((kernel) => !byKernel.has(kernel));
+  if (unknown !== undefined) {
+    throw new RangeError(
+      `Cannot check "${unknown}": there is no such kernel, expected one of ` +
+        [...byKernel.keys()].join(", "),
+    );
+  }
+  let bench: Bench & Disposable | undefined;
+  try {
+    for (const check of [...byKernel.values()].flat()) {
+      if (kernels !== undefined && !kernels.includes(check.kernel)) continue;
+      signal?.throwIfAborted();
+      bench ??= await open();
+      const { ops } = bench;
+      if (check.ops.some((name) => ops[name] === undefined)) continue;
+      const start = performance.now();
+      const found = await measure(check, bench);
+      const { kernel, name } = check;
+      yield {
+        kernel,
+        name,
+        device: bench.device,
+        passed: found.worst <= 1,
+        worst: found.worst,
+        detail: found.detail,
+        ...(found.error && { error: found.error }),
+        elapsedMs: performance.now() - start,
+      };
+      if (found.error !== undefined) {
+        // The device keeps its error, and would show it to the checks that follow.
+        bench[Symbol.dispose]();
+        bench = undefined;
+      }
+    }
+  } finally {
+    bench?.[Symbol.dispose]();
+  }
+}
+
+async function measure(
+  check: KernelCheck,
+  bench: Bench,
+): Promise<Measurement & { readonly error?: Error }> {
+  try {
+    return await check.run(bench);
+  } catch (thrown) {
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    return { worst: Infinity, detail: error.message, error };
+  }
+}
