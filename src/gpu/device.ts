@@ -1,5 +1,7 @@
 /** The GPU device: how it is found, what it is called, what it allows, and how its failures surface. */
 
+import { type AdapterFacts, describeAdapter } from "./adapter.ts";
+
 /** No adapter, or one that lacks what is needed. Another machine or driver may help; retrying will not. */
 export class UnsupportedDeviceError extends Error {
   /** The class's name. */
@@ -42,10 +44,10 @@ export class Gpu implements Disposable {
   #disposed = false;
 
   /** Wraps a device; `ownsDevice` says whether disposing destroys it. */
-  constructor(device: GPUDevice, info: GPUAdapterInfo, ownsDevice: boolean) {
+  constructor(device: GPUDevice, adapter: AdapterFacts, ownsDevice: boolean) {
     this.device = device;
-    this.name = info.description || info.device || info.vendor || "unknown adapter";
-    this.isSoftware = /llvmpipe|lavapipe|swiftshader|softpipe|basic render|warp/i.test(this.name);
+    this.name = adapter.name;
+    this.isSoftware = adapter.isSoftware;
     this.hasTimestamps = device.features.has("timestamp-query");
     this.#ownsDevice = ownsDevice;
     device.addEventListener("uncapturederror", (event) => {
@@ -112,12 +114,15 @@ export class Gpu implements Disposable {
  * @throws {UnsupportedDeviceError} If there is no adapter.
  */
 export async function openGpu(device?: GPUDevice): Promise<Gpu> {
-  if (device !== undefined) return new Gpu(device, device.adapterInfo, false);
+  if (device !== undefined) return new Gpu(device, describeAdapter(device.adapterInfo), false);
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
     throw new UnsupportedDeviceError(
-      "Cannot find a GPU adapter: navigator.gpu.requestAdapter() returned null. " +
-        "On Linux, install a Vulkan driver (mesa-vulkan-drivers gives a software one)",
+      `Cannot find a GPU adapter: ${
+        navigator.gpu === undefined
+          ? "there is no navigator.gpu, which browsers have that know WebGPU, for pages over https"
+          : "navigator.gpu.requestAdapter() returned null"
+      }. On Linux, install a Vulkan driver (mesa-vulkan-drivers gives a software one)`,
     );
   }
   const wanted: GPUFeatureName[] = ["timestamp-query", "shader-f16"];
@@ -133,5 +138,5 @@ export async function openGpu(device?: GPUDevice): Promise<Gpu> {
       maxComputeWorkgroupSizeY: adapter.limits.maxComputeWorkgroupSizeY,
     },
   });
-  return new Gpu(opened, adapter.info, true);
+  return new Gpu(opened, describeAdapter(adapter.info), true);
 }

@@ -36,7 +36,7 @@ export interface KernelUse<B extends string, P extends string, O extends string>
   readonly label: string;
 }
 
-/** A dispatch ready to be recorded: see `recorder.ts`. */
+/** A dispatch ready to be recorded: see `program.ts`. */
 export interface Dispatch {
   readonly label: string;
   readonly pipeline: GPUComputePipeline;
@@ -188,19 +188,25 @@ function compile(
 }
 
 /**
- * One line from the compiler's report, with the position in the kernel's own file or in a prelude's.
- *
- * wgpu prints `┌─ wgsl:41:14` above the source it quotes, counted from the start of preludes and source together.
+ * How compilers say where an error is, counted from the start of preludes and source together: naga (Deno, Firefox)
+ * prints `┌─ wgsl:41:14` above the source that it quotes, Dawn (Chrome) `:41:14 error: ` before what is wrong, and
+ * WebKit `41:14: `.
  */
+const PLACES = [/wgsl:(\d+):(\d+)/, /^.*:(\d+):(\d+) error: /m, /^(\d+):(\d+): /m];
+
+/** What is wrong, which follows "error: " or, in WebKit, the place. */
+const SUMMARIES = [/error: (.*)/, /^\d+:\d+: (.*)/m];
+
+/** One line from the compiler's report, with the position in the kernel's own file or in a prelude's. */
 export function compileErrorMessage(
   name: string,
   preludes: Readonly<Record<string, string>>,
   report: string,
 ): string {
-  const place = /wgsl:(\d+):(\d+)/.exec(report);
-  const summary = (/error: (.*)/.exec(report)?.[1] ?? report.split("\n").map((line) => line.trim())
-    .filter((line) => line !== "").join(": ")).trim();
-  if (place === null) return `Cannot compile kernels/${name}.wgsl: ${summary}`;
+  const place = firstMatch(PLACES, report);
+  const summary = (firstMatch(SUMMARIES, report)?.[1] ??
+    report.split("\n").map((line) => line.trim()).filter((line) => line !== "").join(": ")).trim();
+  if (place === undefined) return `Cannot compile kernels/${name}.wgsl: ${summary}`;
   let file = name;
   let line = Number(place[1]);
   for (const [prelude, text] of Object.entries(preludes)) {
@@ -212,4 +218,12 @@ export function compileErrorMessage(
     line -= lines;
   }
   return `Cannot compile kernels/${file}.wgsl:${line}:${place[2]}: ${summary}`;
+}
+
+function firstMatch(patterns: readonly RegExp[], text: string): RegExpExecArray | undefined {
+  for (const pattern of patterns) {
+    const found = pattern.exec(text);
+    if (found !== null) return found;
+  }
+  return undefined;
 }

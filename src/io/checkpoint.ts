@@ -1,4 +1,5 @@
 import type { ByteSource } from "./byte_source.ts";
+import { NotFound } from "./file_access.ts";
 import { type Folder, locate, type LocateOptions } from "./folder.ts";
 import { openPyTorchZip, PyTorchFileError } from "./pytorch/pytorch_zip.ts";
 import { quote } from "./quote.ts";
@@ -71,7 +72,7 @@ export async function openCheckpoint(
   try {
     const { config, configName } = await readConfig(folder);
     if (config === undefined && file === undefined) {
-      throw new Deno.errors.NotFound(
+      throw new NotFound(
         `Cannot load ${quote(folder.name)}: it has ${
           quote(weights.name)
         } but no config.json, which ` +
@@ -97,7 +98,7 @@ async function openWeights(folder: Folder, file: string | undefined): Promise<Te
     const source = await folder.open(name);
     if (source !== undefined) return await openTensors(folder, name, source);
   }
-  throw new Deno.errors.NotFound(
+  throw new NotFound(
     file === undefined
       ? `Cannot load ${quote(folder.name)}: it has no weights: looked for ${WEIGHTS.join(", ")}`
       : `Cannot load ${quote(file)}: ${quote(folder.name)} has no such file`,
@@ -108,7 +109,7 @@ async function openTensors(folder: Folder, name: string, source: ByteSource): Pr
   const openBeside = async (file: string): Promise<ByteSource> => {
     const shard = await folder.open(file);
     if (shard !== undefined) return shard;
-    throw new Deno.errors.NotFound(
+    throw new NotFound(
       `Cannot load ${quote(folder.name)}: ${name} names ${quote(file)}, which is not there`,
     );
   };

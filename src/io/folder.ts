@@ -1,9 +1,10 @@
 /** Where a model's files are: a folder, a web server, or a hub. */
 
 import type { ByteSource } from "./byte_source.ts";
+import { HAS_FILES } from "./file_access.ts";
 import { openFile } from "./file_source.ts";
 import { HttpError, openUrl, type OpenUrlOptions } from "./http/source.ts";
-import type { DownloadProgress } from "./hub/client.ts";
+import type { DownloadProgress, HubOptions } from "./hub/client.ts";
 import { type HubId, parseHubId } from "./hub/id.ts";
 import { HubModel } from "./hub/model.ts";
 import { readHubSettings } from "./hub/settings.ts";
@@ -25,10 +26,11 @@ export interface LocateOptions extends OpenUrlOptions {
 /**
  * Finds what a location means.
  *
- * @param location A path, a `file:`, `http:` or `https:` URL, or "owner/name" on a hub.
+ * @param location A path, a `file:`, `http:` or `https:` URL, or "owner/name" on a hub; in a page a URL or a hub's name.
  * @param options See {@linkcode LocateOptions}.
  * @returns The folder, and the file in it that was named, if one was.
  * @throws {Deno.errors.NotFound} If there is no such folder, and the name cannot be a hub's.
+ * @throws {TypeError} If the protocol is another, or it is a path and this is a page.
  */
 export async function locate(
   location: string | URL,
@@ -55,7 +57,17 @@ export async function locate(
         `http: or https:`,
     );
   }
-  return await locateLocal(url ?? location, options);
+  if (HAS_FILES) return await locateLocal(url ?? location, options);
+  const hubId = parseHubId(String(location));
+  if (hubId !== undefined) {
+    return { folder: new HubModel(hubId, undefined, hubOptions(options)), file: undefined };
+  }
+  throw new TypeError(
+    `Cannot load ${
+      quote(String(location))
+    }: a page reads no folders, expected an http(s) URL or a ` +
+      `hub's owner/name`,
+  );
 }
 
 async function locateLocal(
@@ -143,22 +155,21 @@ function webFolder(base: URL, options: OpenUrlOptions): Folder {
 }
 
 async function hubFolder(id: HubId, options: LocateOptions): Promise<Folder> {
-  const model = new HubModel(id, await readHubSettings(), {
-    fetch: options.fetch,
-    signal: options.signal,
-    onProgress: options.onDownload,
-  });
+  const model = new HubModel(id, await readHubSettings(), hubOptions(options));
   return {
     name: model.name,
     async open(file) {
       try {
-        const path = await model.path(file);
-        return path === undefined ? undefined : await openFile(path);
+        return await model.open(file);
       } catch (error) {
         throw isUnknown(error) ? alsoNoFolder(error, id) : error;
       }
     },
   };
+}
+
+function hubOptions({ fetch, signal, onDownload }: LocateOptions): HubOptions {
+  return { fetch, signal, onProgress: onDownload };
 }
 
 /** Whether the hub knows nothing of this name, or nobody does: then it may have been meant as a path. */

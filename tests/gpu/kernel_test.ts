@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { compileErrorMessage, defineKernel } from "../../src/gpu/kernel.ts";
 import { Staging } from "../../src/gpu/readback.ts";
@@ -62,6 +62,28 @@ Deno.test("compileErrorMessage() makes one line of a report without a place", ()
     compileErrorMessage("scale", {}, "\n  Limit exceeded\n   too many bindings\n"),
     "Cannot compile kernels/scale.wgsl: Limit exceeded: too many bindings",
   );
+});
+
+Deno.test("compileErrorMessage() finds the place in the report of each browser", () => {
+  const expected = "Cannot compile kernels/broken.wgsl:3:10: unresolved value 'MISSING'";
+  const reports = [
+    // naga, in Deno and Firefox
+    "\nShader 'broken' parsing error: unresolved value 'MISSING'\n  ┌─ wgsl:9:10\n  │\n9 │   y[0] = MISSING;\n",
+    // Dawn, in Chrome
+    "Error while parsing WGSL: :2:1 warning: code is unreachable\nfn two() {\n\n" +
+    ":9:10 error: unresolved value 'MISSING'\n  y[0] = MISSING;\n         ^^^^^^^\n\n\n" +
+    ' - While validating [ShaderModuleDescriptor ""broken""]\n' +
+    ' - While calling [Device].CreateShaderModule([ShaderModuleDescriptor ""broken""]).\n',
+    // WebKit, in Safari
+    "1 error generated while compiling the shader:\n9:10: unresolved value 'MISSING'",
+  ];
+  for (const report of reports) {
+    assertEquals(compileErrorMessage("broken", { _math: MATH, _tile: TILE }, report), expected);
+    assertStringIncludes(
+      compileErrorMessage("broken", { _math: MATH, _tile: TILE }, report.replace("9:10", "4:10")),
+      "kernels/_tile.wgsl:2:10: ",
+    );
+  }
 });
 
 function dispatchScale(gpu: Gpu, change: Record<string, unknown>): void {

@@ -1,6 +1,6 @@
 /** Data files: read whole, or refused in one line that names the file and what should be in it. */
 
-import { createHash } from "node:crypto";
+import { createFileHash } from "../file_hash.ts";
 import { quote } from "../quote.ts";
 
 /**
@@ -58,7 +58,7 @@ export function requireMd5(
   name: string,
   { md5, owner }: { readonly md5: string; readonly owner: string },
 ): void {
-  const found = createHash("md5").update(bytes).digest("hex");
+  const found = createFileHash("md5").update(bytes).digest("hex");
   if (found === md5) return;
   throw new SyntaxError(
     `Cannot load ${quote(name)}: ${bytes.length} bytes with MD5 ${found}, expected ${md5}. ` +

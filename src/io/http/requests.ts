@@ -97,7 +97,9 @@ export class Requests {
       throw this.fail(
         `bytes ${offset}-${last} were asked for, and the answer has Content-Range ` +
           `${quote(range)} with Content-Encoding ` +
-          quote(response.headers.get("content-encoding") ?? "identity"),
+          quote(response.headers.get("content-encoding") ?? "identity") +
+          // What a browser does not show is as if it were not there.
+          (range === "" ? " (to a page elsewhere a server must expose Content-Range)" : ""),
         206,
       );
     }
@@ -117,6 +119,8 @@ export class Requests {
   /** An abort stays what it is: the caller asked for it. */
   wrap(error: unknown, what: string): unknown {
     if (this.#signal?.aborted) return this.#signal.reason;
+    // What sends the requests may know better what an answer means.
+    if (error instanceof HttpError) return error;
     if (error instanceof Error && error.name === "NotCapable") return error;
     const detail = error instanceof Error ? error.message : String(error);
     const message = `Cannot read ${quote(this.name)}: ${what}: ${detail}`;

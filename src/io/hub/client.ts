@@ -101,7 +101,7 @@ export class HubClient {
   async describe(file: HubFile): Promise<FileFacts | AbsentFile> {
     // What a redirect says of the file counts: storage, where it leads to, knows nothing of repositories.
     let commit: string | null = null, hash: string | null = null, size: string | null = null;
-    let url = this.#url(file);
+    let url = fileUrl(this.#settings.endpoint, file);
     for (let redirects = 0;; redirects++) {
       await using answer = await this.#send(file, "HEAD", url);
       const { headers, status } = answer.response;
@@ -141,7 +141,7 @@ export class HubClient {
    * @throws {HttpError} If the hub refuses.
    */
   async read(file: HubFile, offset: number): Promise<HubContent> {
-    let url = this.#url(file);
+    let url = fileUrl(this.#settings.endpoint, file);
     for (let redirects = 0;; redirects++) {
       const range = offset === 0 ? undefined : `bytes=${offset}-`;
       await using stack = new AsyncDisposableStack();
@@ -156,13 +156,6 @@ export class HubClient {
       }
       url = target;
     }
-  }
-
-  #url({ repository, revision, file }: HubFile): URL {
-    const path = file.split("/").map(encodeURIComponent).join("/");
-    return new URL(
-      `${this.#settings.endpoint}/${repository}/resolve/${encodeURIComponent(revision)}/${path}`,
-    );
   }
 
   #isHub(url: URL): boolean {
@@ -238,6 +231,12 @@ export class HubClient {
       },
     };
   }
+}
+
+/** Where a hub has a file, or says where it is. */
+export function fileUrl(endpoint: string, { repository, revision, file }: HubFile): URL {
+  const path = file.split("/").map(encodeURIComponent).join("/");
+  return new URL(`${endpoint}/${repository}/resolve/${encodeURIComponent(revision)}/${path}`);
 }
 
 /** Without a code it may as well be the repository that is missing. */

@@ -1,6 +1,6 @@
 /** Whether a file holds what the name of its content says. */
 
-import { createHash, type Hash } from "node:crypto";
+import { createFileHash, type FileHash } from "../file_hash.ts";
 
 const PIECE_BYTES = 2 ** 20;
 
@@ -23,18 +23,18 @@ export async function findMismatch(
   hash: string,
 ): Promise<string | undefined> {
   if (/^[0-9a-f]{64}$/.test(hash)) {
-    const [found] = await digest(path, [createHash("sha256")]);
+    const [found] = await digest(path, [createFileHash("sha256")]);
     return found === hash ? undefined : `its SHA-256 is ${found}, and should be ${hash}`;
   }
   if (/^[0-9a-f]{40}$/.test(hash)) {
-    const git = createHash("sha1").update(`blob ${sizeBytes}\0`);
-    const found = await digest(path, [git, createHash("sha1")]);
+    const git = createFileHash("sha1").update(`blob ${sizeBytes}\0`);
+    const found = await digest(path, [git, createFileHash("sha1")]);
     return found.includes(hash) ? undefined : `git would call it ${found[0]}, and not ${hash}`;
   }
   return undefined;
 }
 
-async function digest(path: string, hashes: readonly Hash[]): Promise<string[]> {
+async function digest(path: string, hashes: readonly FileHash[]): Promise<string[]> {
   using file = await Deno.open(path, { read: true });
   const piece = new Uint8Array(PIECE_BYTES);
   for (let count = await file.read(piece); count !== null; count = await file.read(piece)) {

@@ -1,10 +1,14 @@
 /** A model on a hub, as a folder: its own files, and those that published models keep elsewhere. */
 
+import { type ByteSource, fromBytes } from "../byte_source.ts";
+import { NotFound } from "../file_access.ts";
 import { HttpError } from "../http/requests.ts";
 import type { HubOptions } from "./client.ts";
+import type { HubFiles } from "./files.ts";
 import type { HubId } from "./id.ts";
 import { HubRepository } from "./repository.ts";
 import type { HubSettings } from "./settings.ts";
+import { WebRepository } from "./web_repository.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 
 /**
@@ -17,22 +21,35 @@ const SAFETENSORS_REVISIONS = new Map([["state-spaces/mamba-2.8b", "refs/pr/4"]]
 /** The raw repositories have no tokenizer: this one's made their ids. */
 const TOKENIZER_REPOSITORY = "EleutherAI/gpt-neox-20b";
 
-/** Files of a model, downloaded when they are asked for. */
+/** Files of a model, downloaded when they are asked for; in a page, read where they are. */
 export class HubModel {
   /** What messages call it. */
   readonly name: string;
-  readonly #main: HubRepository;
-  readonly #tokenizers: HubRepository;
+  readonly #main: HubFiles;
+  readonly #tokenizers: HubFiles;
   /** Where weights are looked for that the model itself lacks; undefined where nowhere. */
-  readonly #elsewhere: HubRepository | undefined;
+  readonly #elsewhere: HubFiles | undefined;
   /** Where weights were found. */
-  #weights: HubRepository;
+  #weights: HubFiles;
   #config: Promise<Record<string, unknown>> | undefined;
 
-  /** Names what may be needed; nothing is asked yet. */
-  constructor({ repository, revision }: HubId, settings: HubSettings, options: HubOptions) {
-    const open = (name: string, at: string) => new HubRepository(name, at, settings, options);
-    this.name = `${repository}@${revision ?? "main"}${settings.offline ? " (offline)" : ""}`;
+  /**
+   * Names what may be needed; nothing is asked yet.
+   *
+   * @param id Which model.
+   * @param settings Where the hub and the cache are; undefined in a page, which has none of its own.
+   * @param options How the hub is reached.
+   */
+  constructor(
+    { repository, revision }: HubId,
+    settings: HubSettings | undefined,
+    options: HubOptions,
+  ) {
+    const open = (name: string, at: string): HubFiles =>
+      settings === undefined
+        ? new WebRepository(name, at, options)
+        : new HubRepository(name, at, settings, options);
+    this.name = `${repository}@${revision ?? "main"}${settings?.offline ? " (offline)" : ""}`;
     this.#weights = this.#main = open(repository, revision ?? "main");
     // Who names a revision wants that one and no other.
     this.#elsewhere = revision === undefined
@@ -42,53 +59,56 @@ export class HubModel {
   }
 
   /**
-   * The local path of a file, after a download if need be.
+   * Opens a file, after a download if need be.
    *
    * @param file A plain name, such as "config.json".
-   * @returns The path, or undefined if the model has no such file.
+   * @returns The source, or undefined if the model has no such file.
    */
-  async path(file: string): Promise<string | undefined> {
+  async open(file: string): Promise<ByteSource | undefined> {
     // The config comes first, whatever is asked for first: it says what kind of repository this is.
     const isRaw = isRawConfig(await this.#readConfig());
     const isWeights = /\.(safetensors|bin|pth|pt)(\.index\.json)?$/.test(file);
-    let path = await (isWeights ? this.#weights : this.#main).fetch(file);
-    if (path === undefined && isRaw && /\.safetensors(\.index\.json)?$/.test(file)) {
-      path = await this.#fetchElsewhere(file);
+    let source = await (isWeights ? this.#weights : this.#main).open(file);
+    if (source === undefined && isRaw && /\.safetensors(\.index\.json)?$/.test(file)) {
+      source = await this.#openElsewhere(file);
     }
-    if (path === undefined && isRaw && file === "tokenizer.json") {
-      path = await this.#fetchTokenizer();
+    if (source === undefined && isRaw && file === "tokenizer.json") {
+      source = await this.#openTokenizer();
     }
-    if (path !== undefined && file.endsWith(".index.json")) await this.#fetchShards(path);
-    return path;
+    if (source === undefined || !file.endsWith(".index.json")) return source;
+    const { text, copy } = await readSmall(source);
+    await this.#fetchShards(text);
+    return copy;
   }
 
-  async #fetchElsewhere(file: string): Promise<string | undefined> {
-    const path = this.#elsewhere === undefined ? undefined : await ifThere(this.#elsewhere, file);
-    if (path !== undefined) this.#weights = this.#elsewhere ?? this.#weights;
-    return path;
+  async #openElsewhere(file: string): Promise<ByteSource | undefined> {
+    const source = this.#elsewhere === undefined ? undefined : await ifThere(this.#elsewhere, file);
+    if (source !== undefined) this.#weights = this.#elsewhere ?? this.#weights;
+    return source;
   }
 
   /** Undefined where it has more ids than the model: then others made the model's. */
-  async #fetchTokenizer(): Promise<string | undefined> {
-    const path = await ifThere(this.#tokenizers, "tokenizer.json");
-    if (path === undefined) return undefined;
-    const { vocabSize } = loadTokenizer(await Deno.readTextFile(path), path);
+  async #openTokenizer(): Promise<ByteSource | undefined> {
+    const source = await ifThere(this.#tokenizers, "tokenizer.json");
+    if (source === undefined) return undefined;
+    const { text, copy } = await readSmall(source);
+    const { vocabSize } = loadTokenizer(text, source.name);
     const { vocab_size, pad_vocab_size_multiple: multiple = 8 } = await this.#readConfig();
     const rows = Math.ceil(Number(vocab_size) / Number(multiple)) * Number(multiple);
-    return vocabSize <= rows ? path : undefined;
+    return vocabSize <= rows ? copy : undefined;
   }
 
   /** All at once, so that progress knows the sum. Whether the index makes sense is its reader's concern. */
-  async #fetchShards(indexPath: string): Promise<void> {
-    const { weight_map } = await readObject(indexPath);
+  async #fetchShards(index: string): Promise<void> {
+    const { weight_map } = parseObject(index);
     const files = typeof weight_map === "object" ? Object.values(weight_map ?? {}) : [];
     const isPlain = (file: unknown) => typeof file === "string" && /^\w[\w.+=-]*$/.test(file);
     await this.#weights.fetchAll([...new Set(files)].filter(isPlain));
   }
 
   #readConfig(): Promise<Record<string, unknown>> {
-    this.#config ??= this.#main.fetch("config.json").then((path) =>
-      path === undefined ? {} : readObject(path)
+    this.#config ??= this.#main.open("config.json").then(async (source) =>
+      source === undefined ? {} : parseObject((await readSmall(source)).text)
     );
     return this.#config;
   }
@@ -100,20 +120,27 @@ function isRawConfig(config: Record<string, unknown>): boolean {
 }
 
 /** A repository that is only a help: where it is missing, or private, it is as if it had no such file. */
-async function ifThere(repository: HubRepository, file: string): Promise<string | undefined> {
+async function ifThere(repository: HubFiles, file: string): Promise<ByteSource | undefined> {
   try {
-    return await repository.fetch(file);
+    return await repository.open(file);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof NotFound) return undefined;
     if (error instanceof HttpError && [401, 403, 404].includes(error.status ?? 0)) return undefined;
     throw error;
   }
 }
 
+/** What a file holds, as text and as a source of its own: the file is read once, and closed. */
+async function readSmall(source: ByteSource): Promise<{ text: string; copy: ByteSource }> {
+  using file = source;
+  const bytes = await file.read(0, file.sizeBytes);
+  return { text: new TextDecoder().decode(bytes), copy: fromBytes(file.name, bytes) };
+}
+
 /** The fields of a JSON object; none where the file is something else. */
-async function readObject(path: string): Promise<Record<string, unknown>> {
+function parseObject(text: string): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(await Deno.readTextFile(path));
+    const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null ? { ...value } : {};
   } catch (error) {
     if (error instanceof SyntaxError) return {};

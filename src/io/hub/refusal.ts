@@ -2,7 +2,7 @@
 
 import { HttpError } from "../http/requests.ts";
 import type { HubFile } from "./client.ts";
-import type { HubSettings } from "./settings.ts";
+import { HUB_ENDPOINT, type HubSettings } from "./settings.ts";
 import { quote } from "../quote.ts";
 import { PassingHttpError, requestedWaitMs } from "../http/retry.ts";
 
@@ -17,13 +17,13 @@ export function cannotDownload({ repository, revision, file }: HubFile): string 
  * @param file What was asked for.
  * @param response The answer; its body is not read.
  * @param isHub Whether the hub itself answered, and not storage that it redirects to.
- * @param settings Who asked where.
+ * @param settings Who asked where; undefined where a page did, which asks the one hub as nobody.
  */
 export function hubRefusal(
   file: HubFile,
   response: Response,
   isHub: boolean,
-  settings: HubSettings,
+  settings: HubSettings | undefined,
 ): HttpError {
   const { status, headers } = response;
   const answered = `${cannotDownload(file)}: ${isHub ? "the hub" : "its storage"} answered ` +
@@ -33,6 +33,11 @@ export function hubRefusal(
     const waitMs = requestedWaitMs(headers);
     const later = waitMs === undefined ? "" : ` in ${Math.ceil(waitMs / 1000)} s`;
     return new PassingHttpError(`${answered}. Try again${later || " later"}`, status, { waitMs });
+  }
+  if (settings === undefined) {
+    const page = `${HUB_ENDPOINT}/${file.repository}`;
+    const next = `. Check the name at ${page}: a page may read what everybody may`;
+    return new HttpError(`${answered}${next}`, status);
   }
   const next = nextStep(file, status, headers.get("x-error-code"), settings);
   return new HttpError(`${answered}${next}`, status);

@@ -1,10 +1,13 @@
 /** One repository of a hub at one revision, as a folder whose files come when they are asked for. */
 
+import type { ByteSource } from "../byte_source.ts";
+import { openFile } from "../file_source.ts";
 import { lockFile } from "./file_lock.ts";
 import { HttpError } from "../http/requests.ts";
 import { HubCache } from "./cache.ts";
 import { type AbsentFile, type FileFacts, HubClient, type HubOptions } from "./client.ts";
 import { describeWait, downloadContent } from "./download.ts";
+import type { HubFiles } from "./files.ts";
 import { isCommit } from "./id.ts";
 import type { HubSettings } from "./settings.ts";
 import { quote } from "../quote.ts";
@@ -18,7 +21,7 @@ interface Located {
 }
 
 /** All files come from one commit: the one that the revision means when the first is asked for. */
-export class HubRepository {
+export class HubRepository implements HubFiles {
   readonly #repository: string;
   readonly #revision: string;
   readonly #settings: HubSettings;
@@ -91,6 +94,12 @@ export class HubRepository {
       before += facts.sizeBytes ?? 0;
     }
     return paths;
+  }
+
+  /** Opens the file that {@linkcode HubRepository.fetch} gives the path of. */
+  async open(file: string): Promise<ByteSource | undefined> {
+    const path = await this.fetch(file);
+    return path === undefined ? undefined : await openFile(path);
   }
 
   async #locate(file: string): Promise<Located> {

@@ -12,6 +12,9 @@ export interface HubSettings {
   readonly offline: boolean;
 }
 
+/** The hub that is meant where nothing names another. */
+export const HUB_ENDPOINT = "https://huggingface.co";
+
 /** The variables that are read, in the form that `--allow-env` takes. */
 export const HUB_VARIABLES = "HOME,USERPROFILE,XDG_CACHE_HOME,HF_*,HUGGING*";
 
@@ -55,7 +58,7 @@ export async function readHubSettings(
   const token = await first("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") ??
     (tokenPath === undefined ? undefined : await readToken(expand(tokenPath)));
   return {
-    endpoint: checkEndpoint(await first("HF_ENDPOINT") ?? "https://huggingface.co"),
+    endpoint: checkEndpoint(await first("HF_ENDPOINT") ?? HUB_ENDPOINT),
     cache: expand(cache).replace(/(.)[/\\]+$/, "$1"),
     token: token?.trim() === "" ? undefined : token?.trim(),
     offline: /^(1|true|yes|on)$/i.test(await first("HF_HUB_OFFLINE") ?? ""),
@@ -85,7 +88,7 @@ function checkEndpoint(endpoint: string): string {
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new TypeError(
       `Cannot use HF_ENDPOINT: it is "${endpoint}", and it must be an http(s) URL such as ` +
-        `https://huggingface.co`,
+        HUB_ENDPOINT,
     );
   }
   return endpoint.replace(/\/+$/, "");

@@ -1,8 +1,8 @@
 /** `shakespeare`: a character model of the 1.1 MB of Shakespeare that char-rnn and nanoGPT train on. */
 
-import { createHash } from "node:crypto";
 import { readDataFile } from "../../io/datasets/data_file.ts";
 import { decodeText } from "../../io/datasets/text.ts";
+import { createFileHash } from "../../io/file_hash.ts";
 import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
 import { choosePreset, COMMON } from "../task.ts";
 import { languageTask } from "./text.ts";
@@ -34,7 +34,7 @@ export async function shakespeareTask(options: TaskOptions = {}): Promise<Task> 
   const bytes = options.data === undefined
     ? await download(options.fetch ?? fetch)
     : await readDataFile(options.data, "tiny Shakespeare");
-  const found = createHash("md5").update(bytes).digest("hex");
+  const found = createFileHash("md5").update(bytes).digest("hex");
   if (found !== MD5) {
     throw new SyntaxError(
       `Cannot use "${name}": ${bytes.length} bytes with MD5 ${found}, expected tiny Shakespeare's ` +

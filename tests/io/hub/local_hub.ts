@@ -32,6 +32,12 @@ interface Commit {
 /** Larger ones go to storage, as with git LFS. */
 const LARGE_BYTES = 4000;
 
+/** What lets pages ask from elsewhere, and see what they need. */
+const FOR_PAGES = {
+  "access-control-allow-origin": "*",
+  "access-control-expose-headers": "X-Repo-Commit, X-Error-Code, ETag, Content-Range",
+};
+
 export const sha1 = (...parts: (string | Uint8Array)[]) => {
   const hash = createHash("sha1");
   for (const part of parts) hash.update(part);
@@ -108,7 +114,9 @@ export class LocalHub implements AsyncDisposable {
     };
     this.requests.push(asked);
     const right = () => this.#right(asked);
-    return await this.fault?.(asked, right) ?? right();
+    const response = await this.fault?.(asked, right) ?? right();
+    for (const [header, value] of Object.entries(FOR_PAGES)) response.headers.set(header, value);
+    return response;
   }
 
   #right(asked: HubRequest): Response {

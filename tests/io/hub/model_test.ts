@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import type { ByteSource } from "../../../src/io/byte_source.ts";
 import { HubModel } from "../../../src/io/hub/model.ts";
 import { parseHubId } from "../../../src/io/hub/id.ts";
 import { defined } from "../../defined.ts";
@@ -8,6 +9,12 @@ import { type LocalHub, withHub } from "./local_hub.ts";
 const RAW = { "config.json": '{"d_model":8,"vocab_size":50277}' };
 const HF = { "config.json": '{"model_type":"mamba","hidden_size":8,"vocab_size":50280}' };
 const TOKENIZER = Deno.readTextFileSync(goldenPath("mamba1", "tokenizer.json"));
+
+async function readText(source: ByteSource | undefined): Promise<string | undefined> {
+  if (source === undefined) return undefined;
+  using open = source;
+  return new TextDecoder().decode(await open.read(0, open.sizeBytes));
+}
 
 /** What a model's files hold, or undefined where it has none, in the order that a checkpoint asks for them. */
 async function contents(
@@ -19,8 +26,7 @@ async function contents(
   const model = new HubModel(defined(parseHubId(id)), hub.settings(cache), { retryWaitMs: 1 });
   const found: (string | undefined)[] = [];
   for (const file of files) {
-    const path = await model.path(file);
-    found.push(path === undefined ? undefined : await Deno.readTextFile(path));
+    found.push(await readText(await model.open(file)));
   }
   return found;
 }
@@ -111,9 +117,7 @@ Deno.test("HubModel works from the cache alone, as far as that goes", async () =
     assertEquals(model.name, "o/n@main (offline)");
     hub.requests.length = 0;
     for (const [index, file] of files.entries()) {
-      const path = await model.path(file);
-      const text = path === undefined ? undefined : await Deno.readTextFile(path);
-      assertEquals(text, online[index], file);
+      assertEquals(await readText(await model.open(file)), online[index], file);
     }
     assertEquals(hub.requests, []);
   });

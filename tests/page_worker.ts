@@ -1,0 +1,69 @@
+/**
+ * A page, as far as a worker of Deno's can be one: nothing of Deno or Node is there when the bundle is imported, and of
+ * answers from elsewhere it sees what a browser would show. Answers each {@linkcode PageTask} with a {@linkcode PageResult}.
+ */
+
+/** What the page shall do. */
+export interface PageTask {
+  /** The URL of the bundle of mod.ts. */
+  readonly bundle: string;
+  /** What stands for https://huggingface.co. */
+  readonly hub: string;
+  /** What {@linkcode loadModel} is given. */
+  readonly source: string;
+  readonly prompt: readonly number[];
+}
+
+/** What came of it: ids that were generated, or an error's message. */
+export interface PageResult {
+  readonly ids?: readonly number[];
+  readonly device?: string;
+  readonly error?: string;
+}
+
+/** The worker's own scope, of which TypeScript here knows only a page's. */
+const scope = globalThis as unknown as {
+  onmessage: (event: MessageEvent<PageTask>) => void;
+  postMessage(result: PageResult): void;
+};
+
+/** What a browser's scripts see of an answer from elsewhere without being told: the safelist of the fetch standard. */
+const ALWAYS_EXPOSED = [
+  ...["cache-control", "content-language", "content-length", "content-type", "expires"],
+  ...["last-modified", "pragma"],
+];
+
+const send = fetch;
+
+/** A browser's fetch, which hides what a server from elsewhere does not expose, with the hub where the test has it. */
+function fetchAsPage(hub: string): typeof fetch {
+  return async (input, init) => {
+    const url = String(input).replace(/^https:\/\/huggingface\.co(?=\/)/, hub);
+    const response = await send(url, init);
+    const { headers } = response;
+    if (headers.get("access-control-allow-origin") !== "*") throw new TypeError("Failed to fetch");
+    const exposed = new Set([
+      ...ALWAYS_EXPOSED,
+      ...(headers.get("access-control-expose-headers") ?? "").toLowerCase().split(/, */),
+    ]);
+    const seen = new Headers([...headers].filter(([name]) => exposed.has(name)));
+    return Object.defineProperty(response, "headers", { value: seen });
+  };
+}
+
+async function run({ bundle, hub, source, prompt }: PageTask): Promise<PageResult> {
+  const { loadModel }: typeof import("../mod.ts") = await import(bundle);
+  const adapter = await navigator.gpu.requestAdapter();
+  const device = await adapter?.requestDevice();
+  using model = await loadModel(source, { fetch: fetchAsPage(hub), device });
+  const ids: number[] = [];
+  for await (const { id } of model.generate(prompt, { maxTokens: 8, temperature: 0 })) ids.push(id);
+  return { ids, device: model.device };
+}
+
+for (const name of ["Deno", "process", "Buffer", "global", "setImmediate", "clearImmediate"]) {
+  if (!Reflect.deleteProperty(globalThis, name)) throw new Error(`Cannot delete ${name}`);
+}
+scope.onmessage = ({ data }) => {
+  run(data).catch((error: unknown) => ({ error: String(error) })).then(scope.postMessage);
+};
