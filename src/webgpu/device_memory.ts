@@ -85,8 +85,9 @@ export async function withinMemory(
   }
 }
 
-/** Free memory of this machine, where Deno may tell; it is not asked for permission. */
+/** Free memory of this machine, where there is Deno and it may tell; it is not asked for permission. */
 function freeHostBytes(): number | undefined {
+  if (typeof Deno === "undefined") return undefined;
   const permission = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
   return permission.state === "granted" ? Deno.systemMemoryInfo().available : undefined;
 }
