@@ -26,7 +26,6 @@ export type {
 export type { GeneratedToken, GenerateOptions } from "./src/engine/generate.ts";
 export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";
 export type { LoadProgress } from "./src/engine/load_weights.ts";
-export type { WeightDType } from "./src/engine/match_tensors.ts";
 export type { Model } from "./src/engine/model.ts";
 export type { SamplingOptions } from "./src/engine/sampling.ts";
 export type { ScoreOptions, TokenScore } from "./src/engine/score.ts";
@@ -37,7 +36,6 @@ export {
   type ModelIdentity,
   type Snapshot,
 } from "./src/engine/snapshot.ts";
-export { DeviceLostError, UnsupportedDeviceError } from "./src/gpu/device.ts";
 export { HttpError } from "./src/io/http/source.ts";
 export type { DownloadProgress } from "./src/io/hub/client.ts";
 export { PyTorchFileError } from "./src/io/pytorch/error.ts";
@@ -61,6 +59,8 @@ export {
   type SeriesPreprocessing,
 } from "./src/model/config/config.ts";
 export type { FloatDType, MatrixDType } from "./src/model/dtype.ts";
+export { DeviceLostError, UnsupportedDeviceError } from "./src/model/errors.ts";
+export type { WeightDType } from "./src/model/load_plan.ts";
 export type { QuantizedDType } from "./src/model/quantize.ts";
 export type { SamplerSettings } from "./src/model/sampler.ts";
 export type { Batch, Position, Source } from "./src/train/batches.ts";

@@ -11,19 +11,16 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { describeCheckpoint } from "../src/engine/load_model.ts";
-import {
-  type Found,
-  matchTensors,
-  matrixDType,
-  SCALES_SUFFIX,
-} from "../src/engine/match_tensors.ts";
 import { type Checkpoint, openCheckpoint } from "../src/io/checkpoint.ts";
 import { fromFloat32, toFloat32 } from "../src/io/dtype.ts";
 import { stateDictPrefix } from "../src/io/pytorch/pytorch_zip.ts";
 import type { TensorDescription } from "../src/io/safetensors/writer.ts";
 import { createTensorWriter, type TensorWriter } from "../src/io/safetensors/tensor_writer.ts";
+import type { TensorInfo } from "../src/io/tensor_file.ts";
 import { parseQuantization, toQuantizationConfig } from "../src/model/config/quantization.ts";
 import { isQuantized } from "../src/model/dtype.ts";
+import { planLoad, type PlannedTensor } from "../src/model/load_plan.ts";
+import { SCALES_SUFFIX } from "../src/model/match_tensors.ts";
 import {
   dequantizeRows,
   type QuantizedDType,
@@ -72,25 +69,21 @@ export async function quantizeCheckpoint(
   }
   const { config } = await describeCheckpoint(checkpoint);
   const { tensors } = checkpoint;
-  const found = matchTensors(config, tensors, { prefix: stateDictPrefix(tensors) });
+  const plan = planLoad(config, tensors, { prefix: stateDictPrefix(tensors), dtype });
   await makeEmptyFolder(folder);
-  await using writer = await createTensorWriter(
-    folder,
-    found.flatMap((each) => targetsOf(each, dtype)),
-  );
-  const totalBytes = found.reduce((sum, { info }) => sum + info.sizeBytes, 0);
+  await using writer = await createTensorWriter(folder, plan.tensors.flatMap(targetsOf));
   const squares = { weights: 0, errors: 0 };
   let readBytes = 0;
-  for (const each of found) {
-    const { info, spec } = each;
-    const rowBytes = info.sizeBytes / (spec.shape[0] ?? 1);
+  for (const each of plan.tensors) {
+    const { name, shape, sizeBytes } = each.stored;
+    const rowBytes = sizeBytes / (shape[0] ?? 1);
     const step = Math.max(1, Math.floor(PIECE_BYTES / rowBytes)) * rowBytes;
-    for (let start = 0; start < info.sizeBytes; start += step) {
-      const end = Math.min(info.sizeBytes, start + step);
-      const bytes = await tensors.read(info.name, start, end);
-      await writePiece(writer, each, bytes, dtype, squares);
+    for (let start = 0; start < sizeBytes; start += step) {
+      const end = Math.min(sizeBytes, start + step);
+      const bytes = await tensors.read(name, start, end);
+      await writePiece(writer, each, bytes, squares);
       readBytes += bytes.length;
-      onProgress(readBytes, totalBytes);
+      onProgress(readBytes, plan.storedBytes);
     }
   }
   await writer.close();
@@ -103,11 +96,10 @@ export async function quantizeCheckpoint(
 }
 
 /** The tensors that one of the source becomes, by its official name. */
-function targetsOf(each: Found, dtype: QuantizedDType): TensorDescription[] {
-  const { spec: { name, shape, kind }, info } = each;
-  if (kind === "vector") return [{ name, shape, dtype: info.dtype }];
-  const kept = matrixDType(each, dtype);
-  if (!isQuantized(kept)) return [{ name, shape, dtype: kept === "bf16" ? "BF16" : "F16" }];
+function targetsOf({ stored, weight }: PlannedTensor<TensorInfo>): TensorDescription[] {
+  const { spec: { name, shape, kind }, dtype } = weight;
+  if (kind === "vector") return [{ name, shape, dtype: stored.dtype }];
+  if (!isQuantized(dtype)) return [{ name, shape, dtype: dtype === "bf16" ? "BF16" : "F16" }];
   const [rows = 0, columns = 0] = shape;
   const { groups, codeBytes } = quantizedRowSizes(columns, dtype);
   return [
@@ -118,21 +110,19 @@ function targetsOf(each: Found, dtype: QuantizedDType): TensorDescription[] {
 
 async function writePiece(
   writer: TensorWriter,
-  each: Found,
+  { stored, weight }: PlannedTensor<TensorInfo>,
   bytes: Uint8Array<ArrayBuffer>,
-  dtype: QuantizedDType,
   squares: { weights: number; errors: number },
 ): Promise<void> {
-  const { spec: { name, shape, kind }, info } = each;
-  const kept = kind === "vector" ? undefined : matrixDType(each, dtype);
-  if (kept === undefined) return await writer.write(name, bytes);
-  const values = toFloat32(bytes, info.dtype);
-  if (!isQuantized(kept)) {
-    return await writer.write(name, fromFloat32(values, kept === "bf16" ? "BF16" : "F16"));
+  const { spec: { name, shape, kind }, dtype } = weight;
+  if (kind === "vector") return await writer.write(name, bytes);
+  const values = toFloat32(bytes, stored.dtype);
+  if (!isQuantized(dtype)) {
+    return await writer.write(name, fromFloat32(values, dtype === "bf16" ? "BF16" : "F16"));
   }
   const [, columns = 0] = shape;
-  const rows = quantizeRows(values, columns, kept);
-  dequantizeRows(rows, columns, kept).forEach((value, i) => {
+  const rows = quantizeRows(values, columns, dtype);
+  dequantizeRows(rows, columns, dtype).forEach((value, i) => {
     const exact = values[i] ?? NaN;
     squares.weights += exact * exact;
     squares.errors += (value - exact) * (value - exact);

@@ -8,13 +8,13 @@
  * `transformers` computes in, and f32 over these weights is what Slither computes in.
  */
 
-import { matchTensors } from "../src/engine/match_tensors.ts";
 import { openCheckpoint } from "../src/io/checkpoint.ts";
 import { fromFloat32, toFloat32 } from "../src/io/dtype.ts";
 import { type TensorToWrite, writeSafetensors } from "../src/io/safetensors/writer.ts";
 import type { TensorFile } from "../src/io/tensor_file.ts";
 import { type ModelConfig, parseConfig } from "../src/model/config/config.ts";
 import { parseQuantization } from "../src/model/config/quantization.ts";
+import { matchTensors } from "../src/model/match_tensors.ts";
 
 /** Copied as they are, where they are there. */
 const COPIED = ["config.json", "tokenizer.json", "tokenizer_config.json"];

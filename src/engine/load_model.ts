@@ -1,18 +1,17 @@
 /** loadModel: from a folder, a URL or a hub to a model on a device. */
 
-import { type Gpu, openGpu } from "../gpu/device.ts";
 import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
 import type { DownloadProgress } from "../io/hub/client.ts";
 import { stateDictPrefix } from "../io/pytorch/pytorch_zip.ts";
 import { loadTokenizer, type Tokenizer } from "../io/tokenizer/tokenizer.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { parseQuantization } from "../model/config/quantization.ts";
-import { MAX_D_STATE } from "../ops/selective_scan.ts";
+import type { WeightSink } from "../model/executor.ts";
+import { planLoad, type WeightDType } from "../model/load_plan.ts";
 import { type LoadProgress, loadWeights } from "./load_weights.ts";
-import type { WeightDType } from "./match_tensors.ts";
 import { createModel, type Model } from "./model.ts";
 import { readConfigAndHead } from "./read_config.ts";
-import { WebGpuExecutor } from "../webgpu/executor.ts";
+import { sha256 } from "./tensor_pieces.ts";
 
 /** Options of {@linkcode loadModel}. */
 export interface LoadOptions {
@@ -80,46 +79,23 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
     ...(onProgress === undefined ? {} : { onDownload: onProgress }),
   });
   const { config, tokenizer } = await describeCheckpoint(checkpoint);
-  const gpu = await openGpu(options.device);
-  try {
-    return await load(gpu, checkpoint, config, { dtype, tokenizer, signal, onProgress });
-  } catch (error) {
-    gpu[Symbol.dispose]();
-    throw error;
-  }
-}
-
-async function load(
-  gpu: Gpu,
-  checkpoint: Checkpoint,
-  config: ModelConfig,
-  options: {
-    dtype: WeightDType;
-    tokenizer: Tokenizer | undefined;
-    signal: AbortSignal | undefined;
-    onProgress: ((progress: LoadProgress) => void) | undefined;
-  },
-): Promise<Model> {
-  const { loaded, hash } = await loadWeights(gpu, config, checkpoint.tensors, {
-    ...options,
-    prefix: stateDictPrefix(checkpoint.tensors),
+  const { tensors } = checkpoint;
+  const plan = planLoad(config, tensors, {
+    dtype,
+    prefix: stateDictPrefix(tensors),
     quantized: parseQuantization(checkpoint.config, checkpoint.configName),
   });
-  const executor = new WebGpuExecutor(gpu, config, loaded);
-  const configHash = await crypto.subtle.digest(
-    "SHA-256",
-    new TextEncoder().encode(sizesOf(config)),
-  );
-  return createModel({
-    executor,
-    tokenizer: options.tokenizer,
-    configHash: new Uint8Array(configHash).toHex(),
-    weightsHash: hash,
-    free: () => {
-      executor[Symbol.dispose]();
-      gpu[Symbol.dispose]();
-    },
-  });
+  const configHash = await hashOf(config);
+  using sink = await openSink(options.device);
+  const weightsHash = await loadWeights(sink, plan, tensors, { signal, onProgress });
+  const executor = await sink.finish();
+  return createModel({ executor, tokenizer, configHash, weightsHash });
+}
+
+/** Here alone something above the executors names one, and only what runs the model is loaded with it. */
+async function openSink(device: GPUDevice | undefined): Promise<WeightSink> {
+  const { openWeightSink } = await import("../webgpu/weight_sink.ts");
+  return await openWeightSink(device);
 }
 
 /**
@@ -130,11 +106,6 @@ export async function describeCheckpoint(
   checkpoint: Checkpoint,
 ): Promise<{ config: ModelConfig; tokenizer: Tokenizer | undefined }> {
   const config = await readConfigAndHead(checkpoint);
-  if (config.model_type !== "mamba2" && config.d_state > MAX_D_STATE) {
-    throw new RangeError(
-      `Cannot run this model: d_state is ${config.d_state}, and kernels take ${MAX_D_STATE}`,
-    );
-  }
   const json = config.input.kind === "embedding"
     ? await checkpoint.readText("tokenizer.json")
     : undefined;
@@ -149,10 +120,10 @@ export async function describeCheckpoint(
   return { config: { ...config, real_vocab_size }, tokenizer };
 }
 
-/** What must agree for a state to make sense: everything but names and preprocessing. */
-function sizesOf(config: ModelConfig): string {
+/** Of all that must agree for a state to make sense: everything but names and preprocessing. */
+async function hashOf(config: ModelConfig): Promise<string> {
   const { labels: _labels, preprocessing: _preprocessing, eos_token_ids: _eos, ...sizes } = config;
-  return JSON.stringify(
+  const text = JSON.stringify(
     sizes,
     Object.keys(sizes).sort().concat([
       "kind",
@@ -164,6 +135,7 @@ function sizesOf(config: ModelConfig): string {
       "pool",
     ]),
   );
+  return (await sha256(new TextEncoder().encode(text))).toHex();
 }
 
 function requireOneOf(option: string, value: string, accepted: readonly string[]): void {

@@ -87,9 +87,7 @@ export interface Model extends Disposable {
 }
 
 /** Puts a model together from an executor and what came with the weights. */
-export function createModel(
-  parts: SessionModel & { readonly free: () => void },
-): Model {
+export function createModel(parts: SessionModel): Model {
   const { executor, tokenizer } = parts;
   const encode = (input: string | readonly number[]): readonly number[] => {
     if (typeof input !== "string") return input;
@@ -136,7 +134,7 @@ export function createModel(
       yield* scoreTokens(session, typeof input === "string" ? encode(input) : input, options);
     },
     createSession: (options) => new Session(parts, options),
-    [Symbol.dispose]: () => parts.free(),
+    [Symbol.dispose]: () => executor[Symbol.dispose](),
   };
 }
 

@@ -3,7 +3,7 @@
 import type { Checkpoint } from "../io/checkpoint.ts";
 import { stateDictPrefix } from "../io/pytorch/pytorch_zip.ts";
 import { type ModelConfig, parseConfig, saysTied } from "../model/config/config.ts";
-import { embeddingRows } from "./match_tensors.ts";
+import { embeddingRows } from "../model/match_tensors.ts";
 import { hasOwnHead } from "./tied_head.ts";
 
 /**

@@ -1,24 +1,22 @@
 /** Tensors read piece by piece, and what identifies their bytes. */
 
-import { elementCount } from "../model/shapes.ts";
 import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
 
-/** The most bytes of a tensor that are read at once. The queue keeps what is written until it is copied: two of these. */
+/** The most bytes of a tensor that are read at once. */
 export const PIECE_BYTES = 16 * 2 ** 20;
 
 /** Whole rows of a tensor at a time, as many as fit in a piece. */
 export async function* readPieces(
   file: TensorFile,
   info: TensorInfo,
-): AsyncGenerator<{ bytes: Uint8Array<ArrayBuffer>; firstElement: number }> {
-  const elements = elementCount(info.shape);
-  const elementBytes = info.sizeBytes / elements;
-  const rowElements = elementCount(info.shape.slice(1));
-  const step = Math.max(1, Math.floor(PIECE_BYTES / (rowElements * elementBytes))) * rowElements;
-  for (let first = 0; first < elements; first += step) {
-    const end = Math.min(elements, first + step);
-    const bytes = await file.read(info.name, first * elementBytes, end * elementBytes);
-    yield { bytes, firstElement: first };
+): AsyncGenerator<{ bytes: Uint8Array<ArrayBuffer>; firstRow: number }> {
+  const rows = info.shape[0] ?? 1;
+  const rowBytes = info.sizeBytes / rows;
+  const step = Math.max(1, Math.floor(PIECE_BYTES / rowBytes));
+  for (let firstRow = 0; firstRow < rows; firstRow += step) {
+    const end = Math.min(rows, firstRow + step);
+    const bytes = await file.read(info.name, firstRow * rowBytes, end * rowBytes);
+    yield { bytes, firstRow };
   }
 }
 

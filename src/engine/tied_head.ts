@@ -1,9 +1,9 @@
 /** Whether a head is the embedding: what the weights say, and what config.json says. */
 
-import type { TensorFile } from "../io/tensor_file.ts";
-import type { ModelConfig } from "../model/config/config.ts";
+import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
+import type { LoadPlan } from "../model/load_plan.ts";
+import { SCALES_SUFFIX } from "../model/match_tensors.ts";
 import { EMBEDDING_NAMES } from "../model/weights.ts";
-import { isTiedHead, SCALES_SUFFIX } from "./match_tensors.ts";
 import { digestOf } from "./tensor_pieces.ts";
 
 /** Whether the file has a head of its own, with other numbers than the embedding's. */
@@ -22,16 +22,14 @@ export async function hasOwnHead(file: TensorFile, prefix: string): Promise<bool
 
 /** A head that config.json calls tied must be the embedding, where the file has one of its own. */
 export async function checkTiedHead(
-  config: ModelConfig,
+  { tiedHead }: LoadPlan<TensorInfo>,
   file: TensorFile,
-  prefix: string,
   digests: ReadonlyMap<string, Uint8Array>,
 ): Promise<void> {
-  const info = file.tensors.get(`${prefix}lm_head.weight`);
-  if (info === undefined || !isTiedHead(config, "lm_head.weight")) return;
-  if (await digestOf(file, info) !== digests.get("backbone.embeddings.weight")?.toHex()) {
+  if (tiedHead === undefined) return;
+  if (await digestOf(file, tiedHead) !== digests.get("backbone.embeddings.weight")?.toHex()) {
     throw new TypeError(
-      `Cannot load "${file.name}": config.json ties the head to the embedding, and "${info.name}" differs from it. ` +
+      `Cannot load "${file.name}": config.json ties the head to the embedding, and "${tiedHead.name}" differs from it. ` +
         `Set tie_word_embeddings (tie_embeddings in the raw form) to false to use it`,
     );
   }

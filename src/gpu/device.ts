@@ -1,18 +1,7 @@
 /** The GPU device: how it is found, what it is called, what it allows, and how its failures surface. */
 
+import { DeviceLostError, UnsupportedDeviceError } from "../model/errors.ts";
 import { type AdapterFacts, describeAdapter } from "./adapter.ts";
-
-/** No adapter, or one that lacks what is needed. Another machine or driver may help; retrying will not. */
-export class UnsupportedDeviceError extends Error {
-  /** The class's name. */
-  override name = "UnsupportedDeviceError";
-}
-
-/** The device went away (driver reset, unplugged, out of memory). Everything on it is gone: load the model again. */
-export class DeviceLostError extends Error {
-  /** The class's name. */
-  override name = "DeviceLostError";
-}
 
 /** A part of the GPU's memory that kernels bind: see `tensor.ts`. */
 interface LiveBuffers {

@@ -1,6 +1,8 @@
-/** The one interface between the engine and what runs the model. */
+/** The one seam between the engine and what runs the model: how an executor takes weights, and what it does then. */
 
 import type { ModelConfig } from "./config/config.ts";
+import type { LoadPlan, PlannedWeight } from "./load_plan.ts";
+import type { QuantizedRows } from "./quantize.ts";
 import type { SamplerSettings } from "./sampler.ts";
 
 /** Which logits a forward pass hands out. */
@@ -97,6 +99,35 @@ export interface Executor extends Disposable {
     steps: number,
     options: { readonly consumeFirst: boolean; readonly keep: ExecutorState },
   ): Promise<Draws>;
+}
+
+/**
+ * Whole rows of a weight, back to back with no padding, in the type that the plan gives it: floats, the bits of f16 or
+ * bf16, or codes, scales or both as quantizeRows() makes them. A row is all that one index of the first dimension holds.
+ */
+export type WeightRows =
+  | Float32Array
+  | Uint16Array<ArrayBuffer>
+  | Partial<QuantizedRows>;
+
+/**
+ * Takes the weights of one model, and becomes the executor that runs it.
+ *
+ * Its methods are called in their order here. Disposing it frees everything, unless an executor has it by then.
+ */
+export interface WeightSink extends Disposable {
+  /**
+   * Makes room for all weights of a plan, zeros at first, before any is read.
+   *
+   * @throws {RangeError} If they do not fit, or the model is beyond what the executor can run.
+   */
+  allocate(plan: LoadPlan): Promise<void>;
+  /** Writes rows of a planned weight, from `firstRow` on; in whatever order. They are the caller's again afterwards. */
+  writeRows(weight: PlannedWeight, firstRow: number, rows: WeightRows): void;
+  /** Waits where too much of what was written is still under way. It is called after every piece. */
+  flush(): Promise<void>;
+  /** What runs the model. It owns the weights, and whatever else the sink held. */
+  finish(): Promise<Executor>;
 }
 
 /**

@@ -1,13 +1,14 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { requireRoom, withinMemory } from "../../src/webgpu/device_memory.ts";
 import { loadWeights } from "../../src/engine/load_weights.ts";
-import type { WeightDType } from "../../src/engine/match_tensors.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import type { TensorFile, TensorInfo } from "../../src/io/tensor_file.ts";
 import { parseConfig } from "../../src/model/config/config.ts";
+import { planLoad, type WeightDType } from "../../src/model/load_plan.ts";
 import { weightBytes, weightSpecs } from "../../src/model/weights.ts";
+import { requireRoom, withinMemory } from "../../src/webgpu/device_memory.ts";
+import { WebGpuWeightSink } from "../../src/webgpu/weight_sink.ts";
 import { goldenPath } from "../golden_files.ts";
 import { withGpu } from "../with_gpu.ts";
 
@@ -58,19 +59,21 @@ Deno.test(
         const controller = new AbortController();
         const reason = new DOMException("enough", "AbortError");
         let told = 0;
-        const load = loadWeights(gpu, config, checkpoint.tensors, {
-          dtype,
-          prefix: "",
+        using sink = new WebGpuWeightSink(gpu);
+        const plan = planLoad(config, checkpoint.tensors, { dtype, prefix: "" });
+        const load = loadWeights(sink, plan, checkpoint.tensors, {
           signal: controller.signal,
           onProgress: () => ++told === pieces && controller.abort(reason),
         });
         if (pieces === 22) {
           // The last piece has been read: there is nothing left to stop.
-          using loaded = (await load).loaded;
-          assertEquals(gpu.live.sizeBytes - before >= loaded.sizeBytes, true);
+          await load;
+          using executor = await sink.finish();
+          assertEquals(gpu.live.sizeBytes - before >= executor.weightBytes, true);
         } else {
           assertEquals(await assertRejects(() => load), reason);
           assertEquals(told, pieces);
+          sink[Symbol.dispose]();
         }
         assertEquals(gpu.live.sizeBytes, before);
       }
@@ -82,8 +85,8 @@ Deno.test(
   "loadWeights() allocates all before it reads, and refuses rows past a binding before that",
   withGpu(async (gpu) => {
     const before = gpu.live.sizeBytes;
-    const options = { dtype: "f32", prefix: "" } as const;
     const file = unreadable(CONFIG);
+    const plan = planLoad(CONFIG, file, { dtype: "f32", prefix: "" });
     let allocated = 0;
     const watched = {
       ...file,
@@ -92,13 +95,28 @@ Deno.test(
         return file.read(name);
       },
     };
-    await assertRejects(() => loadWeights(gpu, CONFIG, watched, options), Error, "was read");
+    const sink = new WebGpuWeightSink(gpu);
+    await assertRejects(() => loadWeights(sink, plan, watched), Error, "was read");
     assertEquals(allocated >= weightBytes(CONFIG, "f32"), true);
+    sink[Symbol.dispose]();
+    const narrow = new WebGpuWeightSink(withLimits(gpu, { maxStorageBufferBindingSize: 256 }));
     await assertRejects(
-      () =>
-        loadWeights(withLimits(gpu, { maxStorageBufferBindingSize: 256 }), CONFIG, file, options),
+      () => loadWeights(narrow, plan, file),
       RangeError,
       "one row takes 512 bytes, and this device binds 256",
+    );
+    narrow[Symbol.dispose]();
+    const deep = parseConfig({
+      d_model: 64,
+      n_layer: 2,
+      vocab_size: 256,
+      ssm_cfg: { d_state: 1025 },
+    });
+    using other = new WebGpuWeightSink(gpu);
+    await assertRejects(
+      () => other.allocate({ ...plan, config: deep }),
+      RangeError,
+      "Cannot run this model: d_state is 1025, and kernels take 1024",
     );
     assertEquals(gpu.live.sizeBytes, before);
   }),

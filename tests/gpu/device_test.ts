@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { DeviceLostError, openGpu, UnsupportedDeviceError } from "../../src/gpu/device.ts";
+import { openGpu } from "../../src/gpu/device.ts";
+import { DeviceLostError, UnsupportedDeviceError } from "../../src/model/errors.ts";
 import { Staging } from "../../src/gpu/readback.ts";
 import { encode, Program, submit } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";

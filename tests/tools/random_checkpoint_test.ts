@@ -4,10 +4,12 @@ import { loadWeights } from "../../src/engine/load_weights.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import { parseConfig, toHfConfig } from "../../src/model/config/config.ts";
 import { stateBytes } from "../../src/webgpu/state.ts";
+import { planLoad } from "../../src/model/load_plan.ts";
 import { weightSpecs } from "../../src/model/weights.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import { shapeConfig, SHAPES } from "../../tools/bench/shapes.ts";
 import { type StoredDType, writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
+import { WebGpuWeightSink } from "../../src/webgpu/weight_sink.ts";
 import { randomPieces } from "../../tools/random_tensor.ts";
 import { defined } from "../defined.ts";
 import { withGpu } from "../with_gpu.ts";
@@ -148,30 +150,29 @@ Deno.test(
         const told: number[] = [];
         sample = () => peak = Math.max(peak, Deno.memoryUsage().external - start);
         const onProgress = ({ loadedBytes }: { loadedBytes: number }) => told.push(loadedBytes);
-        const { loaded } = await loadWeights(gpu, config, checkpoint.tensors, {
-          dtype,
-          prefix: "",
-          onProgress,
-        });
+        const plan = planLoad(config, checkpoint.tensors, { dtype, prefix: "" });
+        const sink = new WebGpuWeightSink(gpu);
+        await loadWeights(sink, plan, checkpoint.tensors, { onProgress });
         // deno-lint-ignore no-console -- the figures belong in the test output
         console.log(
-          `${dtype}: ${loaded.sizeBytes} bytes on the GPU, ${peak} in host memory at most`,
+          `${dtype}: ${plan.weightBytes} bytes on the GPU, ${peak} in host memory at most`,
         );
-        assertEquals(gpu.live.sizeBytes - before, loaded.sizeBytes);
+        assertEquals(gpu.live.sizeBytes - before, plan.weightBytes);
         assert(peak <= largest + 2 * PIECE_BYTES, `${peak} bytes, and the largest is ${largest}`);
         assertEquals(told.at(-1), totalBytes);
         assert(told.every((bytes, i) => bytes > (told[i - 1] ?? 0)));
-        loaded[Symbol.dispose]();
+        sink[Symbol.dispose]();
         assertEquals(gpu.live.sizeBytes, before);
       }
       const controller = new AbortController();
-      const load = loadWeights(gpu, config, checkpoint.tensors, {
-        dtype: "int4",
-        prefix: "",
+      const sink = new WebGpuWeightSink(gpu);
+      const plan = planLoad(config, checkpoint.tensors, { dtype: "int4", prefix: "" });
+      const load = loadWeights(sink, plan, checkpoint.tensors, {
         signal: controller.signal,
         onProgress: ({ loadedBytes }) => loadedBytes > totalBytes / 2 && controller.abort(),
       });
       await assertRejects(() => load, DOMException, "abort");
+      sink[Symbol.dispose]();
       assertEquals(gpu.live.sizeBytes, before);
     });
   }),

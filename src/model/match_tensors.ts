@@ -1,20 +1,37 @@
 /** Which tensors of a file a model is made of. */
 
-import type { DType } from "../io/dtype.ts";
-import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
-import type { ModelConfig } from "../model/config/config.ts";
-import { EMBEDDING_NAMES, type WeightSpec, weightSpecs } from "../model/weights.ts";
-import { isQuantized, type MatrixDType } from "../model/dtype.ts";
-import { type QuantizedDType, quantizedRowSizes } from "../model/quantize.ts";
+import type { ModelConfig } from "./config/config.ts";
+import { EMBEDDING_NAMES, type WeightSpec, weightSpecs } from "./weights.ts";
+import { type QuantizedDType, quantizedRowSizes } from "./quantize.ts";
 
-/** How matrices are kept: "auto" as stored (what is neither f16 nor bf16 nor quantized becomes f32). */
-export type WeightDType = "auto" | MatrixDType;
+/** What a file says of one of its tensors. */
+export interface StoredTensor {
+  /** The full name, as in the file. */
+  readonly name: string;
+  /** The element type, as safetensors calls it. */
+  readonly dtype: string;
+  /** Sizes, outermost first. */
+  readonly shape: readonly number[];
+  /** Elements times element size. */
+  readonly sizeBytes: number;
+}
 
-/** A tensor of the file, and what it is of the model's tensor: all of it, or one part of a quantized matrix. */
-export interface Found {
+/** A file, as far as its header says what it holds. */
+export interface StoredTensors<Stored extends StoredTensor = StoredTensor> {
+  /** What messages call it. */
+  readonly name: string;
+  /** All tensors, in the order of the file. */
+  readonly tensors: ReadonlyMap<string, Stored>;
+}
+
+/** What a tensor of a file is of the model's: all of it, or one part of a quantized matrix. */
+export type WeightPart = "values" | "codes" | "scales";
+
+/** A tensor of the file, and what it is of the model's tensor. */
+export interface Found<Stored extends StoredTensor = StoredTensor> {
   readonly spec: WeightSpec;
-  readonly info: TensorInfo;
-  readonly part: "values" | "codes" | "scales";
+  readonly info: Stored;
+  readonly part: WeightPart;
 }
 
 /** How names and types of a file are to be understood. */
@@ -36,9 +53,9 @@ interface Wanted {
   readonly spec: WeightSpec;
   readonly names: readonly string[];
   readonly shape: readonly number[];
-  readonly part: Found["part"];
+  readonly part: WeightPart;
   /** Undefined where any type of number will do. */
-  readonly dtype?: DType;
+  readonly dtype?: string;
 }
 
 /**
@@ -47,14 +64,18 @@ interface Wanted {
  * @returns The tensors in the order of the file, so that a source that only streams forward can serve them.
  * @throws {TypeError} If one is missing, has another shape, or the file holds one that is not part of the model.
  */
-export function matchTensors(config: ModelConfig, file: TensorFile, form: StoredForm): Found[] {
+export function matchTensors<Stored extends StoredTensor>(
+  config: ModelConfig,
+  file: StoredTensors<Stored>,
+  form: StoredForm,
+): Found<Stored>[] {
   const { prefix } = form;
   const all = weightSpecs(config).flatMap((spec) => wantedTensors(spec, form.quantized));
   const byName = new Map<string, Wanted>();
   for (const wanted of all) {
     for (const name of wanted.names) byName.set(prefix + name, wanted);
   }
-  const found: Found[] = [];
+  const found: Found<Stored>[] = [];
   const seen = new Map<Wanted, string>();
   for (const info of file.tensors.values()) {
     if (!info.name.startsWith(prefix)) continue;
@@ -117,7 +138,7 @@ function wantedTensors(spec: WeightSpec, quantized: QuantizedDType | undefined):
 }
 
 /** Rows of the embedding in a file, by any of its names; undefined if there is none. */
-export function embeddingRows(file: TensorFile, prefix: string): number | undefined {
+export function embeddingRows(file: StoredTensors, prefix: string): number | undefined {
   const name = EMBEDDING_NAMES.flatMap(withoutHead).find((name) => file.tensors.has(prefix + name));
   return name === undefined ? undefined : file.tensors.get(prefix + name)?.shape[0];
 }
@@ -127,7 +148,7 @@ export function isTiedHead(config: ModelConfig, name: string): boolean {
   return name === "lm_head.weight" && config.head.kind === "lm" && config.head.tied;
 }
 
-function checkTensor(config: ModelConfig, { shape, dtype }: Wanted, info: TensorInfo): void {
+function checkTensor(config: ModelConfig, { shape, dtype }: Wanted, info: StoredTensor): void {
   if (info.shape.join() !== shape.join()) {
     const { d_model, d_inner, d_state, d_conv } = config;
     const own = config.model_type === "mamba2"
@@ -146,29 +167,4 @@ function checkTensor(config: ModelConfig, { shape, dtype }: Wanted, info: Tensor
       `Cannot load "${info.name}": its type is ${info.dtype}, and quantization_config needs ${dtype}`,
     );
   }
-}
-
-/**
- * The dtype that a matrix gets on the GPU.
- *
- * Matrices that are never quantized stay 16 bits wide beside quantized ones.
- *
- * @throws {TypeError} If the file's are quantized, and the dtype asked for is another.
- */
-export function matrixDType(
-  { spec, info, part }: Found,
-  wanted: WeightDType,
-  quantized?: QuantizedDType,
-): MatrixDType {
-  if (quantized !== undefined && wanted !== "auto" && wanted !== quantized) {
-    throw new TypeError(
-      `Cannot load the weights as ${wanted}: they are stored as ${quantized}. Load them with dtype "auto"`,
-    );
-  }
-  if (part !== "values" && quantized !== undefined) return quantized;
-  const stored = info.dtype === "F16" ? "f16" : info.dtype === "BF16" ? "bf16" : "f32";
-  const target = wanted === "auto" ? quantized ?? stored : wanted;
-  if (!isQuantized(target)) return target;
-  if (!spec.neverQuantized) return target;
-  return stored === "bf16" ? "bf16" : "f16";
 }

@@ -1,0 +1,139 @@
+/** How weights come onto a WebGPU device. */
+
+import { type Gpu, openGpu } from "../gpu/device.ts";
+import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import type { ModelConfig } from "../model/config/config.ts";
+import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
+import type { LoadPlan, PlannedWeight } from "../model/load_plan.ts";
+import { elementCount } from "../model/shapes.ts";
+import { modelWeights } from "../model/weights.ts";
+import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
+import { MAX_D_STATE } from "../ops/selective_scan.ts";
+import { requireRoom, withinMemory } from "./device_memory.ts";
+import { WebGpuExecutor } from "./executor.ts";
+
+/** The queue keeps what is written until it is copied: at most about two of these. */
+const UNFLUSHED_BYTES = 16 * 2 ** 20;
+
+/**
+ * Opens a device to load a model onto.
+ *
+ * @param device A device of the caller's to use instead; it is not destroyed with the model.
+ * @throws {UnsupportedDeviceError} If there is no adapter.
+ */
+export async function openWeightSink(device?: GPUDevice): Promise<WeightSink> {
+  const gpu = await openGpu(device);
+  return new WebGpuWeightSink(gpu, () => gpu[Symbol.dispose]());
+}
+
+/** Allocates a model's tensors on the GPU and fills them. */
+export class WebGpuWeightSink implements WeightSink {
+  readonly #gpu: Gpu;
+  readonly #release: () => void;
+  /** By official name. */
+  readonly #matrices: Map<string, Matrix> = new Map();
+  readonly #vectors: Map<string, Tensor> = new Map();
+  #plan: LoadPlan | undefined;
+  #unflushedBytes = 0;
+  #flushed: Promise<undefined> | undefined;
+  #finished = false;
+
+  /** `release` is called when all weights are freed, by the sink or by the executor that it became. */
+  constructor(gpu: Gpu, release: () => void = () => {}) {
+    this.#gpu = gpu;
+    this.#release = release;
+  }
+
+  async allocate(plan: LoadPlan): Promise<void> {
+    requireKernels(plan.config);
+    requireRoom(this.#gpu, plan.config, plan);
+    await withinMemory(
+      this.#gpu,
+      () => plan.weights.forEach((weight) => this.#allocateOne(weight)),
+      plan,
+    );
+    this.#plan = plan;
+  }
+
+  writeRows({ spec }: PlannedWeight, firstRow: number, rows: WeightRows): void {
+    if (spec.kind === "matrix") {
+      writeMatrixRows(required(this.#matrices, spec.name), firstRow, rows);
+    } else if (rows instanceof Float32Array) {
+      const offset = firstRow * elementCount(spec.shape.slice(1)) * 4;
+      required(this.#vectors, spec.name).write(rows, offset);
+    } else throw new TypeError(`Cannot write "${spec.name}": it takes floats`);
+    this.#unflushedBytes += sizeOf(rows);
+  }
+
+  /** It is the flush before that is waited for, so that the next piece is read meanwhile. */
+  async flush(): Promise<void> {
+    if (this.#unflushedBytes < UNFLUSHED_BYTES) return;
+    this.#unflushedBytes = 0;
+    const { queue } = this.#gpu.device;
+    queue.submit([]);
+    const copied = queue.onSubmittedWorkDone();
+    await this.#flushed;
+    this.#flushed = copied;
+    this.#gpu.check();
+  }
+
+  // deno-lint-ignore require-await -- other executors have to wait here.
+  async finish(): Promise<Executor> {
+    this.#gpu.check();
+    if (this.#plan === undefined) throw new TypeError("Cannot run a model without weights");
+    const { config, weightBytes } = this.#plan;
+    const weights = modelWeights(config, {
+      matrix: (name) => required(this.#matrices, name),
+      vector: (name) => required(this.#vectors, name),
+    });
+    const executor = new WebGpuExecutor(this.#gpu, config, {
+      weights,
+      sizeBytes: weightBytes,
+      [Symbol.dispose]: () => this.#free(),
+    });
+    this.#finished = true;
+    return executor;
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#finished) this.#free();
+  }
+
+  #allocateOne({ spec, dtype }: PlannedWeight): void {
+    const { name, shape } = spec;
+    if (spec.kind === "vector") {
+      this.#vectors.set(name, createTensor(this.#gpu, name, shape));
+      return;
+    }
+    const [rows = 0, columns = 0] = shape;
+    this.#matrices.set(name, createMatrix(this.#gpu, name, [rows, columns], { dtype }));
+  }
+
+  #free(): void {
+    for (const tensors of [this.#matrices, this.#vectors]) {
+      for (const tensor of tensors.values()) tensor[Symbol.dispose]();
+      tensors.clear();
+    }
+    this.#release();
+  }
+}
+
+/** Refuses what no kernel of this executor computes. */
+function requireKernels(config: ModelConfig): void {
+  if (config.model_type !== "mamba2" && config.d_state > MAX_D_STATE) {
+    throw new RangeError(
+      `Cannot run this model: d_state is ${config.d_state}, and kernels take ${MAX_D_STATE}`,
+    );
+  }
+}
+
+function required<T>(tensors: Map<string, T>, name: string): T {
+  const tensor = tensors.get(name);
+  if (tensor === undefined) throw new TypeError(`Cannot find the weight "${name}"`);
+  return tensor;
+}
+
+function sizeOf(rows: WeightRows): number {
+  if (ArrayBuffer.isView(rows)) return rows.byteLength;
+  return (rows.codes?.byteLength ?? 0) + (rows.scales?.byteLength ?? 0);
+}
