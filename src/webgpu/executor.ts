@@ -17,6 +17,7 @@ import type {
   Draws,
   Executor,
   ExecutorState,
+  ForwardOptions,
   LogitsWanted,
   StateArray,
 } from "../model/executor.ts";
@@ -28,6 +29,12 @@ const LOGITS_BYTES = 50 * 2 ** 20;
 
 /** Steps of a burst that go into one submit: the next ones are encoded while the GPU works on these. */
 const PIECE = 8;
+
+/**
+ * Steps that go through the model at once on a software adapter, which larger pieces make no faster: 128 of mamba-130m
+ * take some seconds, and nothing else gets its turn meanwhile.
+ */
+const SOFTWARE_STEPS = 128;
 
 /** Programs for sequences of this many different lengths are kept. */
 const KEPT_PROGRAMS = 4;
@@ -73,15 +80,15 @@ export class WebGpuExecutor implements Executor {
     return this.#gpu.name;
   }
 
-  get isSoftware(): boolean {
-    return this.#gpu.isSoftware;
+  get deviceNote(): string | undefined {
+    return this.#gpu.isSoftware ? "a software adapter: right, and slow" : undefined;
   }
 
   get weightBytes(): number {
     return this.#loaded.sizeBytes;
   }
 
-  get gpuBytes(): number {
+  get deviceBytes(): number {
     return this.#gpu.live.sizeBytes;
   }
 
@@ -156,7 +163,7 @@ export class WebGpuExecutor implements Executor {
   async forward(
     state: ExecutorState,
     inputs: Uint32Array | Float32Array,
-    logits: LogitsWanted,
+    { logits, onProgress }: ForwardOptions,
   ): Promise<Float32Array | undefined> {
     const ours = asOurs(state);
     const { batch } = ours;
@@ -168,15 +175,18 @@ export class WebGpuExecutor implements Executor {
         ? this.#stepScratch.inputs
         : ours.parts.tokens;
       target.write(inputs);
-      return await this.#run(ours, this.#stepProgram(ours), ours.parts.logits, {
-        floats: logits === "last" ? batch * count : 0,
+      const last = await this.#run(ours, this.#stepProgram(ours), ours.parts.logits, {
+        floats: logits === "last" ? batch * count : onProgress === undefined ? 0 : 1,
       });
+      onProgress?.(1);
+      return logits === "last" ? last : undefined;
     }
     const rows = Math.min(
       this.#scratch.maxRows(batch),
       logits === "all" ? this.#maxLogitRows : Infinity,
     );
-    const chunk = Math.max(1, Math.floor(rows / batch));
+    const mostSteps = this.#gpu.isSoftware ? SOFTWARE_STEPS : Infinity;
+    const chunk = Math.max(1, Math.min(Math.floor(rows / batch), mostSteps));
     const all = logits === "all" ? new Float32Array(batch * seqlen * count) : undefined;
     let last: Float32Array | undefined;
     for (let start = 0; start < seqlen; start += chunk) {
@@ -185,8 +195,9 @@ export class WebGpuExecutor implements Executor {
       const program = this.#chunkProgram(ours, steps, output);
       this.#writeChunk(inputs, { batch, seqlen, start, steps, stepSize });
       const from = output === "all" ? this.#logitsTensor() : ours.parts.logits;
+      // A piece whose logits nobody wants is waited for by reading one of them.
       const floats = output === "none"
-        ? 0
+        ? (onProgress === undefined ? 0 : 1)
         : output === "last"
         ? batch * count
         : batch * steps * count;
@@ -199,8 +210,9 @@ export class WebGpuExecutor implements Executor {
           );
         }
       }
+      onProgress?.(start + steps);
     }
-    return all ?? last;
+    return logits === "none" ? undefined : all ?? last;
   }
 
   async score(
