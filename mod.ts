@@ -48,18 +48,18 @@ export type {
   TokenStream,
 } from "./src/io/tokenizer/tokenizer.ts";
 export {
-  type CommonConfig,
   ConfigError,
   type HeadConfig,
   type ImagePreprocessing,
   type InputConfig,
-  type Mamba1Config,
-  type Mamba2Config,
   type ModelConfig,
   type PixelPreprocessing,
   type SeriesPreprocessing,
 } from "./src/model/config/config.ts";
 export type { FloatDType, MatrixDType } from "./src/model/dtype.ts";
+export type { Mamba1Config } from "./src/model/mixers/mamba1.ts";
+export type { Mamba2Config } from "./src/model/mixers/mamba2.ts";
+export type { MambaConfig } from "./src/model/mixers/mamba_fields.ts";
 export type { QuantizedDType } from "./src/model/quantize.ts";
 export type { SamplerSettings } from "./src/model/sampler.ts";
 export type { Batch, Position, Source } from "./src/train/batches.ts";

@@ -7,7 +7,7 @@ import { stateDictPrefix } from "../io/pytorch/pytorch_zip.ts";
 import { loadTokenizer, type Tokenizer } from "../io/tokenizer/tokenizer.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { parseQuantization } from "../model/config/quantization.ts";
-import { MAX_D_STATE } from "../ops/selective_scan.ts";
+import { mixerOf } from "../model/mixers/mixers.ts";
 import { type LoadProgress, loadWeights } from "./load_weights.ts";
 import type { WeightDType } from "./match_tensors.ts";
 import { createModel, type Model } from "./model.ts";
@@ -130,11 +130,7 @@ export async function describeCheckpoint(
   checkpoint: Checkpoint,
 ): Promise<{ config: ModelConfig; tokenizer: Tokenizer | undefined }> {
   const config = await readConfigAndHead(checkpoint);
-  if (config.model_type !== "mamba2" && config.d_state > MAX_D_STATE) {
-    throw new RangeError(
-      `Cannot run this model: d_state is ${config.d_state}, and kernels take ${MAX_D_STATE}`,
-    );
-  }
+  mixerOf(config).requireSupported(config);
   const json = config.input.kind === "embedding"
     ? await checkpoint.readText("tokenizer.json")
     : undefined;

@@ -6,7 +6,7 @@ import { elementCount } from "../model/shapes.ts";
 import { type DType, fromFloat32, toFloat32 } from "../io/dtype.ts";
 import type { TensorFile } from "../io/tensor_file.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import { modelWeights } from "../model/weights.ts";
+import { type LoadedWeights, modelWeights } from "../webgpu/weights.ts";
 import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
 import { isQuantized, matrixBytes } from "../model/dtype.ts";
 import { quantizeRows } from "../model/quantize.ts";
@@ -21,7 +21,6 @@ import {
 } from "./match_tensors.ts";
 import { concat, PIECE_BYTES, readPieces, release, sha256 } from "./tensor_pieces.ts";
 import { checkTiedHead } from "./tied_head.ts";
-import type { LoadedWeights } from "../webgpu/executor.ts";
 
 /** How far loading has come. */
 export interface LoadProgress {

@@ -3,7 +3,8 @@
 import type { DType } from "../io/dtype.ts";
 import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import { EMBEDDING_NAMES, type WeightSpec, weightSpecs } from "../model/weights.ts";
+import { mixerOf } from "../model/mixers/mixers.ts";
+import { EMBEDDING_NAMES, type WeightSpec, weightSpecs } from "../model/weight_specs.ts";
 import { isQuantized, type MatrixDType } from "../model/dtype.ts";
 import { type QuantizedDType, quantizedRowSizes } from "../model/quantize.ts";
 
@@ -129,16 +130,9 @@ export function isTiedHead(config: ModelConfig, name: string): boolean {
 
 function checkTensor(config: ModelConfig, { shape, dtype }: Wanted, info: TensorInfo): void {
   if (info.shape.join() !== shape.join()) {
-    const { d_model, d_inner, d_state, d_conv } = config;
-    const own = config.model_type === "mamba2"
-      ? `nheads = ${config.nheads}, headdim = ${config.headdim}, ngroups = ${config.ngroups}`
-      : `dt_rank = ${config.dt_rank}`;
     throw new TypeError(
-      `Cannot load "${info.name}": shape is [${
-        info.shape.join(", ")
-      }], and d_model = ${d_model}, ` +
-        `d_inner = ${d_inner}, d_state = ${d_state}, d_conv = ${d_conv}, ${own} ` +
-        `need [${shape.join(", ")}]`,
+      `Cannot load "${info.name}": shape is [${info.shape.join(", ")}], and ` +
+        `${mixerOf(config).describeSizes(config)} need [${shape.join(", ")}]`,
     );
   }
   if (dtype !== undefined && info.dtype !== dtype) {

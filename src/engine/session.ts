@@ -9,7 +9,7 @@ import {
   type LogitsWanted,
   requireLive,
 } from "../model/executor.ts";
-import { stateBytes } from "../webgpu/state.ts";
+import { stateBytes } from "../model/state_layout.ts";
 import { type GeneratedToken, type GenerateOptions, generateTokens } from "./generate.ts";
 import { defaultSampling, resolveSampling, type SamplingOptions } from "./sampling.ts";
 import { checkSnapshot, type ModelIdentity, type Snapshot } from "./snapshot.ts";

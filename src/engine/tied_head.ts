@@ -2,7 +2,7 @@
 
 import type { TensorFile } from "../io/tensor_file.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import { EMBEDDING_NAMES } from "../model/weights.ts";
+import { EMBEDDING_NAMES } from "../model/weight_specs.ts";
 import { isTiedHead, SCALES_SUFFIX } from "./match_tensors.ts";
 import { digestOf } from "./tensor_pieces.ts";
 

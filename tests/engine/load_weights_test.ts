@@ -7,7 +7,7 @@ import { createTensor } from "../../src/gpu/tensor.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import type { TensorFile, TensorInfo } from "../../src/io/tensor_file.ts";
 import { parseConfig } from "../../src/model/config/config.ts";
-import { weightBytes, weightSpecs } from "../../src/model/weights.ts";
+import { weightBytes, weightSpecs } from "../../src/model/weight_specs.ts";
 import { goldenPath } from "../golden_files.ts";
 import { withGpu } from "../with_gpu.ts";
 
