@@ -40,13 +40,10 @@ export type {
   TokenStream,
 } from "./src/io/tokenizer/tokenizer.ts";
 export {
-  type CommonConfig,
   ConfigError,
   type HeadConfig,
   type ImagePreprocessing,
   type InputConfig,
-  type Mamba1Config,
-  type Mamba2Config,
   type ModelConfig,
   type PixelPreprocessing,
   type SeriesPreprocessing,
@@ -55,6 +52,9 @@ export type { FloatDType, MatrixDType } from "./src/model/dtype.ts";
 export { DeviceLostError, UnsupportedDeviceError } from "./src/model/errors.ts";
 export type { LogitsWanted, StateArray } from "./src/model/executor.ts";
 export type { WeightDType } from "./src/model/load_plan.ts";
+export type { Mamba1Config } from "./src/model/mixers/mamba1.ts";
+export type { Mamba2Config } from "./src/model/mixers/mamba2.ts";
+export type { MambaConfig } from "./src/model/mixers/mamba_fields.ts";
 export type { QuantizedDType } from "./src/model/quantize.ts";
 export type { SamplerSettings } from "./src/model/sampler.ts";
 export type { Batch, Position, Source } from "./src/train/batches.ts";

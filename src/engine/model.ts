@@ -2,7 +2,7 @@
 
 import type { Tokenizer } from "../io/tokenizer/tokenizer.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import { stateBytes } from "../webgpu/state.ts";
+import { stateBytes } from "../model/state_layout.ts";
 import {
   type Classification,
   classifyBatch,

@@ -3,7 +3,7 @@
 import type { Tokenizer } from "../io/tokenizer/tokenizer.ts";
 import { type Draws, type Executor, type ExecutorState, requireLive } from "../model/executor.ts";
 import type { SamplerSettings } from "../model/sampler.ts";
-import { stateBytes } from "../webgpu/state.ts";
+import { stateBytes } from "../model/state_layout.ts";
 import { checkInputs } from "./check_inputs.ts";
 import { type GeneratedToken, type GenerateOptions, generateTokens } from "./generate.ts";
 import { defaultSampling, resolveSampling, type SamplingOptions } from "./sampling.ts";

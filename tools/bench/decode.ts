@@ -4,7 +4,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../../src/gpu/device.ts";
 import { encode, profile, type Program } from "../../src/gpu/program.ts";
 import { WebGpuExecutor } from "../../src/webgpu/executor.ts";
-import { stateBytes } from "../../src/webgpu/state.ts";
+import { stateBytes } from "../../src/model/state_layout.ts";
 import type { MatrixDType } from "../../src/model/dtype.ts";
 import { copyBandwidth } from "./bandwidth.ts";
 import { randomWeights } from "./random_weights.ts";
