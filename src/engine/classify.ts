@@ -3,7 +3,7 @@
 import { type Executor, requireLive } from "../model/executor.ts";
 import { checkInputs } from "./check_inputs.ts";
 import type { Inputs, Session } from "./session.ts";
-import { yieldToEventLoop } from "./yield.ts";
+import { eventLoopTurn } from "../io/event_loop_turn.ts";
 
 /** What a classifier says of a sequence. */
 export interface Classification {
@@ -84,7 +84,7 @@ export async function* classifyStream(
   for await (const input of inputs) {
     signal?.throwIfAborted();
     yield classification(await session.step(input), labels);
-    await yieldToEventLoop();
+    await eventLoopTurn();
   }
 }
 

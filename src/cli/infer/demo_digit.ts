@@ -2,7 +2,7 @@
 
 import { type Classification, classification } from "../../engine/classify.ts";
 import type { Model } from "../../engine/model.ts";
-import { yieldToEventLoop } from "../../engine/yield.ts";
+import { eventLoopTurn } from "../../io/event_loop_turn.ts";
 import { imageToInput, type PixelArray } from "../../io/images/image.ts";
 import { imagePreprocessing } from "./classify_input.ts";
 import { drawImage } from "../terminal/draw_image.ts";
@@ -92,7 +92,7 @@ async function* readPixels(
       model.labels,
     );
     yield { seen, result, stepMs: performance.now() - start };
-    await yieldToEventLoop();
+    await eventLoopTurn();
   }
 }
 
