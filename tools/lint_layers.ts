@@ -21,10 +21,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   webgpu: ["model", "ops", "gpu"],
   cpu: ["model"],
   io: [],
-  engine: ["model", "webgpu", "ops", "gpu", "cpu", "io"],
+  engine: ["model", "io"],
   train: ["model", "webgpu", "ops", "gpu", "io"],
   checks: ["model", "webgpu", "ops", "gpu"],
-  mod: ["engine", "train", "checks", "model", "ops", "gpu", "io"],
+  mod: ["engine", "train", "checks", "model", "io"],
   cli: ["mod", "engine", "train", "checks", "model", "webgpu", "ops", "gpu", "io"],
 };
 
@@ -32,7 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const WEBGPU_LAYERS: readonly string[] = ["webgpu", "ops", "gpu", "kernels"];
 
 /** Layers that must not reach those, through however many files: they serve any executor, and a page without a GPU. */
-const WITHOUT_WEBGPU: readonly string[] = ["model", "io", "cpu"];
+const WITHOUT_WEBGPU: readonly string[] = ["model", "io", "cpu", "engine"];
 
 /** Files that pick an executor, by dynamic imports of these layers: what is behind them is loaded only when it is used. */
 const DOORS: Readonly<Record<string, readonly string[]>> = {
