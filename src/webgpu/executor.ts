@@ -317,6 +317,11 @@ export class WebGpuExecutor implements Executor {
     return this.#stepProgram(asOurs(state));
   }
 
+  /** The program of a sequence of up to as many steps as go through at once, with the logits of the last. */
+  sequenceProgramOf(state: ExecutorState, steps: number): Program {
+    return this.#chunkProgram(asOurs(state), steps, "last");
+  }
+
   /** The program of one draw. */
   sampleProgramOf(state: ExecutorState): Program {
     return this.#sampleProgram(asOurs(state));
