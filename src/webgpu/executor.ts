@@ -317,9 +317,11 @@ export class WebGpuExecutor implements Executor {
     return this.#stepProgram(asOurs(state));
   }
 
-  /** The program of a sequence of up to as many steps as go through at once, with the logits of the last. */
+  /** The program of a sequence, as many of its steps as go through at once, with the logits of the last. */
   sequenceProgramOf(state: ExecutorState, steps: number): Program {
-    return this.#chunkProgram(asOurs(state), steps, "last");
+    const ours = asOurs(state);
+    const most = Math.floor(this.#activations.maxRows(ours.batch) / ours.batch);
+    return this.#chunkProgram(ours, Math.min(steps, most), "last");
   }
 
   /** The program of one draw. */
