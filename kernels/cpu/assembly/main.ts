@@ -1,0 +1,16 @@
+// The module's entry: walks a list of op records.
+
+import { opNumber, setOpNumber } from "./control";
+import { dispatch } from "./dispatch";
+import { itemsOf, RECORD_BYTES } from "./record";
+
+/** Computes `count` ops from address `list`, `times` times. */
+export function run(list: usize, count: u32, times: u32): void {
+  const end = list + count * RECORD_BYTES;
+  for (let time: u32 = 0; time < times; time++) {
+    for (let rec = list; rec < end; rec += RECORD_BYTES) {
+      setOpNumber(opNumber + 1);
+      dispatch(rec, 0, itemsOf(rec));
+    }
+  }
+}
