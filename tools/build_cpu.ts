@@ -19,6 +19,9 @@ const BUILDS: Readonly<Record<string, readonly string[]>> = {
   plain: [],
 };
 
+/** Where constants begin: behind the words that threads share, see kernels/cpu/assembly/control.ts. */
+const DATA_START = 4096;
+
 /** 4 GiB, all that 32-bit addresses reach. */
 const MAX_PAGES = 65536;
 
@@ -30,6 +33,7 @@ async function compile(flags: readonly string[]): Promise<Uint8Array<ArrayBuffer
     ...["--outFile", "main.wasm", "--runtime", "stub", "--use", "abort="],
     ...["-O3", "--converge", "--noAssert", "--enable", "simd", "--enable", "bulk-memory"],
     ...["--importMemory", "--initialMemory", "1", "--maximumMemory", String(MAX_PAGES)],
+    ...["--memoryBase", String(DATA_START)],
     ...flags,
   ], {
     readFile: (name: string) => Deno.readTextFile(new URL(name, ROOT)).catch(() => null),

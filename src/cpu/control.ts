@@ -14,6 +14,3 @@ export const SCRATCH = 512;
 
 /** As many threads as have a word for their scratch memory. */
 export const MAX_THREADS = 256;
-
-/** First byte that can be allocated. */
-export const HEAP_START = 4096;

@@ -1,7 +1,5 @@
 /** The module's memory: blocks of it, counted while they live. */
 
-import { HEAP_START } from "./control.ts";
-
 /** Blocks start at multiples of this: a cache line, so that threads never share one across tensors. */
 const BLOCK_ALIGNMENT = 64;
 
@@ -30,12 +28,16 @@ export class CpuMemory {
   /** Free ranges below `#top`, by address, none touching another. */
   #free: Range[] = [];
   /** Where the memory begins that was never handed out, which is zero. */
-  #top = HEAP_START;
+  #top: number;
   readonly #sizes = new Map<number, number>();
 
-  /** @param memory One that nothing else allocates from. */
-  constructor(memory: WebAssembly.Memory) {
+  /**
+   * @param memory One that nothing else allocates from.
+   * @param start First byte that the module does not use itself.
+   */
+  constructor(memory: WebAssembly.Memory, start: number) {
     this.memory = memory;
+    this.#top = roundUp(start, BLOCK_ALIGNMENT);
   }
 
   /**

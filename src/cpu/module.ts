@@ -6,8 +6,21 @@ import { CpuMemory } from "./memory.ts";
 /** Builds of one source, best first: see tools/build_cpu.ts. */
 export type CpuBuild = "relaxed_threads" | "relaxed" | "plain";
 
+/** Packs rows at `source` into panels: see kernels/cpu/assembly/pack.ts. */
+type Pack = (
+  source: number,
+  matrix: number,
+  dtype: number,
+  rowStart: number,
+  rows: number,
+  columns: number,
+) => void;
+
 /** What the module exports. */
 interface ModuleExports {
+  readonly packRows: Pack;
+  readonly packScales: Pack;
+  readonly heapStart: () => number;
   readonly run: (list: number, count: number, times: number) => void;
 }
 
@@ -33,10 +46,10 @@ export class Cpu implements Disposable {
       maximum: 65536,
       shared: build === "relaxed_threads",
     });
-    this.build = build;
-    this.memory = new CpuMemory(memory);
     const { exports } = new WebAssembly.Instance(module, { env: { memory } });
     this.#exports = exports as unknown as ModuleExports;
+    this.build = build;
+    this.memory = new CpuMemory(memory, this.#exports.heapStart());
   }
 
   /** Threads that work. */
@@ -44,18 +57,30 @@ export class Cpu implements Disposable {
     return 1;
   }
 
+  /** How rows get into panels. */
+  get pack(): Pick<ModuleExports, "packRows" | "packScales"> {
+    return this.#exports;
+  }
+
   /** Computes `count` op records from address `list`, `times` times. */
   run(list: number, count: number, times: number): void {
     this.#exports.run(list, count, times);
   }
 
-  /** Makes sure that each thread has so much scratch memory. */
-  reserveScratch(sizeBytes: number): void {
-    if (sizeBytes <= (this.#scratch?.sizeBytes ?? 0)) return;
+  /**
+   * Makes sure that each thread has so much scratch memory.
+   *
+   * @returns Where the caller's begins.
+   */
+  reserveScratch(sizeBytes: number): number {
+    if (this.#scratch !== undefined && sizeBytes <= this.#scratch.sizeBytes) {
+      return this.#scratch.address;
+    }
     if (this.#scratch !== undefined) this.memory.free(this.#scratch.address);
     const address = this.memory.allocate("scratch", sizeBytes);
     this.#scratch = { address, sizeBytes };
     new DataView(this.memory.memory.buffer).setUint32(SCRATCH, address, true);
+    return address;
   }
 
   /** Frees the scratch memory; the memory itself goes when nobody refers to it. */
