@@ -45,6 +45,11 @@ const BLOCKS: Readonly<
   int4: { columns: 32, bytes: 80 },
 };
 
+/** Whether weights of this type have scales. */
+export function isQuantized(dtype: CpuMatrixDType): dtype is "int8" | "int4" {
+  return dtype === "int8" || dtype === "int4";
+}
+
 /** Bytes of a panel. */
 export function cpuPanelBytes(columns: number, dtype: CpuMatrixDType): number {
   return Math.ceil(columns / BLOCKS[dtype].columns) * BLOCKS[dtype].bytes;
@@ -97,7 +102,7 @@ export function writeMatrixRows(
   elements: Float32Array | Uint16Array | Partial<QuantizedRows>,
 ): void {
   const { columns, dtype } = matrix;
-  if (dtype === "int8" || dtype === "int4") {
+  if (isQuantized(dtype)) {
     if (isPlain(elements)) {
       throw new TypeError(`Cannot write rows of ${columns} ${dtype} elements from floats`);
     }
