@@ -28,6 +28,8 @@ interface ModuleExports {
 export interface CpuOptions {
   /** Default: the best that this runtime takes. */
   readonly build?: CpuBuild;
+  /** Threads that work, the caller's among them. */
+  readonly threads?: number;
 }
 
 /** An instance of the module. */

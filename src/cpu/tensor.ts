@@ -56,6 +56,26 @@ export class CpuTensor implements Disposable {
     this.#memory.bytes(this.address + offset, bytes.length).set(bytes);
   }
 
+  /** Copies all of another tensor of the same size. */
+  copyFrom({ address, sizeBytes }: CpuTensor): void {
+    if (sizeBytes !== this.sizeBytes) {
+      throw new RangeError(
+        `Cannot copy a tensor of ${sizeBytes} bytes to one of ${this.sizeBytes} bytes`,
+      );
+    }
+    this.#memory.bytes(this.address, sizeBytes).set(this.#memory.bytes(address, sizeBytes));
+  }
+
+  /** Makes all elements zero. */
+  clear(): void {
+    this.#memory.bytes(this.address, this.sizeBytes).fill(0);
+  }
+
+  /** A copy of the elements as words. */
+  readWords(): Uint32Array<ArrayBuffer> {
+    return new Uint32Array(this.readBytes().buffer);
+  }
+
   /** A copy of the elements as floats. */
   read(): Float32Array<ArrayBuffer> {
     return new Float32Array(this.readBytes().buffer);

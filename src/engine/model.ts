@@ -10,7 +10,7 @@ import {
   classifyStream,
   requireClassifier,
 } from "./classify.ts";
-import type { Executor } from "../model/executor.ts";
+import type { Backend, Executor } from "../model/executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import { type ScoreOptions, scoreTokens, type TokenScore } from "./score.ts";
@@ -28,6 +28,8 @@ export interface Model extends Disposable {
   readonly tokenizer: Tokenizer | undefined;
   /** Names of a classifier's classes, where the checkpoint names them. */
   readonly labels: readonly string[] | undefined;
+  /** What runs the model. */
+  readonly backend: Backend;
   /** What the device that runs the model calls itself. */
   readonly device: string;
   /** Whether that device is a software one: right, and slow. */
@@ -102,6 +104,7 @@ export function createModel(parts: SessionModel): Model {
     config: executor.config,
     tokenizer,
     labels: executor.config.labels,
+    backend: executor.backend,
     device: executor.device,
     isSoftware: executor.isSoftware,
     weightBytes: executor.weightBytes,

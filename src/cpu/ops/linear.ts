@@ -111,3 +111,8 @@ function requireLinearSizes(
   requireSize(label, "y", y, (rows - 1) * ldY + weight.rows);
   if (bias !== undefined) requireSize(label, "bias", bias, weight.rows);
 }
+
+/** y (rows, out) = x weight^T + bias, for any number of rows. */
+export function linearFwd(program: CpuProgram, tensors: LinearTensors, shape: LinearShape): void {
+  matvecFwd(program, tensors, shape);
+}

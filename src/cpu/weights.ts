@@ -1,0 +1,50 @@
+/** A model's weights in the module's memory, as the forward pass wants them. */
+
+import { blockHalves } from "../model/blocks.ts";
+import type { ModelConfig } from "../model/config/config.ts";
+import { endNames } from "../model/weight_specs.ts";
+import type { CpuMatrix } from "./matrix.ts";
+import type { CpuPart, WeightLookup } from "./mixers/mixer.ts";
+import { partOf } from "./mixers/mixers.ts";
+import type { CpuTensor } from "./tensor.ts";
+
+/** One half of a block: what runs it, and what it needs for that. */
+export interface CpuHalf {
+  readonly label: string;
+  readonly part: CpuPart;
+  readonly norm: CpuTensor;
+  readonly weights: unknown;
+}
+
+/** The weights of a model. */
+export interface CpuWeights {
+  readonly input: { readonly weight: CpuMatrix; readonly bias: CpuTensor | undefined };
+  readonly halves: readonly CpuHalf[];
+  readonly norm_f: CpuTensor;
+  readonly head: { readonly weight: CpuMatrix; readonly bias: CpuTensor | undefined };
+}
+
+/** Weights in memory, and how to free them. */
+export interface LoadedWeights extends Disposable {
+  readonly weights: CpuWeights;
+  readonly sizeBytes: number;
+}
+
+/** Puts the tensors where the forward pass looks for them. */
+export function modelWeights(config: ModelConfig, lookup: WeightLookup): CpuWeights {
+  const { input, inputBias, norm_f, head, headBias } = endNames(config);
+  const bias = (name: string | undefined) => name === undefined ? undefined : lookup.vector(name);
+  return {
+    input: { weight: lookup.matrix(input), bias: bias(inputBias) },
+    halves: blockHalves(config).map(({ label, norm, prefix, part }) => {
+      const own = partOf(part);
+      const weights = own.weights(config, {
+        matrix: (name) => lookup.matrix(prefix + name),
+        vector: (name) => lookup.vector(prefix + name),
+      });
+      return { label, part: own, norm: lookup.vector(norm), weights };
+    }),
+    norm_f: lookup.vector(norm_f),
+    head: { weight: lookup.matrix(head), bias: bias(headBias) },
+  };
+}

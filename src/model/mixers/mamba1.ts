@@ -1,0 +1,1 @@
+export type { Mamba1Config } from "../config/config.ts";

@@ -1,0 +1,1 @@
+export type { Mamba2Config } from "../config/config.ts";
