@@ -2,6 +2,7 @@
 export enum OpKind {
   embedding_fwd,
   matvec_fwd,
+  matmul_fwd,
   rms_norm_fwd,
   gated_rms_norm_fwd,
   dt_bc_norm_fwd,

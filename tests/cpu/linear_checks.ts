@@ -1,4 +1,9 @@
-import { MATVEC_MAX_ROWS, type MatvecFusion, matvecFwd } from "../../src/cpu/ops/linear.ts";
+import {
+  matmulFwd,
+  MATVEC_MAX_ROWS,
+  type MatvecFusion,
+  matvecFwd,
+} from "../../src/cpu/ops/linear.ts";
 import type { CpuMatrixDType } from "../../src/cpu/matrix.ts";
 import { MAMBA_130M, MATMUL_CASES, type MatmulCase, ODD } from "../cases.ts";
 import { Random } from "../random.ts";
@@ -87,6 +92,36 @@ function layoutCases(rows: number, d_ins: readonly number[]): LinearCase[] {
 /** Aligned and not. */
 const D_INS: readonly number[] = [1, 3, 5, 8, 52, 101, 156, 768];
 
+const MATMUL: readonly LinearCase[] = [
+  ...MATMUL_CASES,
+  ...layoutCases(3, [3, 101]),
+  ...layoutCases(5, [3, 101]),
+  ...layoutCases(66, [3, 101]),
+  ...DTYPES.slice(1).map((dtype) => ({
+    name: `mamba-130m x_proj, 17 rows, ${dtype}`,
+    rows: 17,
+    in: 1536,
+    out: 80,
+    bias: false,
+    residual: false,
+    seed: 4,
+    dtype,
+  })),
+  // Around a block of rows.
+  ...[95, 96, 97, 200].map((rows) => ({
+    name: `${rows} rows in blocks`,
+    rows,
+    in: 17,
+    out: 29,
+    bias: true,
+    residual: true,
+    seed: 5,
+    ldX: 23,
+    xOffset: 3,
+    ldY: 31,
+  })),
+];
+
 const inProj = (shape: typeof ODD) => ({
   in: shape.d_model,
   out: 2 * shape.d_inner,
@@ -157,7 +192,7 @@ function sumLimits(d_in: number, scale: number): Limits {
 }
 
 /** Makes tensors, records the op through `record`, and compares y and conv_state. */
-function checkLinear(run: CpuRun, each: LinearCase): void {
+function checkLinear(run: CpuRun, each: LinearCase, op: "matmulFwd" | "matvecFwd"): void {
   const { rows, in: d_in, out, dtype = "f32", scale = 1 } = each;
   const { ldX = d_in, xOffset = 0, ldY = out } = each;
   const random = new Random(each.seed);
@@ -174,6 +209,13 @@ function checkLinear(run: CpuRun, each: LinearCase): void {
   const tensors = { x: run.input(strided), weight: matrix, bias: bias && run.input(bias), y };
   const options = { rows, ldX, xOffset, ldY, residual: each.residual, label: "check" };
   let limits = sumLimits(d_in, scale);
+
+  if (op === "matmulFwd") {
+    matmulFwd(run.program, tensors, options);
+    const expected = reference(x, weight.values, bias, shape, residual);
+    run.expect("y", y, spreadRows(expected, out, ldY, SENTINEL), limits);
+    return;
+  }
 
   let fusion: MatvecFusion = {};
   let input: Float32Array | Float64Array = x;
@@ -212,11 +254,16 @@ function checkLinear(run: CpuRun, each: LinearCase): void {
   run.expect("y", y, spreadRows(expected, out, ldY, SENTINEL), limits);
 }
 
-/** Checks of matvecFwd(). */
+/** Checks of matmulFwd() and matvecFwd(). */
 export const LINEAR_CHECKS: readonly CpuCheck[] = [
+  ...MATMUL.map((each): CpuCheck => ({
+    op: "matmulFwd",
+    name: each.name,
+    run: checkOp((run) => checkLinear(run, each, "matmulFwd")),
+  })),
   ...MATVEC.map((each): CpuCheck => ({
     op: "matvecFwd",
     name: each.name,
-    run: checkOp((run) => checkLinear(run, each)),
+    run: checkOp((run) => checkLinear(run, each, "matvecFwd")),
   })),
 ];

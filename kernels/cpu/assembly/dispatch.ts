@@ -5,6 +5,7 @@ import { conv1dFwd } from "./conv1d_fwd";
 import { dtBCNormFwd } from "./dt_bc_norm_fwd";
 import { embeddingFwd } from "./embedding_fwd";
 import { gatedRmsNormFwd } from "./gated_rms_norm_fwd";
+import { matmulFwd } from "./matmul_fwd";
 import { matvecFwd } from "./matvec_fwd";
 import { meanPoolFwd } from "./mean_pool_fwd";
 import { kindOf } from "./record";
@@ -22,6 +23,8 @@ export function dispatch(rec: usize, begin: u32, end: u32): void {
       return embeddingFwd(rec, begin, end);
     case OpKind.matvec_fwd:
       return matvecFwd(rec, begin, end);
+    case OpKind.matmul_fwd:
+      return matmulFwd(rec, begin, end);
     case OpKind.rms_norm_fwd:
       return rmsNormFwd(rec, begin, end);
     case OpKind.gated_rms_norm_fwd:

@@ -1,56 +1,72 @@
-// embedding_fwd: y[b, t] = weight[ids[b, t]], and the ids are noted as seen (for the repetition penalty).
-//   seen[b]   a bitmap of ids, of seen_words words; 0 where absent.
-// Items: sequences b, as two steps of one may note ids in the same word.
-// Arguments: ids, weight, y, seen, dtype, d_model, seqlen, seen_words
+// embedding_fwd: y[row] = weight[ids[row]], and the ids are noted as seen (for the repetition penalty).
+// Items: rows of y, row = b * seqlen + t. Ids that the table has no row for leave theirs alone.
+// Arguments (0 where absent): ids, weight, y, seen, dtype, d_model, vocab_size, seqlen
+// seen is a bitmap (batch, ceil(vocab_size / 32)).
 
 import { WeightDType } from "../weight_dtype";
-import { blockBytes, blocksOf, floatOfF16, panelBytes } from "./matrix";
+import { storeLanes } from "./lanes";
+import { blockBytes, PANEL_ROWS, panelBytes } from "./matrix";
 import { arg } from "./record";
 
 export function embeddingFwd(rec: usize, begin: u32, end: u32): void {
+  const seen = arg(rec, 3);
   const dtype = <i32>arg(rec, 4);
   const d_model = arg(rec, 5);
-  const seqlen = arg(rec, 6);
-  for (let b = begin; b < end; b++) {
-    for (let t: u32 = 0; t < seqlen; t++) {
-      const row = b * seqlen + t;
-      const id = load<u32>(arg(rec, 0) + (row << 2));
-      const panel = arg(rec, 1) + <usize>(id >> 2) * panelBytes(dtype, d_model);
-      unpackRow(panel, id & 3, dtype, d_model, arg(rec, 2) + row * d_model * 4);
-      if (arg(rec, 3) == 0) continue;
-      const word = arg(rec, 3) + (b * arg(rec, 7) + (id >> 5)) * 4;
-      store<u32>(word, load<u32>(word) | (1 << (id & 31)));
+  const vocab_size = arg(rec, 6);
+  const bytes = panelBytes(dtype, d_model);
+  for (let row = begin; row < end; row++) {
+    const id = load<u32>(arg(rec, 0) + (row << 2));
+    if (id >= vocab_size) continue;
+    if (seen != 0) {
+      const words = (vocab_size + 31) / 32;
+      note(seen + ((row / arg(rec, 7)) * words + id / 32) * 4, 1 << (id % 32));
     }
+    const panel: usize = arg(rec, 1) + id / PANEL_ROWS * bytes;
+    readRow(panel, id % PANEL_ROWS, dtype, arg(rec, 2) + row * d_model * 4, d_model);
   }
 }
 
-/** Row `lane` of a panel, as floats. */
-function unpackRow(panel: usize, lane: u32, dtype: i32, columns: u32, target: usize): void {
+/** Rows of a batch entry share its words, and threads share rows. */
+function note(word: usize, bit: u32): void {
+  if (ASC_FEATURE_THREADS) atomic.or<u32>(word, bit);
+  else store<u32>(word, load<u32>(word) | bit);
+}
+
+function readRow(panel: usize, row: usize, dtype: i32, y: usize, d_model: u32): void {
   const step = blockBytes(dtype);
-  let block = panel;
-  if (dtype == WeightDType.f32) {
-    for (let column: u32 = 0; column < columns; column += 8) {
-      memory.copy(target + column * 4, block + lane * 32, min<u32>(8, columns - column) * 4);
-      block += step;
+  if (dtype == WeightDType.int8 || dtype == WeightDType.int4) {
+    for (let column: u32 = 0; column < d_model; column++) {
+      const block = panel + column / 32 * step;
+      const place = column % 32;
+      const scale = load<f32>(block + step - 16 + row * 4);
+      const code = dtype == WeightDType.int8
+        ? <i32>load<i8>(block + row * 32 + place)
+        : <i32>((load<u16>(block + row * 16 + place % 8 * 2) >> <u16>(place / 8 * 4)) & 15) - 8;
+      store<f32>(y + (column << 2), scale * <f32>code);
     }
     return;
   }
-  for (let column: u32 = 0; column < columns; column++) {
-    store<f32>(target + column * 4, element(panel, lane, dtype, column, step));
+  for (let column: u32 = 0; column < d_model; column += 8) {
+    let low: v128;
+    let high: v128;
+    if (dtype == WeightDType.f32) {
+      low = v128.load(panel + row * 32);
+      high = v128.load(panel + row * 32, 16);
+    } else {
+      const words = v128.load(panel + row * 16);
+      low = dtype == WeightDType.f16 ? floatsOfF16(i32x4.shl(words, 16)) : i32x4.shl(words, 16);
+      high = dtype == WeightDType.f16 ? floatsOfF16(words) : v128.and(words, i32x4.splat(0xffff0000));
+    }
+    storeLanes(y + (column << 2), d_model - column, low);
+    if (column + 4 < d_model) storeLanes(y + (column << 2) + 16, d_model - column - 4, high);
+    panel += step;
   }
 }
 
-/** One element of a row that is not f32: see matrix.ts. */
-function element(panel: usize, lane: u32, dtype: i32, column: u32, step: u32): f32 {
-  if (dtype == WeightDType.f16 || dtype == WeightDType.bf16) {
-    const pair = panel + (column >> 3) * step + lane * 16 + (column & 3) * 4;
-    const bits = <u32>load<u16>(pair + ((column >> 2) & 1) * 2);
-    return dtype == WeightDType.f16 ? floatOfF16(bits) : reinterpret<f32>(bits << 16);
-  }
-  const block = panel + (column >> 5) * step;
-  const scale = load<f32>(block + step - 16 + lane * 4);
-  const place = column & 31;
-  if (dtype == WeightDType.int8) return <f32>load<i8>(block + lane * 32 + place) * scale;
-  const word = <u32>load<u16>(block + lane * 16 + (place & 7) * 2);
-  return <f32>(<i32>((word >> ((place >> 3) * 4)) & 15) - 8) * scale;
+/** The f16 in the upper halves of four lanes. */
+// @ts-ignore: decorator
+@inline
+function floatsOfF16(words: v128): v128 {
+  const magnitude = v128.and(i32x4.shr_s(words, 3), i32x4.splat(0x8fffe000));
+  return f32x4.mul(magnitude, i32x4.splat(0x77800000));
 }

@@ -9,7 +9,7 @@ import type { CpuTensor } from "../tensor.ts";
 import { requireSize } from "./require_size.ts";
 
 /** Up to this many rows each panel of weights is multiplied with one row after the other. */
-export const MATVEC_MAX_ROWS = 4;
+export const MATVEC_MAX_ROWS = 8;
 
 /** How x and y lie in memory, in elements. */
 export interface LinearShape {
@@ -103,6 +103,52 @@ export function matvecFwd(
   });
 }
 
+/** Rows of x that a panel is unpacked for: 768 columns of them fit in a second cache of 512 KiB. A multiple of a tile's. */
+const MATMUL_BLOCK_ROWS = 96;
+
+/** Multiply-adds that a thread takes at once: some fifty microseconds. */
+const CHUNK_MULTIPLY_ADDS = 2 ** 20;
+
+/** y (rows, out) = x weight^T + bias, for any number of rows. */
+export function matmulFwd(program: CpuProgram, tensors: LinearTensors, shape: LinearShape): void {
+  const { x, weight, bias, y } = tensors;
+  const { columns, dtype } = weight;
+  const { rows, ldX = columns, xOffset = 0, ldY = weight.rows, residual = false, label } = shape;
+  requireLinearSizes(tensors, { rows, ldX, xOffset, ldY, label });
+  const blockRows = Math.min(rows, MATMUL_BLOCK_ROWS);
+  const unpackedBytes = dtype === "f32"
+    ? 0
+    : PANEL_ROWS * 4 * roundUp(columns, isQuantized(dtype) ? 32 : 8);
+  const paddedBytes = columns % 8 === 0 ? 0 : blockRows * 4 * roundUp(columns, 8);
+  program.add({
+    kind: OpKind.matmul_fwd,
+    items: Math.ceil(weight.rows / PANEL_ROWS) * Math.ceil(rows / blockRows),
+    grain: Math.floor(CHUNK_MULTIPLY_ADDS / (PANEL_ROWS * columns * blockRows)),
+    args: [
+      x.address + xOffset * 4,
+      weight.address,
+      y.address,
+      bias?.address ?? 0,
+      WeightDType[dtype],
+      columns,
+      weight.rows,
+      rows,
+      ldX,
+      ldY,
+      Number(residual),
+      blockRows,
+    ],
+    scratchBytes: unpackedBytes + paddedBytes,
+    label,
+  });
+}
+
+/** y (rows, out) = x weight^T + bias, by whichever op suits the number of rows. */
+export function linearFwd(program: CpuProgram, tensors: LinearTensors, shape: LinearShape): void {
+  if (shape.rows <= MATVEC_MAX_ROWS) matvecFwd(program, tensors, shape);
+  else matmulFwd(program, tensors, shape);
+}
+
 function requireLinearSizes(
   { x, weight, bias, y }: LinearTensors,
   { rows, ldX, xOffset, ldY, label }: Required<Omit<LinearShape, "residual">>,
@@ -110,9 +156,4 @@ function requireLinearSizes(
   requireSize(label, "x", x, xOffset + (rows - 1) * ldX + weight.columns);
   requireSize(label, "y", y, (rows - 1) * ldY + weight.rows);
   if (bias !== undefined) requireSize(label, "bias", bias, weight.rows);
-}
-
-/** y (rows, out) = x weight^T + bias, for any number of rows. */
-export function linearFwd(program: CpuProgram, tensors: LinearTensors, shape: LinearShape): void {
-  matvecFwd(program, tensors, shape);
 }
