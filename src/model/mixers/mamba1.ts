@@ -1,1 +1,0 @@
-export type { Mamba1Config } from "../config/config.ts";

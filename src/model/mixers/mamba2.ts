@@ -1,1 +1,0 @@
-export type { Mamba2Config } from "../config/config.ts";
