@@ -16,20 +16,13 @@
 
 export { type CheckResult, runChecks, type RunChecksOptions } from "./src/checks/run_checks.ts";
 export type { Classification, ClassifyOptions } from "./src/engine/classify.ts";
-export type {
-  Draws,
-  Executor,
-  ExecutorState,
-  LogitsWanted,
-  StateArray,
-} from "./src/model/executor.ts";
 export type { GeneratedToken, GenerateOptions } from "./src/engine/generate.ts";
 export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";
 export type { LoadProgress } from "./src/engine/load_weights.ts";
 export type { Model } from "./src/engine/model.ts";
 export type { SamplingOptions } from "./src/engine/sampling.ts";
 export type { ScoreOptions, TokenScore } from "./src/engine/score.ts";
-export { type Inputs, Session, type SessionModel } from "./src/engine/session.ts";
+export type { Inputs, PrefillOptions, Session } from "./src/engine/session.ts";
 export {
   decodeSnapshot,
   encodeSnapshot,
@@ -47,20 +40,21 @@ export type {
   TokenStream,
 } from "./src/io/tokenizer/tokenizer.ts";
 export {
-  type CommonConfig,
   ConfigError,
   type HeadConfig,
   type ImagePreprocessing,
   type InputConfig,
-  type Mamba1Config,
-  type Mamba2Config,
   type ModelConfig,
   type PixelPreprocessing,
   type SeriesPreprocessing,
 } from "./src/model/config/config.ts";
 export type { FloatDType, MatrixDType } from "./src/model/dtype.ts";
 export { DeviceLostError, UnsupportedDeviceError } from "./src/model/errors.ts";
+export type { LogitsWanted, StateArray } from "./src/model/executor.ts";
 export type { WeightDType } from "./src/model/load_plan.ts";
+export type { Mamba1Config } from "./src/model/mixers/mamba1.ts";
+export type { Mamba2Config } from "./src/model/mixers/mamba2.ts";
+export type { MambaConfig } from "./src/model/mixers/mamba_fields.ts";
 export type { QuantizedDType } from "./src/model/quantize.ts";
 export type { SamplerSettings } from "./src/model/sampler.ts";
 export type { Batch, Position, Source } from "./src/train/batches.ts";

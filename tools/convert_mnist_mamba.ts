@@ -12,7 +12,7 @@ import { openPyTorchZip, stateDictPrefix } from "../src/io/pytorch/pytorch_zip.t
 import { type TensorToWrite, writeSafetensors } from "../src/io/safetensors/writer.ts";
 import type { TensorFile } from "../src/io/tensor_file.ts";
 import { type ModelConfig, parseConfig, toHfConfig } from "../src/model/config/config.ts";
-import { weightSpecs } from "../src/model/weights.ts";
+import { weightSpecs } from "../src/model/weight_specs.ts";
 
 /** Their names for the parts outside the blocks. */
 const NAMES: ReadonlyMap<string, string> = new Map([

@@ -11,7 +11,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { fromFloat32 } from "../src/io/dtype.ts";
 import { createTensorWriter } from "../src/io/safetensors/tensor_writer.ts";
 import { type ModelConfig, toHfConfig } from "../src/model/config/config.ts";
-import { weightSpecs } from "../src/model/weights.ts";
+import { weightSpecs } from "../src/model/weight_specs.ts";
 import { shapeConfig, SHAPES } from "./bench/shapes.ts";
 import { makeEmptyFolder } from "./empty_folder.ts";
 import { randomPieces } from "./random_tensor.ts";

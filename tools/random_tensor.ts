@@ -6,7 +6,7 @@
  */
 
 import type { ModelConfig } from "../src/model/config/config.ts";
-import type { WeightSpec } from "../src/model/weights.ts";
+import { type WeightSpec, weightSpecs } from "../src/model/weight_specs.ts";
 
 /** Numbers of a piece: 4 MiB as f32. */
 const PIECE = 2 ** 20;
@@ -67,7 +67,7 @@ function fillOf(config: ModelConfig, { name, shape }: WeightSpec, next: () => nu
   if (/embeddings?\.weight$/.test(name)) return within(0.02 * Math.sqrt(3));
   // The residual stream grows with every block otherwise.
   if (name.endsWith("out_proj.weight")) return within((columns * config.n_layer) ** -0.5);
-  if (/conv1d\.(weight|bias)$/.test(name)) return within(config.d_conv ** -0.5);
+  if (/conv1d\.(weight|bias)$/.test(name)) return within(convTaps(config) ** -0.5);
   if (/\.(D|norm\.weight|norm_f\.weight)$/.test(name)) return (values) => values.fill(1);
   // Mamba-1: A = -1 .. -d_state in each channel. Mamba-2 has one of a head, from 1 to 16.
   if (name.endsWith("A_log")) {
@@ -85,4 +85,9 @@ function fillOf(config: ModelConfig, { name, shape }: WeightSpec, next: () => nu
   }
   if (name.endsWith(".bias")) return () => {};
   return within(columns ** -0.5);
+}
+
+/** Inputs of each channel's convolution, in models that have one. */
+function convTaps(config: ModelConfig): number {
+  return weightSpecs(config).find(({ name }) => name.endsWith("conv1d.weight"))?.shape.at(-1) ?? 1;
 }

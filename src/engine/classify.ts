@@ -1,7 +1,8 @@
 /** Classification: of whole sequences, of many at once, and of a stream after every step. */
 
 import { type Executor, requireLive } from "../model/executor.ts";
-import { checkInputs, type Inputs, type Session } from "./session.ts";
+import { checkInputs } from "./check_inputs.ts";
+import type { Inputs, Session } from "./session.ts";
 import { yieldToEventLoop } from "./yield.ts";
 
 /** What a classifier says of a sequence. */
@@ -54,7 +55,7 @@ export async function classifyBatch(
   requireLive(executor, "classify");
   requireClassifier(executor);
   signal?.throwIfAborted();
-  const checked = checkInputs(executor, inputs);
+  const checked = checkInputs(executor.config, inputs);
   const { input, head, labels } = executor.config;
   const stepSize = input.kind === "linear" ? input.d_input : 1;
   if (!Number.isInteger(batch) || batch < 1 || checked.length % (batch * stepSize) !== 0) {
@@ -63,7 +64,7 @@ export async function classifyBatch(
     );
   }
   using state = executor.createState(batch);
-  const logits = await executor.forward(state, checked, "last") ?? new Float32Array();
+  const logits = await executor.forward(state, checked, { logits: "last" }) ?? new Float32Array();
   signal?.throwIfAborted();
   const n = head.kind === "classifier" ? head.n_classes : 0;
   return Array.from(

@@ -2,7 +2,7 @@
 
 import type { Tokenizer } from "../io/tokenizer/tokenizer.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import { stateBytes } from "../webgpu/state.ts";
+import { stateBytes } from "../model/state_layout.ts";
 import {
   type Classification,
   classifyBatch,
@@ -14,7 +14,8 @@ import type { Backend, Executor } from "../model/executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import { type ScoreOptions, scoreTokens, type TokenScore } from "./score.ts";
-import { type Inputs, Session, type SessionModel } from "./session.ts";
+import type { Inputs, Session } from "./session.ts";
+import { type SessionModel, StreamSession } from "./stream_session.ts";
 
 /**
  * A model on a device. Weights are shared by all sessions; freeing the model frees them.
@@ -32,18 +33,18 @@ export interface Model extends Disposable {
   readonly backend: Backend;
   /** What the device that runs the model calls itself. */
   readonly device: string;
-  /** Whether that device is a software one: right, and slow. */
-  readonly isSoftware: boolean;
+  /** What one should know of that device, where there is something: such as that it is slow, and why. */
+  readonly deviceNote: string | undefined;
   /** Bytes of the weights on the device. */
   readonly weightBytes: number;
   /** Bytes of one session's recurrent state, whatever its length. */
   readonly stateBytes: number;
   /**
-   * Bytes of GPU memory that the model and its open sessions hold now: weights, states, and what calls work in, which
+   * Bytes of the device's memory that the model and its open sessions hold now: weights, states, and what calls work in, which
    * is made when first needed and kept. The same however much a session has consumed; 0 after the model and its
    * sessions are freed. What the driver takes for itself is not in it.
    */
-  readonly gpuBytes: number;
+  readonly deviceBytes: number;
   /**
    * Streams a continuation of a prompt.
    *
@@ -106,15 +107,15 @@ export function createModel(parts: SessionModel): Model {
     labels: executor.config.labels,
     backend: executor.backend,
     device: executor.device,
-    isSoftware: executor.isSoftware,
+    deviceNote: executor.deviceNote,
     weightBytes: executor.weightBytes,
     stateBytes: stateBytes(executor.config),
-    get gpuBytes() {
-      return executor.gpuBytes;
+    get deviceBytes() {
+      return executor.deviceBytes;
     },
     async *generate(prompt, options) {
       requireLanguageModel(executor, "generate");
-      using session = new Session(parts, options);
+      using session = new StreamSession(parts, options);
       await session.prefill(encode(prompt), { logits: "none" });
       yield* session.generate(options);
     },
@@ -128,15 +129,15 @@ export function createModel(parts: SessionModel): Model {
     },
     async *classifyStream(inputs, options) {
       requireClassifier(executor);
-      using session = new Session(parts);
+      using session = new StreamSession(parts);
       yield* classifyStream(session, inputs, executor.config.labels, options);
     },
     async *score(input, options) {
       requireLanguageModel(executor, "score");
-      using session = new Session(parts);
+      using session = new StreamSession(parts);
       yield* scoreTokens(session, typeof input === "string" ? encode(input) : input, options);
     },
-    createSession: (options) => new Session(parts, options),
+    createSession: (options) => new StreamSession(parts, options),
     [Symbol.dispose]: () => executor[Symbol.dispose](),
   };
 }

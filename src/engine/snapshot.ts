@@ -3,8 +3,9 @@
 import { fromBytes } from "../io/byte_source.ts";
 import { openSafetensors, SafetensorsError } from "../io/safetensors/safetensors.ts";
 import { encodeSafetensors } from "../io/safetensors/writer.ts";
-import type { SamplerSettings } from "../model/sampler.ts";
+import type { ModelConfig } from "../model/config/config.ts";
 import type { StateArray } from "../model/executor.ts";
+import type { SamplerSettings } from "../model/sampler.ts";
 
 /** The version that this code writes, and the only one that it reads. */
 const FORMAT = "slither-snapshot-1";
@@ -31,7 +32,7 @@ export interface Snapshot extends ModelIdentity {
   readonly draws: number;
   /** How tokens are drawn. */
   readonly sampler: SamplerSettings;
-  /** The state by layer: `layers.N.conv_state`, `layers.N.ssm_state`, and what else the model carries. */
+  /** The state's parts by name, whatever the model carries: `layers.N.ssm_state`, `logits`, ... */
   readonly state: readonly StateArray[];
 }
 
@@ -124,8 +125,13 @@ function parseSampler(text: string, name: string): SamplerSettings {
  * Refuses a snapshot of another model, and says what differs.
  *
  * @throws {TypeError} If it does not belong to this model.
+ * @throws {RangeError} If one of its counters is impossible.
  */
-export function checkSnapshot(snapshot: Snapshot, model: ModelIdentity): void {
+export function checkSnapshot(
+  snapshot: Snapshot,
+  model: ModelIdentity,
+  config: ModelConfig,
+): void {
   if (snapshot.configHash !== model.configHash) {
     throw new TypeError(
       "Cannot restore the snapshot: it belongs to a model with another config (sizes or dialect)",
@@ -135,5 +141,27 @@ export function checkSnapshot(snapshot: Snapshot, model: ModelIdentity): void {
     throw new TypeError(
       "Cannot restore the snapshot: it belongs to a model with the same config and other weights",
     );
+  }
+  checkCounters(snapshot, config);
+}
+
+/** What a snapshot says beside its state. */
+function checkCounters(
+  { position, draws, pendingToken }: Snapshot,
+  config: ModelConfig,
+): void {
+  const rows = config.input.kind === "embedding" ? config.input.vocab_size : 0;
+  const counters = [["position", position, Infinity], ["draws", draws, Infinity], [
+    "pendingToken",
+    pendingToken ?? 0,
+    Math.max(rows, 1),
+  ]] as const;
+  for (const [name, value, end] of counters) {
+    if (!Number.isSafeInteger(value) || value < 0 || value >= end) {
+      throw new RangeError(
+        `Cannot restore the snapshot: ${name} is ${value}, expected a whole number from 0` +
+          (end === Infinity ? "" : ` to ${end - 1}`),
+      );
+    }
   }
 }

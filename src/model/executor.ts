@@ -11,6 +11,17 @@ export type Backend = "webgpu" | "cpu";
 /** Which logits a forward pass hands out. */
 export type LogitsWanted = "none" | "last" | "all";
 
+/** Options of {@linkcode Executor.forward}. */
+export interface ForwardOptions {
+  /** Which logits to return. */
+  readonly logits: LogitsWanted;
+  /**
+   * Is told after every piece how many steps of each sequence are done, and not only handed to the device. In which
+   * pieces inputs go through the model is the same with and without it, and so are the bits.
+   */
+  readonly onProgress?: ((steps: number) => void) | undefined;
+}
+
 /** The state of one or more independent sequences, made by an executor and only understood by it. */
 export interface ExecutorState extends Disposable {
   /** Number of sequences. */
@@ -47,16 +58,16 @@ export interface Executor extends Disposable {
   readonly backend: Backend;
   /** The device, in words. */
   readonly device: string;
-  /** Whether the device computes on the CPU. */
-  readonly isSoftware: boolean;
+  /** What a user should know of the device, where there is something. */
+  readonly deviceNote: string | undefined;
   /** The model that it runs. */
   readonly config: ModelConfig;
   /** Whether the weights are freed, and nothing can run any more. */
   readonly isDisposed: boolean;
   /** Bytes that the weights take on the device. */
   readonly weightBytes: number;
-  /** Bytes of all buffers on the device now: weights, states, programs' parameters and what calls work in. */
-  readonly gpuBytes: number;
+  /** Bytes of the device's memory that are held now: weights, states, programs' parameters and what calls work in. */
+  readonly deviceBytes: number;
   /** The longest burst that {@linkcode Executor.draw} takes. */
   readonly maxDraws: number;
   /** A state of zeros for `batch` sequences. */
@@ -74,14 +85,15 @@ export interface Executor extends Disposable {
   /** Sets the token that the next step consumes, and the number of draws made so far (sequence 0). */
   setToken(state: ExecutorState, token: number, draws: number): void;
   /**
-   * Runs inputs of shape (batch, seqlen) token ids, or (batch, seqlen, d_input) floats, through the model.
+   * Runs inputs of shape (batch, seqlen) token ids, or (batch, seqlen, d_input) floats, through the model, in pieces of
+   * its own choice.
    *
    * @returns Logits (batch, n) of the last step, or (batch, seqlen, n) of all.
    */
   forward(
     state: ExecutorState,
     inputs: Uint32Array | Float32Array,
-    logits: LogitsWanted,
+    options: ForwardOptions,
   ): Promise<Float32Array | undefined>;
   /**
    * Runs ids (one sequence) through the model and says how expected each was.

@@ -13,7 +13,7 @@ import {
 } from "./match_tensors.ts";
 import type { QuantizedDType } from "./quantize.ts";
 import { elementCount } from "./shapes.ts";
-import type { WeightSpec } from "./weights.ts";
+import type { WeightSpec } from "./weight_specs.ts";
 
 /** How matrices are kept: "auto" as stored (what is neither f16 nor bf16 nor quantized becomes f32). */
 export type WeightDType = "auto" | MatrixDType;

@@ -1,8 +1,9 @@
 /** Which tensors of a file a model is made of. */
 
 import type { ModelConfig } from "./config/config.ts";
-import { EMBEDDING_NAMES, type WeightSpec, weightSpecs } from "./weights.ts";
+import { EMBEDDING_NAMES, type WeightSpec, weightSpecs } from "./weight_specs.ts";
 import { type QuantizedDType, quantizedRowSizes } from "./quantize.ts";
+import { mixerOf } from "./mixers/mixers.ts";
 
 /** What a file says of one of its tensors. */
 export interface StoredTensor {
@@ -150,16 +151,9 @@ export function isTiedHead(config: ModelConfig, name: string): boolean {
 
 function checkTensor(config: ModelConfig, { shape, dtype }: Wanted, info: StoredTensor): void {
   if (info.shape.join() !== shape.join()) {
-    const { d_model, d_inner, d_state, d_conv } = config;
-    const own = config.model_type === "mamba2"
-      ? `nheads = ${config.nheads}, headdim = ${config.headdim}, ngroups = ${config.ngroups}`
-      : `dt_rank = ${config.dt_rank}`;
     throw new TypeError(
-      `Cannot load "${info.name}": shape is [${
-        info.shape.join(", ")
-      }], and d_model = ${d_model}, ` +
-        `d_inner = ${d_inner}, d_state = ${d_state}, d_conv = ${d_conv}, ${own} ` +
-        `need [${shape.join(", ")}]`,
+      `Cannot load "${info.name}": shape is [${info.shape.join(", ")}], and ` +
+        `${mixerOf(config).describeSizes(config)} need [${shape.join(", ")}]`,
     );
   }
   if (dtype !== undefined && info.dtype !== dtype) {

@@ -54,9 +54,6 @@ export interface ScanSizes {
 /** States a lane of selective_scan_fwd and selective_scan_bwd keeps in registers. */
 const STATES_PER_LANE = 4;
 
-/** Largest d_state that the kernels serve: 256 lanes of a workgroup with 4 states each. */
-export const MAX_D_STATE = 1024;
-
 /** Steps of a group, which the kernels have written out: training keeps the state before each. */
 export const SCAN_CHUNK = 4;
 

@@ -2,7 +2,7 @@
 
 import type { ImageDataset } from "../io/datasets/image_dataset.ts";
 import type { Draw } from "./batches.ts";
-import { foldIn, randomAt, type RandomKey, randomKey } from "./random.ts";
+import { foldIn, randomAt, type RandomKey, randomKey } from "../model/random.ts";
 
 /** What may happen to a training image. What comes in from outside of it is 0. */
 export interface Augmentation {

@@ -1,6 +1,6 @@
 /** Batches of one shape, as a function of a position that is plain JSON: what resuming and repeating need. */
 
-import { foldIn, permutation, randomKey } from "./random.ts";
+import { foldIn, permutation, randomKey } from "../model/random.ts";
 
 /** Where a source stands. `{ epoch: 0, index: 0 }` is the start; plain JSON, so that a checkpoint can hold it. */
 export interface Position {

@@ -1,6 +1,6 @@
 /** What the parameters make of held-out batches, in sums: cross-entropies, and a classifier's right answers. */
 
-import { logitCount } from "../webgpu/state.ts";
+import { logitCount } from "../model/ends.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { IGNORED } from "./batches.ts";
 

@@ -4,17 +4,13 @@ import type { Gpu } from "../gpu/device.ts";
 import { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import {
-  type Activations,
   type BatchShape,
-  createActivations,
+  createTrainingActivations,
+  type TrainingActivations,
 } from "../webgpu/training_activations.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import {
-  type Dropout,
-  recordBackward,
-  recordLoss,
-  recordTrainingForward,
-} from "../webgpu/training_pass.ts";
+import type { Dropout } from "../webgpu/forward.ts";
+import { recordBackward, recordLoss, recordTrainingForward } from "../webgpu/training_pass.ts";
 import { createState, type State } from "../webgpu/state.ts";
 import type { Batch } from "./batches.ts";
 import type { Optimiser, Part } from "./optimiser.ts";
@@ -23,7 +19,7 @@ import type { Optimiser, Part } from "./optimiser.ts";
 export class Passes implements Disposable {
   readonly #gpu: Gpu;
   readonly #config: ModelConfig;
-  readonly #activations: Activations;
+  readonly #activations: TrainingActivations;
   readonly #optimiser: Optimiser;
   readonly #dropout: Dropout | undefined;
   readonly #smoothing: number;
@@ -51,7 +47,7 @@ export class Passes implements Disposable {
   ) {
     this.#gpu = gpu;
     this.#config = config;
-    this.#activations = createActivations(gpu, config, shape);
+    this.#activations = createTrainingActivations(gpu, config, shape);
     this.#optimiser = optimiser;
     this.#dropout = dropout;
     this.#smoothing = smoothing;

@@ -1,11 +1,7 @@
 /** What a task is: a model to make, data to train it on, and settings that suit both. */
 
-import {
-  type CommonConfig,
-  type ModelConfig,
-  parseConfig,
-  toHfConfig,
-} from "../model/config/config.ts";
+import { type ModelConfig, parseConfig, toHfConfig } from "../model/config/config.ts";
+import { mixers } from "../model/mixers/mixers.ts";
 import type { Source } from "./batches.ts";
 import { checkSchedule, type Schedule } from "./schedule.ts";
 
@@ -48,7 +44,7 @@ export interface ModelSize {
    *
    * @default {"mamba1"}
    */
-  readonly mixer?: "mamba1" | "mamba2";
+  readonly mixer?: string;
   /**
    * Channels of a head of Mamba-2.
    *
@@ -219,57 +215,27 @@ export function newConfig(
     ...size,
     ...options.model,
   };
-  if (mixer !== "mamba1" && mixer !== "mamba2") {
-    throw new RangeError(`Cannot train: mixer is "${mixer}", expected "mamba1" or "mamba2"`);
+  const known = mixers();
+  const found = known.find(({ name }) => name === mixer);
+  if (found === undefined) {
+    const names = known.map(({ name }) => `"${name}"`).join(" or ");
+    throw new RangeError(`Cannot train: mixer is "${mixer}", expected ${names}`);
   }
-  if (headdim !== undefined && mixer !== "mamba2") {
-    throw new RangeError(`Cannot train: headdim is for the mixer "mamba2", and this is "${mixer}"`);
+  if (headdim !== undefined && !found.ownSizes.includes("headdim")) {
+    const names = known.filter(({ ownSizes }) => ownSizes.includes("headdim"))
+      .map(({ name }) => `"${name}"`).join(" or ");
+    throw new RangeError(`Cannot train: headdim is for the mixer ${names}, and this is "${mixer}"`);
   }
-  const d_inner = expand * d_model;
-  const common: CommonConfig = {
-    d_model,
-    n_layer,
-    d_inner,
-    d_state,
-    d_conv,
+  const config = found.newConfig({
+    ...{ d_model, n_layer, d_state, d_conv, expand, headdim },
     norm_epsilon: 1e-5,
-    use_bias: false,
-    use_conv_bias: true,
     eos_token_ids: [],
     ...ends,
     real_vocab_size: ends.real_vocab_size ??
       (ends.input.kind === "embedding" ? ends.input.vocab_size : 0),
-  };
-  const config = mixer === "mamba2"
-    ? withHeads(common, headdim ?? defaultHeaddim(d_inner))
-    : { ...common, model_type: "mamba" as const, dt_rank: Math.ceil(d_model / 16) };
+  });
   // What is written must be readable: the same checks as for any other checkpoint.
   return parseConfig(toHfConfig(config), "the new model's config");
-}
-
-function withHeads(common: CommonConfig, headdim: number): ModelConfig {
-  if (Number.isInteger(common.d_inner) && common.d_inner % headdim !== 0) {
-    throw new RangeError(
-      `Cannot train: headdim is ${headdim}, and a block has ${common.d_inner} channels, not a multiple of it`,
-    );
-  }
-  return {
-    ...common,
-    model_type: "mamba2",
-    headdim,
-    nheads: common.d_inner / headdim,
-    ngroups: 1,
-    dt_limit: [0, Infinity],
-    rmsnorm: true,
-    norm_before_gate: false,
-    D_has_hdim: false,
-  };
-}
-
-/** The published 64, as far as it divides the channels. */
-function defaultHeaddim(d_inner: number): number {
-  const sizes = Array.from({ length: 64 }, (_, index) => 64 - index);
-  return sizes.find((size) => d_inner % size === 0) ?? 1;
 }
 
 /**

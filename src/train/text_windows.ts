@@ -8,7 +8,7 @@ import {
   IGNORED,
   type Source,
 } from "./batches.ts";
-import { foldIn, randomAt, type RandomKey, randomKey } from "./random.ts";
+import { foldIn, randomAt, type RandomKey, randomKey } from "../model/random.ts";
 
 /** Options of the windows. */
 export interface WindowOptions {

@@ -6,7 +6,7 @@ import { type Copy, encode, type Program } from "../gpu/program.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { BatchShape } from "../webgpu/training_activations.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import { createState, type State, type StatePart, stateParts } from "../webgpu/state.ts";
+import { createState, type KeptTensor, keptTensors, type State } from "../webgpu/state.ts";
 import type { Batch } from "./batches.ts";
 import { eventLoopTurn } from "./event_loop_turn.ts";
 import { classify, type Evaluation, sum } from "./evaluation.ts";
@@ -290,9 +290,9 @@ export class Trainer implements Disposable {
     this.#kept = undefined;
   }
 
-  #carriedParts(): StatePart[] {
+  #carriedParts(): KeptTensor[] {
     if (this.#carried === undefined) return [];
-    return stateParts(this.#carried).filter(({ name }) => name.startsWith("layers."));
+    return keptTensors(this.#carried).filter(({ name }) => name.startsWith("layers."));
   }
 
   #passesFor({ batch, seqlen }: BatchShape): Passes {

@@ -2,12 +2,15 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
-import { SSD_CHUNK } from "../model/ssd_sizes.ts";
+import { sharedByPart } from "../model/blocks.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import { type MixerScratch, mixerScratch, mixerScratchSizes } from "./mixer.ts";
+import { inputWidth, poolsMean } from "../model/ends.ts";
+import type { BlockPart } from "../model/mixers/mixer.ts";
+import { partOf } from "./mixers/mixers.ts";
+import type { ActivationSize } from "./mixers/part.ts";
 
 /** Activations for up to `rows` = batch * seqlen rows. */
-export interface Scratch<Mixer = MixerScratch> extends Disposable {
+export interface Activations extends Disposable {
   readonly rows: number;
   /** Token ids (rows), u32, or input vectors (rows, d_input). */
   readonly inputs: Tensor;
@@ -17,57 +20,68 @@ export interface Scratch<Mixer = MixerScratch> extends Disposable {
   readonly normed: Tensor;
   /** A classifier's running means (rows, d_model). */
   readonly pooled: Tensor;
-  /** What is inside a block; all blocks use the same. */
-  readonly mixer: Mixer;
+  /** What is inside each half of a block; halves of one kind use the same. */
+  readonly parts: readonly object[];
 }
 
-/** What activations are for: any `batch` sequences that have `rows` steps together. */
-export interface ScratchSize {
-  readonly rows: number;
-  /** 0 where each sequence has a single step. */
-  readonly batch: number;
+/** A multiple of the steps that any part takes at a time, so that what a row takes is the same for each. */
+const SAMPLE_ROWS = 64;
+
+/** Elements of all activations, by a name that is theirs alone. */
+function activationSizes(config: ModelConfig, size: ActivationSize): Map<string, number> {
+  const { d_model } = config;
+  const sizes = new Map([
+    ["inputs", size.rows * inputWidth(config)],
+    ["residual", size.rows * d_model],
+    ["normed", size.rows * d_model],
+    ["pooled", poolsMean(config) ? size.rows * d_model : 0],
+  ]);
+  sharedByPart(config, (part) => {
+    for (const [name, count] of Object.entries(partOf(part).activationSizes(config, size))) {
+      sizes.set(ownName(part, name), count);
+    }
+  });
+  return sizes;
 }
 
-/** Elements of each part. */
-function scratchSizes(config: ModelConfig, size: ScratchSize): Record<string, number> {
-  const { d_model, head, input } = config;
-  return {
-    inputs: size.rows * (input.kind === "linear" ? input.d_input : 1),
-    residual: size.rows * d_model,
-    normed: size.rows * d_model,
-    pooled: head.kind === "classifier" && head.pool === "mean" ? size.rows * d_model : 0,
-    ...mixerScratchSizes(config, size),
-  };
+function ownName(part: BlockPart, name: string): string {
+  return `${part.name}.${name}`;
 }
 
-/** Bytes a row of activations takes, all parts together. */
+/** Bytes a row of activations takes, all of them together. */
 export function rowBytes(config: ModelConfig): number {
-  const elements = Object.values(scratchSizes(config, { rows: SSD_CHUNK, batch: 0 }));
-  return elements.reduce((sum, count) => sum + 4 * count / SSD_CHUNK, 0);
+  const sizes = activationSizes(config, { rows: SAMPLE_ROWS, batch: 0 });
+  return sizes.values().reduce((sum, count) => sum + 4 * count / SAMPLE_ROWS, 0);
 }
 
 /** The most rows in `batch` sequences of which no activation exceeds `maxBytes`; below 1 where there are none. */
 export function rowsWithin(config: ModelConfig, batch: number, maxBytes: number): number {
-  const rest = scratchSizes(config, { rows: 0, batch });
-  const all = scratchSizes(config, { rows: SSD_CHUNK, batch });
-  const rows = Object.entries(all).map(([name, count]) => {
-    const fixed = rest[name] ?? 0;
-    return count > fixed ? (maxBytes / 4 - fixed) * SSD_CHUNK / (count - fixed) : Infinity;
+  const rest = activationSizes(config, { rows: 0, batch });
+  const all = activationSizes(config, { rows: SAMPLE_ROWS, batch });
+  const rows = [...all].map(([name, count]) => {
+    const fixed = rest.get(name) ?? 0;
+    return count > fixed ? (maxBytes / 4 - fixed) * SAMPLE_ROWS / (count - fixed) : Infinity;
   });
   return Math.floor(Math.min(...rows));
 }
 
-/** Whether activations for one number of sequences do for any other: Mamba-2 keeps a state for each sequence's chunks. */
-export function servesAnyBatch({ model_type }: ModelConfig): boolean {
-  return model_type !== "mamba2";
+/** Whether activations for one number of sequences do for any other: some parts have something for each sequence. */
+export function servesAnyBatch(config: ModelConfig): boolean {
+  const none = activationSizes(config, { rows: 0, batch: 0 });
+  return activationSizes(config, { rows: 0, batch: 1 }).entries()
+    .every(([name, count]) => count === none.get(name));
 }
 
 /** Allocates activations. */
-export function createScratch(gpu: Gpu, config: ModelConfig, size: ScratchSize): Scratch {
-  const sizes = scratchSizes(config, size);
+export function createActivations(
+  gpu: Gpu,
+  config: ModelConfig,
+  size: ActivationSize,
+): Activations {
+  const sizes = activationSizes(config, size);
   const tensors: Tensor[] = [];
   const make = (name: string): Tensor => {
-    const tensor = createTensor(gpu, name, [sizes[name] ?? 0]);
+    const tensor = createTensor(gpu, name, [sizes.get(name) ?? 0]);
     tensors.push(tensor);
     return tensor;
   };
@@ -77,7 +91,10 @@ export function createScratch(gpu: Gpu, config: ModelConfig, size: ScratchSize):
     residual: make("residual"),
     normed: make("normed"),
     pooled: make("pooled"),
-    mixer: mixerScratch(config, make),
+    parts: sharedByPart(
+      config,
+      (part) => partOf(part).activations((name) => make(ownName(part, name))),
+    ),
     [Symbol.dispose](): void {
       for (const tensor of tensors) tensor[Symbol.dispose]();
     },

@@ -5,10 +5,18 @@ import { encode, Program } from "../gpu/program.ts";
 import { readBuffer } from "../gpu/readback.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import { recordAllLogits, recordBlocks, recordLastLogits, recordPool } from "./forward.ts";
-import { createScratch, type Scratch } from "./activations.ts";
-import { logitCount, stateParts } from "./state.ts";
-import type { ModelWeights } from "../model/weights.ts";
+import { inputWidth, logitCount } from "../model/ends.ts";
+import { type Activations, createActivations } from "./activations.ts";
+import {
+  at,
+  type ForwardTensors,
+  recordBlocks,
+  recordHead,
+  recordLastLogits,
+  recordNormF,
+} from "./forward.ts";
+import { keptTensors } from "./state.ts";
+import type { LoadedWeights } from "./weights.ts";
 import { MATVEC_MAX_ROWS } from "../ops/linear.ts";
 import { sampleFwd } from "../ops/sample.ts";
 import { encodeSettings, NO_TOKEN, RING, type SamplerSettings } from "../model/sampler.ts";
@@ -17,10 +25,11 @@ import type {
   Draws,
   Executor,
   ExecutorState,
+  ForwardOptions,
   LogitsWanted,
   StateArray,
 } from "../model/executor.ts";
-import { SequenceScratch } from "./sequence_activations.ts";
+import { SequenceActivations } from "./sequence_activations.ts";
 import { asOurs, stateCopy, WebGpuState } from "./executor_state.ts";
 
 /** Logits of a chunk may take this much: 50280 of them for 256 steps. */
@@ -29,16 +38,16 @@ const LOGITS_BYTES = 50 * 2 ** 20;
 /** Steps of a burst that go into one submit: the next ones are encoded while the GPU works on these. */
 const PIECE = 8;
 
+/**
+ * Steps that go through the model at once on a software adapter, which larger pieces make no faster: 128 of mamba-130m
+ * take some seconds, and nothing else gets its turn meanwhile.
+ */
+const SOFTWARE_STEPS = 128;
+
 /** Programs for sequences of this many different lengths are kept. */
 const KEPT_PROGRAMS = 4;
 
 type ChunkOutput = LogitsWanted | "score";
-
-/** Weights that are on the device, and how to free them. */
-export interface LoadedWeights extends Disposable {
-  readonly weights: ModelWeights;
-  readonly sizeBytes: number;
-}
 
 /** Runs a model on a WebGPU device. It owns the weights; the device is the caller's. */
 export class WebGpuExecutor implements Executor {
@@ -48,9 +57,9 @@ export class WebGpuExecutor implements Executor {
   readonly #gpu: Gpu;
   readonly #loaded: LoadedWeights;
   /** For single steps of few sequences. */
-  readonly #stepScratch: Scratch;
+  readonly #stepActivations: Activations;
   /** For everything else. */
-  readonly #scratch: SequenceScratch;
+  readonly #activations: SequenceActivations;
   #chunkLogits: Tensor | undefined;
   #targets: Tensor | undefined;
   #scores: Tensor | undefined;
@@ -61,12 +70,12 @@ export class WebGpuExecutor implements Executor {
     this.#gpu = gpu;
     this.config = config;
     this.#loaded = loaded;
-    this.#stepScratch = createScratch(gpu, config, { rows: MATVEC_MAX_ROWS, batch: 0 });
-    this.#scratch = new SequenceScratch(gpu, config);
+    this.#stepActivations = createActivations(gpu, config, { rows: MATVEC_MAX_ROWS, batch: 0 });
+    this.#activations = new SequenceActivations(gpu, config);
     const logitBytes = Math.min(LOGITS_BYTES, gpu.device.limits.maxStorageBufferBindingSize);
     this.#maxLogitRows = Math.max(
       1,
-      Math.min(this.#scratch.maxRows(1), Math.floor(logitBytes / (logitCount(config) * 4))),
+      Math.min(this.#activations.maxRows(1), Math.floor(logitBytes / (logitCount(config) * 4))),
     );
   }
 
@@ -74,20 +83,20 @@ export class WebGpuExecutor implements Executor {
     return this.#gpu.name;
   }
 
-  get isSoftware(): boolean {
-    return this.#gpu.isSoftware;
+  get deviceNote(): string | undefined {
+    return this.#gpu.isSoftware ? "a software adapter: right, and slow" : undefined;
   }
 
   get weightBytes(): number {
     return this.#loaded.sizeBytes;
   }
 
-  get gpuBytes(): number {
+  get deviceBytes(): number {
     return this.#gpu.live.sizeBytes;
   }
 
   createState(batch: number): WebGpuState {
-    this.#scratch.requireBatch(batch);
+    this.#activations.requireBatch(batch);
     return new WebGpuState(this.#gpu, this.config, batch);
   }
 
@@ -113,7 +122,7 @@ export class WebGpuExecutor implements Executor {
   async readState(state: ExecutorState): Promise<StateArray[]> {
     const { parts } = asOurs(state);
     const bytes = await readBuffer(this.#gpu, parts.buffer, parts.buffer.sizeBytes);
-    return stateParts(parts).map(({ name, dtype, tensor }) => ({
+    return keptTensors(parts).map(({ name, dtype, tensor }) => ({
       name,
       dtype,
       shape: tensor.shape,
@@ -125,7 +134,7 @@ export class WebGpuExecutor implements Executor {
     const ours = asOurs(state);
     const byName = new Map(arrays.map((array) => [array.name, array]));
     // All is checked before anything is written: half a state would be of no stream at all.
-    const writes = stateParts(ours.parts).map(({ name, tensor }) => {
+    const writes = keptTensors(ours.parts).map(({ name, tensor }) => {
       const array = byName.get(name);
       if (array === undefined || array.bytes.length !== tensor.size * 4) {
         throw new RangeError(
@@ -157,27 +166,30 @@ export class WebGpuExecutor implements Executor {
   async forward(
     state: ExecutorState,
     inputs: Uint32Array | Float32Array,
-    logits: LogitsWanted,
+    { logits, onProgress }: ForwardOptions,
   ): Promise<Float32Array | undefined> {
     const ours = asOurs(state);
     const { batch } = ours;
-    const stepSize = this.config.input.kind === "linear" ? this.config.input.d_input : 1;
+    const stepSize = inputWidth(this.config);
     const seqlen = inputs.length / (batch * stepSize);
     const count = logitCount(this.config);
     if (seqlen === 1 && logits !== "all" && batch <= MATVEC_MAX_ROWS) {
       const target = this.config.input.kind === "linear"
-        ? this.#stepScratch.inputs
+        ? this.#stepActivations.inputs
         : ours.parts.tokens;
       target.write(inputs);
-      return await this.#run(ours, this.#stepProgram(ours), ours.parts.logits, {
-        floats: logits === "last" ? batch * count : 0,
+      const last = await this.#run(ours, this.#stepProgram(ours), ours.parts.logits, {
+        floats: logits === "last" ? batch * count : onProgress === undefined ? 0 : 1,
       });
+      onProgress?.(1);
+      return logits === "last" ? last : undefined;
     }
     const rows = Math.min(
-      this.#scratch.maxRows(batch),
+      this.#activations.maxRows(batch),
       logits === "all" ? this.#maxLogitRows : Infinity,
     );
-    const chunk = Math.max(1, Math.floor(rows / batch));
+    const mostSteps = this.#gpu.isSoftware ? SOFTWARE_STEPS : Infinity;
+    const chunk = Math.max(1, Math.min(Math.floor(rows / batch), mostSteps));
     const all = logits === "all" ? new Float32Array(batch * seqlen * count) : undefined;
     let last: Float32Array | undefined;
     for (let start = 0; start < seqlen; start += chunk) {
@@ -186,8 +198,9 @@ export class WebGpuExecutor implements Executor {
       const program = this.#chunkProgram(ours, steps, output);
       this.#writeChunk(inputs, { batch, seqlen, start, steps, stepSize });
       const from = output === "all" ? this.#logitsTensor() : ours.parts.logits;
+      // A piece whose logits nobody wants is waited for by reading one of them.
       const floats = output === "none"
-        ? 0
+        ? (onProgress === undefined ? 0 : 1)
         : output === "last"
         ? batch * count
         : batch * steps * count;
@@ -200,8 +213,9 @@ export class WebGpuExecutor implements Executor {
           );
         }
       }
+      onProgress?.(start + steps);
     }
-    return all ?? last;
+    return logits === "none" ? undefined : all ?? last;
   }
 
   async score(
@@ -291,15 +305,15 @@ export class WebGpuExecutor implements Executor {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#stepScratch[Symbol.dispose]();
-    this.#scratch[Symbol.dispose]();
+    this.#stepActivations[Symbol.dispose]();
+    this.#activations[Symbol.dispose]();
     this.#chunkLogits?.[Symbol.dispose]();
     this.#targets?.[Symbol.dispose]();
     this.#scores?.[Symbol.dispose]();
     this.#loaded[Symbol.dispose]();
   }
 
-  /** The program of one step: the input is in state.tokens, or in the step's scratch. For benchmarks, too. */
+  /** The program of one step: the input is in state.tokens, or in the step's activations. For benchmarks, too. */
   stepProgramOf(state: ExecutorState): Program {
     return this.#stepProgram(asOurs(state));
   }
@@ -312,16 +326,16 @@ export class WebGpuExecutor implements Executor {
   #stepProgram(state: WebGpuState): Program {
     if (state.stepProgram === undefined) {
       const program = new Program(this.#gpu);
+      const { logits, tokens } = state.parts;
+      const hasIds = this.config.input.kind === "embedding";
       const tensors = {
-        weights: this.#loaded.weights,
-        state: state.parts,
-        scratch: this.#stepScratch,
-        ids: state.parts.tokens,
+        ...this.#forwardTensors(state, this.#stepActivations),
+        ...(hasIds ? { inputs: tokens } : {}),
       };
       const shape = { batch: state.batch, seqlen: 1 };
       recordBlocks(program, this.config, tensors, shape);
-      recordPool(program, this.config, tensors, shape);
-      recordLastLogits(program, this.config, tensors, shape);
+      if (tensors.pool_state !== undefined) recordNormF(program, this.config, tensors, shape);
+      recordLastLogits(program, this.config, tensors, { ...shape, logits });
       state.stepProgram = program;
     }
     return state.stepProgram;
@@ -349,24 +363,35 @@ export class WebGpuExecutor implements Executor {
     const kept = state.chunkPrograms.get(key);
     if (kept !== undefined) return kept;
     const program = new Program(this.#gpu);
-    const scratch = this.#scratch.of(state.batch);
-    const tensors = {
-      weights: this.#loaded.weights,
-      state: state.parts,
-      scratch,
-      ids: scratch.inputs,
-    };
+    const tensors = this.#forwardTensors(state, this.#activations.of(state.batch));
     const shape = { batch: state.batch, seqlen: steps };
+    const wantsAll = output === "all" || output === "score";
     recordBlocks(program, this.config, tensors, shape);
-    recordPool(program, this.config, tensors, shape);
-    if (output === "all" || output === "score") {
-      recordAllLogits(program, this.config, tensors, { ...shape, logits: this.#logitsTensor() });
+    if (wantsAll || tensors.pool_state !== undefined) {
+      recordNormF(program, this.config, tensors, shape);
+    }
+    if (wantsAll) {
+      recordHead(program, tensors, this.#logitsTensor(), { rows: state.batch * steps });
     }
     if (output === "score") this.#recordScore(program, this.#logitsTensor(), steps);
     // Whatever was asked for, the state has its logits afterwards: the next call may draw from them.
-    recordLastLogits(program, this.config, tensors, shape);
+    const { logits } = state.parts;
+    recordLastLogits(program, this.config, tensors, { ...shape, logits });
     this.#keep(state, key, program);
     return program;
+  }
+
+  #forwardTensors(state: WebGpuState, activations: Activations): ForwardTensors {
+    const { parts } = state;
+    const { inputs, residual, normed, pooled } = activations;
+    return {
+      ...{ weights: this.#loaded.weights, inputs, embedded: residual, normed, pooled },
+      seen: parts.seen,
+      pool_state: parts.pool_state,
+      halves: parts.halves.map((own, index) => ({
+        ...{ residual, state: own, activations: at(activations.parts, index) },
+      })),
+    };
   }
 
   #recordScore(program: Program, logits: Tensor, rows: number): void {
@@ -413,7 +438,7 @@ export class WebGpuExecutor implements Executor {
       stepSize: number;
     },
   ): void {
-    const target = this.#scratch.of(batch).inputs;
+    const target = this.#activations.of(batch).inputs;
     for (let b = 0; b < batch; b++) {
       const from = (b * seqlen + start) * stepSize;
       target.write(inputs.subarray(from, from + steps * stepSize), b * steps * stepSize * 4);

@@ -1,24 +1,68 @@
-/** The model: input -> blocks -> norm_f -> head, recorded as one program. */
+/** The model: input -> blocks -> norm_f -> head, recorded as one program, for inference and for training. */
 
 import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { blockHalves } from "../model/blocks.ts";
+import type { ModelConfig } from "../model/config/config.ts";
+import { dropout } from "../ops/dropout.ts";
 import { embeddingFwd } from "../ops/embedding.ts";
-import { linearFwd, MATVEC_MAX_ROWS, matvecFwd } from "../ops/linear.ts";
+import { linearFwd, matmulFwd, MATVEC_MAX_ROWS, matvecFwd } from "../ops/linear.ts";
 import { meanPoolFwd } from "../ops/mean_pool.ts";
 import { rmsNormFwd } from "../ops/rms_norm.ts";
-import type { ModelConfig } from "../model/config/config.ts";
-import { blockFwd } from "./mixer.ts";
-import type { Scratch } from "./activations.ts";
-import type { State } from "./state.ts";
-import type { ModelWeights } from "../model/weights.ts";
+import { sumPartials } from "../ops/sum_partials.ts";
+import { partOf, trainingOf } from "./mixers/mixers.ts";
+import type { StateTensors } from "./mixers/part.ts";
+import { beginState, type KeptState, leaveState } from "./training_state.ts";
+import type { ModelWeights } from "./weights.ts";
 
 /** What a forward pass works on. */
 export interface ForwardTensors {
   readonly weights: ModelWeights;
-  readonly state: State;
-  readonly scratch: Scratch;
-  /** Token ids (batch, seqlen): state.tokens for a step, scratch.inputs for a sequence. Not used by a linear input. */
-  readonly ids: Tensor;
+  /** Token ids (batch, seqlen), or input vectors (batch, seqlen, d_input). */
+  readonly inputs: Tensor;
+  /** Bitmap of the ids consumed, where it is wanted. */
+  readonly seen?: Tensor | undefined;
+  /** The residual stream before the first block (batch, seqlen, d_model). */
+  readonly embedded: Tensor;
+  /** What each half of a block works on. */
+  readonly halves: readonly ForwardHalf[];
+  /** For RMSNorms (batch, seqlen, d_model); at the end it holds norm_f's, where that is of all steps. */
+  readonly normed: Tensor;
+  /** A classifier's running means (batch, seqlen, d_model). */
+  readonly pooled: Tensor;
+  /** What those means go on from, in a classifier that has them. */
+  readonly pool_state: Tensor | undefined;
+  /** In training alone. */
+  readonly training?: ForwardTraining | undefined;
+}
+
+/** What one half of a block works on. */
+export interface ForwardHalf {
+  /** The residual stream: what all halves add to; in training each has its own, so that all of them are kept. */
+  readonly residual: Tensor;
+  /** What its part writes. */
+  readonly activations: object;
+  readonly state: StateTensors;
+  /** In training alone: what becomes of the state. */
+  readonly kept?: KeptState | undefined;
+}
+
+/** What is different in training. */
+export interface ForwardTraining {
+  /** None: nothing is dropped, as in evaluation. */
+  readonly dropout?: Dropout | undefined;
+  /** What is added to the residual stream, before some of it is dropped (batch, seqlen, d_model). */
+  readonly undropped: Tensor;
+}
+
+/** Elements of the embedding and of each block's output that are left out at random. */
+export interface Dropout {
+  /** Chance of each, from 0 to below 1. */
+  readonly probability: number;
+  /** Key of the random generator. */
+  readonly seed: number;
+  /** A number that is another for each pass (1, u32): forward and backward of one pass drop the same. */
+  readonly draw: Tensor;
 }
 
 /** Size of a forward pass. */
@@ -27,132 +71,196 @@ export interface ForwardShape {
   readonly seqlen: number;
 }
 
-/** Records input and blocks: afterwards scratch.residual holds the last block's output, and the state has moved on. */
+/** Records input and blocks: afterwards {@linkcode lastResidual} is the last block's output, and the state has moved on. */
 export function recordBlocks(
   program: Program,
   config: ModelConfig,
-  { weights, state, scratch, ids }: ForwardTensors,
+  tensors: ForwardTensors,
+  shape: ForwardShape,
+): void {
+  recordInput(program, config, tensors, shape);
+  const { training } = tensors;
+  const dropped = training?.dropout;
+  const size = shape.batch * shape.seqlen * config.d_model;
+  for (const [index, { label, part }] of blockHalves(config).entries()) {
+    const half = at(tensors.halves, index);
+    const { norm, part: weights } = at(tensors.weights.halves, index);
+    const { residual, activations, state, kept } = half;
+    const input = residualBefore(tensors, index);
+    if (input !== residual) copy(program, input, residual, size);
+    if (kept !== undefined) beginState(program, kept, state, label);
+    partOf(part).forward(
+      program,
+      config,
+      {
+        ...{ norm, weights, state, residual, normed: tensors.normed, activations },
+        output: dropped && training?.undropped,
+      },
+      { ...shape, chunk: training === undefined ? 0 : trainingOf(part).chunk, label },
+    );
+    if (dropped !== undefined && training !== undefined) {
+      recordDropout(program, dropped, { x: training.undropped, y: residual }, {
+        ...{ size, site: index, accumulate: true, label: `${label}.dropout` },
+      });
+    }
+    if (kept !== undefined) leaveState(program, kept, state, label);
+  }
+}
+
+function recordInput(
+  program: Program,
+  config: ModelConfig,
+  { weights, inputs, seen, embedded, training }: ForwardTensors,
   { batch, seqlen }: ForwardShape,
 ): void {
   const { input } = weights;
-  if (config.input.kind === "embedding") {
-    embeddingFwd(
-      program,
-      {
-        ids,
-        weight: input.weight,
-        y: scratch.residual,
-        ...(state.seen ? { seen: state.seen } : {}),
-      },
-      { batch, seqlen, label: "embedding" },
-    );
-  } else {
-    linearFwd(
-      program,
-      { x: scratch.inputs, weight: input.weight, bias: input.bias, y: scratch.residual },
-      { rows: batch * seqlen, label: "input_proj" },
-    );
+  const rows = batch * seqlen;
+  if (config.input.kind === "linear") {
+    const tensors = { x: inputs, weight: input.weight, bias: input.bias, y: embedded };
+    product(training)(program, tensors, { rows, label: "input_proj" });
+    return;
   }
-  for (const [index, layer] of weights.layers.entries()) {
-    const layerState = state.layers[index];
-    if (layerState === undefined) {
-      throw new RangeError(`Cannot run layer ${index}: the state has none`);
-    }
-    blockFwd(
-      program,
-      config,
-      { norm: layer.norm, weights: layer.mixer, state: layerState, scratch },
-      { batch, seqlen, label: `layers.${index}` },
-    );
+  const dropped = training?.dropout;
+  const y = dropped === undefined ? embedded : training?.undropped ?? embedded;
+  const tensors = { ids: inputs, weight: input.weight, y, ...(seen ? { seen } : {}) };
+  embeddingFwd(program, tensors, { batch, seqlen, label: "embedding" });
+  if (dropped !== undefined) {
+    recordDropout(program, dropped, { x: y, y: embedded }, {
+      ...{ size: rows * config.d_model, site: weights.halves.length, label: "embedding.dropout" },
+    });
   }
 }
 
-/**
- * Records norm_f and head for the last step of each sequence, into state.logits (batch, logits).
- *
- * A classifier that pools the mean has {@linkcode recordPool} recorded before.
- */
-export function recordLastLogits(
+/** Records norm_f of every step, and a classifier's running mean of it. */
+export function recordNormF(
   program: Program,
-  config: ModelConfig,
-  { weights, state, scratch }: ForwardTensors,
+  { d_model, norm_epsilon: eps }: ModelConfig,
+  tensors: ForwardTensors,
   { batch, seqlen }: ForwardShape,
 ): void {
-  const { d_model, norm_epsilon } = config;
-  const { head, norm_f } = weights;
-  const last = { ldX: seqlen * d_model, xOffset: (seqlen - 1) * d_model };
-  if (state.pool_state !== undefined) {
-    linearFwd(
-      program,
-      { x: scratch.pooled, weight: head.weight, bias: head.bias, y: state.logits },
-      { rows: batch, ...last, label: "head" },
-    );
-  } else if (batch <= MATVEC_MAX_ROWS) {
-    matvecFwd(
-      program,
-      { x: scratch.residual, weight: head.weight, bias: head.bias, y: state.logits },
-      { rows: batch, ...last, label: "head" },
-      { norm: { weight: norm_f, eps: norm_epsilon } },
-    );
-  } else {
-    rmsNormFwd(
-      program,
-      { x: scratch.residual, weight: norm_f, y: scratch.normed },
-      { rows: batch, d_model, eps: norm_epsilon, ...last, label: "norm_f" },
-    );
-    linearFwd(
-      program,
-      { x: scratch.normed, weight: head.weight, bias: head.bias, y: state.logits },
-      { rows: batch, label: "head" },
-    );
-  }
-}
-
-/** Records the running mean of a classifier over all steps, into scratch.pooled; nothing for other models. */
-export function recordPool(
-  program: Program,
-  config: ModelConfig,
-  { weights, state, scratch }: ForwardTensors,
-  { batch, seqlen }: ForwardShape,
-): void {
-  if (state.pool_state === undefined) return;
-  const { d_model, norm_epsilon } = config;
+  const { weights, normed, pooled, pool_state } = tensors;
   rmsNormFwd(
     program,
-    { x: scratch.residual, weight: weights.norm_f, y: scratch.normed },
-    { rows: batch * seqlen, d_model, eps: norm_epsilon, label: "norm_f" },
+    { x: lastResidual(tensors), weight: weights.norm_f, y: normed },
+    { rows: batch * seqlen, d_model, eps, label: "norm_f" },
   );
+  if (pool_state === undefined) return;
   meanPoolFwd(
     program,
-    { x: scratch.normed, pool_state: state.pool_state, y: scratch.pooled },
+    { x: normed, pool_state, y: pooled },
     { batch, seqlen, d_model, label: "pool" },
   );
 }
 
-/** Records norm_f and head for every step, into `logits` (batch, seqlen, logits). */
-export function recordAllLogits(
+/** Records the head over some rows of what {@linkcode recordNormF} left. */
+export function recordHead(
+  program: Program,
+  tensors: ForwardTensors,
+  logits: Tensor,
+  rows: HeadRows,
+): void {
+  const { weight, bias } = tensors.weights.head;
+  product(tensors.training)(
+    program,
+    { x: headInput(tensors), weight, bias, y: logits },
+    { ...rows, label: "head" },
+  );
+}
+
+/** Which rows the head reads. */
+export interface HeadRows {
+  readonly rows: number;
+  readonly ldX?: number;
+  readonly xOffset?: number;
+}
+
+/** The last step of each sequence. */
+export function lastRows({ d_model }: ModelConfig, { batch, seqlen }: ForwardShape): HeadRows {
+  return { rows: batch, ldX: seqlen * d_model, xOffset: (seqlen - 1) * d_model };
+}
+
+/**
+ * Records norm_f and head for the last step of each sequence, into `logits` (batch, logits).
+ *
+ * A classifier that pools the mean has {@linkcode recordNormF} recorded before.
+ */
+export function recordLastLogits(
   program: Program,
   config: ModelConfig,
-  { weights, state, scratch }: ForwardTensors,
-  { batch, seqlen, logits }: ForwardShape & { readonly logits: Tensor },
+  tensors: ForwardTensors,
+  shape: ForwardShape & { readonly logits: Tensor },
 ): void {
-  const { d_model, norm_epsilon } = config;
-  const rows = batch * seqlen;
-  if (state.pool_state === undefined) {
+  const { d_model, norm_epsilon: eps } = config;
+  const { weights: { head, norm_f }, normed, pool_state } = tensors;
+  const { batch, logits } = shape;
+  const last = lastRows(config, shape);
+  const residual = lastResidual(tensors);
+  if (pool_state !== undefined) recordHead(program, tensors, logits, last);
+  else if (batch <= MATVEC_MAX_ROWS) {
+    matvecFwd(
+      program,
+      { x: residual, weight: head.weight, bias: head.bias, y: logits },
+      { ...last, label: "head" },
+      { norm: { weight: norm_f, eps } },
+    );
+  } else {
     rmsNormFwd(
       program,
-      { x: scratch.residual, weight: weights.norm_f, y: scratch.normed },
-      { rows, d_model, eps: norm_epsilon, label: "norm_f" },
+      { x: residual, weight: norm_f, y: normed },
+      { d_model, eps, ...last, label: "norm_f" },
     );
+    recordHead(program, tensors, logits, { rows: batch });
   }
-  linearFwd(
-    program,
-    {
-      x: state.pool_state === undefined ? scratch.normed : scratch.pooled,
-      weight: weights.head.weight,
-      bias: weights.head.bias,
-      y: logits,
-    },
-    { rows, label: "head" },
-  );
+}
+
+/** What the head reads, of every step. */
+export function headInput({ pool_state, normed, pooled }: ForwardTensors): Tensor {
+  return pool_state === undefined ? normed : pooled;
+}
+
+/** The residual stream before a half. */
+export function residualBefore({ embedded, halves }: ForwardTensors, index: number): Tensor {
+  return index === 0 ? embedded : at(halves, index - 1).residual;
+}
+
+/** The last block's output. */
+export function lastResidual(tensors: ForwardTensors): Tensor {
+  return residualBefore(tensors, tensors.halves.length);
+}
+
+/** In training a product at the ends has the same sums however few its rows are. */
+function product(training: ForwardTraining | undefined): typeof linearFwd {
+  return training === undefined
+    ? linearFwd
+    : (program, tensors, shape) => matmulFwd(program, tensors, shape);
+}
+
+/** What a site of dropout is: each drops by random numbers of its own. */
+export interface DropoutShape {
+  readonly size: number;
+  readonly site: number;
+  readonly accumulate?: boolean;
+  readonly label: string;
+}
+
+/** Records y = x, or y += x, without the elements that are dropped. */
+export function recordDropout(
+  program: Program,
+  { draw, ...settings }: Dropout,
+  tensors: { readonly x: Tensor; readonly y: Tensor },
+  shape: DropoutShape,
+): void {
+  dropout(program, { ...tensors, draw }, { ...settings, ...shape });
+}
+
+/** A sum of one part is a copy, inside the pass. */
+export function copy(program: Program, from: Tensor, to: Tensor, size: number): void {
+  sumPartials(program, { partials: from, y: to }, { parts: 1, size, label: "copy" });
+}
+
+/** An item of a list that has one for each half. */
+export function at<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw new RangeError(`Cannot run half ${index} of ${list.length}`);
+  return item;
 }

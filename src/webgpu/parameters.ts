@@ -7,13 +7,8 @@ import { NORM_PART } from "../ops/grad_norm.ts";
 import type { Matrix } from "../ops/matrix.ts";
 import { MATRIX_ROW_STEP } from "../model/dtype.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import {
-  type ModelWeights,
-  modelWeights,
-  parameterCount,
-  type WeightSpec,
-  weightSpecs,
-} from "../model/weights.ts";
+import { parameterCount, type WeightSpec, weightSpecs } from "../model/weight_specs.ts";
+import { type ModelWeights, modelWeights } from "./weights.ts";
 
 /** Where a parameter lies in the common layout. */
 export interface ParameterPlace {
@@ -45,8 +40,8 @@ export interface ParameterSet extends Disposable {
 }
 
 /** Decay is for matrices and convolutions; A_log, D, biases and norms keep what they learn (Gu & Dao 2023). */
-function decays({ name, kind }: WeightSpec): boolean {
-  return kind === "matrix" || name.endsWith("conv1d.weight");
+function decays({ kind, decays }: WeightSpec): boolean {
+  return kind === "matrix" || decays === true;
 }
 
 /** Lays out the parameters of a model. */

@@ -3,15 +3,15 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import {
-  createScratch,
+  type Activations,
+  createActivations,
   rowBytes,
   rowsWithin,
-  type Scratch,
   servesAnyBatch,
 } from "./activations.ts";
 
 /** Activations may take this much; more rows at once no longer make a matmul faster. */
-const SCRATCH_BYTES = 64 * 2 ** 20;
+const ACTIVATION_BYTES = 64 * 2 ** 20;
 
 /** The same, where rows are small. */
 const MAX_ROWS = 8192;
@@ -23,11 +23,11 @@ const MIN_ROWS = 256;
 const ROW_STEP = 128;
 
 /** Activations that all states of a model share: made when first needed, and kept. */
-export class SequenceScratch implements Disposable {
+export class SequenceActivations implements Disposable {
   readonly #gpu: Gpu;
   readonly #config: ModelConfig;
   /** By number of sequences, where those for one number do not serve another. */
-  readonly #made: Map<number, Scratch> = new Map();
+  readonly #made: Map<number, Activations> = new Map();
 
   constructor(gpu: Gpu, config: ModelConfig) {
     this.#gpu = gpu;
@@ -37,7 +37,7 @@ export class SequenceScratch implements Disposable {
   /** The most rows, of all sequences together, that go through the model at once. */
   maxRows(batch: number): number {
     const { maxStorageBufferBindingSize } = this.#gpu.device.limits;
-    const steps = Math.floor(SCRATCH_BYTES / rowBytes(this.#config) / ROW_STEP);
+    const steps = Math.floor(ACTIVATION_BYTES / rowBytes(this.#config) / ROW_STEP);
     return Math.min(
       Math.max(MIN_ROWS, steps * ROW_STEP),
       rowsWithin(this.#config, batch, maxStorageBufferBindingSize),
@@ -63,19 +63,22 @@ export class SequenceScratch implements Disposable {
     );
   }
 
-  /** Activations for any shape of {@linkcode SequenceScratch.maxRows} rows in that many sequences. */
-  of(batch: number): Scratch {
+  /** Activations for any shape of {@linkcode SequenceActivations.maxRows} rows in that many sequences. */
+  of(batch: number): Activations {
     const key = servesAnyBatch(this.#config) ? 0 : batch;
-    let scratch = this.#made.get(key);
-    if (scratch === undefined) {
-      scratch = createScratch(this.#gpu, this.#config, { rows: this.maxRows(batch), batch });
-      this.#made.set(key, scratch);
+    let activations = this.#made.get(key);
+    if (activations === undefined) {
+      activations = createActivations(this.#gpu, this.#config, {
+        rows: this.maxRows(batch),
+        batch,
+      });
+      this.#made.set(key, activations);
     }
-    return scratch;
+    return activations;
   }
 
   [Symbol.dispose](): void {
-    for (const scratch of this.#made.values()) scratch[Symbol.dispose]();
+    for (const activations of this.#made.values()) activations[Symbol.dispose]();
     this.#made.clear();
   }
 }

@@ -2,23 +2,18 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import { blockHalves, sharedByPart } from "../model/blocks.ts";
+import type { ModelConfig } from "../model/config/config.ts";
+import { MATRIX_ROW_STEP } from "../model/dtype.ts";
+import { inputWidth, logitCount, poolsMean } from "../model/ends.ts";
+import type { BlockPart } from "../model/mixers/mixer.ts";
 import { elementCount, roundUp } from "../model/shapes.ts";
+import { weightSpecs } from "../model/weight_specs.ts";
 import { embeddingBwdParts } from "../ops/embedding_bwd.ts";
 import { columnSumScratch, matmulBwdWScratch } from "../ops/linear_bwd.ts";
-import { MATRIX_ROW_STEP } from "../model/dtype.ts";
 import { rmsNormBwdParts } from "../ops/rms_norm_bwd.ts";
-import type { ModelConfig } from "../model/config/config.ts";
-import { layerStateShapes } from "./mixer.ts";
-import {
-  type MixerGradients,
-  mixerGradients,
-  mixerPartialElements,
-  trainingChunk,
-  trainingScratch,
-} from "./mixer_bwd.ts";
-import type { Scratch } from "./activations.ts";
-import { logitCount } from "./state.ts";
-import { weightSpecs } from "../model/weights.ts";
+import { partOf, trainingOf } from "./mixers/mixers.ts";
+import type { StateTensors } from "./mixers/part.ts";
 
 /** Size of a training pass. */
 export interface BatchShape {
@@ -26,49 +21,54 @@ export interface BatchShape {
   readonly seqlen: number;
 }
 
-/** What one layer keeps. */
-export interface LayerActivations {
-  /** What the layer's ops write; `residual` is the block's output. */
-  readonly scratch: Scratch;
-  /** The window that conv1d began with: (batch, channels, d_conv). */
-  readonly conv_initial: Tensor;
-  /** The window that it ended with. */
-  readonly conv_state: Tensor;
-  /** States at chunk borders: (batch, chunks + 1, ...), as one state is shaped. */
-  readonly ssm_states: Tensor;
+/** What one half of a block keeps. */
+export interface HalfActivations {
+  /** Its output: the residual stream (rows, d_model). */
+  readonly residual: Tensor;
+  /** What its part's ops write. */
+  readonly activations: object;
+  /** The state that the sequences began with. */
+  readonly initial: StateTensors;
+  /** The state at the end; of a piece that is kept at borders, (batch, chunks + 1, ...), and the same as `initial`'s. */
+  readonly state: StateTensors;
+}
+
+/** Where gradients inside a part go. */
+export interface PartGradients {
+  /** Of its activations. */
+  readonly activations: object;
+  /** Of the state that the sequences began with. */
+  readonly state: StateTensors;
 }
 
 /** Everything a training pass of one shape needs beside the parameters. */
-export interface Activations extends Disposable {
+export interface TrainingActivations extends Disposable {
   readonly shape: BatchShape;
   /** Token ids (batch, seqlen) or floats (batch, seqlen, d_input). */
   readonly inputs: Tensor;
   /** The residual stream before the first block. */
   readonly embedded: Tensor;
-  readonly layers: readonly LayerActivations[];
+  readonly halves: readonly HalfActivations[];
   /** norm_f of the last block's output, and a classifier's pooled mean (batch, seqlen, d_model). */
   readonly normed: Tensor;
   readonly pooled: Tensor;
-  readonly pool_state: Tensor;
+  /** In a classifier that pools the mean. */
+  readonly pool_state: Tensor | undefined;
   /** Logits, then their gradients, in place: (rows, logits), a row for each target. */
   readonly logits: Tensor;
   /** One for each row of logits. */
   readonly targets: Tensor;
   readonly losses: Tensor;
-  /** Steps between kept states of the scan. */
-  readonly chunk: number;
-  /** Zeros: what a sequence's state and a classifier's mean begin with. */
+  /** Zeros: what a classifier's mean begins with. */
   readonly zeros: Tensor;
-  /** Gradients of activations, shared by all layers. */
+  /** Gradients of activations. */
   readonly grad: {
     readonly residual: Tensor;
     readonly normed: Tensor;
     /** Of the head's input, for a classifier: (batch, d_model). */
     readonly last: Tensor;
-    /** Of what is inside a block. */
-    readonly mixer: MixerGradients;
-    readonly ssm_state: Tensor;
-    readonly conv_state: Tensor;
+    /** Of what is inside each half of a block; halves of one kind use the same. */
+    readonly parts: readonly PartGradients[];
   };
   /** Partial sums on their way to a parameter's gradient. */
   readonly partials: Tensor;
@@ -97,27 +97,33 @@ function partialElements(gpu: Gpu, config: ModelConfig, shape: BatchShape): numb
   return Math.max(
     ...matrices,
     table,
-    mixerPartialElements(config, shape),
+    ...sharedByPart(config, (part) => trainingOf(part).partialElements(config, shape)),
     rmsNormBwdParts(rows) * d_model,
     columnSumScratch(rows, d_model),
     columnSumScratch(logitRows, logitCount(config)),
   );
 }
 
+/** Makes a tensor; the last dimensions may be those of one state. */
+type Make = (label: string, ...dimensions: number[]) => Tensor;
+
 /**
  * Allocates what a training pass of this shape needs.
  *
  * @throws {RangeError} If a part of it does not fit in one binding of the device.
  */
-export function createActivations(gpu: Gpu, config: ModelConfig, shape: BatchShape): Activations {
+export function createTrainingActivations(
+  gpu: Gpu,
+  config: ModelConfig,
+  shape: BatchShape,
+): TrainingActivations {
   const { batch, seqlen } = shape;
-  const { d_model, input } = config;
-  const { conv_state, ssm_state } = layerStateShapes(config);
+  const { d_model } = config;
   const rows = batch * seqlen;
   const owned: Tensor[] = [];
   const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
   const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-  const make = (label: string, ...dimensions: number[]): Tensor => {
+  const make: Make = (label, ...dimensions) => {
     const sizeBytes = 4 * elementCount(dimensions);
     if (sizeBytes > most) {
       for (const tensor of owned) tensor[Symbol.dispose]();
@@ -130,51 +136,95 @@ export function createActivations(gpu: Gpu, config: ModelConfig, shape: BatchSha
     owned.push(tensor);
     return tensor;
   };
-  const inputs = make("inputs", rows, input.kind === "linear" ? input.d_input : 1);
-  const normed = make("normed", rows, d_model);
-  const pooled = make("pooled", rows, d_model);
-  const chunk = trainingChunk(config);
-  const shared = new Map<string, Tensor>();
-  const chunks = Math.ceil(seqlen / chunk);
-  const layers = Array.from({ length: config.n_layer }, () => ({
-    scratch: {
-      rows,
-      inputs,
-      normed,
-      pooled,
-      residual: make("residual", rows, d_model),
-      mixer: trainingScratch(config, shape, make, shared),
-      [Symbol.dispose]: () => {},
-    },
-    conv_initial: make("conv_initial", batch, ...conv_state),
-    conv_state: make("conv_state", batch, ...conv_state),
-    ssm_states: make("ssm_states", batch, chunks + 1, ...ssm_state),
-  }));
+  // What backward computes again needs no tensor of each half's own.
+  const shared = sharedByPart(config, () => new Map<string, Tensor>());
   const logitRows = targetRows(config, shape);
   return {
     shape,
-    inputs,
+    inputs: make("inputs", rows, inputWidth(config)),
+    normed: make("normed", rows, d_model),
+    pooled: make("pooled", rows, d_model),
+    halves: blockHalves(config).map(({ part }, index) => ({
+      residual: make("residual", rows, d_model),
+      activations: partActivations(config, part, shape, make, shared[index] ?? new Map()),
+      ...keptStates(config, part, shape, make),
+    })),
     embedded: make("embedded", rows, d_model),
-    layers,
-    normed,
-    pooled,
-    pool_state: make("pool_state", batch, 2, d_model),
+    pool_state: poolsMean(config) ? make("pool_state", batch, 2, d_model) : undefined,
     logits: make("logits", logitRows, logitCount(config)),
     targets: make("targets", logitRows),
     losses: make("losses", logitRows),
-    chunk,
     zeros: make("zeros", batch, 2, d_model),
     grad: {
       residual: make("grad_residual", rows, d_model),
       normed: make("grad_normed", rows, d_model),
       last: make("grad_last", batch, d_model),
-      mixer: mixerGradients(config, shape, chunk, make),
-      ssm_state: make("grad_ssm_state", batch, ...ssm_state),
-      conv_state: make("grad_conv_state", batch, ...conv_state),
+      parts: sharedByPart(config, (part) => ({
+        activations: trainingOf(part).gradients(config, shape, make),
+        state: mapShapes(config, part, (name, own) => make(`grad_${name}`, batch, ...own)),
+      })),
     },
     partials: make("partials", partialElements(gpu, config, shape)),
     [Symbol.dispose](): void {
       for (const tensor of owned) tensor[Symbol.dispose]();
     },
   };
+}
+
+/** What a part's forward writes, each half's own but for what backward computes again. */
+function partActivations(
+  config: ModelConfig,
+  part: BlockPart,
+  { batch, seqlen }: BatchShape,
+  make: Make,
+  shared: Map<string, Tensor>,
+): object {
+  const size = { rows: batch * seqlen, batch, keepsStates: true };
+  const sizes = partOf(part).activationSizes(config, size);
+  const { recomputed } = trainingOf(part);
+  return partOf(part).activations((name) => {
+    if (!recomputed.has(name)) return make(name, sizes[name] ?? 0);
+    const found = shared.get(name) ?? make(name, sizes[name] ?? 0);
+    shared.set(name, found);
+    return found;
+  });
+}
+
+/** States of a half: at both ends of the sequences, or at every border of chunks. */
+function keptStates(
+  config: ModelConfig,
+  part: BlockPart,
+  { batch, seqlen }: BatchShape,
+  make: Make,
+): { initial: StateTensors; state: StateTensors } {
+  const { chunk, keeps } = trainingOf(part);
+  const slots = Math.ceil(seqlen / chunk) + 1;
+  const initial = mapShapes(
+    config,
+    part,
+    (name, own) =>
+      keeps[name] === "borders"
+        ? make(`${name}_borders`, batch, slots, ...own)
+        : make(`${name}_initial`, batch, ...own),
+  );
+  const state = mapShapes(
+    config,
+    part,
+    (name, own) => keeps[name] === "borders" ? initial[name] : make(name, batch, ...own),
+  );
+  return { initial, state };
+}
+
+/** Something by the names of what a part carries. */
+function mapShapes(
+  config: ModelConfig,
+  part: BlockPart,
+  make: (name: string, shape: readonly number[]) => Tensor | undefined,
+): StateTensors {
+  const tensors: Record<string, Tensor> = {};
+  for (const [name, shape] of Object.entries(part.stateShapes(config))) {
+    const tensor = make(name, shape);
+    if (tensor !== undefined) tensors[name] = tensor;
+  }
+  return tensors;
 }

@@ -2,15 +2,14 @@
 
 import { type Gpu, openGpu } from "../gpu/device.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
-import type { ModelConfig } from "../model/config/config.ts";
 import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
 import type { LoadPlan, PlannedWeight } from "../model/load_plan.ts";
+import { mixerOf } from "../model/mixers/mixers.ts";
 import { elementCount } from "../model/shapes.ts";
-import { modelWeights } from "../model/weights.ts";
 import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
-import { MAX_D_STATE } from "../ops/selective_scan.ts";
 import { requireRoom, withinMemory } from "./device_memory.ts";
 import { WebGpuExecutor } from "./executor.ts";
+import { modelWeights } from "./weights.ts";
 
 /** The queue keeps what is written until it is copied: at most about two of these. */
 const UNFLUSHED_BYTES = 16 * 2 ** 20;
@@ -45,7 +44,7 @@ export class WebGpuWeightSink implements WeightSink {
   }
 
   async allocate(plan: LoadPlan): Promise<void> {
-    requireKernels(plan.config);
+    mixerOf(plan.config).requireSupported(plan.config);
     requireRoom(this.#gpu, plan.config, plan);
     await withinMemory(
       this.#gpu,
@@ -115,15 +114,6 @@ export class WebGpuWeightSink implements WeightSink {
       tensors.clear();
     }
     this.#release();
-  }
-}
-
-/** Refuses what no kernel of this executor computes. */
-function requireKernels(config: ModelConfig): void {
-  if (config.model_type !== "mamba2" && config.d_state > MAX_D_STATE) {
-    throw new RangeError(
-      `Cannot run this model: d_state is ${config.d_state}, and kernels take ${MAX_D_STATE}`,
-    );
   }
 }
 

@@ -14,12 +14,12 @@ Deno.test("a session that has consumed 20,000 tokens holds as much memory as one
     stdin: "null",
   }).output();
   assertEquals(code, 0, new TextDecoder().decode(stderr));
-  const { few, many, freedGpuBytes }: { few: Held; many: Held; freedGpuBytes: number } = JSON
+  const { few, many, freedDeviceBytes }: { few: Held; many: Held; freedDeviceBytes: number } = JSON
     .parse(new TextDecoder().decode(stdout));
   // deno-lint-ignore no-console -- the figures belong in the test output
   console.log("held after 200:", few, "after 20,000:", many);
   assertEquals([few.position, many.position], [200, 20_000]);
-  assertEquals(many.gpuBytes, few.gpuBytes);
+  assertEquals(many.deviceBytes, few.deviceBytes);
   const hostGrowth = many.hostBytes - few.hostBytes;
   assert(hostGrowth < 5 * MB, `the host's heap grew by ${hostGrowth} bytes`);
   // The process may grow by what the first long calls touch, and then no more: on a software adapter the GPU's buffers
@@ -27,19 +27,19 @@ Deno.test("a session that has consumed 20,000 tokens holds as much memory as one
   // (20 to 60 MB on llvmpipe, and 30 MB more over the next 280,000 tokens). A state kept for every token would be
   // four times that.
   const rssGrowth = many.rssBytes - few.rssBytes;
-  assert(rssGrowth < many.gpuBytes + 64 * MB, `the process grew by ${rssGrowth} bytes`);
-  assertEquals(freedGpuBytes, 0);
+  assert(rssGrowth < many.deviceBytes + 64 * MB, `the process grew by ${rssGrowth} bytes`);
+  assertEquals(freedDeviceBytes, 0);
 });
 
-Deno.test("gpuBytes counts the weights, and every session while it is open", async () => {
+Deno.test("deviceBytes counts the weights, and every session while it is open", async () => {
   using model = await loadModel(goldenPath("mamba1"));
-  const before = model.gpuBytes;
+  const before = model.deviceBytes;
   assert(before >= model.weightBytes);
   {
     using session = model.createSession();
-    assert(model.gpuBytes >= before + session.stateBytes);
+    assert(model.deviceBytes >= before + session.stateBytes);
     using _other = session.fork();
-    assert(model.gpuBytes >= before + 2 * session.stateBytes);
+    assert(model.deviceBytes >= before + 2 * session.stateBytes);
   }
-  assertEquals(model.gpuBytes, before);
+  assertEquals(model.deviceBytes, before);
 });

@@ -5,7 +5,7 @@ import { goldenPath } from "../golden_files.ts";
 /** What is held at one point of a stream. */
 export interface Held {
   readonly position: number;
-  readonly gpuBytes: number;
+  readonly deviceBytes: number;
   /** V8's heap, and what it knows of outside. */
   readonly hostBytes: number;
   /** The whole process: the driver, which here may keep GPU memory in it, and the allocators' reserves too. */
@@ -71,7 +71,12 @@ async function held(model: Model, session: Session): Promise<Held> {
   }
   const { heapUsed, external, rss } = Deno.memoryUsage();
   const { position } = session;
-  return { position, gpuBytes: model.gpuBytes, hostBytes: heapUsed + external, rssBytes: rss };
+  return {
+    position,
+    deviceBytes: model.deviceBytes,
+    hostBytes: heapUsed + external,
+    rssBytes: rss,
+  };
 }
 
 async function measure(model: Model): Promise<{ few: Held; many: Held }> {
@@ -85,5 +90,5 @@ async function measure(model: Model): Promise<{ few: Held; many: Held }> {
 const model = await loadModel(goldenPath("mamba1"));
 const report = await measure(model);
 model[Symbol.dispose]();
-const line = JSON.stringify({ ...report, freedGpuBytes: model.gpuBytes });
+const line = JSON.stringify({ ...report, freedDeviceBytes: model.deviceBytes });
 await Deno.stdout.write(new TextEncoder().encode(line));

@@ -6,7 +6,7 @@ import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import type { TensorFile, TensorInfo } from "../../src/io/tensor_file.ts";
 import { parseConfig } from "../../src/model/config/config.ts";
 import { planLoad, type WeightDType } from "../../src/model/load_plan.ts";
-import { weightBytes, weightSpecs } from "../../src/model/weights.ts";
+import { weightBytes, weightSpecs } from "../../src/model/weight_specs.ts";
 import { requireRoom, withinMemory } from "../../src/webgpu/device_memory.ts";
 import { WebGpuWeightSink } from "../../src/webgpu/weight_sink.ts";
 import { goldenPath } from "../golden_files.ts";

@@ -2,7 +2,8 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { loadModel, type Model } from "../../mod.ts";
 import { encodeSafetensors } from "../../src/io/safetensors/writer.ts";
 import { parseConfig } from "../../src/model/config/config.ts";
-import { weightSpecs } from "../../src/model/weights.ts";
+import { isMamba2 } from "../../src/model/mixers/mamba2.ts";
+import { weightSpecs } from "../../src/model/weight_specs.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import { assertClose } from "../assert_close.ts";
 import { defined } from "../defined.ts";
@@ -59,7 +60,7 @@ async function writeCheckpoint(
   await Deno.writeTextFile(`${folder}/${file}`, JSON.stringify(json));
   const weightsFile = prefix === "" ? "model.safetensors" : "consolidated.safetensors";
   await Deno.writeFile(`${folder}/${weightsFile}`, encodeSafetensors(tensors));
-  if (config.model_type !== "mamba2") throw new TypeError(config.model_type);
+  if (!isMamba2(config)) throw new TypeError(config.model_type);
   return { config: { ...config, dt_rank: 0, heads: config }, weights: Object.fromEntries(values) };
 }
 

@@ -132,7 +132,7 @@ Deno.test("loadModel() takes a quarter of the memory as int8, and less as int4",
   for (const dtype of ["f32", "f16", "int8", "int4"] as const) {
     using model = await loadModel(goldenPath("mamba1"), { dtype });
     sizes[dtype] = model.weightBytes;
-    assertEquals(model.gpuBytes >= model.weightBytes, true);
+    assertEquals(model.deviceBytes >= model.weightBytes, true);
   }
   const { f32 = 0, f16 = 0, int8 = 0, int4 = 0 } = sizes;
   assert(int4 < int8 && int8 < f16 && f16 < f32, JSON.stringify(sizes));

@@ -274,6 +274,28 @@ Deno.test("a session refuses two things at once", async () => {
   await assertRejects(() => session.step(1), TypeError, "the session is disposed");
 });
 
+Deno.test("prefill() says how far it is, and gives the same bits whether anybody asks", async () => {
+  for (const name of ["mamba1", "mamba2-groups"]) {
+    using model = await loadModel(goldenPath(name));
+    for (const count of [1, 2, 300]) {
+      const ids = Array.from({ length: count }, (_, index) => (index * 7 + 1) % 100);
+      for (const logits of ["none", "last", "all"] as const) {
+        using silent = model.createSession({ seed: 1 });
+        using telling = model.createSession({ seed: 1 });
+        const told: number[] = [];
+        const onProgress = (inputs: number) => told.push(inputs);
+        assertEquals(
+          await telling.prefill(ids, { logits, onProgress }),
+          await silent.prefill(ids, { logits }),
+        );
+        assertEquals(told.at(-1), count);
+        assert(told.every((inputs, i) => inputs > (told[i - 1] ?? 0)), told.join());
+        assertEquals(await telling.snapshot(), await silent.snapshot());
+      }
+    }
+  }
+});
+
 Deno.test("a model that is freed says so, to its open sessions too", async () => {
   const model = await loadModel(goldenPath("mamba1"));
   using session = model.createSession();

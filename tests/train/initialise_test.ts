@@ -1,6 +1,7 @@
 import { assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
-import type { Mamba1Config, ModelConfig } from "../../src/model/config/config.ts";
-import { weightSpecs } from "../../src/model/weights.ts";
+import type { ModelConfig } from "../../src/model/config/config.ts";
+import type { Mamba1Config } from "../../src/model/mixers/mamba1.ts";
+import { weightSpecs } from "../../src/model/weight_specs.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import { defined } from "../defined.ts";
 
@@ -87,9 +88,8 @@ Deno.test("initialise() keeps to the published ranges", () => {
 });
 
 Deno.test("initialise() makes dt log-uniform from 0.001 to 0.1", () => {
-  const bias = defined(
-    initialise({ ...LM, d_inner: 2000 }, 4).get("backbone.layers.0.mixer.dt_proj.bias"),
-  );
+  const wide: Mamba1Config = { ...LM, d_inner: 2000 };
+  const bias = defined(initialise(wide, 4).get("backbone.layers.0.mixer.dt_proj.bias"));
   const decades = Array.from(bias, (v) => Math.log10(Math.log1p(Math.exp(v))));
   assertAlmostEquals(Math.min(...decades), -3, 0.02);
   assertAlmostEquals(Math.max(...decades), -1, 0.02);

@@ -1,5 +1,6 @@
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../src/model/config/config.ts";
+import { isMamba2 } from "../../src/model/mixers/mamba2.ts";
 import {
   choosePreset,
   COMMON,
@@ -74,7 +75,7 @@ Deno.test("newConfig() makes a model of Mamba-2 with heads that fill a block", (
   } as const;
   const heads = (model: Partial<ModelSize>): number[] => {
     const config = newConfig(SIZE, ends, { model: { mixer: "mamba2", ...model } });
-    return config.model_type === "mamba2" ? [config.nheads, config.headdim, config.ngroups] : [];
+    return isMamba2(config) ? [config.nheads, config.headdim, config.ngroups] : [];
   };
   assertEquals(heads({}), [1, 40, 1]);
   assertEquals(heads({ headdim: 8 }), [5, 8, 1]);

@@ -4,7 +4,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../../src/gpu/device.ts";
 import { encode, profile, type Program } from "../../src/gpu/program.ts";
 import { WebGpuExecutor } from "../../src/webgpu/executor.ts";
-import { stateBytes } from "../../src/webgpu/state.ts";
+import { stateBytes } from "../../src/model/state_layout.ts";
 import type { MatrixDType } from "../../src/model/dtype.ts";
 import { copyBandwidth } from "./bandwidth.ts";
 import { randomWeights } from "./random_weights.ts";
@@ -32,7 +32,7 @@ export async function* decode(args: string[]): AsyncGenerator<Result> {
   const worstDifference = await checkStep(executor);
 
   // Wall time: bursts, as generation makes them.
-  await executor.forward(state, new Uint32Array(batch).fill(1), "none");
+  await executor.forward(state, new Uint32Array(batch).fill(1), { logits: "none" });
   await executor.draw(state, executor.maxDraws, { consumeFirst: false, keep });
   // Until the device has left its idle clocks, and the encoder is compiled.
   const warmUp = performance.now();
@@ -95,8 +95,10 @@ async function checkStep(executor: WebGpuExecutor): Promise<number> {
   using whole = executor.createState(1);
   const ids = new Uint32Array([11, 222, 33]);
   let last: Float32Array | undefined;
-  for (const id of ids) last = await executor.forward(stepped, new Uint32Array([id]), "last");
-  const expected = await executor.forward(whole, ids, "last");
+  for (const id of ids) {
+    last = await executor.forward(stepped, new Uint32Array([id]), { logits: "last" });
+  }
+  const expected = await executor.forward(whole, ids, { logits: "last" });
   let difference = 0;
   let largest = 0;
   for (const [index, value] of (expected ?? []).entries()) {

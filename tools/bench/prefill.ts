@@ -27,7 +27,7 @@ export async function* prefill(args: string[]): AsyncGenerator<Result> {
   for (let run = 0; run < 5; run++) {
     executor.resetState(state);
     const start = performance.now();
-    const logits = await executor.forward(state, ids, "last");
+    const logits = await executor.forward(state, ids, { logits: "last" });
     times.push(performance.now() - start);
     if (!logits?.every(Number.isFinite)) {
       throw new Error("Cannot time the prefill: its logits are not finite");

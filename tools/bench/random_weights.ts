@@ -4,11 +4,11 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
 import { fromFloat32 } from "../../src/io/dtype.ts";
 import type { ModelConfig } from "../../src/model/config/config.ts";
-import { modelWeights, weightBytes, weightSpecs } from "../../src/model/weights.ts";
+import { weightBytes, weightSpecs } from "../../src/model/weight_specs.ts";
 import { createMatrix, type Matrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { isQuantized, matrixBytes, type MatrixDType } from "../../src/model/dtype.ts";
 import { type QuantizedRows, quantizeRows } from "../../src/model/quantize.ts";
-import type { LoadedWeights } from "../../src/webgpu/executor.ts";
+import { type LoadedWeights, modelWeights } from "../../src/webgpu/weights.ts";
 import { randomPieces } from "../random_tensor.ts";
 
 /** Uniform in [-1, 1), the same every time (mulberry32). */

@@ -7,6 +7,7 @@ import { profile, Program } from "../../src/gpu/program.ts";
 import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
 import { ssdFwd, ssdScratch } from "../../src/ops/ssd.ts";
 import { ssdBwd, ssdBwdScratch } from "../../src/ops/ssd_bwd.ts";
+import { isMamba2 } from "../../src/model/mixers/mamba2.ts";
 import { SSD_CHUNK, type SsdSizes, ssdWidths } from "../../src/model/ssd_sizes.ts";
 import { ssdStep } from "../../src/ops/ssd_step.ts";
 import { randomUniform } from "./random_weights.ts";
@@ -28,7 +29,7 @@ export async function* ssd(args: string[]): AsyncGenerator<Result> {
     default: { shape: "mamba2-130m", batch: "1" },
   });
   const config = shapeConfig(options.shape);
-  if (config.model_type !== "mamba2") {
+  if (!isMamba2(config)) {
     throw new RangeError(`Cannot time Mamba-2's recurrence: ${options.shape} has none`);
   }
   using gpu = await openGpu();

@@ -4,7 +4,8 @@ import { parseArgs } from "@std/cli/parse-args";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { profile, type Program } from "../../src/gpu/program.ts";
 import type { ModelConfig } from "../../src/model/config/config.ts";
-import { weightSpecs } from "../../src/model/weights.ts";
+import { mixerOf } from "../../src/model/mixers/mixers.ts";
+import { weightSpecs } from "../../src/model/weight_specs.ts";
 import { type Batch, START } from "../../src/train/batches.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import { MAX_IN_FLIGHT } from "../../src/train/in_flight.ts";
@@ -94,8 +95,7 @@ async function* timeSteps(
     bench: "train",
     device: gpu.name,
     row,
-    model:
-      `${config.d_model} x ${config.n_layer}, d_conv ${config.d_conv}, d_state ${config.d_state}`,
+    model: `${config.n_layer} layers, ${mixerOf(config).describeSizes(config)}`,
     batch: batch.batch,
     seqlen: batch.seqlen,
     dtype: "f32",

@@ -98,7 +98,7 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
   terminal.writeError(`Seed: ${seed}\n`);
   const clock = new GenerationClock(ids.length);
   if (ids.length > 0) {
-    await feedPrompt(session, ids, model, terminal);
+    await feedPrompt(session, ids, terminal);
     clock.prefilled();
   }
   const output = createOutput(args, terminal, model);

@@ -6,8 +6,9 @@ import { type Checkpoint, openCheckpoint } from "../../io/checkpoint.ts";
 import { stateDictPrefix } from "../../io/pytorch/pytorch_zip.ts";
 import type { TensorInfo } from "../../io/tensor_file.ts";
 import { parseQuantization } from "../../model/config/quantization.ts";
-import { stateBytes } from "../../webgpu/state.ts";
-import { parameterCount, weightBytes } from "../../model/weights.ts";
+import { stateBytes } from "../../model/state_layout.ts";
+import { familyOf } from "../../model/mixers/mixers.ts";
+import { parameterCount, weightBytes } from "../../model/weight_specs.ts";
 import type { FloatDType, MatrixDType } from "../../model/dtype.ts";
 import type { Arguments, CommandSpec } from "../terminal/arguments.ts";
 import { formatBytes, formatCount } from "../terminal/format.ts";
@@ -26,8 +27,6 @@ export const INSPECT: CommandSpec = {
     { name: "help", help: "Show this help" },
   ],
 };
-
-const FAMILIES = { mamba: "Mamba-1", falcon_mamba: "FalconMamba", mamba2: "Mamba-2" } as const;
 
 /** What weights are shown as; bf16 takes what f16 does. */
 const DTYPES: readonly MatrixDType[] = ["f32", "f16", "int8", "int4"];
@@ -78,7 +77,7 @@ function describeModel(checkpoint: Checkpoint): Facts {
   const config = readConfig(checkpoint);
   return {
     kind: "model",
-    family: FAMILIES[config.model_type],
+    family: familyOf(config).family.title,
     parameters: parameterCount(config),
     dtype: parseQuantization(json) ?? storedDType(own),
     tensorBytes,

@@ -57,6 +57,6 @@ export async function loadWithLine(
 }
 
 /** What runs the model, in one line. */
-export function describeDevice({ device, isSoftware }: Model): string {
-  return `Device: ${device}${isSoftware ? ", a software adapter: right, and slow" : ""}`;
+export function describeDevice({ device, deviceNote }: Model): string {
+  return `Device: ${device}${deviceNote === undefined ? "" : `, ${deviceNote}`}`;
 }

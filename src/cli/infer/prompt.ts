@@ -15,9 +15,6 @@ export type Prompt =
   | { readonly text: string }
   | { readonly ids: readonly number[]; readonly name: string };
 
-/** Ids that are fed at once. Fixed, not what a second allows: the same prompt is to give the same bits. */
-const PIECE = { device: 2048, software: 128 };
-
 /** Reads `--prompt`, `--ids` or stdin. */
 export async function readPrompt(args: Arguments, terminal: Terminal): Promise<Prompt> {
   const text = args.text("prompt"), path = args.text("ids");
@@ -79,20 +76,19 @@ export function promptIds(
 export async function feedPrompt(
   session: Pick<Session, "prefill">,
   ids: readonly number[],
-  { isSoftware }: Pick<Model, "isSoftware">,
   terminal: Terminal,
   now: () => number = () => performance.now(),
 ): Promise<void> {
-  const piece = isSoftware ? PIECE.software : PIECE.device;
   using progress = new Progress(terminal, {
     label: "Reading the prompt",
     total: ids.length,
     unit: "tokens",
     now,
   });
-  for (let start = 0; start < ids.length; start += piece) {
-    progress.update(start);
-    // The logits are asked for so that the piece is done then, and not only submitted.
-    await session.prefill(ids.slice(start, start + piece), { logits: "last" });
-  }
+  progress.update(0);
+  await session.prefill(ids, {
+    logits: "none",
+    // The end needs no line: what comes next shows it.
+    onProgress: (done) => done < ids.length && progress.update(done),
+  });
 }

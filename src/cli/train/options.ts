@@ -7,6 +7,7 @@ import {
   type Task,
   type TaskOptions,
 } from "../../train/task.ts";
+import { mixers } from "../../model/mixers/mixers.ts";
 import { loadTask, TASK_NAMES } from "../../train/tasks/load_task.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
 
@@ -14,6 +15,8 @@ import { type Arguments, type CommandSpec, UsageError } from "../terminal/argume
 type NumberName = {
   [Name in keyof Hyperparameters]: Hyperparameters[Name] extends number ? Name : never;
 }[keyof Hyperparameters];
+
+const MIXER_NAMES = mixers().map(({ name }) => name).join(" or ");
 
 /** Settings with numbers for values: option, key, what it is. */
 const NUMBERS: readonly (readonly [string, NumberName, string])[] = [
@@ -79,7 +82,11 @@ export const TRAIN: CommandSpec = {
     { name: "resume", value: "DIR", help: "Go on with the run in this folder, and its settings" },
     { name: "epochs", value: "N", help: "Times through the data, instead of --steps" },
     ...NUMBERS.map(([name, , help]) => ({ name, value: "N", help })),
-    { name: "mixer", value: "NAME", help: "mamba1 or mamba2 (default: mamba1)" },
+    {
+      name: "mixer",
+      value: "NAME",
+      help: `${MIXER_NAMES} (default: mamba1)`,
+    },
     ...SIZES.map(([name, , help]) => ({ name, value: "N", help })),
     { name: "carry-state", help: "Carry the state from window to window of a text" },
     { name: "json", help: "Print one JSON object a step" },
@@ -136,6 +143,6 @@ export async function loadTaskFor(name: string, args: Arguments): Promise<Task> 
 
 function mixerOf(name: string | undefined): Pick<ModelSize, "mixer"> {
   if (name === undefined) return {};
-  if (name === "mamba1" || name === "mamba2") return { mixer: name };
-  throw new UsageError(`--mixer is "${name}", expected mamba1 or mamba2`);
+  if (mixers().some((mixer) => mixer.name === name)) return { mixer: name };
+  throw new UsageError(`--mixer is "${name}", expected ${MIXER_NAMES}`);
 }

@@ -1,15 +1,15 @@
 /**
  * A checkpoint's config.json, of any dialect, as one plain description of the model.
  *
- * This file and its neighbours config_*.ts are the only ones that know the field names of other systems (`hidden_size`,
- * `state_size`, ...).
+ * This file, its neighbours and src/model/mixers are the only ones that know the field names of other systems
+ * (`hidden_size`, `state_size`, ...).
  */
 
 import { parseEndOfSequence, parseEnds, parseLabels } from "./ends.ts";
 import { parseFamily } from "./family.ts";
 import { agreed, ConfigError, Fields } from "./fields.ts";
-import { MAX_D_CONV, MAX_D_MODEL, MAX_N_LAYER, refuseOverflow } from "./limits.ts";
-import { mixerHfFields, parseMixer } from "./mixer.ts";
+import { familyOf } from "../mixers/mixers.ts";
+import { MAX_D_MODEL, MAX_N_LAYER, refuseOverflow } from "./limits.ts";
 import { parsePreprocessing } from "./preprocessing.ts";
 
 export { ConfigError };
@@ -78,24 +78,16 @@ export interface PixelPreprocessing {
   readonly height: number;
 }
 
-/** What the model's code needs to know of a checkpoint, whatever is inside its blocks: all fields derived and checked. */
-export interface CommonConfig {
+/** What a checkpoint is: all fields derived and checked. What is inside the blocks has fields of its own beside these. */
+export interface ModelConfig {
+  /** The architecture, by the name that `transformers` gives it: it tells what is inside the blocks. */
+  readonly model_type: string;
   /** Width of the residual stream. */
   readonly d_model: number;
   /** Number of blocks. */
   readonly n_layer: number;
-  /** Channels inside a block. */
-  readonly d_inner: number;
-  /** States of each channel. */
-  readonly d_state: number;
-  /** Taps of the causal convolution, the current step included. */
-  readonly d_conv: number;
   /** Added to the mean square in every RMSNorm. */
   readonly norm_epsilon: number;
-  /** Whether in_proj and out_proj have biases. */
-  readonly use_bias: boolean;
-  /** Whether conv1d has a bias. */
-  readonly use_conv_bias: boolean;
   /** What one step is before the first block. */
   readonly input: InputConfig;
   /** What is read off the last block. */
@@ -109,39 +101,6 @@ export interface CommonConfig {
   /** Class names by index: a classifier's, or those of the images that a model of pixels makes. */
   readonly labels?: readonly string[];
 }
-
-/** A model of Mamba-1 blocks. */
-export interface Mamba1Config extends CommonConfig {
-  /** The architecture: Mamba-1, or FalconMamba, which is Mamba-1 with norms of dt, B and C. */
-  readonly model_type: "mamba" | "falcon_mamba";
-  /** Inputs of dt_proj. */
-  readonly dt_rank: number;
-  /** FalconMamba alone: added to the mean square in the norms of dt, B and C, which have no weights. */
-  readonly mixer_rms_eps?: number;
-}
-
-/** A model of Mamba-2 blocks. */
-export interface Mamba2Config extends CommonConfig {
-  /** The architecture: Mamba-2. */
-  readonly model_type: "mamba2";
-  /** Heads: each has one A, and one dt a step. */
-  readonly nheads: number;
-  /** Channels of a head: d_inner = nheads * headdim. */
-  readonly headdim: number;
-  /** Groups of heads that share B and C, and of channels that the gated norm takes together. Divides nheads. */
-  readonly ngroups: number;
-  /** Limits of dt after softplus, both included; the upper one may be Infinity. */
-  readonly dt_limit: readonly [number, number];
-  /** Whether the gated output is normalized. */
-  readonly rmsnorm: boolean;
-  /** Whether that norm comes before the gate. */
-  readonly norm_before_gate: boolean;
-  /** Whether D is of each channel, not of each head. */
-  readonly D_has_hdim: boolean;
-}
-
-/** What a checkpoint is: told apart by `model_type`. */
-export type ModelConfig = Mamba1Config | Mamba2Config;
 
 /** Whether a config.json says itself if the head is tied to the embedding; where it does not, the weights may. */
 export function saysTied(json: unknown): boolean {
@@ -170,7 +129,7 @@ export function saysTied(json: unknown): boolean {
  * import { parseConfig } from "./config.ts";
  *
  * const config = parseConfig({ d_model: 768, n_layer: 24, vocab_size: 50277, ssm_cfg: {} });
- * config.d_inner; // 1536
+ * config.real_vocab_size; // 50277
  * config.input; // { kind: "embedding", vocab_size: 50280 }
  * ```
  */
@@ -185,7 +144,6 @@ export function parseConfig(
 
   const integer = (min: number, max: number) => (at: Fields, name: string) =>
     at.integer(name, min, max);
-  const boolean = (at: Fields, name: string) => at.boolean(name);
 
   const d_model = agreed(
     [[fields, "hidden_size"], [fields, "d_model"], [fields, "dim"]],
@@ -195,35 +153,23 @@ export function parseConfig(
     [[fields, "num_hidden_layers"], [fields, "n_layer"], [fields, "n_layers"]],
     integer(1, MAX_N_LAYER),
   ) ?? fields.expected("n_layer", `an integer from 1 to ${MAX_N_LAYER}`);
-  const d_conv = agreed(
-    [[fields, "conv_kernel"], [fields, "d_conv"], [ssm_cfg, "d_conv"]],
-    integer(1, MAX_D_CONV),
-  )?.value ?? 4;
   const norm_epsilon = agreed(
     [[fields, "layer_norm_epsilon"], [fields, "norm_epsilon"]],
     (at, name) => at.positive(name, 1),
   )?.value ?? 1e-5;
-  const use_bias = agreed(
-    [[fields, "use_bias"], [fields, "bias"], [ssm_cfg, "bias"]],
-    boolean,
-  )?.value ?? false;
-  const use_conv_bias = agreed(
-    [[fields, "use_conv_bias"], [fields, "conv_bias"], [ssm_cfg, "conv_bias"]],
-    boolean,
-  )?.value ?? true;
-  const tied = agreed([[fields, "tie_word_embeddings"], [fields, "tie_embeddings"]], boolean);
+  const tied = agreed(
+    [[fields, "tie_word_embeddings"], [fields, "tie_embeddings"]],
+    (at, name) => at.boolean(name),
+  );
 
   const { input, head, real_vocab_size } = parseEnds(fields, family, { tied, tableRows });
   const preprocessing = parsePreprocessing(fields, { input, head, real_vocab_size });
   const labels = parseLabels(fields, { head, real_vocab_size }, preprocessing?.kind);
   const config: ModelConfig = {
-    ...parseMixer(family, { fields, ssm_cfg, d_model }),
-    d_model: d_model.value,
-    n_layer: n_layer.value,
-    d_conv,
-    norm_epsilon,
-    use_bias,
-    use_conv_bias,
+    ...family.mixer.parse({
+      ...{ dialect: family.dialect, model_type: family.family.model_type },
+      ...{ fields, ssm_cfg, d_model, n_layer: n_layer.value, norm_epsilon },
+    }),
     input,
     head,
     real_vocab_size,
@@ -234,12 +180,6 @@ export function parseConfig(
   refuseOverflow(fields, config);
   return config;
 }
-
-const ARCHITECTURES = {
-  mamba: "MambaForCausalLM",
-  mamba2: "Mamba2ForCausalLM",
-  falcon_mamba: "FalconMambaForCausalLM",
-} as const;
 
 /**
  * Writes a config.json as `transformers` reads it (`MambaConfig` and its like), with this project's additions beside the official
@@ -252,6 +192,7 @@ const ARCHITECTURES = {
  */
 export function toHfConfig(config: ModelConfig): Record<string, unknown> {
   const { input, head } = config;
+  const { mixer, family } = familyOf(config);
   const vocab_size = input.kind === "embedding"
     ? input.vocab_size
     : head.kind === "lm"
@@ -267,17 +208,13 @@ export function toHfConfig(config: ModelConfig): Record<string, unknown> {
   return {
     ...(input.kind === "embedding" && head.kind === "lm"
       // Arithmetic is f32 however the weights are stored: else transformers would compute in f16 where they are f16.
-      ? { architectures: [ARCHITECTURES[config.model_type]], torch_dtype: "float32" }
+      ? { architectures: [family.architecture], torch_dtype: "float32" }
       : {}),
     model_type: config.model_type,
     ...(vocab_size === undefined ? {} : { vocab_size }),
     hidden_size: config.d_model,
     num_hidden_layers: config.n_layer,
-    ...mixerHfFields(config),
-    conv_kernel: config.d_conv,
-    layer_norm_epsilon: config.norm_epsilon,
-    use_bias: config.use_bias,
-    use_conv_bias: config.use_conv_bias,
+    ...mixer.toHfFields(config),
     hidden_act: "silu",
     rms_norm: true,
     residual_in_fp32: true,

@@ -8,7 +8,7 @@ import { MAX_D_MODEL, MAX_VOCAB_SIZE } from "./limits.ts";
 /** Both ends of the model, and the vocabulary that they share where they have one. */
 export function parseEnds(
   fields: Fields,
-  { model_type, dialect }: Family,
+  { family, dialect }: Family,
   { tied, tableRows }: {
     readonly tied: Setting<boolean> | undefined;
     readonly tableRows: number | undefined;
@@ -34,8 +34,7 @@ export function parseEnds(
       `${tied.path} is true, and input.kind is "linear": there is no embedding to tie to`,
     );
   }
-  const untying = dialect === "mistral" || (dialect === "transformers" && model_type === "mamba2");
-  const tiedByDefault = inputKind === "embedding" && !untying;
+  const tiedByDefault = inputKind === "embedding" && (dialect === "mamba_ssm" || family.tied);
   const input: InputConfig = inputFields !== undefined && inputKind === "linear"
     ? {
       kind: "linear",
@@ -84,7 +83,7 @@ function parseVocabulary(
 /** One id, several, or none (`null`). */
 export function parseEndOfSequence(
   fields: Fields,
-  { model_type, dialect }: Family,
+  { family, dialect }: Family,
   input: InputConfig,
   head: HeadConfig,
 ): readonly number[] {
@@ -92,7 +91,7 @@ export function parseEndOfSequence(
   const value = fields.value("eos_token_id");
   if (value === undefined) {
     // The official package stops at none; transformers has these for an absent id, and Codestral's tokenizer the same.
-    return isLanguageModel && dialect !== "mamba_ssm" ? [model_type === "mamba2" ? 2 : 0] : [];
+    return isLanguageModel && dialect !== "mamba_ssm" ? [family.eos_token_id] : [];
   }
   if (value === null) return [];
   const vocab_size = head.kind === "lm"

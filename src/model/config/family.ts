@@ -1,5 +1,7 @@
 /** Which model a config.json is of, by what it calls itself or, where it does not say, by what it holds. */
 
+import type { Mixer } from "../mixers/mixer.ts";
+import { families, type FamilyOfMixer, mixers } from "../mixers/mixers.ts";
 import { describe, type Fields } from "./fields.ts";
 import { MAX_D_MODEL, MAX_EXPAND } from "./limits.ts";
 
@@ -10,18 +12,13 @@ import { MAX_D_MODEL, MAX_EXPAND } from "./limits.ts";
  */
 export type Dialect = "mamba_ssm" | "transformers" | "mistral";
 
-/** What is inside the blocks, by the names that `transformers` gives. */
-export type ModelType = "mamba" | "falcon_mamba" | "mamba2";
-
 /** The model and the dialect of a config.json. */
-export interface Family {
-  readonly model_type: ModelType;
+export interface Family extends FamilyOfMixer {
   readonly dialect: Dialect;
 }
 
-const MODEL_TYPES: readonly ModelType[] = ["mamba", "mamba2", "falcon_mamba"];
-
-const EXPECTED = '"mamba", "mamba2" or "falcon_mamba"';
+/** What the official package makes where `ssm_cfg.layer` does not say. */
+const OFFICIAL_LAYER = "Mamba1";
 
 /** Models that mix these blocks with attention: people may well try them. */
 const HYBRIDS: readonly string[] = [
@@ -30,26 +27,6 @@ const HYBRIDS: readonly string[] = [
 
 /** Relatives whose mathematics differ. */
 const UNSUPPORTED: readonly string[] = ["mamba3"];
-
-/** Class names in `architectures`, by how they begin. */
-const ARCHITECTURES: readonly (readonly [RegExp, ModelType])[] = [
-  [/^Mamba(For|Model|LMHead)/, "mamba"],
-  [/^Mamba2(For|Model)/, "mamba2"],
-  [/^FalconMamba(For|Model)/, "falcon_mamba"],
-];
-
-/** What the official Mamba-1 module takes in `ssm_cfg`; the second row only matters to new weights. */
-const MAMBA1_SETTINGS: readonly string[] = [
-  ...["layer", "d_state", "d_conv", "expand", "dt_rank", "bias", "conv_bias", "use_fast_path"],
-  ...["dt_min", "dt_max", "dt_init", "dt_scale", "dt_init_floor"],
-];
-
-/** The same for Mamba-2; the last row only matters to new weights. */
-const MAMBA2_SETTINGS: readonly string[] = [
-  ...["layer", "d_state", "d_conv", "expand", "headdim", "d_ssm", "ngroups", "D_has_hdim"],
-  ...["rmsnorm", "norm_before_gate", "dt_limit", "bias", "conv_bias", "chunk_size"],
-  ...["use_mem_eff_path", "A_init_range", "conv_init", "dt_min", "dt_max", "dt_init_floor"],
-];
 
 /**
  * Tells the model and the dialect.
@@ -62,46 +39,50 @@ export function parseFamily(fields: Fields, ssm_cfg: Fields | undefined): Family
     : fields.has("dim") && !fields.has("d_model")
     ? "mistral"
     : "mamba_ssm";
-  if (dialect === "mistral") {
-    if (fields.has("n_heads")) {
-      fields.fail(
-        `n_heads is ${describe(fields.value("n_heads"))} (a model of attention), ` +
-          "which this version does not support, expected Codestral Mamba",
-      );
-    }
-    // Its one published model calls itself "mamba" here, and is Mamba-2.
-    fields.word("model_type", ["mamba", "mamba2"]);
-  }
   const layer = parseLayer(fields, ssm_cfg);
-  const named = dialect === "mistral" ? "mamba2" : parseName(fields, layer);
-  if (layer !== undefined && (layer === "Mamba2") !== (named === "mamba2")) {
+  const found = dialect === "mistral" ? parseMistral(fields) : parseName(fields, layer);
+  const { family, mixer } = found;
+  if (layer !== undefined && layer !== mixer.layer) {
     fields.fail(
-      `model_type is "${named}", and ssm_cfg.layer is "${layer}": both name the same setting`,
+      `model_type is "${family.model_type}", and ssm_cfg.layer is "${layer}": both name the same setting`,
     );
   }
-  refuseUnknownSettings(fields, ssm_cfg, named);
+  refuseUnknownSettings(fields, ssm_cfg, mixer);
   refuseVariants(fields);
-  return { model_type: named, dialect };
+  return { ...found, dialect };
+}
+
+/** The family of Mistral's params.json. */
+function parseMistral(fields: Fields): FamilyOfMixer {
+  if (fields.has("n_heads")) {
+    fields.fail(
+      `n_heads is ${describe(fields.value("n_heads"))} (a model of attention), ` +
+        "which this version does not support, expected Codestral Mamba",
+    );
+  }
+  const found = families().find(({ family }) => family.mistralNames !== undefined) ??
+    fields.expected("d_model", "a model of mamba_ssm or transformers");
+  fields.word("model_type", found.family.mistralNames ?? []);
+  return found;
 }
 
 /** What `ssm_cfg` says of the layers, if it does. */
-function parseLayer(
-  fields: Fields,
-  ssm_cfg: Fields | undefined,
-): "Mamba1" | "Mamba2" | undefined {
+function parseLayer(fields: Fields, ssm_cfg: Fields | undefined): string | undefined {
   const layer = ssm_cfg?.value("layer");
-  if (layer === undefined || layer === "Mamba1" || layer === "Mamba2") return layer;
+  const known = mixers().flatMap((mixer) => mixer.layer ?? []);
+  if (layer === undefined) return undefined;
+  if (typeof layer === "string" && known.includes(layer)) return layer;
   const verdict = layer === "Mamba3" ? ", which this version does not support" : "";
-  return fields.fail(
-    `ssm_cfg.layer is ${describe(layer)}${verdict}, expected "Mamba1" or "Mamba2"`,
-  );
+  return fields.fail(`ssm_cfg.layer is ${describe(layer)}${verdict}, expected ${anyOf(known)}`);
 }
 
 /** What the file calls the model; where it does not, its class or fields that only one model has. */
-function parseName(fields: Fields, layer: "Mamba1" | "Mamba2" | undefined): ModelType {
+function parseName(fields: Fields, layer: string | undefined): FamilyOfMixer {
+  const all = families();
+  const expected = anyOf(all.map(({ family }) => family.model_type));
   const model_type = fields.value("model_type");
   if (model_type !== undefined) {
-    const known = MODEL_TYPES.find((name) => name === model_type);
+    const known = all.find(({ family }) => family.model_type === model_type);
     if (known !== undefined) return known;
     const isHybrid = typeof model_type === "string" && HYBRIDS.includes(model_type);
     const isRelative = typeof model_type === "string" && UNSUPPORTED.includes(model_type);
@@ -110,42 +91,46 @@ function parseName(fields: Fields, layer: "Mamba1" | "Mamba2" | undefined): Mode
       : isRelative
       ? ", which this version does not support"
       : "";
-    fields.fail(`model_type is ${describe(model_type)}${verdict}, expected ${EXPECTED}`);
+    fields.fail(`model_type is ${describe(model_type)}${verdict}, expected ${expected}`);
   }
   const architectures = fields.strings("architectures") ?? [];
   for (const name of architectures) {
-    const known = ARCHITECTURES.find(([pattern]) => pattern.test(name));
-    if (known !== undefined) return known[1];
+    const known = all.find(({ family }) => family.classes.test(name));
+    if (known !== undefined) return known;
   }
   if (architectures.length > 0) {
     fields.fail(
       `architectures has ${describe(architectures[0])}, which this version does not support, ` +
-        'expected "MambaForCausalLM", "Mamba2ForCausalLM" or "FalconMambaForCausalLM"',
+        `expected ${anyOf(all.map(({ family }) => family.architecture))}`,
     );
   }
-  if (layer !== undefined) return layer === "Mamba2" ? "mamba2" : "mamba";
-  if (["num_heads", "head_dim", "n_groups"].some((name) => fields.has(name))) return "mamba2";
-  if (fields.has("mixer_rms_eps")) return "falcon_mamba";
-  const signs = ["d_model", "state_size", "conv_kernel", "time_step_rank"];
-  if (fields.has("hidden_size") && !signs.some((name) => fields.has(name))) {
-    fields.expected("model_type", EXPECTED);
-  }
-  return "mamba";
+  // Later mixers have what earlier ones have, and more.
+  const signed = all.toReversed().find(({ family }) =>
+    family.signs.some((name) => fields.has(name))
+  );
+  if (layer === undefined && signed !== undefined) return signed;
+  if (layer === undefined && fields.has("hidden_size")) fields.expected("model_type", expected);
+  return all.find(({ mixer }) => mixer.layer === (layer ?? OFFICIAL_LAYER)) ??
+    fields.expected("model_type", expected);
+}
+
+/** `"a", "b" or "c"`. */
+function anyOf(names: readonly string[]): string {
+  const quoted = names.map((name) => `"${name}"`);
+  return [quoted.slice(0, -1).join(", "), ...quoted.slice(-1)].filter(Boolean).join(" or ");
 }
 
 /** A setting that the module does not have would be an error there, too. */
 function refuseUnknownSettings(
   fields: Fields,
   ssm_cfg: Fields | undefined,
-  model_type: ModelType,
+  { settings, title }: Mixer,
 ): void {
-  const isMamba2 = model_type === "mamba2";
-  const accepted = isMamba2 ? MAMBA2_SETTINGS : MAMBA1_SETTINGS;
-  const unknown = ssm_cfg?.names().find((name) => !accepted.includes(name));
+  const unknown = ssm_cfg?.names().find((name) => !settings.includes(name));
   if (ssm_cfg !== undefined && unknown !== undefined) {
     fields.fail(
       `${ssm_cfg.path(unknown.slice(0, 60))} is ${describe(ssm_cfg.value(unknown))}, ` +
-        `and Mamba-${isMamba2 ? 2 : 1} has no such setting`,
+        `and ${title} has no such setting`,
     );
   }
 }

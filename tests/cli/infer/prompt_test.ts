@@ -1,7 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { feedPrompt } from "../../../src/cli/infer/prompt.ts";
-import { loadModel } from "../../../mod.ts";
-import { assertClose } from "../../assert_close.ts";
+import { type Inputs, loadModel, type PrefillOptions } from "../../../mod.ts";
 import { FakeTerminal } from "../terminal/fake_terminal.ts";
 
 const IDS = Array.from({ length: 300 }, (_, index) => (index * 7 + 1) % 100);
@@ -10,16 +9,20 @@ Deno.test("feedPrompt() shows how far a long prompt is, and nothing of a quick o
   for (const [secondsAPiece, lines] of [[10, true], [0.01, false]] as const) {
     const terminal = new FakeTerminal();
     let seconds = 0;
-    const pieces: number[] = [];
+    const fed: number[] = [];
     const session = {
-      prefill: (inputs: ArrayLike<number>) => {
-        pieces.push(...Array.from(inputs));
-        seconds += secondsAPiece;
+      prefill: (inputs: Inputs, { onProgress }: PrefillOptions = {}) => {
+        fed.push(...inputs);
+        for (let done = 0; done < inputs.length;) {
+          seconds += secondsAPiece;
+          done = Math.min(done + 128, inputs.length);
+          onProgress?.(done);
+        }
         return Promise.resolve(undefined);
       },
     };
-    await feedPrompt(session, IDS, { isSoftware: true }, terminal, () => seconds * 1000);
-    assertEquals(pieces, IDS);
+    await feedPrompt(session, IDS, terminal, () => seconds * 1000);
+    assertEquals(fed, IDS);
     if (lines) {
       assertStringIncludes(
         terminal.stderr,
@@ -29,16 +32,17 @@ Deno.test("feedPrompt() shows how far a long prompt is, and nothing of a quick o
   }
 });
 
-Deno.test("feedPrompt() leaves the state that one call of prefill does", async () => {
+Deno.test("feedPrompt() leaves the bits of one call of prefill, and so generates what model.generate() does", async () => {
   using model = await loadModel("tests/golden/mamba1");
-  using whole = model.createSession();
-  using pieces = model.createSession();
+  using whole = model.createSession({ seed: 1 });
+  using fed = model.createSession({ seed: 1 });
   await whole.prefill(IDS);
-  await feedPrompt(pieces, IDS, model, new FakeTerminal());
-  assertEquals(pieces.position, IDS.length);
-  assertClose(await pieces.step(1), await whole.step(1), {
-    rtol: 1e-4,
-    atol: 1e-4,
-    name: "logits after the prompt",
-  });
+  await feedPrompt(fed, IDS, new FakeTerminal());
+  assertEquals(fed.position, IDS.length);
+  assertEquals(await fed.snapshot(), await whole.snapshot());
+  const options = { maxTokens: 20, seed: 1 };
+  assertEquals(
+    await Array.fromAsync(fed.generate(options)),
+    await Array.fromAsync(model.generate(IDS, options)),
+  );
 });

@@ -8,6 +8,7 @@ import {
   parseConfig,
   toHfConfig,
 } from "../../../src/model/config/config.ts";
+import type { Mamba1Config } from "../../../src/model/mixers/mamba1.ts";
 import { mamba1Config } from "../../mamba1_config.ts";
 import { Random } from "../../../src/checks/random.ts";
 import { assertParsesOrRefuses } from "./mutated_configs.ts";
@@ -57,7 +58,7 @@ const HF_130M = {
   vocab_size: 50280,
 };
 
-const EXPECTED_130M: ModelConfig = {
+const EXPECTED_130M: Mamba1Config = {
   model_type: "mamba",
   d_model: 768,
   n_layer: 24,
@@ -208,7 +209,7 @@ Deno.test("parseConfig() takes intermediate_size as it is where expand is absent
     d_inner: 1000,
     intermediate_size: 1000,
   });
-  assertEquals(config.d_inner, 1000);
+  assertEquals(mamba1Config(config).d_inner, 1000);
 });
 
 Deno.test("parseConfig() reads end-of-sequence ids in each form", () => {
@@ -478,7 +479,7 @@ interface SeededRandom {
   flip(): boolean;
 }
 
-function randomConfig(random: SeededRandom): ModelConfig {
+function randomConfig(random: SeededRandom): Mamba1Config {
   const { integer, flip } = random;
   const d_model = integer(1, 300);
   const vocab_size = integer(1, 5000);

@@ -1,10 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import {
-  ConfigError,
-  type Mamba2Config,
-  parseConfig,
-  toHfConfig,
-} from "../../../src/model/config/config.ts";
+import { ConfigError, parseConfig, toHfConfig } from "../../../src/model/config/config.ts";
+import type { Mamba2Config } from "../../../src/model/mixers/mamba2.ts";
 import { Random } from "../../../src/checks/random.ts";
 import { assertParsesOrRefuses } from "./mutated_configs.ts";
 

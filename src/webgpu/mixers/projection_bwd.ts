@@ -1,13 +1,13 @@
 /** The backward of a block's two ends, which every mixer has: out_proj, and the norm with in_proj. */
 
-import type { Program } from "../gpu/program.ts";
-import type { Tensor } from "../gpu/tensor.ts";
-import { columnSum, matmulBwdW, matmulBwdX } from "../ops/linear_bwd.ts";
-import type { Matrix } from "../ops/matrix.ts";
-import { rmsNormFwd } from "../ops/rms_norm.ts";
-import { rmsNormBwd } from "../ops/rms_norm_bwd.ts";
-import type { Activations } from "./training_activations.ts";
-import type { ModelConfig } from "../model/config/config.ts";
+import type { Program } from "../../gpu/program.ts";
+import type { Tensor } from "../../gpu/tensor.ts";
+import { columnSum, matmulBwdW, matmulBwdX } from "../../ops/linear_bwd.ts";
+import type { Matrix } from "../../ops/matrix.ts";
+import { rmsNormFwd } from "../../ops/rms_norm.ts";
+import { rmsNormBwd } from "../../ops/rms_norm_bwd.ts";
+import type { TrainingActivations } from "../training_activations.ts";
+import type { ModelConfig } from "../../model/config/config.ts";
 
 /** A linear layer's parameters, or their gradients. */
 interface Projection {
@@ -18,7 +18,7 @@ interface Projection {
 /** Records the gradients of out_proj, and of what it read, `x` (rows, d_inner), into `grad_x`. */
 export function outProjBwd(
   program: Program,
-  { shape, partials }: Activations,
+  { shape, partials }: TrainingActivations,
   { x, grad_y, grad_x, weight, gradients }: {
     readonly x: Tensor;
     readonly grad_y: Tensor;
@@ -34,7 +34,7 @@ export function outProjBwd(
 }
 
 /**
- * Records the gradients of in_proj and of the norm before it. activations.grad.residual holds the gradient of the block's
+ * Records the gradients of in_proj and of the norm before it. training.grad.residual holds the gradient of the block's
  * output, and then that of its input.
  *
  * @param tensors `input` is the residual stream before the block, `grad_y` the gradient of in_proj's output.
@@ -42,7 +42,7 @@ export function outProjBwd(
 export function inProjBwd(
   program: Program,
   { d_model, norm_epsilon: eps }: ModelConfig,
-  { shape, normed, partials, grad }: Activations,
+  { shape, normed, partials, grad }: TrainingActivations,
   { input, grad_y, norm, grad_norm, weight, gradients }: {
     readonly input: Tensor;
     readonly grad_y: Tensor;

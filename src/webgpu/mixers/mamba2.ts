@@ -1,23 +1,22 @@
-/** The Mamba-2 mixer: its weights, and one block's forward as a list of ops. */
+/** The Mamba-2 mixer on WebGPU: its weights, and one block's forward as a list of ops. */
 
-import type { Program } from "../gpu/program.ts";
-import type { Tensor } from "../gpu/tensor.ts";
-import { conv1dFwd } from "../ops/conv1d.ts";
-import { gatedRmsNormFwd } from "../ops/gated_rms_norm.ts";
-import { linearFwd, MATVEC_MAX_ROWS, matvecFwd } from "../ops/linear.ts";
-import type { Matrix } from "../ops/matrix.ts";
-import { rmsNormFwd } from "../ops/rms_norm.ts";
-import { ssdFwd } from "../ops/ssd.ts";
-import { SSD_CHUNK, ssdWidths } from "../model/ssd_sizes.ts";
-import { ssdStep } from "../ops/ssd_step.ts";
-import type { Mamba2Config } from "../model/config/config.ts";
-import type { BlockShape, BlockTensors } from "./mixer.ts";
-import type { WeightLookup, WeightSpec } from "../model/weights.ts";
+import type { Program } from "../../gpu/program.ts";
+import type { Tensor } from "../../gpu/tensor.ts";
+import { conv1dFwd } from "../../ops/conv1d.ts";
+import { gatedRmsNormFwd } from "../../ops/gated_rms_norm.ts";
+import { linearFwd, MATVEC_MAX_ROWS, matvecFwd } from "../../ops/linear.ts";
+import type { Matrix } from "../../ops/matrix.ts";
+import { rmsNormFwd } from "../../ops/rms_norm.ts";
+import { ssdFwd } from "../../ops/ssd.ts";
+import { SSD_CHUNK, ssdWidths } from "../../model/ssd_sizes.ts";
+import { ssdStep } from "../../ops/ssd_step.ts";
+import type { Mamba2Config } from "../../model/mixers/mamba2.ts";
+import type { WeightLookup } from "../weights.ts";
+import { type Mamba2Gradients, mamba2Training } from "./mamba2_bwd.ts";
+import type { ActivationSize, HalfShape, HalfTensors, WebGpuPart } from "./part.ts";
 
 /** Weights of one mixer, by their official names. d_in_proj and conv_dim are those of {@linkcode ssdWidths}. */
 export interface Mamba2Weights {
-  /** Tells the kinds of mixers apart. */
-  readonly kind: "mamba2";
   /** (d_in_proj, d_model), rows [z, x, B, C, dt]. */
   readonly in_proj: Matrix;
   readonly in_proj_bias: Tensor | undefined;
@@ -37,34 +36,11 @@ export interface Mamba2Weights {
   readonly out_proj_bias: Tensor | undefined;
 }
 
-/** The tensors of a mixer in the checkpoint. */
-export function mamba2WeightSpecs(config: Mamba2Config): WeightSpec[] {
-  const { d_model, d_inner, d_conv, nheads, use_bias, use_conv_bias } = config;
-  const { conv_dim, d_in_proj } = ssdWidths(config);
-  const specs: WeightSpec[] = [
-    { name: "in_proj.weight", shape: [d_in_proj, d_model], kind: "matrix" },
-    { name: "conv1d.weight", shape: [conv_dim, 1, d_conv], kind: "vector" },
-    { name: "dt_bias", shape: [nheads], kind: "vector" },
-    { name: "A_log", shape: [nheads], kind: "vector" },
-    { name: "D", shape: [config.D_has_hdim ? d_inner : nheads], kind: "vector" },
-    { name: "out_proj.weight", shape: [d_model, d_inner], kind: "matrix" },
-  ];
-  if (config.rmsnorm) specs.push({ name: "norm.weight", shape: [d_inner], kind: "vector" });
-  if (use_conv_bias) specs.push({ name: "conv1d.bias", shape: [conv_dim], kind: "vector" });
-  if (use_bias) {
-    specs.push({ name: "in_proj.bias", shape: [d_in_proj], kind: "vector" });
-    specs.push({ name: "out_proj.bias", shape: [d_model], kind: "vector" });
-  }
-  return specs;
-}
-
-/** The same tensors on the GPU. */
-export function mamba2Weights(
+function mamba2Weights(
   { use_bias, use_conv_bias, rmsnorm }: Mamba2Config,
   { matrix, vector }: WeightLookup,
 ): Mamba2Weights {
   return {
-    kind: "mamba2",
     in_proj: matrix("in_proj.weight"),
     in_proj_bias: use_bias ? vector("in_proj.bias") : undefined,
     conv1d: vector("conv1d.weight"),
@@ -79,9 +55,7 @@ export function mamba2Weights(
 }
 
 /** Activations inside a block. */
-export interface Mamba2Scratch {
-  /** Tells the kinds of mixers apart. */
-  readonly kind: "mamba2";
+export interface Mamba2Activations {
   /** in_proj's output (rows, d_in_proj). */
   readonly zxbcdt: Tensor;
   /** conv1d's output (rows, conv_dim). */
@@ -96,12 +70,13 @@ export interface Mamba2Scratch {
   readonly states: Tensor;
 }
 
-/** Elements of each; `chunks` are those of all sequences. */
-export function mamba2ScratchSizes(
+function activationSizes(
   config: Mamba2Config,
-  { rows, chunks }: { rows: number; chunks: number },
-): Record<Exclude<keyof Mamba2Scratch, "kind">, number> {
+  { rows, batch, keepsStates = false }: ActivationSize,
+): Record<keyof Mamba2Activations, number> {
   const { nheads, d_inner, d_state, ngroups } = config;
+  // Each sequence's last chunk may be a short one.
+  const chunks = Math.ceil(rows / SSD_CHUNK) + batch;
   const { conv_dim, d_in_proj } = ssdWidths(config);
   return {
     zxbcdt: rows * d_in_proj,
@@ -110,14 +85,12 @@ export function mamba2ScratchSizes(
     gated: rows * d_inner,
     decays: rows * nheads * 4,
     CB: chunks * ngroups * SSD_CHUNK * SSD_CHUNK,
-    states: chunks * d_inner * d_state,
+    states: keepsStates ? 0 : chunks * d_inner * d_state,
   };
 }
 
-/** Puts the tensors together. */
-export function mamba2Scratch(make: (name: string) => Tensor): Mamba2Scratch {
+function activations(make: (name: string) => Tensor): Mamba2Activations {
   return {
-    kind: "mamba2",
     zxbcdt: make("zxbcdt"),
     xBC: make("xBC"),
     y: make("y"),
@@ -128,7 +101,10 @@ export function mamba2Scratch(make: (name: string) => Tensor): Mamba2Scratch {
   };
 }
 
-type Mamba2Tensors = BlockTensors<Mamba2Weights, Mamba2Scratch>;
+/** Names of what it carries from step to step. */
+export type Mamba2State = "conv_state" | "ssm_state";
+
+type Mamba2Tensors = HalfTensors<Mamba2Weights, Mamba2Activations, Mamba2State>;
 
 /**
  * Records one block: residual += mixer(RMSNorm(residual)), and the layer's state moves on by seqlen steps.
@@ -138,11 +114,11 @@ type Mamba2Tensors = BlockTensors<Mamba2Weights, Mamba2Scratch>;
  *
  * @param shape With a `chunk`, state.ssm_state has a slot for each chunk of the sequence: see ssdFwd().
  */
-export function mamba2Fwd(
+function mamba2Fwd(
   program: Program,
   config: Mamba2Config,
   tensors: Mamba2Tensors,
-  shape: BlockShape,
+  shape: HalfShape,
 ): void {
   if (!shape.chunk && shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS) {
     mamba2Step(program, config, tensors, shape);
@@ -153,16 +129,16 @@ function mamba2Step(
   program: Program,
   config: Mamba2Config,
   tensors: Mamba2Tensors,
-  shape: BlockShape,
+  shape: HalfShape,
 ): void {
   const { rmsnorm, norm_before_gate, ngroups, norm_epsilon: eps } = config;
-  const { norm, weights, state, scratch: { residual, mixer } } = tensors;
+  const { norm, weights, state, residual, activations } = tensors;
   const { d_inner, d_conv } = config;
   const { conv_dim, d_in_proj } = ssdWidths(config);
   const { batch, label } = shape;
   matvecFwd(
     program,
-    { x: residual, weight: weights.in_proj, bias: weights.in_proj_bias, y: mixer.zxbcdt },
+    { x: residual, weight: weights.in_proj, bias: weights.in_proj_bias, y: activations.zxbcdt },
     { rows: batch, label: `${label}.mixer.in_proj` },
     {
       norm: { weight: norm, eps },
@@ -179,13 +155,13 @@ function mamba2Step(
   // A norm of the whole width after the gate is the one that a matvec can begin with.
   const isFused = !rmsnorm || (ngroups === 1 && !norm_before_gate);
   // What conv1d wrote lies where in_proj's output had its input.
-  const xBC = { tensor: mixer.zxbcdt, ldXBC: d_in_proj, xBCOffset: d_inner };
+  const xBC = { tensor: activations.zxbcdt, ldXBC: d_in_proj, xBCOffset: d_inner };
   recordStep(program, config, tensors, { ...shape, gated: isFused, xBC });
   if (!isFused) recordGatedNorm(program, config, tensors, shape);
   matvecFwd(
     program,
     {
-      x: isFused ? mixer.y : mixer.gated,
+      x: isFused ? activations.y : activations.gated,
       weight: weights.out_proj,
       bias: weights.out_proj_bias,
       y: residual,
@@ -199,10 +175,10 @@ function mamba2Sequence(
   program: Program,
   config: Mamba2Config,
   tensors: Mamba2Tensors,
-  shape: BlockShape,
+  shape: HalfShape,
 ): void {
   const { d_model, norm_epsilon } = config;
-  const { norm, weights, state, output, scratch: { residual, normed, mixer } } = tensors;
+  const { norm, weights, state, residual, normed, activations, output } = tensors;
   const { batch, seqlen, chunk = 0, label } = shape;
   const rows = batch * seqlen;
   rmsNormFwd(
@@ -212,15 +188,19 @@ function mamba2Sequence(
   );
   linearFwd(
     program,
-    { x: normed, weight: weights.in_proj, bias: weights.in_proj_bias, y: mixer.zxbcdt },
+    { x: normed, weight: weights.in_proj, bias: weights.in_proj_bias, y: activations.zxbcdt },
     { rows, label: `${label}.mixer.in_proj` },
   );
   recordConv1d(program, config, tensors, shape);
   // Chunks of one step would compute what a step does, at the cost of a whole chunk each.
   if (seqlen === 1 && chunk === 0) {
-    recordStep(program, config, tensors, { ...shape, gated: false, xBC: { tensor: mixer.xBC } });
+    recordStep(program, config, tensors, {
+      ...shape,
+      gated: false,
+      xBC: { tensor: activations.xBC },
+    });
   } else {
-    const { xBC, zxbcdt, y, decays, CB, states } = mixer;
+    const { xBC, zxbcdt, y, decays, CB, states } = activations;
     const { A_log, D, dt_bias } = weights;
     ssdFwd(
       program,
@@ -232,7 +212,7 @@ function mamba2Sequence(
   linearFwd(
     program,
     {
-      x: mixer.gated,
+      x: activations.gated,
       weight: weights.out_proj,
       bias: weights.out_proj_bias,
       y: output ?? residual,
@@ -245,19 +225,19 @@ function mamba2Sequence(
 function recordConv1d(
   program: Program,
   config: Mamba2Config,
-  { weights, state, scratch: { mixer } }: Mamba2Tensors,
-  { batch, seqlen, label }: BlockShape,
+  { weights, state, activations }: Mamba2Tensors,
+  { batch, seqlen, label }: HalfShape,
 ): void {
   const { d_inner, d_conv } = config;
   const { conv_dim, d_in_proj } = ssdWidths(config);
   conv1dFwd(
     program,
     {
-      x: mixer.zxbcdt,
+      x: activations.zxbcdt,
       weight: weights.conv1d,
       bias: weights.conv1d_bias,
       conv_state: state.conv_state,
-      y: mixer.xBC,
+      y: activations.xBC,
     },
     {
       batch,
@@ -275,13 +255,13 @@ function recordConv1d(
 function recordStep(
   program: Program,
   config: Mamba2Config,
-  { weights, state, scratch: { mixer } }: Mamba2Tensors,
-  { batch, gated, xBC, label }: BlockShape & {
+  { weights, state, activations }: Mamba2Tensors,
+  { batch, gated, xBC, label }: HalfShape & {
     readonly gated: boolean;
     readonly xBC: { readonly tensor: Tensor; readonly ldXBC?: number; readonly xBCOffset?: number };
   },
 ): void {
-  const { zxbcdt, y } = mixer;
+  const { zxbcdt, y } = activations;
   const { A_log, D, dt_bias } = weights;
   const { tensor, ...place } = xBC;
   ssdStep(
@@ -295,13 +275,13 @@ function recordStep(
 function recordGatedNorm(
   program: Program,
   config: Mamba2Config,
-  { weights, scratch: { mixer } }: Mamba2Tensors,
-  { batch, seqlen, label }: BlockShape,
+  { weights, activations }: Mamba2Tensors,
+  { batch, seqlen, label }: HalfShape,
 ): void {
   const { d_inner, ngroups, norm_epsilon, norm_before_gate } = config;
   gatedRmsNormFwd(
     program,
-    { y: mixer.y, z: mixer.zxbcdt, weight: weights.norm, out: mixer.gated },
+    { y: activations.y, z: activations.zxbcdt, weight: weights.norm, out: activations.gated },
     {
       rows: batch * seqlen,
       d_inner,
@@ -313,3 +293,18 @@ function recordGatedNorm(
     },
   );
 }
+
+/** How WebGPU runs it. */
+export const webgpuMamba2: WebGpuPart<
+  Mamba2Config,
+  Mamba2Weights,
+  Mamba2Activations,
+  Mamba2Gradients,
+  Mamba2State
+> = {
+  weights: mamba2Weights,
+  activationSizes,
+  activations,
+  forward: mamba2Fwd,
+  training: mamba2Training,
+};

@@ -1,21 +1,20 @@
-/** The Mamba-1 mixer: its weights, and one block's forward as a list of ops. */
+/** The Mamba-1 mixer on WebGPU: its weights, and one block's forward as a list of ops. */
 
-import type { Program } from "../gpu/program.ts";
-import type { Tensor } from "../gpu/tensor.ts";
-import { conv1dFwd } from "../ops/conv1d.ts";
-import { dtBCNormFwd } from "../ops/dt_bc_norm.ts";
-import { linearFwd, MATVEC_MAX_ROWS, matvecFwd } from "../ops/linear.ts";
-import type { Matrix } from "../ops/matrix.ts";
-import { rmsNormFwd } from "../ops/rms_norm.ts";
-import { selectiveScanFwd, selectiveScanStep } from "../ops/selective_scan.ts";
-import type { Mamba1Config } from "../model/config/config.ts";
-import type { BlockShape, BlockTensors } from "./mixer.ts";
-import type { WeightLookup, WeightSpec } from "../model/weights.ts";
+import type { Program } from "../../gpu/program.ts";
+import type { Tensor } from "../../gpu/tensor.ts";
+import { conv1dFwd } from "../../ops/conv1d.ts";
+import { dtBCNormFwd } from "../../ops/dt_bc_norm.ts";
+import { linearFwd, MATVEC_MAX_ROWS, matvecFwd } from "../../ops/linear.ts";
+import type { Matrix } from "../../ops/matrix.ts";
+import { rmsNormFwd } from "../../ops/rms_norm.ts";
+import { selectiveScanFwd, selectiveScanStep } from "../../ops/selective_scan.ts";
+import type { Mamba1Config } from "../../model/mixers/mamba1.ts";
+import type { WeightLookup } from "../weights.ts";
+import { type Mamba1Gradients, mamba1Training } from "./mamba1_bwd.ts";
+import type { ActivationSize, HalfShape, HalfTensors, WebGpuPart } from "./part.ts";
 
 /** Weights of one mixer, by their official names. */
 export interface Mamba1Weights {
-  /** Tells the kinds of mixers apart. */
-  readonly kind: "mamba1";
   /** (2 d_inner, d_model), rows [x, z]. */
   readonly in_proj: Matrix;
   readonly in_proj_bias: Tensor | undefined;
@@ -36,34 +35,11 @@ export interface Mamba1Weights {
   readonly out_proj_bias: Tensor | undefined;
 }
 
-/** The tensors of a mixer in the checkpoint. */
-export function mamba1WeightSpecs(config: Mamba1Config): WeightSpec[] {
-  const { d_model, d_inner, d_state, d_conv, dt_rank, use_bias, use_conv_bias } = config;
-  const specs: WeightSpec[] = [
-    { name: "in_proj.weight", shape: [2 * d_inner, d_model], kind: "matrix" },
-    { name: "conv1d.weight", shape: [d_inner, 1, d_conv], kind: "vector" },
-    { name: "x_proj.weight", shape: [dt_rank + 2 * d_state, d_inner], kind: "matrix" },
-    { name: "dt_proj.weight", shape: [d_inner, dt_rank], kind: "matrix", neverQuantized: true },
-    { name: "dt_proj.bias", shape: [d_inner], kind: "vector" },
-    { name: "A_log", shape: [d_inner, d_state], kind: "vector" },
-    { name: "D", shape: [d_inner], kind: "vector" },
-    { name: "out_proj.weight", shape: [d_model, d_inner], kind: "matrix" },
-  ];
-  if (use_conv_bias) specs.push({ name: "conv1d.bias", shape: [d_inner], kind: "vector" });
-  if (use_bias) {
-    specs.push({ name: "in_proj.bias", shape: [2 * d_inner], kind: "vector" });
-    specs.push({ name: "out_proj.bias", shape: [d_model], kind: "vector" });
-  }
-  return specs;
-}
-
-/** The same tensors on the GPU. */
-export function mamba1Weights(
+function mamba1Weights(
   config: Mamba1Config,
   { matrix, vector }: WeightLookup,
 ): Mamba1Weights {
   return {
-    kind: "mamba1",
     in_proj: matrix("in_proj.weight"),
     in_proj_bias: config.use_bias ? vector("in_proj.bias") : undefined,
     conv1d: vector("conv1d.weight"),
@@ -79,9 +55,7 @@ export function mamba1Weights(
 }
 
 /** Activations inside a block. */
-export interface Mamba1Scratch {
-  /** Tells the kinds of mixers apart. */
-  readonly kind: "mamba1";
+export interface Mamba1Activations {
   /** in_proj's output (rows, 2 d_inner). */
   readonly xz: Tensor;
   /** conv1d's output (rows, d_inner). */
@@ -96,12 +70,10 @@ export interface Mamba1Scratch {
   readonly y: Tensor;
 }
 
-/** Elements of each. */
-export function mamba1ScratchSizes(
-  config: Mamba1Config,
-  rows: number,
-): Record<Exclude<keyof Mamba1Scratch, "kind">, number> {
-  const { d_inner, d_state, dt_rank, mixer_rms_eps } = config;
+function activationSizes(
+  { d_inner, d_state, dt_rank, mixer_rms_eps }: Mamba1Config,
+  { rows }: ActivationSize,
+): Record<keyof Mamba1Activations, number> {
   return {
     xz: rows * 2 * d_inner,
     u: rows * d_inner,
@@ -112,10 +84,8 @@ export function mamba1ScratchSizes(
   };
 }
 
-/** Puts the tensors together. */
-export function mamba1Scratch(make: (name: string) => Tensor): Mamba1Scratch {
+function activations(make: (name: string) => Tensor): Mamba1Activations {
   return {
-    kind: "mamba1",
     xz: make("xz"),
     u: make("u"),
     x_dbl: make("x_dbl"),
@@ -125,7 +95,10 @@ export function mamba1Scratch(make: (name: string) => Tensor): Mamba1Scratch {
   };
 }
 
-type Mamba1Tensors = BlockTensors<Mamba1Weights, Mamba1Scratch>;
+/** Names of what it carries from step to step. */
+export type Mamba1State = "conv_state" | "ssm_state";
+
+type Mamba1Tensors = HalfTensors<Mamba1Weights, Mamba1Activations, Mamba1State>;
 
 /**
  * Records one block: residual += mixer(RMSNorm(residual)), and the layer's state moves on by seqlen steps.
@@ -135,11 +108,11 @@ type Mamba1Tensors = BlockTensors<Mamba1Weights, Mamba1Scratch>;
  *
  * @param shape With a `chunk`, state.ssm_state has a slot for each chunk of the sequence: see selectiveScanFwd().
  */
-export function mamba1Fwd(
+function mamba1Fwd(
   program: Program,
   config: Mamba1Config,
   tensors: Mamba1Tensors,
-  shape: BlockShape,
+  shape: HalfShape,
 ): void {
   if (!shape.chunk && shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS) {
     mamba1Step(program, config, tensors, shape);
@@ -149,11 +122,11 @@ export function mamba1Fwd(
 function mamba1Step(
   program: Program,
   config: Mamba1Config,
-  { norm, weights, state, scratch }: Mamba1Tensors,
-  { batch, label }: { batch: number; label: string },
+  { norm, weights, state, residual, activations }: Mamba1Tensors,
+  { batch, label }: HalfShape,
 ): void {
   const { d_inner, d_conv, norm_epsilon } = config;
-  const { residual, mixer: { xz, x_dbl, y } } = scratch;
+  const { xz, x_dbl, y } = activations;
   matvecFwd(
     program,
     { x: residual, weight: weights.in_proj, bias: weights.in_proj_bias, y: xz },
@@ -174,7 +147,7 @@ function mamba1Step(
     { x: xz, weight: weights.x_proj, y: x_dbl },
     { rows: batch, ldX: 2 * d_inner, label: `${label}.mixer.x_proj` },
   );
-  normalizeDtBC(program, config, scratch.mixer, { rows: batch, label });
+  normalizeDtBC(program, config, activations, { rows: batch, label });
   selectiveScanStep(
     program,
     {
@@ -199,16 +172,11 @@ function mamba1Step(
 function mamba1Sequence(
   program: Program,
   config: Mamba1Config,
-  { norm, weights, state, scratch, output }: Mamba1Tensors,
-  { batch, seqlen, chunk = 0, label }: {
-    batch: number;
-    seqlen: number;
-    chunk?: number;
-    label: string;
-  },
+  { norm, weights, state, residual, normed, activations, output }: Mamba1Tensors,
+  { batch, seqlen, chunk = 0, label }: HalfShape,
 ): void {
   const { d_model, d_inner, d_state, d_conv, dt_rank, norm_epsilon } = config;
-  const { residual, normed, mixer: { xz, u, x_dbl, dt, y } } = scratch;
+  const { xz, u, x_dbl, dt, y } = activations;
   const rows = batch * seqlen;
   rmsNormFwd(
     program,
@@ -236,7 +204,7 @@ function mamba1Sequence(
     { x: u, weight: weights.x_proj, y: x_dbl },
     { rows, label: `${label}.mixer.x_proj` },
   );
-  normalizeDtBC(program, config, scratch.mixer, { rows, label });
+  normalizeDtBC(program, config, activations, { rows, label });
   linearFwd(
     program,
     { x: x_dbl, weight: weights.dt_proj, bias: weights.dt_proj_bias, y: dt },
@@ -258,7 +226,7 @@ function mamba1Sequence(
 function normalizeDtBC(
   program: Program,
   { dt_rank, d_state, mixer_rms_eps: eps }: Mamba1Config,
-  { x_dbl, x_dbl_rstd }: Mamba1Scratch,
+  { x_dbl, x_dbl_rstd }: Mamba1Activations,
   { rows, label }: { rows: number; label: string },
 ): void {
   if (eps === undefined) return;
@@ -270,3 +238,18 @@ function normalizeDtBC(
     label: `${label}.mixer.dt_bc_norm`,
   });
 }
+
+/** How WebGPU runs it. */
+export const webgpuMamba1: WebGpuPart<
+  Mamba1Config,
+  Mamba1Weights,
+  Mamba1Activations,
+  Mamba1Gradients,
+  Mamba1State
+> = {
+  weights: mamba1Weights,
+  activationSizes,
+  activations,
+  forward: mamba1Fwd,
+  training: mamba1Training,
+};

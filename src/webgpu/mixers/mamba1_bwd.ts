@@ -1,21 +1,20 @@
 /** The backward half of a Mamba-1 block: gradients of its parameters, and of the residual stream before it. */
 
-import type { Program } from "../gpu/program.ts";
-import type { Tensor } from "../gpu/tensor.ts";
-import { conv1dBwd, conv1dBwdScratch } from "../ops/conv1d_bwd.ts";
-import { dtBCNormBwd } from "../ops/dt_bc_norm.ts";
-import { columnSum, columnSumScratch, matmulBwdW, matmulBwdX } from "../ops/linear_bwd.ts";
-import { scanBwdScratch, selectiveScanBwd } from "../ops/selective_scan_bwd.ts";
-import type { BatchShape } from "./training_activations.ts";
-import type { Mamba1Config } from "../model/config/config.ts";
-import type { Mamba1Scratch, Mamba1Weights } from "./mamba1.ts";
-import type { BlockBwdTensors } from "./mixer_bwd.ts";
+import type { Program } from "../../gpu/program.ts";
+import type { Tensor } from "../../gpu/tensor.ts";
+import { conv1dBwd, conv1dBwdScratch } from "../../ops/conv1d_bwd.ts";
+import { dtBCNormBwd } from "../../ops/dt_bc_norm.ts";
+import { columnSum, columnSumScratch, matmulBwdW, matmulBwdX } from "../../ops/linear_bwd.ts";
+import { scanBwdScratch, selectiveScanBwd } from "../../ops/selective_scan_bwd.ts";
+import { SCAN_CHUNK } from "../../ops/selective_scan.ts";
+import type { Mamba1Config } from "../../model/mixers/mamba1.ts";
+import type { BatchShape } from "../training_activations.ts";
+import type { Mamba1Activations, Mamba1State, Mamba1Weights } from "./mamba1.ts";
+import type { HalfBwdTensors, PartTraining } from "./part.ts";
 import { inProjBwd, outProjBwd } from "./projection_bwd.ts";
 
 /** Gradients of activations inside a block, shared by all layers, and partial sums on their way to them. */
 export interface Mamba1Gradients {
-  /** Tells the kinds of mixers apart. */
-  readonly kind: "mamba1";
   /** Of the gated output; the scan's backward turns it into that of its input. */
   readonly y: Tensor;
   readonly x_dbl: Tensor;
@@ -24,8 +23,7 @@ export interface Mamba1Gradients {
   readonly partials_scan: Tensor;
 }
 
-/** Allocates them, with what makes a tensor of a size. */
-export function mamba1Gradients(
+function mamba1Gradients(
   config: Mamba1Config,
   shape: BatchShape,
   make: (name: string, size: number) => Tensor,
@@ -34,7 +32,6 @@ export function mamba1Gradients(
   const rows = shape.batch * shape.seqlen;
   const scan = scanBwdScratch({ ...shape, d_inner, d_state });
   return {
-    kind: "mamba1",
     y: make("grad_y", rows * d_inner),
     x_dbl: make("grad_x_dbl", rows * (dt_rank + 2 * d_state)),
     xz: make("grad_xz", rows * 2 * d_inner),
@@ -43,8 +40,7 @@ export function mamba1Gradients(
   };
 }
 
-/** Elements of the largest partial sums of a parameter's gradient, matrices aside. */
-export function mamba1PartialElements(config: Mamba1Config, shape: BatchShape): number {
+function mamba1PartialElements(config: Mamba1Config, shape: BatchShape): number {
   const { d_inner, d_conv } = config;
   return Math.max(
     conv1dBwdScratch({ ...shape, d_inner, d_conv }),
@@ -55,32 +51,32 @@ export function mamba1PartialElements(config: Mamba1Config, shape: BatchShape): 
 /**
  * Records the backward half of one block, op by op in reverse.
  *
- * activations.grad.residual holds the gradient of the block's output, and then that of its input. Gradients of the parameters
+ * training.grad.residual holds the gradient of the block's output, and then that of its input. Gradients of the parameters
  * are written. The layer's dt and the shared grad are overwritten by gradients on the way.
  *
  * @param tensors `input` is the residual stream before the block; `gradOutput` the gradient of what the mixer added to it,
  * which is read before anything is written.
  */
-export function mamba1Bwd(
+function mamba1Bwd(
   program: Program,
   config: Mamba1Config,
-  tensors: BlockBwdTensors<Mamba1Weights, Mamba1Scratch, Mamba1Gradients>,
+  tensors: HalfBwdTensors<Mamba1Weights, Mamba1Activations, Mamba1Gradients, Mamba1State>,
   label: string,
 ): void {
   const { d_inner, d_state, d_conv, dt_rank, mixer_rms_eps } = config;
-  const { activations, layer, input, gradOutput, grad } = tensors;
-  const { mixer } = tensors.weights;
-  const gradients = tensors.gradients.mixer;
-  const { batch, seqlen } = activations.shape;
-  const { xz, u, x_dbl, x_dbl_rstd, dt, y } = tensors.scratch;
-  const partials = activations.partials;
+  const { training, initial, state, gradState, input, gradOutput, grad } = tensors;
+  const { part: mixer } = tensors.weights;
+  const { part: gradients } = tensors.gradients;
+  const { batch, seqlen } = training.shape;
+  const { xz, u, x_dbl, x_dbl_rstd, dt, y } = tensors.activations;
+  const { partials } = training;
   const rows = batch * seqlen;
   const ldXDbl = dt_rank + 2 * d_state;
   const name = (op: string): string => `${label}.mixer.${op}_bwd`;
 
   outProjBwd(
     program,
-    activations,
+    training,
     {
       x: y,
       grad_y: gradOutput,
@@ -100,13 +96,13 @@ export function mamba1Bwd(
       xz,
       A_log: mixer.A_log,
       D: mixer.D,
-      ssm_state: layer.ssm_states,
+      ssm_state: state.ssm_state,
       grad_y: grad.y,
       grad_xz: grad.xz,
       grad_x_dbl: grad.x_dbl,
       grad_A_log: gradients.A_log,
       grad_D: gradients.D,
-      grad_state: activations.grad.ssm_state,
+      grad_state: gradState.ssm_state,
       partials_BC: grad.partials_BC,
       partials_params: grad.partials_scan,
     },
@@ -151,10 +147,10 @@ export function mamba1Bwd(
       x: xz,
       weight: mixer.conv1d,
       bias: mixer.conv1d_bias,
-      conv_state: layer.conv_initial,
+      conv_state: initial.conv_state,
       grad_y: grad_u,
       grad_x: grad.xz,
-      grad_conv_state: activations.grad.conv_state,
+      grad_conv_state: gradState.conv_state,
       grad_weight: gradients.conv1d,
       grad_bias: gradients.conv1d_bias,
       partials,
@@ -173,7 +169,7 @@ export function mamba1Bwd(
   inProjBwd(
     program,
     config,
-    activations,
+    training,
     {
       input,
       grad_y: grad.xz,
@@ -185,3 +181,19 @@ export function mamba1Bwd(
     label,
   );
 }
+
+/** How it is trained. */
+export const mamba1Training: PartTraining<
+  Mamba1Config,
+  Mamba1Weights,
+  Mamba1Activations,
+  Mamba1Gradients,
+  Mamba1State
+> = {
+  chunk: SCAN_CHUNK,
+  keeps: { conv_state: "ends", ssm_state: "borders" },
+  recomputed: new Set(),
+  gradients: mamba1Gradients,
+  partialElements: mamba1PartialElements,
+  backward: mamba1Bwd,
+};

@@ -1,26 +1,21 @@
 /** The backward half of a Mamba-2 block: gradients of its parameters, and of the residual stream before it. */
 
-import type { Program } from "../gpu/program.ts";
-import type { Tensor } from "../gpu/tensor.ts";
-import { conv1dBwd, conv1dBwdScratch } from "../ops/conv1d_bwd.ts";
-import { gatedRmsNormFwd } from "../ops/gated_rms_norm.ts";
-import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../ops/gated_rms_norm_bwd.ts";
-import { columnSumScratch } from "../ops/linear_bwd.ts";
-import { ssdBwd, ssdBwdScratch } from "../ops/ssd_bwd.ts";
-import { ssdWidths } from "../model/ssd_sizes.ts";
-import type { BatchShape } from "./training_activations.ts";
-import type { Mamba2Config } from "../model/config/config.ts";
-import type { Mamba2Scratch, Mamba2Weights } from "./mamba2.ts";
-import type { BlockBwdTensors } from "./mixer_bwd.ts";
+import type { Program } from "../../gpu/program.ts";
+import type { Tensor } from "../../gpu/tensor.ts";
+import { conv1dBwd, conv1dBwdScratch } from "../../ops/conv1d_bwd.ts";
+import { gatedRmsNormFwd } from "../../ops/gated_rms_norm.ts";
+import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../../ops/gated_rms_norm_bwd.ts";
+import { columnSumScratch } from "../../ops/linear_bwd.ts";
+import { ssdBwd, ssdBwdScratch } from "../../ops/ssd_bwd.ts";
+import { SSD_CHUNK, ssdWidths } from "../../model/ssd_sizes.ts";
+import type { Mamba2Config } from "../../model/mixers/mamba2.ts";
+import type { BatchShape } from "../training_activations.ts";
+import type { Mamba2Activations, Mamba2State, Mamba2Weights } from "./mamba2.ts";
+import type { HalfBwdTensors, PartTraining } from "./part.ts";
 import { inProjBwd, outProjBwd } from "./projection_bwd.ts";
-
-/** Activations that backward computes again instead of keeping them. */
-export const MAMBA2_RECOMPUTED: ReadonlySet<string> = new Set(["gated", "decays", "CB", "states"]);
 
 /** Gradients of activations inside a block, shared by all layers, and what ssdBwd() works in. */
 export interface Mamba2Gradients {
-  /** Tells the kinds of mixers apart. */
-  readonly kind: "mamba2";
   /** Of the gated output, and then of the recurrence's. */
   readonly y: Tensor;
   readonly xBC: Tensor;
@@ -31,17 +26,19 @@ export interface Mamba2Gradients {
   readonly partials: Tensor;
 }
 
-/** Allocates them, with what makes a tensor of a size. */
-export function mamba2Gradients(
+function mamba2Gradients(
   config: Mamba2Config,
-  shape: BatchShape & { readonly chunk: number },
+  shape: BatchShape,
   make: (name: string, size: number) => Tensor,
 ): Mamba2Gradients {
   const rows = shape.batch * shape.seqlen;
   const { d_inner, conv_dim, d_in_proj } = ssdWidths(config);
-  const { grad_CB, grad_states, sums, partials } = ssdBwdScratch({ ...config, ...shape });
+  const { grad_CB, grad_states, sums, partials } = ssdBwdScratch({
+    ...config,
+    ...shape,
+    chunk: SSD_CHUNK,
+  });
   return {
-    kind: "mamba2",
     y: make("grad_y", rows * d_inner),
     xBC: make("grad_xBC", rows * conv_dim),
     zxbcdt: make("grad_zxbcdt", rows * d_in_proj),
@@ -52,8 +49,7 @@ export function mamba2Gradients(
   };
 }
 
-/** Elements of the largest partial sums of a parameter's gradient, matrices aside. */
-export function mamba2PartialElements(config: Mamba2Config, shape: BatchShape): number {
+function mamba2PartialElements(config: Mamba2Config, shape: BatchShape): number {
   const rows = shape.batch * shape.seqlen;
   const { d_inner, conv_dim, d_in_proj } = ssdWidths(config);
   return Math.max(
@@ -66,22 +62,22 @@ export function mamba2PartialElements(config: Mamba2Config, shape: BatchShape): 
 /**
  * Records the backward half of one block, op by op in reverse.
  *
- * activations.grad.residual holds the gradient of the block's output, and then that of its input. Gradients of the
+ * training.grad.residual holds the gradient of the block's output, and then that of its input. Gradients of the
  * parameters are written. The shared grad is overwritten by gradients on the way.
  */
-export function mamba2Bwd(
+function mamba2Bwd(
   program: Program,
   config: Mamba2Config,
-  tensors: BlockBwdTensors<Mamba2Weights, Mamba2Scratch, Mamba2Gradients>,
+  tensors: HalfBwdTensors<Mamba2Weights, Mamba2Activations, Mamba2Gradients, Mamba2State>,
   label: string,
 ): void {
   const { d_inner, d_conv, ngroups, norm_before_gate, norm_epsilon: eps } = config;
   const { conv_dim, d_in_proj } = ssdWidths(config);
-  const { activations, layer, input, gradOutput, grad } = tensors;
-  const { mixer } = tensors.weights;
-  const gradients = tensors.gradients.mixer;
-  const { chunk, partials, shape: { batch, seqlen } } = activations;
-  const { zxbcdt, xBC, y, gated, decays, CB } = tensors.scratch;
+  const { training, initial, state, gradState, input, gradOutput, grad } = tensors;
+  const { part: mixer } = tensors.weights;
+  const { part: gradients } = tensors.gradients;
+  const { partials, shape: { batch, seqlen } } = training;
+  const { zxbcdt, xBC, y, gated, decays, CB } = tensors.activations;
   const rows = batch * seqlen;
   const name = (op: string): string => `${label}.mixer.${op}_bwd`;
 
@@ -94,7 +90,7 @@ export function mamba2Bwd(
   gatedRmsNormFwd(program, { y, z: zxbcdt, weight: mixer.norm, out: gated }, normShape);
   outProjBwd(
     program,
-    activations,
+    training,
     {
       x: gated,
       grad_y: gradOutput,
@@ -122,14 +118,14 @@ export function mamba2Bwd(
       A_log: mixer.A_log,
       D: mixer.D,
       dt_bias: mixer.dt_bias,
-      ssm_state: layer.ssm_states,
+      ssm_state: state.ssm_state,
       grad_y: grad.y,
       grad_xBC: grad.xBC,
       grad_zxbcdt: grad.zxbcdt,
       grad_A_log: gradients.A_log,
       grad_D: gradients.D,
       grad_dt_bias: gradients.dt_bias,
-      grad_state: activations.grad.ssm_state,
+      grad_state: gradState.ssm_state,
       decays,
       CB,
       grad_CB: grad.grad_CB,
@@ -137,7 +133,7 @@ export function mamba2Bwd(
       sums: grad.sums,
       partials: grad.partials,
     },
-    { ...config, batch, seqlen, chunk, gradFinal: false, label: name("ssd") },
+    { ...config, batch, seqlen, chunk: SSD_CHUNK, gradFinal: false, label: name("ssd") },
   );
 
   conv1dBwd(
@@ -146,10 +142,10 @@ export function mamba2Bwd(
       x: zxbcdt,
       weight: mixer.conv1d,
       bias: mixer.conv1d_bias,
-      conv_state: layer.conv_initial,
+      conv_state: initial.conv_state,
       grad_y: grad.xBC,
       grad_x: grad.zxbcdt,
-      grad_conv_state: activations.grad.conv_state,
+      grad_conv_state: gradState.conv_state,
       grad_weight: gradients.conv1d,
       grad_bias: gradients.conv1d_bias,
       partials,
@@ -164,7 +160,7 @@ export function mamba2Bwd(
   inProjBwd(
     program,
     config,
-    activations,
+    training,
     {
       input,
       grad_y: grad.zxbcdt,
@@ -176,3 +172,19 @@ export function mamba2Bwd(
     label,
   );
 }
+
+/** How it is trained. */
+export const mamba2Training: PartTraining<
+  Mamba2Config,
+  Mamba2Weights,
+  Mamba2Activations,
+  Mamba2Gradients,
+  Mamba2State
+> = {
+  chunk: SSD_CHUNK,
+  keeps: { conv_state: "ends", ssm_state: "borders" },
+  recomputed: new Set(["gated", "decays", "CB", "states"]),
+  gradients: mamba2Gradients,
+  partialElements: mamba2PartialElements,
+  backward: mamba2Bwd,
+};

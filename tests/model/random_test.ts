@@ -7,7 +7,7 @@ import {
   randomKey,
   threefry2x32,
   uniform,
-} from "../../src/train/random.ts";
+} from "../../src/model/random.ts";
 import { threefry2x32 as reference } from "../../src/checks/reference/threefry.ts";
 
 Deno.test("threefry2x32() gives the published known answers", () => {

@@ -1,0 +1,41 @@
+/** What a model's blocks are made of. */
+
+import type { ModelConfig } from "./config/config.ts";
+import type { BlockPart } from "./mixers/mixer.ts";
+import { mixerOf } from "./mixers/mixers.ts";
+
+/**
+ * One half of a block: residual += part(RMSNorm(residual)). A block is a list of them; all there is so far has one, with the
+ * mixer, and one with an MLP after it would have two.
+ */
+export interface BlockHalf {
+  /** What labels and parts of the state are called by: `layers.3`. */
+  readonly label: string;
+  /** The official name of its norm's weight. */
+  readonly norm: string;
+  /** What official names of its part's weights begin with. */
+  readonly prefix: string;
+  /** What describes its part. */
+  readonly part: BlockPart;
+}
+
+/** The halves of all blocks, in the order in which they run. */
+export function blockHalves(config: ModelConfig): BlockHalf[] {
+  const part = mixerOf(config);
+  return Array.from({ length: config.n_layer }, (_, layer) => ({
+    label: `layers.${layer}`,
+    norm: `backbone.layers.${layer}.norm.weight`,
+    prefix: `backbone.layers.${layer}.mixer.`,
+    part,
+  }));
+}
+
+/** Makes something for each half of a block; halves with the same part share one. */
+export function sharedByPart<T>(config: ModelConfig, make: (part: BlockPart) => T): T[] {
+  const made = new Map<BlockPart, T>();
+  return blockHalves(config).map(({ part }) => {
+    const found = made.get(part) ?? make(part);
+    made.set(part, found);
+    return found;
+  });
+}

@@ -1,0 +1,105 @@
+/** What a mixer is, apart from how it runs: each describes itself in one of these, and mixers.ts lists them. */
+
+import type { ModelConfig } from "../config/config.ts";
+import type { Dialect } from "../config/family.ts";
+import type { Fields, Setting } from "../config/fields.ts";
+import type { WeightSpec } from "../weight_specs.ts";
+
+/** What one part of a block brings with it: `residual += part(RMSNorm(residual))`. */
+export interface BlockPart<Config extends ModelConfig = ModelConfig> {
+  /** What executors know it by. */
+  readonly name: string;
+  /** Its tensors in the checkpoint, by the last part of their names. */
+  weightSpecs(config: Config): WeightSpec[];
+  /** Shapes of what a sequence carries from step to step, by name and in the order of the state's buffer. */
+  stateShapes(config: Config): Readonly<Record<string, readonly number[]>>;
+}
+
+/** One kind of model with a mixer, as its config.json tells it. */
+export interface ModelFamily {
+  /** Its `model_type`. */
+  readonly model_type: string;
+  /** What people call it. */
+  readonly title: string;
+  /** The class of its language models, as `architectures` names it. */
+  readonly architecture: string;
+  /** How names of its classes begin. */
+  readonly classes: RegExp;
+  /** Fields that tell it where nothing names it. */
+  readonly signs: readonly string[];
+  /** Whether `transformers` ties the head to the embedding where the file does not say. */
+  readonly tied: boolean;
+  /** What ends a text where the file does not say. */
+  readonly eos_token_id: number;
+  /** What Mistral's params.json calls it, where that is of such models. */
+  readonly mistralNames?: readonly string[];
+}
+
+/** Where the fields of one config.json are found, with those that were read already. */
+export interface BlockFields {
+  readonly dialect: Dialect;
+  readonly model_type: string;
+  readonly fields: Fields;
+  readonly ssm_cfg: Fields | undefined;
+  readonly d_model: Setting<number>;
+  readonly n_layer: number;
+  readonly norm_epsilon: number;
+}
+
+/** What a model of no checkpoint is made from. */
+export interface NewModel extends Omit<ModelConfig, "model_type"> {
+  readonly d_state: number;
+  readonly d_conv: number;
+  /** Channels inside a block for each one of the residual stream. */
+  readonly expand: number;
+  /** Channels of a head, for mixers that have heads. */
+  readonly headdim?: number | undefined;
+}
+
+/** The fields of a config that do not belong to the model's ends or its data. */
+export type BlockConfig<Config extends ModelConfig> = Omit<
+  Config,
+  "input" | "head" | "real_vocab_size" | "eos_token_ids" | "preprocessing" | "labels"
+>;
+
+/** What a mixer is called, reads, needs, keeps and begins with. */
+export interface Mixer<Config extends ModelConfig = ModelConfig> extends BlockPart<Config> {
+  /** What people call it. */
+  readonly title: string;
+  /** The models that have it: the one that is mostly meant comes first. */
+  readonly families: readonly [ModelFamily, ...ModelFamily[]];
+  /** What `ssm_cfg.layer` of the official package calls it. */
+  readonly layer?: string;
+  /** What `ssm_cfg` may say of it. */
+  readonly settings: readonly string[];
+  /** Sizes of a {@linkcode NewModel} that it has and others have not. */
+  readonly ownSizes: readonly (keyof NewModel)[];
+  /**
+   * Reads what a config.json says of the blocks, in any dialect.
+   *
+   * @throws {ConfigError} Where a field is wrong, or two contradict each other.
+   */
+  parse(places: BlockFields): BlockConfig<Config>;
+  /**
+   * The same fields as `transformers` names them.
+   *
+   * @throws {RangeError} If there is a setting that the format has not.
+   */
+  toHfFields(config: Config): Record<string, unknown>;
+  /** Elements of what grows with the config: of its tensors and of the state, by what messages call them. */
+  elementCounts(config: Config): Record<string, number>;
+  /**
+   * Refuses what no executor runs.
+   *
+   * @throws {RangeError} With the size and its limit.
+   */
+  requireSupported(config: Config): void;
+  /** The sizes that shapes of tensors follow from, in words. */
+  describeSizes(config: Config): string;
+  /**
+   * The config of a new model.
+   *
+   * @throws {RangeError} If sizes do not fit each other.
+   */
+  newConfig(model: NewModel): Config;
+}
