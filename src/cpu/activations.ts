@@ -1,6 +1,6 @@
 /** Activations: what a forward pass writes and reads again, allocated once for a number of rows and used for ever. */
 
-import { blockHalves } from "../model/blocks.ts";
+import { sharedByPart } from "../model/blocks.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { inputWidth, poolsMean } from "../model/ends.ts";
 import { partOf } from "./mixers/mixers.ts";
@@ -18,8 +18,8 @@ export interface Activations extends Disposable {
   readonly normed: CpuTensor;
   /** A classifier's running means (rows, d_model). */
   readonly pooled: CpuTensor;
-  /** What is inside each half of a block, by name. Halves of the same kind use the same. */
-  readonly halves: readonly Readonly<Record<string, CpuTensor>>[];
+  /** What is inside each half of a block, by name; halves of one kind use the same. */
+  readonly parts: readonly Readonly<Record<string, CpuTensor>>[];
 }
 
 type CommonActivation = "inputs" | "residual" | "normed" | "pooled";
@@ -37,8 +37,8 @@ function commonSizes(config: ModelConfig, rows: number): Record<CommonActivation
 
 /** Bytes of activations for so many rows. */
 export function activationBytes(config: ModelConfig, rows: number): number {
-  const parts = new Map(blockHalves(config).map(({ part }) => [part.name, part]));
-  const own = [...parts.values()].map((part) => partOf(part).activationSizes(config, rows));
+  const own: Readonly<Record<string, number>>[] = [];
+  sharedByPart(config, (part) => own.push(partOf(part).activationSizes(config, rows)));
   return [commonSizes(config, rows), ...own]
     .flatMap((sizes) => Object.values(sizes))
     .reduce((sum, count) => sum + 4 * count, 0);
@@ -50,21 +50,17 @@ export function createActivations(cpu: Cpu, config: ModelConfig, rows: number): 
   const make = (name: string, size: number): CpuTensor =>
     owned.use(createCpuTensor(cpu, name, [size]));
   const { inputs, residual, normed, pooled } = commonSizes(config, rows);
-  const byPart = new Map<string, Record<string, CpuTensor>>();
-  const common = {
+  const made = {
     rows,
     inputs: make("inputs", inputs),
     residual: make("residual", residual),
     normed: make("normed", normed),
     pooled: make("pooled", pooled),
+    parts: sharedByPart(config, (part) => {
+      const sizes = Object.entries(partOf(part).activationSizes(config, rows));
+      return Object.fromEntries(sizes.map(([name, size]) => [name, make(name, size)]));
+    }),
   };
-  const halves = blockHalves(config).map(({ part }) => {
-    const sizes = Object.entries(partOf(part).activationSizes(config, rows));
-    const own = byPart.get(part.name) ??
-      Object.fromEntries(sizes.map(([name, size]) => [name, make(name, size)]));
-    byPart.set(part.name, own);
-    return own;
-  });
   const kept = owned.move();
-  return { ...common, halves, [Symbol.dispose]: () => kept[Symbol.dispose]() };
+  return { ...made, [Symbol.dispose]: () => kept[Symbol.dispose]() };
 }

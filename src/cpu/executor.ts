@@ -6,6 +6,7 @@ import type {
   Draws,
   Executor,
   ExecutorState,
+  ForwardOptions,
   LogitsWanted,
   StateArray,
 } from "../model/executor.ts";
@@ -72,15 +73,15 @@ export class CpuExecutor implements Executor {
     return describeCpu(this.#cpu);
   }
 
-  get isSoftware(): boolean {
-    return false;
+  get deviceNote(): undefined {
+    return undefined;
   }
 
   get weightBytes(): number {
     return this.#loaded.sizeBytes;
   }
 
-  get gpuBytes(): number {
+  get deviceBytes(): number {
     return this.#cpu.memory.live.sizeBytes;
   }
 
@@ -145,7 +146,7 @@ export class CpuExecutor implements Executor {
   async forward(
     state: ExecutorState,
     inputs: Uint32Array | Float32Array,
-    wanted: LogitsWanted,
+    { logits: wanted, onProgress }: ForwardOptions,
   ): Promise<Float32Array | undefined> {
     const ours = asOurs(state);
     const { batch } = ours;
@@ -154,6 +155,7 @@ export class CpuExecutor implements Executor {
       const { kind } = this.config.input;
       (kind === "linear" ? this.#stepActivations.inputs : ours.tokens).write(inputs);
       this.#stepProgram(ours).run();
+      onProgress?.(1);
       return wanted === "last" ? ours.logits.read() : undefined;
     }
     const count = logitCount(this.config);
@@ -165,12 +167,12 @@ export class CpuExecutor implements Executor {
       const steps = Math.min(stepsAtOnce, seqlen - start);
       await turns.take();
       this.#runPiece(ours, inputs, { batch, seqlen, start, steps }, wanted);
-      if (all === undefined) continue;
-      const logits = this.#logitsTensor().view(0, [batch * steps * count]).read();
-      for (let b = 0; b < batch; b++) {
+      const logits = all && this.#logitsTensor().view(0, [batch * steps * count]).read();
+      for (let b = 0; logits !== undefined && b < batch; b++) {
         const of = logits.subarray(b * steps * count, (b + 1) * steps * count);
-        all.set(of, (b * seqlen + start) * count);
+        all?.set(of, (b * seqlen + start) * count);
       }
+      onProgress?.(start + steps);
     }
     return wanted === "last" ? ours.logits.read() : all;
   }

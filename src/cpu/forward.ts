@@ -1,7 +1,9 @@
 /** The model: input -> blocks -> norm_f -> head, recorded as one program. */
 
+import { blockHalves } from "../model/blocks.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import type { Activations } from "./activations.ts";
+import { partOf } from "./mixers/mixers.ts";
 import { embeddingFwd } from "./ops/embedding.ts";
 import { linearFwd, MATVEC_MAX_ROWS, matvecFwd } from "./ops/linear.ts";
 import { meanPoolFwd } from "./ops/mean_pool.ts";
@@ -51,13 +53,13 @@ export function recordBlocks(
       { rows: batch * seqlen, label: "input_proj" },
     );
   }
-  for (const [index, { label, part, norm, weights }] of halves.entries()) {
-    const own = activations.halves[index] ?? {};
-    const carried = state.halves[index] ?? {};
-    part.forward(
+  for (const [index, { label, part }] of blockHalves(config).entries()) {
+    const { norm, part: weights } = at(halves, index);
+    const own = { activations: at(activations.parts, index), state: at(state.halves, index) };
+    partOf(part).forward(
       program,
       config,
-      { norm, weights, state: carried, residual, normed, own },
+      { norm, weights, residual, normed, ...own },
       { batch, seqlen, label },
     );
   }
@@ -134,4 +136,11 @@ export function recordAllLogits(
     { x: isPooled ? pooled : normed, weight, bias, y: logits },
     { rows, label: "head" },
   );
+}
+
+/** An item of a list that has one for each half. */
+function at<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw new RangeError(`Cannot run half ${index} of ${list.length}`);
+  return item;
 }

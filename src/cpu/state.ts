@@ -1,7 +1,6 @@
 /** The state of sequences on the CPU: one range of the module's memory, in the bytes of stateLayout(). */
 
 import type { ModelConfig } from "../model/config/config.ts";
-import { poolsMean } from "../model/ends.ts";
 import type { ExecutorState } from "../model/executor.ts";
 import { SETTINGS_WORDS } from "../model/sampler.ts";
 import { type StateLayout, stateLayout } from "../model/state_layout.ts";
@@ -38,9 +37,9 @@ export class CpuState implements ExecutorState {
     this.tokens = this.part("tokens");
     this.draws = this.part("draws");
     this.ring = this.part("ring");
-    this.seen = config.input.kind === "embedding" ? this.part("seen") : undefined;
+    this.seen = this.#keptPart("seen");
     this.logits = this.part("logits");
-    this.pool_state = poolsMean(config) ? this.part("pool_state") : undefined;
+    this.pool_state = this.#keptPart("pool_state");
     this.halves = this.layout.halves.map((names) =>
       Object.fromEntries(Object.entries(names).map(([own, name]) => [own, this.part(name)]))
     );
@@ -51,6 +50,11 @@ export class CpuState implements ExecutorState {
     const part = this.layout.parts.get(name);
     if (part === undefined) throw new RangeError(`Cannot find "${name}" in the state`);
     return this.buffer.view(part.offset, part.shape);
+  }
+
+  /** The same, where this model uses it. */
+  #keptPart(name: string): CpuTensor | undefined {
+    return this.layout.parts.get(name)?.isKept ? this.part(name) : undefined;
   }
 
   [Symbol.dispose](): void {

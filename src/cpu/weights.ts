@@ -4,22 +4,25 @@ import { blockHalves } from "../model/blocks.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { endNames } from "../model/weight_specs.ts";
 import type { CpuMatrix } from "./matrix.ts";
-import type { CpuPart, WeightLookup } from "./mixers/mixer.ts";
 import { partOf } from "./mixers/mixers.ts";
 import type { CpuTensor } from "./tensor.ts";
 
-/** One half of a block: what runs it, and what it needs for that. */
-export interface CpuHalf {
-  readonly label: string;
-  readonly part: CpuPart;
+/** Finds the tensors by official name. */
+export interface WeightLookup {
+  matrix(name: string): CpuMatrix;
+  vector(name: string): CpuTensor;
+}
+
+/** The weights of one half of a block. */
+export interface HalfWeights {
   readonly norm: CpuTensor;
-  readonly weights: unknown;
+  readonly part: object;
 }
 
 /** The weights of a model. */
 export interface CpuWeights {
   readonly input: { readonly weight: CpuMatrix; readonly bias: CpuTensor | undefined };
-  readonly halves: readonly CpuHalf[];
+  readonly halves: readonly HalfWeights[];
   readonly norm_f: CpuTensor;
   readonly head: { readonly weight: CpuMatrix; readonly bias: CpuTensor | undefined };
 }
@@ -36,14 +39,13 @@ export function modelWeights(config: ModelConfig, lookup: WeightLookup): CpuWeig
   const bias = (name: string | undefined) => name === undefined ? undefined : lookup.vector(name);
   return {
     input: { weight: lookup.matrix(input), bias: bias(inputBias) },
-    halves: blockHalves(config).map(({ label, norm, prefix, part }) => {
-      const own = partOf(part);
-      const weights = own.weights(config, {
+    halves: blockHalves(config).map(({ norm, prefix, part }) => ({
+      norm: lookup.vector(norm),
+      part: partOf(part).weights(config, {
         matrix: (name) => lookup.matrix(prefix + name),
         vector: (name) => lookup.vector(prefix + name),
-      });
-      return { label, part: own, norm: lookup.vector(norm), weights };
-    }),
+      }),
+    })),
     norm_f: lookup.vector(norm_f),
     head: { weight: lookup.matrix(head), bias: bias(headBias) },
   };

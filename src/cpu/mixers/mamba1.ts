@@ -1,4 +1,4 @@
-/** The Mamba-1 mixer: its weights, and one block's forward as a list of ops. */
+/** The Mamba-1 mixer on the CPU: its weights, and one block's forward as a list of ops. */
 
 import type { Mamba1Config } from "../../model/mixers/mamba1.ts";
 import type { CpuMatrix } from "../matrix.ts";
@@ -9,7 +9,8 @@ import { rmsNormFwd } from "../ops/rms_norm.ts";
 import { selectiveScanFwd, selectiveScanStep } from "../ops/selective_scan.ts";
 import type { CpuProgram } from "../program.ts";
 import type { CpuTensor } from "../tensor.ts";
-import type { CpuPart, HalfShape, HalfTensors, WeightLookup } from "./mixer.ts";
+import type { WeightLookup } from "../weights.ts";
+import type { CpuPart, HalfShape, HalfTensors } from "./part.ts";
 
 /** Weights of one mixer, by their official names. */
 interface Mamba1Weights {
@@ -50,8 +51,7 @@ type Mamba1Activation =
 type Mamba1Tensors = HalfTensors<Mamba1Weights, Mamba1State, Mamba1Activation>;
 
 /** What runs it. */
-export const mamba1: CpuPart<Mamba1Config, Mamba1Weights, Mamba1State, Mamba1Activation> = {
-  name: "mamba1",
+export const cpuMamba1: CpuPart<Mamba1Config, Mamba1Weights, Mamba1State, Mamba1Activation> = {
   weights,
 
   activationSizes({ d_inner, d_state, dt_rank }, rows) {
@@ -96,7 +96,7 @@ function weights(
 function recordStep(
   program: CpuProgram,
   config: Mamba1Config,
-  { norm, weights, state, residual, own: { xz, x_dbl, y } }: Mamba1Tensors,
+  { norm, weights, state, residual, activations: { xz, x_dbl, y } }: Mamba1Tensors,
   { batch, label }: HalfShape,
 ): void {
   const { d_inner, d_conv, norm_epsilon } = config;
@@ -145,7 +145,7 @@ function recordStep(
 function recordSequence(
   program: CpuProgram,
   config: Mamba1Config,
-  { norm, weights, state, residual, normed, own: { xz, u, x_dbl, dt, y } }: Mamba1Tensors,
+  { norm, weights, state, residual, normed, activations: { xz, u, x_dbl, dt, y } }: Mamba1Tensors,
   { batch, seqlen, label }: HalfShape,
 ): void {
   const { d_model, d_inner, d_state, d_conv, dt_rank, norm_epsilon } = config;

@@ -1,4 +1,4 @@
-/** The Mamba-2 mixer: its weights, and one block's forward as a list of ops. */
+/** The Mamba-2 mixer on the CPU: its weights, and one block's forward as a list of ops. */
 
 import type { Mamba2Config } from "../../model/mixers/mamba2.ts";
 import { ssdWidths } from "../../model/ssd_sizes.ts";
@@ -10,7 +10,8 @@ import { rmsNormFwd } from "../ops/rms_norm.ts";
 import { ssdFwd, ssdStep } from "../ops/ssd.ts";
 import type { CpuProgram } from "../program.ts";
 import type { CpuTensor } from "../tensor.ts";
-import type { CpuPart, HalfShape, HalfTensors, WeightLookup } from "./mixer.ts";
+import type { WeightLookup } from "../weights.ts";
+import type { CpuPart, HalfShape, HalfTensors } from "./part.ts";
 
 /** Weights of one mixer, by their official names. d_in_proj and conv_dim are those of {@linkcode ssdWidths}. */
 interface Mamba2Weights {
@@ -48,8 +49,7 @@ type Mamba2Activation =
 type Mamba2Tensors = HalfTensors<Mamba2Weights, Mamba2State, Mamba2Activation>;
 
 /** What runs it. */
-export const mamba2: CpuPart<Mamba2Config, Mamba2Weights, Mamba2State, Mamba2Activation> = {
-  name: "mamba2",
+export const cpuMamba2: CpuPart<Mamba2Config, Mamba2Weights, Mamba2State, Mamba2Activation> = {
   weights,
 
   activationSizes(config, rows) {
@@ -97,7 +97,7 @@ function recordStep(
   shape: HalfShape,
 ): void {
   const { rmsnorm, norm_before_gate, ngroups, norm_epsilon: eps, d_inner, d_conv } = config;
-  const { norm, weights, state, residual, own: { zxbcdt, y, gated } } = tensors;
+  const { norm, weights, state, residual, activations: { zxbcdt, y, gated } } = tensors;
   const { conv_dim, d_in_proj } = ssdWidths(config);
   const { batch, label } = shape;
   matvecFwd(
@@ -152,7 +152,8 @@ function recordSequence(
   shape: HalfShape,
 ): void {
   const { d_model, d_inner, d_conv, norm_epsilon } = config;
-  const { norm, weights, state, residual, normed, own: { zxbcdt, xBC, y, gated } } = tensors;
+  const { norm, weights, state, residual, normed, activations: { zxbcdt, xBC, y, gated } } =
+    tensors;
   const { conv_dim, d_in_proj } = ssdWidths(config);
   const { batch, seqlen, label } = shape;
   const rows = batch * seqlen;
@@ -202,7 +203,7 @@ function recordSequence(
 function recordGatedNorm(
   program: CpuProgram,
   config: Mamba2Config,
-  { weights, own: { y, zxbcdt, gated } }: Mamba2Tensors,
+  { weights, activations: { y, zxbcdt, gated } }: Mamba2Tensors,
   { batch, seqlen, label }: HalfShape,
 ): void {
   const { d_inner, ngroups, norm_epsilon, norm_before_gate } = config;

@@ -1,29 +1,29 @@
-/** The parts of blocks that the CPU runs: one line each. */
+/** What the CPU can run inside a block, by the names of descriptors: one line each. */
 
 import type { BlockPart } from "../../model/mixers/mixer.ts";
-import { mamba1 } from "./mamba1.ts";
-import { mamba2 } from "./mamba2.ts";
-import type { CpuPart } from "./mixer.ts";
+import { cpuMamba1 } from "./mamba1.ts";
+import { cpuMamba2 } from "./mamba2.ts";
+import type { CpuPart } from "./part.ts";
 
-const PARTS: CpuPart[] = [
-  mamba1,
-  mamba2,
-];
+const PARTS: Map<string, CpuPart> = new Map<string, CpuPart>([
+  ["mamba1", cpuMamba1],
+  ["mamba2", cpuMamba2],
+]);
 
-/** Adds one that is not of this package: see registerMixer() of src/model/mixers. */
-export function registerCpuPart(part: CpuPart): void {
-  PARTS.push(part);
+/** Adds one that is not of this package, for the descriptor of that name. */
+export function registerCpuPart(name: string, part: CpuPart): void {
+  PARTS.set(name, part);
 }
 
 /**
- * The CPU's side of a part.
+ * How the CPU runs a part.
  *
- * @throws {TypeError} If there is none.
+ * @throws {TypeError} If it cannot.
  */
-export function partOf({ name }: Pick<BlockPart, "name">): CpuPart {
-  const part = PARTS.find((each) => each.name === name);
+export function partOf({ name }: BlockPart): CpuPart {
+  const part = PARTS.get(name);
   if (part === undefined) {
-    throw new TypeError(`Cannot run "${name}" on the CPU: no ops are registered for it`);
+    throw new TypeError(`Cannot run "${name}" on the CPU: none is registered`);
   }
   return part;
 }

@@ -1,23 +1,17 @@
-/** What one part of a block is on the CPU: its weights, its activations, and its ops. */
+/** How the CPU runs one part of a block: the twin of a descriptor in src/model/mixers. */
 
 import type { ModelConfig } from "../../model/config/config.ts";
-import type { CpuMatrix } from "../matrix.ts";
 import type { CpuProgram } from "../program.ts";
 import type { CpuTensor } from "../tensor.ts";
+import type { WeightLookup } from "../weights.ts";
 
-/** Finds weights by official name. */
-export interface WeightLookup {
-  matrix(name: string): CpuMatrix;
-  vector(name: string): CpuTensor;
-}
-
-/** What the ops of one half of a block work on. */
+/** What one half of a block works on. */
 export interface HalfTensors<
-  Weights = unknown,
+  Weights = object,
   State extends string = string,
   Activation extends string = string,
 > {
-  /** The norm that comes first. */
+  /** Of the norm before the part. */
   readonly norm: CpuTensor;
   readonly weights: Weights;
   /** What the part carries from step to step. */
@@ -26,8 +20,7 @@ export interface HalfTensors<
   readonly residual: CpuTensor;
   /** A place for RMSNorm of it (rows, d_model). */
   readonly normed: CpuTensor;
-  /** What is inside the part. */
-  readonly own: Readonly<Record<Activation, CpuTensor>>;
+  readonly activations: Readonly<Record<Activation, CpuTensor>>;
 }
 
 /** Size of one half of a block's forward pass. */
@@ -37,19 +30,18 @@ export interface HalfShape {
   readonly label: string;
 }
 
-/** The CPU's side of what src/model/mixers describes under the same name. */
+/** A part of a block on the CPU. */
 export interface CpuPart<
   Config extends ModelConfig = ModelConfig,
-  Weights = unknown,
+  Weights = object,
   State extends string = string,
   Activation extends string = string,
 > {
-  readonly name: string;
-  /** The part's weights, by the last part of their official names. */
+  /** Its tensors, put where the forward pass looks for them. */
   weights(config: Config, lookup: WeightLookup): Weights;
-  /** Elements of its activations for so many rows, by name. All blocks use the same. */
+  /** Elements of its activations for so many rows, by name. */
   activationSizes(config: Config, rows: number): Readonly<Record<Activation, number>>;
-  /** Records one half of a block: residual += part(RMSNorm(residual)), and its state moves on by seqlen steps. */
+  /** Records one half of a block: residual += part(RMSNorm(residual)), and the state moves on by seqlen steps. */
   forward(
     program: CpuProgram,
     config: Config,
