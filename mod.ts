@@ -31,6 +31,7 @@ export {
 } from "./src/engine/snapshot.ts";
 export { HttpError } from "./src/io/http/source.ts";
 export type { DownloadProgress } from "./src/io/hub/client.ts";
+export { type ImageLayout, imageToInput } from "./src/io/images/image.ts";
 export { PyTorchFileError } from "./src/io/pytorch/error.ts";
 export { SafetensorsError } from "./src/io/safetensors/safetensors.ts";
 export type {

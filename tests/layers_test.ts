@@ -45,8 +45,13 @@ Deno.test("findViolations() accepts every import that points downwards", async (
       "infer.ts": 'import "./src/cli/main.ts";\nimport "./mod.ts";\n',
       "src/ops/add.ts": 'import "../gpu/device.ts";\n' +
         'import text from "../../kernels/add_fwd.wgsl" with { type: "text" };\nexport { text };\n',
-      "src/engine/a.ts": 'import "../cpu/executor.ts";\nimport "../io/bytes.ts";\n' +
-        'import "../ops/add.ts";\nimport "../model/config.ts";\nimport "./session.ts";\n' +
+      "src/webgpu/executor.ts": 'import "../ops/add.ts";\nimport "../gpu/device.ts";\n' +
+        'import "../model/config.ts";\n',
+      "src/cpu/forward.ts": 'import "../model/config.ts";\n',
+      "src/train/optimiser.ts": 'import "../webgpu/executor.ts";\nimport "../model/config.ts";\n',
+      "src/engine/load_model.ts": 'export const open = () => import("../webgpu/executor.ts");\n',
+      "src/engine/a.ts": 'import "../io/bytes.ts";\nimport "../model/config.ts";\n' +
+        'import "./session.ts";\n' +
         'import about from "../../deno.json" with { type: "json" };\nexport const a = about;\n',
     }),
     [],
@@ -55,25 +60,34 @@ Deno.test("findViolations() accepts every import that points downwards", async (
 
 Deno.test("findViolations() names each import that points upwards, sideways or outwards", async () => {
   const cases: [path: string, target: string, allowed: string][] = [
-    ["src/gpu/bad.ts", "src/model/config.ts", "gpu may import no other layer"],
-    ["src/gpu/bad.ts", "src/io/bytes.ts", "gpu may import no other layer"],
+    ["src/gpu/bad.ts", "src/io/bytes.ts", "gpu may import only model"],
     ["src/io/bad.ts", "src/model/config.ts", "io may import no other layer"],
-    ["src/ops/bad.ts", "src/model/config.ts", "ops may import only gpu, kernels"],
-    ["src/model/bad.ts", "src/io/bytes.ts", "model may import only ops, gpu"],
-    ["src/model/bad.ts", "src/engine/session.ts", "model may import only ops, gpu"],
-    ["src/model/bad.ts", "src/cpu/executor.ts", "model may import only ops, gpu"],
+    ["src/ops/bad.ts", "src/engine/session.ts", "ops may import only gpu, kernels, model"],
+    ["src/model/bad.ts", "src/io/bytes.ts", "model may import no other layer"],
+    ["src/model/bad.ts", "src/engine/session.ts", "model may import no other layer"],
+    ["src/model/bad.ts", "src/cpu/executor.ts", "model may import no other layer"],
+    ["src/model/bad.ts", "src/gpu/device.ts", "model may import no other layer"],
+    ["src/webgpu/bad.ts", "src/io/bytes.ts", "webgpu may import only model, ops, gpu"],
     ["src/cpu/bad.ts", "src/gpu/device.ts", "cpu may import only model"],
     [
       "src/engine/bad.ts",
       "src/cli/main.ts",
-      "engine may import only model, ops, gpu, cpu, io",
+      "engine may import only model, io",
     ],
-    ["src/train/bad.ts", "src/engine/session.ts", "train may import only model, ops, gpu, io"],
-    ["src/train/bad.ts", "src/cpu/executor.ts", "train may import only model, ops, gpu, io"],
+    [
+      "src/train/bad.ts",
+      "src/engine/session.ts",
+      "train may import only model, webgpu, ops, gpu, io",
+    ],
+    [
+      "src/train/bad.ts",
+      "src/cpu/executor.ts",
+      "train may import only model, webgpu, ops, gpu, io",
+    ],
     [
       "infer.ts",
       "src/cpu/executor.ts",
-      "cli may import only mod, engine, train, model, ops, gpu, io",
+      "cli may import only mod, engine, train, checks, model, webgpu, ops, gpu, io",
     ],
   ];
   for (const [path, target, allowed] of cases) {
@@ -102,9 +116,49 @@ Deno.test("findViolations() sees type imports, dynamic imports and re-exports", 
 Deno.test("findViolations() allows kernels in ops alone", async () => {
   const line = 'import text from "../../kernels/add_fwd.wgsl" with { type: "text" };\n';
   const text = `${line}export { text };\n`;
-  assertEquals(await violationsIn({ ...LEAVES, "src/model/bad.ts": text }), [
-    "src/model/bad.ts:1: imports kernels/add_fwd.wgsl, and model may import only ops, gpu",
+  assertEquals(await violationsIn({ ...LEAVES, "src/webgpu/bad.ts": text }), [
+    "src/webgpu/bad.ts:1: imports kernels/add_fwd.wgsl, and webgpu may import only model, ops, gpu",
   ]);
+});
+
+Deno.test("findViolations() names what a layer without WebGPU reaches through others", async () => {
+  assertEquals(
+    await violationsIn({
+      ...LEAVES,
+      "src/model/bad.ts": 'import "../gpu/device.ts";\n',
+      "src/model/between.ts": 'export * from "./bad.ts";\n',
+      "src/cpu/forward.ts": 'import type {} from "../model/between.ts";\n',
+    }),
+    [
+      "src/cpu/forward.ts: reaches src/model/between.ts > src/model/bad.ts > src/gpu/device.ts, " +
+      "and cpu must not reach WebGPU",
+      "src/model/bad.ts:1: imports src/gpu/device.ts, and model may import no other layer",
+      "src/model/between.ts: reaches src/model/bad.ts > src/gpu/device.ts, and model must not reach WebGPU",
+    ],
+  );
+});
+
+Deno.test("findViolations() has one door to executors, and only a dynamic import goes through it", async () => {
+  const files = (line: string) => ({
+    ...LEAVES,
+    "src/webgpu/open.ts": 'import "../gpu/device.ts";\n',
+    "src/engine/load_model.ts": `${line}\n`,
+  });
+  assertEquals(
+    await violationsIn(files('export const open = () => import("../webgpu/open.ts");')),
+    [],
+  );
+  assertEquals(
+    await violationsIn({
+      ...files('export const open = () => import("../cli/main.ts");'),
+      "src/model/load_model.ts": 'export const open = () => import("../webgpu/open.ts");\n',
+    }),
+    [
+      "src/engine/load_model.ts:1: imports src/cli/main.ts, " +
+      "and engine may import only model, io",
+      "src/model/load_model.ts:1: imports src/webgpu/open.ts, and model may import no other layer",
+    ],
+  );
 });
 
 Deno.test("findViolations() refuses tests, tools and unknown layers under src", async () => {
@@ -117,7 +171,7 @@ Deno.test("findViolations() refuses tests, tools and unknown layers under src", 
     }),
     [
       "src/extra/new.ts:1: src/extra is not a layer that tools/lint_layers.ts knows",
-      "src/gpu/bad.ts:1: imports tools/tool.ts, and gpu may import no other layer",
+      "src/gpu/bad.ts:1: imports tools/tool.ts, and gpu may import only model",
     ],
   );
 });

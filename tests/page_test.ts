@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { imageToInput, loadModel } from "../mod.ts";
 import { goldenPath, readGoldenJson } from "./golden_files.ts";
 import { LocalHub } from "./io/hub/local_hub.ts";
 import type { PageResult, PageTask } from "./page_worker.ts";
@@ -25,10 +26,15 @@ async function withBundle(test: (path: string) => Promise<void>): Promise<void> 
 }
 
 /** What each of the sources gives in a page of its own. */
-async function inPage(bundle: string, hub: string, source: string): Promise<PageResult> {
+async function inPage(
+  bundle: string,
+  hub: string,
+  source: string,
+  prompt: readonly number[] = IDS,
+): Promise<PageResult> {
   const worker = new Worker(new URL("page_worker.ts", import.meta.url), { type: "module" });
   try {
-    const task: PageTask = { bundle: `file://${bundle}`, hub, source, prompt: IDS };
+    const task: PageTask = { bundle: `file://${bundle}`, hub, source, prompt };
     return await new Promise((resolve, reject) => {
       worker.onmessage = ({ data }) => resolve(data);
       worker.onerror = ({ message }) => reject(new Error(message));
@@ -45,8 +51,9 @@ Deno.test("mod.ts in a page loads a model of the hub or of a server through fetc
   await withBundle(async (bundle) => {
     assertEquals((await Deno.readTextFile(bundle)).match(/.*\bnode:.*/g), null);
     const page = (source: string) => inPage(bundle, hub.endpoint, source);
-    const { ids, device, error } = await page("owner/name");
+    const { ids, checks, device, error } = await page("owner/name");
     assertEquals(ids, GREEDY, error);
+    assertEquals(checks?.includes(false), false);
     assertMatch(device ?? "", /./);
     // The first file's answer says which commit it is; all others are asked for by that.
     const asked = hub.requests.filter(({ revision }) => revision !== commit);
@@ -54,6 +61,21 @@ Deno.test("mod.ts in a page loads a model of the hub or of a server through fetc
     assertEquals(hub.requests.at(-1)?.revision, commit);
     const url = `${hub.endpoint}/owner/name/resolve/main/`;
     assertEquals((await page(url)).ids, GREEDY);
+  });
+});
+
+Deno.test("mod.ts in a page classifies an image as it does in Deno", async () => {
+  await using hub = new LocalHub();
+  hub.addFolder("owner/digits", "main", "weights/mnist", ["config.json", "model.safetensors"]);
+  const pixels = Uint8Array.from({ length: 784 }, (_, i) => i % 28 > 12 && i % 28 < 16 ? 255 : 0);
+  using model = await loadModel("weights/mnist");
+  const layout = model.config.preprocessing;
+  if (layout?.kind !== "image") throw new TypeError("weights/mnist takes no images");
+  const { probabilities } = await model.classify(imageToInput(pixels, 28, 28, 1, layout));
+  await withBundle(async (bundle) => {
+    const found = await inPage(bundle, hub.endpoint, "owner/digits", [...pixels]);
+    assertEquals(found.error, undefined);
+    assertEquals(found.probabilities, probabilities);
   });
 });
 

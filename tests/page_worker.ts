@@ -11,12 +11,16 @@ export interface PageTask {
   readonly hub: string;
   /** What {@linkcode loadModel} is given. */
   readonly source: string;
+  /** Ids, or for a classifier the bytes of an image of 28 x 28. */
   readonly prompt: readonly number[];
 }
 
-/** What came of it: ids that were generated, or an error's message. */
+/** What came of it: ids that were generated or probabilities of classes, or an error's message. */
 export interface PageResult {
   readonly ids?: readonly number[];
+  readonly probabilities?: Float32Array;
+  /** Results of a kernel's checks on the same device. */
+  readonly checks?: readonly boolean[];
   readonly device?: string;
   readonly error?: string;
 }
@@ -52,13 +56,20 @@ function fetchAsPage(hub: string): typeof fetch {
 }
 
 async function run({ bundle, hub, source, prompt }: PageTask): Promise<PageResult> {
-  const { loadModel }: typeof import("../mod.ts") = await import(bundle);
+  const { imageToInput, loadModel, runChecks }: typeof import("../mod.ts") = await import(bundle);
   const adapter = await navigator.gpu.requestAdapter();
   const device = await adapter?.requestDevice();
   using model = await loadModel(source, { fetch: fetchAsPage(hub), device });
+  const layout = model.config.preprocessing;
+  if (layout?.kind === "image") {
+    const input = imageToInput(Uint8Array.from(prompt), 28, 28, 1, layout);
+    const { probabilities } = await model.classify(input);
+    return { probabilities };
+  }
   const ids: number[] = [];
   for await (const { id } of model.generate(prompt, { maxTokens: 8, temperature: 0 })) ids.push(id);
-  return { ids, device: model.device };
+  const checks = await Array.fromAsync(runChecks({ kernels: ["rms_norm_fwd"], device }));
+  return { ids, checks: checks.map(({ passed }) => passed), device: model.device };
 }
 
 for (const name of ["Deno", "process", "Buffer", "global", "setImmediate", "clearImmediate"]) {

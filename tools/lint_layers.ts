@@ -2,10 +2,11 @@
 /**
  * Checks that imports point downwards only, as ARCHITECTURE.md draws it:
  *
- *     commands (infer.ts, train.ts, src/cli) > engine, train > model > ops > gpu
+ *     commands (infer.ts, train.ts, src/cli) > engine, train > webgpu, cpu > (ops > gpu) > model
  *
- * `io` stands beside and imports none of these; `cpu` is called from engine alone; only ops imports kernels/*.wgsl;
- * mod.ts holds no code, and what it reaches is named by path or by full version.
+ * `io` stands beside and imports none of these; only ops imports kernels/*.wgsl; mod.ts holds no code, and what it reaches
+ * is named by path or by full version. Some layers must not even reach WebGPU through others, but by the dynamic import
+ * that picks an executor.
  *
  *     deno run -A tools/lint_layers.ts [ROOT]
  *
@@ -20,11 +21,22 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   webgpu: ["model", "ops", "gpu"],
   cpu: ["model"],
   io: [],
-  engine: ["model", "webgpu", "ops", "gpu", "cpu", "io"],
+  engine: ["model", "io"],
   train: ["model", "webgpu", "ops", "gpu", "io"],
   checks: ["model", "webgpu", "ops", "gpu"],
-  mod: ["engine", "train", "checks", "model", "ops", "gpu", "io"],
+  mod: ["engine", "train", "checks", "model", "io"],
   cli: ["mod", "engine", "train", "checks", "model", "webgpu", "ops", "gpu", "io"],
+};
+
+/** Layers that belong to WebGPU. */
+const WEBGPU_LAYERS: readonly string[] = ["webgpu", "ops", "gpu", "kernels"];
+
+/** Layers that must not reach those, through however many files: they serve any executor, and a page without a GPU. */
+const WITHOUT_WEBGPU: readonly string[] = ["model", "io", "cpu", "engine"];
+
+/** Files that pick an executor, by dynamic imports of these layers: what is behind them is loaded only when it is used. */
+const DOORS: Readonly<Record<string, readonly string[]>> = {
+  "src/engine/load_model.ts": ["webgpu", "cpu"],
 };
 
 /** The parts of `deno info --json` that are used here. */
@@ -37,6 +49,7 @@ interface ModuleGraph {
 
 interface Dependency {
   readonly specifier: string;
+  readonly isDynamic?: boolean;
   readonly code?: Resolution;
   readonly type?: Resolution;
 }
@@ -53,6 +66,7 @@ interface Import {
   readonly specifier: string;
   /** `undefined` where the target is not a file under the root. */
   readonly to: string | undefined;
+  readonly isDynamic: boolean;
 }
 
 /**
@@ -65,6 +79,7 @@ export async function findViolations(root: string): Promise<string[]> {
   const files = (await sourceFiles(root)).sort();
   const imports = await collectImports(root, files);
   const violations = imports.flatMap((one) => checkLayer(one));
+  violations.push(...files.flatMap((file) => checkReach(file, imports)));
   violations.push(...checkPublicNames(imports));
   if (files.includes("mod.ts")) {
     violations.push(...checkNoCode(await Deno.readTextFile(`${root}/mod.ts`)));
@@ -112,6 +127,7 @@ async function collectImports(root: string, files: readonly string[]): Promise<I
           line: (target?.span.start.line ?? 0) + 1,
           specifier: dependency.specifier,
           to: target?.specifier === undefined ? undefined : pathUnder(base, target.specifier),
+          isDynamic: dependency.isDynamic ?? false,
         });
       }
     }
@@ -149,8 +165,9 @@ function layerOf(path: string): string | undefined {
   return /^src\/([^/]+)\//.exec(path)?.[1];
 }
 
-function checkLayer({ from, line, to }: Import): string[] {
-  if (to === undefined) return [];
+function checkLayer(one: Import): string[] {
+  const { from, line, to } = one;
+  if (to === undefined || isDoor(one)) return [];
   const layer = layerOf(from);
   const target = layerOf(to);
   // Tests and tools stand above everything, and are only seen here when something wrongly imports them.
@@ -163,6 +180,31 @@ function checkLayer({ from, line, to }: Import): string[] {
   if (allowed.includes(target)) return [];
   const names = allowed.length === 0 ? "no other layer" : `only ${allowed.join(", ")}`;
   return [`${from}:${line}: imports ${to}, and ${layer} may import ${names}`];
+}
+
+function isDoor({ from, to = "", isDynamic }: Import): boolean {
+  return isDynamic && (DOORS[from]?.includes(layerOf(to) ?? "") ?? false);
+}
+
+/** What a file reaches through others; its own imports are {@linkcode checkLayer}'s. */
+function checkReach(file: string, imports: readonly Import[]): string[] {
+  const layer = layerOf(file) ?? "";
+  if (!WITHOUT_WEBGPU.includes(layer)) return [];
+  const paths = new Map([[file, [file]]]);
+  // A Map's iteration also visits what is added meanwhile.
+  for (const [from, path] of paths) {
+    for (const one of imports) {
+      if (one.from !== from || one.to === undefined || paths.has(one.to) || isDoor(one)) continue;
+      const chain = [...path, one.to];
+      if (!WEBGPU_LAYERS.includes(layerOf(one.to) ?? "")) paths.set(one.to, chain);
+      else if (path.length > 1) {
+        return [
+          `${file}: reaches ${chain.slice(1).join(" > ")}, and ${layer} must not reach WebGPU`,
+        ];
+      }
+    }
+  }
+  return [];
 }
 
 /** A module imported by URL has no import map: under mod.ts, a bare name would work in this repository alone. */

@@ -5,7 +5,7 @@
  *     deno run --allow-read --allow-write tools/quantize.ts IN OUT --dtype int4
  *
  * `model.safetensors` has two tensors for a matrix: `NAME.weight`, its codes (I8, or U8 with two codes a byte), and
- * `NAME.weight_scale` (F16, one for 32 columns); src/ops/quantize.ts describes the bytes. `quantization_config` in
+ * `NAME.weight_scale` (F16, one for 32 columns); src/model/quantize.ts describes the bytes. `quantization_config` in
  * config.json says so. Vectors stay as they are. Not more than some megabytes of the model are in memory.
  */
 

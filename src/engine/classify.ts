@@ -1,9 +1,10 @@
 /** Classification: of whole sequences, of many at once, and of a stream after every step. */
 
+import { inputWidth } from "../model/ends.ts";
 import { type Executor, requireLive } from "../model/executor.ts";
 import { checkInputs } from "./check_inputs.ts";
 import type { Inputs, Session } from "./session.ts";
-import { yieldToEventLoop } from "./yield.ts";
+import { eventLoopTurn } from "../io/event_loop_turn.ts";
 
 /** What a classifier says of a sequence. */
 export interface Classification {
@@ -56,8 +57,8 @@ export async function classifyBatch(
   requireClassifier(executor);
   signal?.throwIfAborted();
   const checked = checkInputs(executor.config, inputs);
-  const { input, head, labels } = executor.config;
-  const stepSize = input.kind === "linear" ? input.d_input : 1;
+  const { head, labels } = executor.config;
+  const stepSize = inputWidth(executor.config);
   if (!Number.isInteger(batch) || batch < 1 || checked.length % (batch * stepSize) !== 0) {
     throw new TypeError(
       `Cannot classify ${batch} sequences: ${checked.length} values do not divide into steps of ${stepSize} for each`,
@@ -84,7 +85,7 @@ export async function* classifyStream(
   for await (const input of inputs) {
     signal?.throwIfAborted();
     yield classification(await session.step(input), labels);
-    await yieldToEventLoop();
+    await eventLoopTurn();
   }
 }
 

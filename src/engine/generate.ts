@@ -3,7 +3,7 @@
 import type { Tokenizer } from "../io/tokenizer/tokenizer.ts";
 import type { Draws } from "../model/executor.ts";
 import type { SamplingOptions } from "./sampling.ts";
-import { yieldToEventLoop } from "./yield.ts";
+import { eventLoopTurn } from "../io/event_loop_turn.ts";
 
 /** Options of `generate`. */
 export interface GenerateOptions extends SamplingOptions {
@@ -88,7 +88,7 @@ export async function* generateTokens(
       await source.keep(draws, count);
     }
     if (ended) return;
-    await yieldToEventLoop();
+    await eventLoopTurn();
   }
 }
 

@@ -1,7 +1,7 @@
 /** Scoring: how expected each token of a text or a stream was. */
 
 import type { Session } from "./session.ts";
-import { yieldToEventLoop } from "./yield.ts";
+import { eventLoopTurn } from "../io/event_loop_turn.ts";
 
 /** How expected one token was, given all before it. */
 export interface TokenScore {
@@ -56,7 +56,7 @@ export async function* scoreTokens(
       session.reset();
       await session.prefill(piece.slice(-1), { logits: "none" });
     }
-    await yieldToEventLoop();
+    await eventLoopTurn();
   }
 }
 

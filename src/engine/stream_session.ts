@@ -1,6 +1,7 @@
 /** A session over an executor: its state, and the counters that belong to it. */
 
 import type { Tokenizer } from "../io/tokenizer/tokenizer.ts";
+import { inputWidth } from "../model/ends.ts";
 import { type Draws, type Executor, type ExecutorState, requireLive } from "../model/executor.ts";
 import type { SamplerSettings } from "../model/sampler.ts";
 import { stateBytes } from "../model/state_layout.ts";
@@ -227,8 +228,7 @@ export class StreamSession implements Session {
   }
 
   #steps(inputs: Uint32Array | Float32Array): number {
-    const { input } = this.#model.executor.config;
-    return inputs.length / (input.kind === "linear" ? input.d_input : 1);
+    return inputs.length / inputWidth(this.#model.executor.config);
   }
 
   #advance(steps: number): void {

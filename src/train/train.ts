@@ -13,7 +13,7 @@ import {
   writeModel,
   writeResumePoint,
 } from "./checkpoint.ts";
-import { eventLoopTurn } from "./event_loop_turn.ts";
+import { eventLoopTurn } from "../io/event_loop_turn.ts";
 import { initialise } from "./initialise.ts";
 import { MAX_IN_FLIGHT } from "./in_flight.ts";
 import type { Task } from "./task.ts";

@@ -8,7 +8,7 @@ import type { BatchShape } from "../webgpu/training_activations.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { createState, type KeptTensor, keptTensors, type State } from "../webgpu/state.ts";
 import type { Batch } from "./batches.ts";
-import { eventLoopTurn } from "./event_loop_turn.ts";
+import { eventLoopTurn } from "../io/event_loop_turn.ts";
 import { classify, type Evaluation, sum } from "./evaluation.ts";
 import { InFlight, MAX_IN_FLIGHT } from "./in_flight.ts";
 import { type NamedValues, readValues, writeValues } from "./named_values.ts";

@@ -7,7 +7,9 @@ import { NORM_PART } from "../ops/grad_norm.ts";
 import type { Matrix } from "../ops/matrix.ts";
 import { MATRIX_ROW_STEP } from "../model/dtype.ts";
 import type { ModelConfig } from "../model/config/config.ts";
+import { sharedByPart } from "../model/blocks.ts";
 import { parameterCount, type WeightSpec, weightSpecs } from "../model/weight_specs.ts";
+import { trainingOf } from "./mixers/mixers.ts";
 import { type ModelWeights, modelWeights } from "./weights.ts";
 
 /** Where a parameter lies in the common layout. */
@@ -66,12 +68,14 @@ export function parameterLayout(config: ModelConfig): ParameterLayout {
 }
 
 /**
- * Refuses a model whose parameters the kernels of the update could not see at once: before they are made, which takes long
- * for such a model.
+ * Refuses a model that has no backward, or whose parameters the kernels of the update could not see at once: before they
+ * are made, which takes long for such a model.
  *
- * @throws {RangeError} If they do not fit in one binding of the device.
+ * @throws {TypeError} If a part of a block cannot be trained.
+ * @throws {RangeError} If the parameters do not fit in one binding of the device.
  */
 export function requireTrainable(gpu: Gpu, config: ModelConfig): void {
+  sharedByPart(config, trainingOf);
   const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
   const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
   const sizeBytes = parameterLayout(config).size * 4;

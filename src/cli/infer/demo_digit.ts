@@ -2,8 +2,9 @@
 
 import { type Classification, classification } from "../../engine/classify.ts";
 import type { Model } from "../../engine/model.ts";
-import { yieldToEventLoop } from "../../engine/yield.ts";
+import { eventLoopTurn } from "../../io/event_loop_turn.ts";
 import { imageToInput, type PixelArray } from "../../io/images/image.ts";
+import { inputWidth } from "../../model/ends.ts";
 import { imagePreprocessing } from "./classify_input.ts";
 import { drawImage } from "../terminal/draw_image.ts";
 import { drawProbabilities, listProbabilities, percent } from "../terminal/draw_probabilities.ts";
@@ -82,7 +83,7 @@ async function* readPixels(
 ): AsyncGenerator<Reading> {
   const layout = imagePreprocessing(model.config, "a digit");
   const input = imageToInput(pixels, width, height, channels, layout);
-  const size = model.config.input.kind === "linear" ? model.config.input.d_input : 1;
+  const size = inputWidth(model.config);
   using session = model.createSession();
   for (let seen = size; seen <= input.length; seen += size) {
     signal.throwIfAborted();
@@ -92,7 +93,7 @@ async function* readPixels(
       model.labels,
     );
     yield { seen, result, stepMs: performance.now() - start };
-    await yieldToEventLoop();
+    await eventLoopTurn();
   }
 }
 

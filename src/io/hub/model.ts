@@ -114,7 +114,7 @@ export class HubModel {
   }
 }
 
-/** The dialect of state-spaces: see src/model/config.ts, which reads both. */
+/** The dialect of state-spaces: see src/model/config, which reads both. */
 function isRawConfig(config: Record<string, unknown>): boolean {
   return "d_model" in config && !("model_type" in config);
 }

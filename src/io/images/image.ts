@@ -46,6 +46,18 @@ export interface PixelArray {
  * @param layout The checkpoint's preprocessing.
  * @returns (T, d_input) of each image, back to back. T x d_input is width x height x channels.
  * @throws {RangeError} If the image's size is not the one that the checkpoint takes.
+ *
+ * @example Classifying what a canvas or a camera gives
+ * ```ts
+ * import { imageToInput, loadModel } from "../../../mod.ts";
+ *
+ * using model = await loadModel("weights/mnist");
+ * const layout = model.config.preprocessing;
+ * if (layout?.kind === "image") {
+ *   const { label } = await model.classify(imageToInput(new Uint8Array(784), 28, 28, 1, layout));
+ *   label; // "1", say
+ * }
+ * ```
  */
 export function imageToInput(
   bytes: Uint8Array,

@@ -5,11 +5,12 @@
  * (`hidden_size`, `state_size`, ...).
  */
 
+import { familyOf } from "../mixers/mixers.ts";
 import { parseEndOfSequence, parseEnds, parseLabels } from "./ends.ts";
 import { parseFamily } from "./family.ts";
 import { agreed, ConfigError, Fields } from "./fields.ts";
-import { familyOf } from "../mixers/mixers.ts";
-import { MAX_D_MODEL, MAX_N_LAYER, refuseOverflow } from "./limits.ts";
+import { MAX_D_MODEL, MAX_N_LAYER } from "./limits.ts";
+import { refuseOverflow } from "./overflow.ts";
 import { parsePreprocessing } from "./preprocessing.ts";
 
 export { ConfigError };

@@ -1,4 +1,4 @@
-/** What a config.json says of quantized weights: a form of this project's own, described in src/ops/quantize.ts. */
+/** What a config.json says of quantized weights: a form of this project's own, described in src/model/quantize.ts. */
 
 import { QUANT_GROUP, type QuantizedDType } from "../quantize.ts";
 import { Fields } from "./fields.ts";

@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 
-const FIXTURE = new URL("fixture_yield.ts", import.meta.url).pathname;
+const FIXTURE = new URL("fixture_event_loop_turn.ts", import.meta.url).pathname;
 
-Deno.test("yieldToEventLoop() lets a signal be heard within a few turns, however long they are", async () => {
+Deno.test("eventLoopTurn() lets a signal be heard within a few turns, however long they are", async () => {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", FIXTURE],
     stdin: "null",

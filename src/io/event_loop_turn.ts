@@ -1,4 +1,4 @@
-/** Letting timers, signals and other work run between bursts. */
+/** Letting timers, signals and other work run between bursts of work on a device. */
 
 /** Deno and Node have it; browsers do not. */
 const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
@@ -11,13 +11,13 @@ let polledAt = 0;
 /**
  * Resolves in a later turn of the event loop.
  *
- * The GPU is read without waiting (see `gpu/readback.ts`), so a loop of awaits would only ever run microtasks: an
+ * Devices are read without waiting for an event, so a loop of awaits would only ever run microtasks: an
  * `AbortSignal.timeout`, a ctrl-C or a server's other requests would never get their turn.
  *
  * `setImmediate` takes a few microseconds, but Deno asks the system for signals and sockets only in every 31st of such
  * turns or so: with bursts of 25 ms, Ctrl-C was heard after up to 0.8 s. A timer is waited for, 2 ms long.
  */
-export function yieldToEventLoop(): Promise<void> {
+export function eventLoopTurn(): Promise<void> {
   const now = performance.now();
   return new Promise((resolve) => {
     if (setImmediate !== undefined && now - polledAt < POLL_INTERVAL_MS) {

@@ -1,0 +1,75 @@
+/** How WebGPU runs the moving average. */
+
+import { defineKernel } from "../../../src/gpu/kernel.ts";
+import type { Tensor } from "../../../src/gpu/tensor.ts";
+import { rmsNormFwd } from "../../../src/ops/rms_norm.ts";
+import type { WebGpuPart } from "../../../src/webgpu/mixers/part.ts";
+import type { EmaConfig } from "./ema.ts";
+
+const WORKGROUP_SIZE = 64;
+
+const emaFwdKernel = defineKernel({
+  name: "ema_fwd",
+  preludes: {},
+  source: `
+// ema_fwd: h[t] = a h[t-1] + (1 - a) x[t] with a = 1 / (1 + exp(-decay)), and y[t] += h[t]. One lane per channel.
+override D_MODEL: u32;
+override ACCUMULATE: bool;
+struct Params { seqlen: u32 }
+@group(0) @binding(0) var<storage, read> x: array<f32>;             // (batch, seqlen, D_MODEL)
+@group(0) @binding(1) var<storage, read> decay: array<f32>;         // (D_MODEL)
+@group(0) @binding(2) var<storage, read_write> average: array<f32>; // (batch, D_MODEL)
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;       // as x
+@group(0) @binding(4) var<uniform> params: Params;
+
+@compute @workgroup_size(${WORKGROUP_SIZE})
+fn ema_fwd(@builtin(global_invocation_id) id: vec3<u32>) {
+  let c = id.x;
+  if (c >= D_MODEL) { return; }
+  let a = 1.0 / (1.0 + exp(-decay[c]));
+  var h = average[id.y * D_MODEL + c];
+  for (var t = 0u; t < params.seqlen; t++) {
+    let i = (id.y * params.seqlen + t) * D_MODEL + c;
+    h = a * h + (1.0 - a) * x[i];
+    y[i] = h + select(0.0, y[i], ACCUMULATE);
+  }
+  average[id.y * D_MODEL + c] = h;
+}
+`,
+  bindings: { x: "read", decay: "read", average: "read_write", y: "read_write" },
+  params: { seqlen: "u32" },
+  overrides: ["D_MODEL", "ACCUMULATE"],
+});
+
+/** The twin of the descriptor. */
+export const webgpuEma: WebGpuPart<
+  EmaConfig,
+  { readonly decay: Tensor },
+  Record<never, Tensor>,
+  object,
+  "average"
+> = {
+  weights: (_, { vector }) => ({ decay: vector("decay") }),
+  activationSizes: () => ({}),
+  activations: () => ({}),
+  forward(program, { d_model, norm_epsilon: eps }, tensors, { batch, seqlen, label }) {
+    const { norm, weights, state, residual, normed, output } = tensors;
+    rmsNormFwd(
+      program,
+      { x: residual, weight: norm, y: normed },
+      { rows: batch * seqlen, d_model, eps, label: `${label}.norm` },
+    );
+    program.add(emaFwdKernel, {
+      tensors: {
+        x: normed,
+        decay: weights.decay,
+        average: state.average,
+        y: output ?? residual,
+      },
+      overrides: { D_MODEL: d_model, ACCUMULATE: output === undefined },
+      params: { seqlen },
+      workgroups: [Math.ceil(d_model / WORKGROUP_SIZE), batch, 1],
+      label: `${label}.mixer.ema`,
+    });
+  },
+};
