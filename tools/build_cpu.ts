@@ -13,10 +13,13 @@ import asc from "npm:assemblyscript@0.28.20/asc";
 const ROOT = new URL("../kernels/cpu/", import.meta.url);
 
 /** The builds by file name, best first: see src/cpu/module.ts. */
-const BUILDS: Readonly<Record<string, readonly string[]>> = {
-  relaxed_threads: ["--enable", "relaxed-simd", "--enable", "threads", "--sharedMemory"],
-  relaxed: ["--enable", "relaxed-simd"],
-  plain: [],
+const BUILDS: Readonly<Record<string, { readonly entry: string; readonly flags: string[] }>> = {
+  relaxed_threads: {
+    entry: "assembly/main_threads.ts",
+    flags: ["--enable", "relaxed-simd", "--enable", "threads", "--sharedMemory"],
+  },
+  relaxed: { entry: "assembly/main.ts", flags: ["--enable", "relaxed-simd"] },
+  plain: { entry: "assembly/main.ts", flags: [] },
 };
 
 /** Where constants begin: behind the words that threads share, see kernels/cpu/assembly/control.ts. */
@@ -26,14 +29,14 @@ const DATA_START = 4096;
 const MAX_PAGES = 65536;
 
 /** Compiles the sources with what a build adds. */
-async function compile(flags: readonly string[]): Promise<Uint8Array<ArrayBuffer>> {
+async function compile(entry: string, flags: string[]): Promise<Uint8Array<ArrayBuffer>> {
   let binary: Uint8Array<ArrayBuffer> | undefined;
   const { error, stderr } = await asc.main([
-    "assembly/main.ts",
+    entry,
     ...["--outFile", "main.wasm", "--runtime", "stub", "--use", "abort="],
     ...["-O3", "--converge", "--noAssert", "--enable", "simd", "--enable", "bulk-memory"],
     ...["--importMemory", "--initialMemory", "1", "--maximumMemory", String(MAX_PAGES)],
-    ...["--memoryBase", String(DATA_START)],
+    ...["--memoryBase", String(DATA_START), "--disableWarning"],
     ...flags,
   ], {
     readFile: (name: string) => Deno.readTextFile(new URL(name, ROOT)).catch(() => null),
@@ -57,8 +60,8 @@ function sourceOf(binary: Uint8Array): string {
 
 const isCheck = Deno.args.includes("--check");
 let stale = 0;
-for (const [name, flags] of Object.entries(BUILDS)) {
-  const binary = await compile(flags);
+for (const [name, { entry, flags }] of Object.entries(BUILDS)) {
+  const binary = await compile(entry, flags);
   const path = new URL(`${name}.ts`, ROOT);
   const source = sourceOf(binary);
   if (!isCheck) await Deno.writeTextFile(path, source);

@@ -1,8 +1,11 @@
-// The module's entry: walks a list of op records.
+// The module's entry: walks a list of op records. With threads it is main_threads.ts.
 
 import { opNumber, setOpNumber } from "./control";
 import { dispatch } from "./dispatch";
 import { itemsOf, RECORD_BYTES } from "./record";
+import { computeShared } from "./threads";
+
+export { packRows, packScales } from "./pack";
 
 /** First byte behind the module's constants. */
 export function heapStart(): usize {
@@ -15,9 +18,8 @@ export function run(list: usize, count: u32, times: u32): void {
   for (let time: u32 = 0; time < times; time++) {
     for (let rec = list; rec < end; rec += RECORD_BYTES) {
       setOpNumber(opNumber + 1);
-      dispatch(rec, 0, itemsOf(rec));
+      if (ASC_FEATURE_THREADS) computeShared(rec);
+      else dispatch(rec, 0, itemsOf(rec));
     }
   }
 }
-
-export { packRows, packScales } from "./pack";

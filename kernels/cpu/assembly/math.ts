@@ -2,7 +2,8 @@
 // same number gives the same bits wherever it stands. Formulas and limits are those of kernels/_math.wgsl.
 //
 // Constants are read from memory, and spread over the lanes as they are: as literals they take the engine two to five
-// instructions each, every time. Measured with exp4() in V8: 1.0 ns an element instead of 2.1.
+// instructions each, every time. Measured with exp4() in V8: 1.0 ns an element instead of 2.1. Polynomials are summed up
+// in pairs, not one term after the other: a processor finds more to do at once.
 
 import { madd } from "./simd";
 
@@ -43,12 +44,10 @@ export function exp4(x: v128): v128 {
   const shifted = madd(within, constant(2), constant(3));
   const n = f32x4.sub(shifted, constant(3));
   const r = madd(n, constant(5), madd(n, constant(4), within));
-  let p = madd(r, constant(6), constant(7));
-  p = madd(p, r, constant(8));
-  p = madd(p, r, constant(9));
-  p = madd(p, r, constant(10));
-  p = madd(p, r, constant(11));
-  p = madd(p, f32x4.mul(r, r), f32x4.add(r, constant(12)));
+  const r2 = f32x4.mul(r, r);
+  const high = madd(madd(r, constant(6), constant(7)), r2, madd(r, constant(8), constant(9)));
+  const low = madd(r, constant(10), constant(11));
+  const p = madd(madd(high, r2, low), r2, f32x4.add(r, constant(12)));
   return f32x4.mul(p, i32x4.add(i32x4.shl(shifted, 23), constant(12)));
 }
 
@@ -59,12 +58,10 @@ export function exp2OfNegative4(x: v128): v128 {
   const within = f32x4.pmax(x, constant(13));
   const shifted = f32x4.add(within, constant(3));
   const r = f32x4.sub(within, f32x4.sub(shifted, constant(3)));
-  let p = madd(r, constant(14), constant(15));
-  p = madd(p, r, constant(16));
-  p = madd(p, r, constant(17));
-  p = madd(p, r, constant(18));
-  p = madd(p, r, constant(19));
-  p = madd(p, r, constant(12));
+  const r2 = f32x4.mul(r, r);
+  const high = madd(r2, constant(14), madd(r, constant(15), constant(16)));
+  const middle = madd(r, constant(17), constant(18));
+  const p = madd(madd(high, r2, middle), r2, madd(r, constant(19), constant(12)));
   return f32x4.mul(p, i32x4.add(i32x4.shl(shifted, 23), constant(12)));
 }
 
@@ -90,12 +87,10 @@ export function softplus4(x: v128): v128 {
   const e = exp4(negative(f32x4.abs(x)));
   const z = f32x4.div(e, f32x4.add(constant(26), e));
   const s = f32x4.mul(z, z);
-  let series = madd(s, constant(20), constant(21));
-  series = madd(series, s, constant(22));
-  series = madd(series, s, constant(23));
-  series = madd(series, s, constant(24));
-  series = madd(series, s, constant(25));
-  series = madd(series, s, constant(12));
+  const s2 = f32x4.mul(s, s);
+  const high = madd(madd(s, constant(20), constant(21)), s2, madd(s, constant(22), constant(23)));
+  const low = madd(s, constant(24), constant(25));
+  const series = madd(madd(high, s2, low), s, constant(12));
   return madd(f32x4.add(z, z), series, f32x4.pmax(x, f32x4.splat(0.0)));
 }
 

@@ -3,7 +3,7 @@
 // Items: blocks of 16 channels of a batch entry.
 // Arguments: xz (batch, 2 d_inner): u, then z; x_dbl (batch, dt_rank + 2 d_state): dt_low, B, C; dt_weight, dtype,
 //   dt_bias, A_log, D, ssm_state, y, d_inner, d_state, dt_rank
-// Scratch: a prepared dt_low, 34 rows of states
+// Scratch: a prepared dt_low, 32 floats for each state, of whole vectors
 
 import { threadScratch } from "./control";
 import { loadLanes } from "./lanes";
@@ -11,7 +11,7 @@ import { blocksOf, PANEL_ROWS, panelBytes } from "./matrix";
 import { dotPanel } from "./matvec_panel";
 import { HEADER_BYTES, preparedBytes, prepareRow } from "./matvec_prepare";
 import { arg } from "./record";
-import { CHANNELS, padRows, prepareA, rowBytes, scanFour, unpadRows } from "./selective_scan";
+import { CHANNELS, prepareBlock, scanFour, storeState } from "./selective_scan";
 import { madd } from "./simd";
 
 export function selectiveScanStep(rec: usize, begin: u32, end: u32): void {
@@ -21,52 +21,32 @@ export function selectiveScanStep(rec: usize, begin: u32, end: u32): void {
   const dt_rank = arg(rec, 11);
   const blocks = (d_inner + CHANNELS - 1) / CHANNELS;
   const panel = panelBytes(dtype, dt_rank);
-  const ld = rowBytes(d_state);
   const dt_low = threadScratch();
-  const A = dt_low + preparedBytes(dtype, dt_rank);
-  const h = A + CHANNELS * ld;
-  const padded = h + CHANNELS * ld;
-  // Rows past the last channel's are computed too, from zeros: what is not a number would cost time.
-  memory.fill(A, 0, 2 * CHANNELS * ld);
+  const states = dt_low + preparedBytes(dtype, dt_rank);
   let prepared: u32 = -1;
   for (let item = begin; item < end; item++) {
     const b = item / blocks;
     const d = item % blocks * CHANNELS;
     const count = min(CHANNELS, d_inner - d);
     const x_dbl = arg(rec, 1) + b * (dt_rank + 2 * d_state) * 4;
-    let B: usize = x_dbl + dt_rank * 4;
-    let C: usize = B + d_state * 4;
-    if (d_state % 4 != 0) {
-      padRows(B, padded, 2, d_state);
-      B = padded;
-      C = padded + ld;
-    }
     if (b != prepared) prepareRow(dt_low, x_dbl, dt_rank, dtype, 0, 0, 0);
     prepared = b;
     const factor = v128.load32_splat(dt_low);
-    const state = arg(rec, 7) + (b * d_inner + d) * d_state * 4;
-    prepareA(arg(rec, 5) + d * d_state * 4, A, count, d_state);
-    padRows(state, h, count, d_state);
+    const ssm_state = arg(rec, 7) + (b * d_inner + d) * d_state * 4;
+    prepareBlock(states, arg(rec, 5) + d * d_state * 4, ssm_state, count, d_state);
     const u = arg(rec, 0) + (2 * b * d_inner + d) * 4;
+    const y = arg(rec, 8) + (b * d_inner + d) * 4;
     for (let c: u32 = 0; c < count; c += 4) {
       const left = count - c;
       const at: usize = c * 4;
       const weight = arg(rec, 2) + (d + c) / PANEL_ROWS * panel;
       const product = dotPanel(weight, dt_low + HEADER_BYTES, dtype, blocksOf(dtype, dt_rank));
+      const dt = madd(product, factor, loadLanes(arg(rec, 4) + d * 4 + at, left));
       scanFour(
-        madd(product, factor, loadLanes(arg(rec, 4) + d * 4 + at, left)),
-        u + at,
-        u + d_inner * 4 + at,
-        arg(rec, 6) + d * 4 + at,
-        arg(rec, 8) + (b * d_inner + d) * 4 + at,
-        left,
-        A + c * ld,
-        h + c * ld,
-        ld,
-        B,
-        C,
+        states + at, d_state, x_dbl + dt_rank * 4, dt, u + at, u + d_inner * 4 + at, arg(rec, 6) + d * 4 + at,
+        y + at, left,
       );
     }
-    unpadRows(h, state, count, d_state);
+    storeState(states, ssm_state, count, d_state);
   }
 }

@@ -3,13 +3,13 @@
 //   dt = clamp(softplus(dt_raw + dt_bias), dt_min, dt_max)      A = -exp(A_log)
 //   s[p] = exp(dt A) s[p] + dt x[p] B        y[p] = C . s[p] + D x[p]        y[p] *= silu(z[p])
 // Not in chunks of matrix products, which give a GPU enough lanes: with headdim 64 and d_state 128 they save a tenth of
-// the arithmetic. Instead four states of four channels stay in registers for two steps, so that loads and stores are
-// few. A step gives the bits that it has in a sequence.
+// the arithmetic. Four channels' states stay in the nearest cache; keeping them in registers over several steps was no
+// faster. A step gives the bits that it has in a sequence.
 // Items: four channels of a head of a sequence. Those of a head that follow each other share its dt.
 // Arguments: x in the first row of xBC, from row to row of xBC, z in the first row of zxbcdt or 0, dt likewise, from row
 // to row of zxbcdt, A_log, D, dt_bias, ssm_state (batch, nheads, headdim, d_state), y, seqlen, nheads, headdim, d_state,
 // ngroups, dt_min, dt_max, D_has_hdim
-// Scratch: dt and exp(dt A) of every step, each in whole vectors; 4 vectors; a row of states
+// Scratch: dt and exp(dt A) of every step, each in whole vectors; 4 floats; a row of states
 
 import { threadScratch } from "./control";
 import { loadLanes, storeLanes } from "./lanes";
@@ -31,8 +31,7 @@ export function ssdFwd(rec: usize, begin: u32, end: u32): void {
   const dt = threadScratch();
   const A_bar = dt + vectorsOf(seqlen);
   const driven = A_bar + vectorsOf(seqlen);
-  const sums = driven + 32;
-  const nobody = sums + 32;
+  const nobody = driven + 16;
   let prepared: u32 = -1;
   for (let item = begin; item < end; item++) {
     const head = item / quads; // of the whole batch
@@ -57,24 +56,16 @@ export function ssdFwd(rec: usize, begin: u32, end: u32): void {
     const D = D_has_hdim ? loadLanes(arg(rec, 6) + column, count) : v128.load32_splat(arg(rec, 6) + h * 4);
     let z: usize = arg(rec, 2) == 0 ? 0 : arg(rec, 2) + b * seqlen * ldZ + column;
     let y = arg(rec, 9) + b * seqlen * ldY + column;
-    let t: u32 = 0;
-    while (t < seqlen) {
-      const steps: u32 = d_state % 4 == 0 && t + 2 <= seqlen ? 2 : 1;
-      for (let i: u32 = 0; i < steps; i++) {
-        const input = loadLanes(x + i * ldXBC, count);
-        v128.store(driven + i * 16, f32x4.mul(v128.load32_splat(dt + (t + i) * 4), input));
+    for (let t: u32 = 0; t < seqlen; t++, x += ldXBC, B += ldXBC, y += ldY) {
+      const input = loadLanes(x, count);
+      v128.store(driven, f32x4.mul(v128.load32_splat(dt + t * 4), input));
+      const sums = moveOn(s0, s1, s2, s3, B, C, v128.load32_splat(A_bar + t * 4), driven, d_state);
+      let value = madd(D, input, sums);
+      if (z != 0) {
+        value = f32x4.mul(value, silu4(loadLanes(z, count)));
+        z += ldZ;
       }
-      if (steps == 2) twoSteps(s0, s1, s2, s3, B, C, ldXBC, A_bar + t * 4, driven, sums, d_state);
-      else oneStep(s0, s1, s2, s3, B, C, A_bar + t * 4, driven, sums, d_state);
-      for (let i: u32 = 0; i < steps; i++, x += ldXBC, B += ldXBC, y += ldY) {
-        let value = madd(D, loadLanes(x, count), v128.load(sums + i * 16));
-        if (z != 0) {
-          value = f32x4.mul(value, silu4(loadLanes(z, count)));
-          z += ldZ;
-        }
-        storeLanes(y, count, value);
-      }
-      t += steps;
+      storeLanes(y, count, value);
     }
   }
 }
@@ -107,27 +98,10 @@ function prepareSteps(rec: usize, b: u32, h: u32, dt: usize, A_bar: usize): void
   }
 }
 
-/** The next four states of a channel. */
-// @ts-ignore: decorator
-@inline
-function nextOf(state: v128, A_bar: v128, driven: v128, B: v128): v128 {
-  return madd(A_bar, state, f32x4.mul(driven, B));
-}
-
-/** Moves four channels' states on by a step, and leaves their C . s in `sums`. */
-function oneStep(
-  s0: usize,
-  s1: usize,
-  s2: usize,
-  s3: usize,
-  B: usize,
-  C: usize,
-  A_bar: usize,
-  driven: usize,
-  sums: usize,
-  d_state: u32,
-): void {
-  const factor = v128.load32_splat(A_bar);
+/** Moves four channels' states on by a step, and returns their C . s. */
+function moveOn(
+  s0: usize, s1: usize, s2: usize, s3: usize, B: usize, C: usize, A_bar: v128, driven: usize, d_state: u32,
+): v128 {
   const driven0 = v128.load32_splat(driven);
   const driven1 = v128.load32_splat(driven, 4);
   const driven2 = v128.load32_splat(driven, 8);
@@ -136,78 +110,33 @@ function oneStep(
   let sum1 = sum0;
   let sum2 = sum0;
   let sum3 = sum0;
-  for (let n: u32 = 0; n < d_state; n += 4) {
-    const count = d_state - n;
-    const at: usize = n * 4;
-    const own = loadLanes(B + at, count);
-    const by = loadLanes(B + C + at, count);
-    const next0 = nextOf(loadLanes(s0 + at, count), factor, driven0, own);
-    const next1 = nextOf(loadLanes(s1 + at, count), factor, driven1, own);
-    const next2 = nextOf(loadLanes(s2 + at, count), factor, driven2, own);
-    const next3 = nextOf(loadLanes(s3 + at, count), factor, driven3, own);
-    storeLanes(s0 + at, count, next0);
-    storeLanes(s1 + at, count, next1);
-    storeLanes(s2 + at, count, next2);
-    storeLanes(s3 + at, count, next3);
-    sum0 = madd(by, next0, sum0);
-    sum1 = madd(by, next1, sum1);
-    sum2 = madd(by, next2, sum2);
-    sum3 = madd(by, next3, sum3);
+  const whole: usize = (d_state & ~3) * 4;
+  let at: usize = 0;
+  for (; at < whole; at += 16) {
+    const own = v128.load(B + at);
+    const by = v128.load(B + C + at);
+    sum0 = plusNext(sum0, s0 + at, 4, A_bar, driven0, own, by);
+    sum1 = plusNext(sum1, s1 + at, 4, A_bar, driven1, own, by);
+    sum2 = plusNext(sum2, s2 + at, 4, A_bar, driven2, own, by);
+    sum3 = plusNext(sum3, s3 + at, 4, A_bar, driven3, own, by);
   }
-  v128.store(sums, sumLanes4(sum0, sum1, sum2, sum3));
+  const left = d_state & 3;
+  if (left > 0) {
+    const own = loadLanes(B + at, left);
+    const by = loadLanes(B + C + at, left);
+    sum0 = plusNext(sum0, s0 + at, left, A_bar, driven0, own, by);
+    sum1 = plusNext(sum1, s1 + at, left, A_bar, driven1, own, by);
+    sum2 = plusNext(sum2, s2 + at, left, A_bar, driven2, own, by);
+    sum3 = plusNext(sum3, s3 + at, left, A_bar, driven3, own, by);
+  }
+  return sumLanes4(sum0, sum1, sum2, sum3);
 }
 
-/** The same for two steps, where d_state is a multiple of 4. */
-function twoSteps(
-  s0: usize,
-  s1: usize,
-  s2: usize,
-  s3: usize,
-  B: usize,
-  C: usize,
-  ld: usize,
-  A_bar: usize,
-  driven: usize,
-  sums: usize,
-  d_state: u32,
-): void {
-  const early = v128.load32_splat(A_bar);
-  const late = v128.load32_splat(A_bar, 4);
-  let sum0 = f32x4.splat(0);
-  let sum1 = sum0;
-  let sum2 = sum0;
-  let sum3 = sum0;
-  let sum4 = sum0;
-  let sum5 = sum0;
-  let sum6 = sum0;
-  let sum7 = sum0;
-  const end: usize = d_state * 4;
-  for (let at: usize = 0; at < end; at += 16) {
-    const ownB = v128.load(B + at);
-    const ownC = v128.load(B + C + at);
-    let next0 = nextOf(v128.load(s0 + at), early, v128.load32_splat(driven), ownB);
-    let next1 = nextOf(v128.load(s1 + at), early, v128.load32_splat(driven, 4), ownB);
-    let next2 = nextOf(v128.load(s2 + at), early, v128.load32_splat(driven, 8), ownB);
-    let next3 = nextOf(v128.load(s3 + at), early, v128.load32_splat(driven, 12), ownB);
-    sum0 = madd(ownC, next0, sum0);
-    sum1 = madd(ownC, next1, sum1);
-    sum2 = madd(ownC, next2, sum2);
-    sum3 = madd(ownC, next3, sum3);
-    const nextB = v128.load(B + ld + at);
-    const nextC = v128.load(B + ld + C + at);
-    next0 = nextOf(next0, late, v128.load32_splat(driven, 16), nextB);
-    next1 = nextOf(next1, late, v128.load32_splat(driven, 20), nextB);
-    next2 = nextOf(next2, late, v128.load32_splat(driven, 24), nextB);
-    next3 = nextOf(next3, late, v128.load32_splat(driven, 28), nextB);
-    v128.store(s0 + at, next0);
-    v128.store(s1 + at, next1);
-    v128.store(s2 + at, next2);
-    v128.store(s3 + at, next3);
-    sum4 = madd(nextC, next0, sum4);
-    sum5 = madd(nextC, next1, sum5);
-    sum6 = madd(nextC, next2, sum6);
-    sum7 = madd(nextC, next3, sum7);
-  }
-  v128.store(sums, sumLanes4(sum0, sum1, sum2, sum3));
-  v128.store(sums, sumLanes4(sum4, sum5, sum6, sum7), 16);
+/** Moves the first `count` of four states of a channel on, and returns sum + C s. */
+// @ts-ignore: decorator
+@inline
+function plusNext(sum: v128, state: usize, count: u32, A_bar: v128, driven: v128, B: v128, C: v128): v128 {
+  const next = madd(A_bar, loadLanes(state, count), f32x4.mul(driven, B));
+  storeLanes(state, count, next);
+  return madd(C, next, sum);
 }

@@ -6,6 +6,9 @@ import type { CpuTensor } from "../tensor.ts";
 import { CHANNELS, rowsGrain } from "./grain.ts";
 import { requireSize } from "./require_size.ts";
 
+/** Steps that lie in scratch memory at a time. */
+const TILE = 32;
+
 /**
  * y (batch, seqlen, d_inner) = silu(conv1d(x)), and conv_state (batch, d_inner, d_conv) moves on by seqlen inputs.
  *
@@ -46,7 +49,7 @@ export function conv1dFwd(
       ...[x.address + xOffset * 4, ldX, weight.address, bias?.address ?? 0, conv_state.address],
       ...[y.address, seqlen, d_inner, d_conv],
     ],
-    scratchBytes: 2 * d_conv * CHANNELS * 4,
+    scratchBytes: (2 * d_conv + TILE) * CHANNELS * 4,
     label,
   });
 }

@@ -19,9 +19,9 @@ export interface ScanSizes {
 /** About how many elementary operations a state takes, of which an exponential is most. */
 const STATE_COST = 8;
 
-/** A and the state of a block, and B and C, in whole vectors. */
+/** A and the state of a block, in whole vectors. */
 function scratchBytes(d_state: number): number {
-  return (2 * CHANNELS + 2) * roundUp(d_state, 4) * 4;
+  return 2 * CHANNELS * roundUp(d_state, 4) * 4;
 }
 
 /**

@@ -121,7 +121,7 @@ function addRecurrence(
       ...[seqlen, nheads, headdim, d_state, ngroups],
       ...[floatBits(dt_min), floatBits(dt_max), Number(D_has_hdim)],
     ],
-    scratchBytes: 2 * roundUp(seqlen, 4) * 4 + 64 + d_state * 4,
+    scratchBytes: 2 * roundUp(seqlen, 4) * 4 + 16 + d_state * 4,
     label,
   });
 }
