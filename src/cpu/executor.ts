@@ -23,6 +23,7 @@ import { CpuProgram } from "./program.ts";
 import { SequenceActivations } from "./sequence_activations.ts";
 import { asOurs, CpuState } from "./state.ts";
 import { type CpuTensor, createCpuTensor } from "./tensor.ts";
+import { ThreadTuner } from "./thread_tuner.ts";
 import { Turns } from "./turns.ts";
 import type { LoadedWeights } from "./weights.ts";
 
@@ -57,10 +58,18 @@ export class CpuExecutor implements Executor {
   #targets: CpuTensor | undefined;
   #scores: CpuTensor | undefined;
   readonly #maxLogitRows: number;
+  /** Undefined where the caller says how many threads work. */
+  readonly #tuner: ThreadTuner | undefined;
   #disposed = false;
 
-  constructor(cpu: Cpu, config: ModelConfig, loaded: LoadedWeights) {
+  constructor(
+    cpu: Cpu,
+    config: ModelConfig,
+    loaded: LoadedWeights,
+    { tunesThreads }: { readonly tunesThreads: boolean },
+  ) {
     this.#cpu = cpu;
+    this.#tuner = tunesThreads ? new ThreadTuner(cpu) : undefined;
     this.config = config;
     this.#loaded = loaded;
     this.#stepActivations = createActivations(cpu, config, MATVEC_MAX_ROWS);
@@ -70,7 +79,7 @@ export class CpuExecutor implements Executor {
   }
 
   get device(): string {
-    return describeCpu(this.#cpu);
+    return describeCpu(this.#cpu, this.#tuner !== undefined);
   }
 
   get deviceNote(): undefined {
@@ -154,7 +163,7 @@ export class CpuExecutor implements Executor {
     if (seqlen === 1 && wanted !== "all" && batch <= MATVEC_MAX_ROWS) {
       const { kind } = this.config.input;
       (kind === "linear" ? this.#stepActivations.inputs : ours.tokens).write(inputs);
-      this.#stepProgram(ours).run();
+      this.#runSteps(this.#stepProgram(ours), 1);
       onProgress?.(1);
       return wanted === "last" ? ours.logits.read() : undefined;
     }
@@ -217,7 +226,8 @@ export class CpuExecutor implements Executor {
     const [drawn = 0] = ours.draws.readWords();
     this.copyState(ours, options.keep);
     if (!options.consumeFirst) this.#drawProgram(ours).run();
-    this.#stepAndDrawProgram(ours).run(options.consumeFirst ? steps : steps - 1);
+    const further = options.consumeFirst ? steps : steps - 1;
+    if (further > 0) this.#runSteps(this.#stepAndDrawProgram(ours), further);
     const words = ours.ring.readWords();
     const floats = new Float32Array(words.buffer);
     const ids: number[] = [];
@@ -312,6 +322,11 @@ export class CpuExecutor implements Executor {
     );
   }
 
+  #runSteps(program: CpuProgram, steps: number): void {
+    if (this.#tuner === undefined) program.run(steps);
+    else this.#tuner.run(steps, () => program.run(steps));
+  }
+
   /** Runs steps of all sequences, from their places in `inputs`. */
   #runPiece(
     state: CpuState,
@@ -326,6 +341,8 @@ export class CpuExecutor implements Executor {
       const from = (b * seqlen + start) * width;
       activations.inputs.write(inputs.subarray(from, from + steps * width), b * steps * width * 4);
     }
+    // Matmuls have work for all threads.
+    if (this.#cpu.threads < this.#cpu.maxThreads) this.#cpu.setThreads(this.#cpu.maxThreads);
     this.#pieceProgram(state, activations, steps, output).run();
   }
 

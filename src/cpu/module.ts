@@ -33,8 +33,6 @@ export interface CpuOptions {
   readonly threads?: number;
   /** Default: the best that this runtime takes and the threads need. */
   readonly build?: CpuBuild;
-  /** Threads that work, the caller's among them. */
-  readonly threads?: number;
 }
 
 /** Scratch memory of different threads is so far apart at least, and its pages are different ones. */

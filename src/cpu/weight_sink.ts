@@ -9,20 +9,24 @@ import { type CpuMatrix, createCpuMatrix, writeMatrixRows } from "./matrix.ts";
 import { requireRoom, weightSize } from "./memory_needs.ts";
 import { type Cpu, type CpuOptions, openCpu } from "./module.ts";
 import { type CpuTensor, createCpuTensor } from "./tensor.ts";
+import { defaultThreads } from "./thread_tuner.ts";
 import { modelWeights } from "./weights.ts";
 
 /**
- * Opens the CPU to load a model into its memory.
+ * Opens the CPU to load a model into its memory. Where nobody says how many threads work, it is as many as help.
  *
  * @throws {Error} If this runtime has no SIMD for WebAssembly.
  */
 export async function openWeightSink(options: CpuOptions = {}): Promise<WeightSink> {
-  return new CpuWeightSink(await openCpu(options));
+  const { threads = defaultThreads() } = options;
+  const cpu = await openCpu({ ...options, threads });
+  return new CpuWeightSink(cpu, { tunesThreads: options.threads === undefined });
 }
 
 /** Allocates a model's tensors, packs its matrices as they come, and becomes the executor over them. */
 export class CpuWeightSink implements WeightSink {
   readonly #cpu: Cpu;
+  readonly #tunesThreads: boolean;
   /** By official name. */
   readonly #matrices: Map<string, CpuMatrix> = new Map();
   readonly #vectors: Map<string, CpuTensor> = new Map();
@@ -31,8 +35,9 @@ export class CpuWeightSink implements WeightSink {
   #finished = false;
 
   /** It owns the CPU, as does the executor that it becomes. */
-  constructor(cpu: Cpu) {
+  constructor(cpu: Cpu, { tunesThreads }: { readonly tunesThreads: boolean }) {
     this.#cpu = cpu;
+    this.#tunesThreads = tunesThreads;
   }
 
   // deno-lint-ignore require-await -- other executors have to wait here.
@@ -71,11 +76,13 @@ export class CpuWeightSink implements WeightSink {
       matrix: (name) => required(this.#matrices, name),
       vector: (name) => required(this.#vectors, name),
     });
-    const executor = new CpuExecutor(this.#cpu, this.#config, {
+    const loaded = {
       weights,
       sizeBytes: this.#sizeBytes,
       [Symbol.dispose]: () => this.#free(),
-    });
+    };
+    const tuning = { tunesThreads: this.#tunesThreads };
+    const executor = new CpuExecutor(this.#cpu, this.#config, loaded, tuning);
     this.#finished = true;
     return executor;
   }
