@@ -47,7 +47,7 @@ Deno.test("ThreadChoice tries again after a while", () => {
     (count, run) => 100 * (run > 60 && count === 2 ? 3 : 1) / count,
   );
   assertEquals(new Set(threads.slice(20, 60)), new Set([2]));
-  assertEquals(threads.slice(150, 180).every((count) => count === 1), true);
+  assertEquals(threads.slice(95, 135).every((count) => count === 1), true);
 });
 
 Deno.test("ThreadChoice leaves a single thread alone", () => {
