@@ -55,7 +55,7 @@ export class Cpu implements Disposable {
   constructor(build: CpuBuild, module: WebAssembly.Module, threads: number) {
     const shared = build === "relaxed_threads";
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared });
-    const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+    const { exports } = instantiate(module, memory);
     this.#exports = exports as unknown as ModuleExports;
     this.build = build;
     this.memory = new CpuMemory(memory, this.#exports.heapStart());
@@ -126,6 +126,10 @@ export class Cpu implements Disposable {
     if (this.#scratch !== undefined) this.memory.free(this.#scratch.address);
     this.#scratch = undefined;
   }
+}
+
+function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): WebAssembly.Instance {
+  return new WebAssembly.Instance(module, { env: { memory, now: () => performance.now() } });
 }
 
 /** Opens the CPU: compiles the best build that this runtime takes, and starts its threads. */

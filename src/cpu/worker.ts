@@ -2,7 +2,8 @@
 
 /** All that a worker is. As a `data:` URL it needs no permission and no file, from wherever this module comes. */
 const SOURCE = `onmessage = ({ data: { module, memory, index } }) => {
-  new WebAssembly.Instance(module, { env: { memory } }).exports.work(index);
+  const env = { memory, now: () => performance.now() };
+  new WebAssembly.Instance(module, { env }).exports.work(index);
   close();
 };`;
 

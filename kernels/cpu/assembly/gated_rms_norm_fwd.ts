@@ -26,18 +26,27 @@ export function gatedRmsNormFwd(rec: usize, begin: u32, end: u32): void {
     if (weight == 0) continue;
     const normed: usize = arg(rec, 8) != 0 ? y : out;
     const rstd = f32x4.splat(rstdOf(normed, group_size, argF32(rec, 7)));
-    for (let d: u32 = 0; d < group_size; d += 4) {
-      const count = group_size - d;
-      const factor = f32x4.mul(rstd, loadLanes(weight + (first + d) * 4, count));
-      storeLanes(out + d * 4, count, f32x4.mul(loadLanes(out + d * 4, count), factor));
-    }
+    scale(out, weight + first * 4, group_size, rstd);
   }
 }
 
+/** out = y silu(z) */
 function gate(y: usize, z: usize, out: usize, size: u32): void {
-  for (let d: u32 = 0; d < size; d += 4) {
-    const count = size - d;
-    const value = f32x4.mul(loadLanes(y + d * 4, count), silu4(loadLanes(z + d * 4, count)));
-    storeLanes(out + d * 4, count, value);
+  const end = y + (size & ~3) * 4;
+  for (; y < end; y += 16, z += 16, out += 16) {
+    v128.store(out, f32x4.mul(v128.load(y), silu4(v128.load(z))));
   }
+  const left = size & 3;
+  if (left > 0) storeLanes(out, left, f32x4.mul(loadLanes(y, left), silu4(loadLanes(z, left))));
+}
+
+/** out *= rstd weight */
+function scale(out: usize, weight: usize, size: u32, rstd: v128): void {
+  const end = out + (size & ~3) * 4;
+  for (; out < end; out += 16, weight += 16) {
+    v128.store(out, f32x4.mul(v128.load(out), f32x4.mul(rstd, v128.load(weight))));
+  }
+  const left = size & 3;
+  if (left == 0) return;
+  storeLanes(out, left, f32x4.mul(loadLanes(out, left), f32x4.mul(rstd, loadLanes(weight, left))));
 }

@@ -17,11 +17,15 @@ export function rmsNormFwd(rec: usize, begin: u32, end: u32): void {
     const own = x + row * ldX * 4;
     const rstd = f32x4.splat(rstdOf(own, d_model, eps));
     const out = y + row * d_model * 4;
-    for (let d: u32 = 0; d < d_model; d += 4) {
-      const count = d_model - d;
-      const value = f32x4.mul(loadLanes(own + d * 4, count), rstd);
-      storeLanes(out + d * 4, count, f32x4.mul(value, loadLanes(weight + d * 4, count)));
+    let d: u32 = 0;
+    for (; d + 4 <= d_model; d += 4) {
+      const value = f32x4.mul(v128.load(own + d * 4), rstd);
+      v128.store(out + d * 4, f32x4.mul(value, v128.load(weight + d * 4)));
     }
+    const left = d_model - d;
+    if (left == 0) continue;
+    const value = f32x4.mul(loadLanes(own + d * 4, left), rstd);
+    storeLanes(out + d * 4, left, f32x4.mul(value, loadLanes(weight + d * 4, left)));
   }
 }
 

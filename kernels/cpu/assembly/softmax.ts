@@ -1,6 +1,6 @@
 // What sampling and scoring share: the largest of a row, and its sum of exponentials.
 
-import { loadLanes, loadLanesOr } from "./lanes";
+import { loadLanesOr } from "./lanes";
 import { exp4 } from "./math";
 import { sumLanes } from "./simd";
 
@@ -31,16 +31,22 @@ export function largestOf(x: usize, size: u32): f32 {
 /** The sum of exp(x - top) over `size` floats, which `e` (whole vectors) gets; zeros follow the last. */
 export function exponentials(x: usize, e: usize, size: u32, top: f32): f32 {
   const tops = f32x4.splat(top);
+  const whole = size & ~3;
   let total: f64 = 0;
-  for (let first: u32 = 0; first < size; first += 4 * SUM_VECTORS) {
-    const end = min(size, first + 4 * SUM_VECTORS);
+  for (let first: u32 = 0; first < whole; first += 4 * SUM_VECTORS) {
+    const end = min(whole, first + 4 * SUM_VECTORS);
     let sum = f32x4.splat(0);
     for (let i = first; i < end; i += 4) {
-      const values = exp4(f32x4.sub(loadLanesOr(x + i * 4, size - i, -Infinity), tops));
+      const values = exp4(f32x4.sub(v128.load(x + i * 4), tops));
       v128.store(e + i * 4, values);
       sum = f32x4.add(sum, values);
     }
     total += <f64>sumLanes(sum);
+  }
+  if (whole < size) {
+    const values = exp4(f32x4.sub(loadLanesOr(x + whole * 4, size - whole, -Infinity), tops));
+    v128.store(e + whole * 4, values);
+    total += <f64>sumLanes(values);
   }
   return <f32>total;
 }
@@ -49,11 +55,12 @@ export function exponentials(x: usize, e: usize, size: u32, top: f32): f32 {
 export function placeOf(x: usize, size: u32, value: f32): i32 {
   const wanted = f32x4.splat(value);
   let i: u32 = 0;
-  while (i < size) {
-    const bits = i32x4.bitmask(f32x4.eq(loadLanes(x + i * 4, size - i), wanted));
-    const place = i + ctz<u32>(bits);
-    if (bits != 0) return place < size ? <i32>place : -1;
-    i += 4;
+  for (; i + 4 <= size; i += 4) {
+    const lanes = i32x4.bitmask(f32x4.eq(v128.load(x + i * 4), wanted));
+    if (lanes != 0) return i + ctz<i32>(lanes);
+  }
+  for (; i < size; i++) {
+    if (load<f32>(x + i * 4) == value) return i;
   }
   return -1;
 }

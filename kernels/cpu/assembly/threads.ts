@@ -4,6 +4,9 @@
 //
 // The ticket holds the op's number and the chunks left in one word, so that a thread that saw an older op cannot take a
 // chunk of this one by mistake: the exchange fails. A taken chunk keeps the op from ending, and so its record in place.
+//
+// A worker may still be interrupted in the middle of a chunk. Where the caller has waited for that, it works alone for
+// some times as long: on a machine so busy, threads then never cost more than a small part of what they could bring.
 
 import {
   CALLER_MAY_SLEEP, CALLER_SLEEPS, DONE, opNumber, RECORD, setOpNumber, setThread, SLEEPERS, THREADS, TICKET,
@@ -17,8 +20,22 @@ const TICKET_NUMBER: usize = TICKET + 4;
 /** Looks at the ticket before a worker sleeps: some tens of microseconds, longer than ops on one thread take. */
 const WORKER_LOOKS: u32 = 20000;
 
-/** Looks before the caller sleeps: a thread that has not finished a chunk by then does not run at the moment. */
-const CALLER_LOOKS: u32 = 20000;
+/** Looks before the caller sleeps: longer than a chunk takes, so that a thread that is still at one is interrupted. */
+const CALLER_LOOKS: u32 = 40000;
+
+/** What counts as an interruption of a worker, in milliseconds: far more than a chunk, less than a turn of a scheduler. */
+const STALL_MS: f64 = 0.4;
+
+/** For how many times as long as an interruption the caller works alone: it may then be an eleventh slower than alone. */
+const ALONE_FACTOR: f64 = 10;
+
+/** Until when the caller works alone, or 0. */
+let aloneUntil: f64 = 0;
+
+/** performance.now() */
+// @ts-ignore: decorator
+@external("env", "now")
+declare function now(): f64;
 
 const FOREVER: i64 = -1;
 
@@ -32,7 +49,7 @@ function chunksOf(rec: usize): u32 {
 /** Computes the op `opNumber` at `rec`, with whoever helps. */
 export function computeShared(rec: usize): void {
   const chunks = chunksOf(rec);
-  if (chunks == 1 || atomic.load<u32>(THREADS) == 1) {
+  if (chunks == 1 || atomic.load<u32>(THREADS) == 1 || worksAlone()) {
     dispatch(rec, 0, itemsOf(rec));
     return;
   }
@@ -51,6 +68,15 @@ export function computeShared(rec: usize): void {
   waitForWorkers(left);
 }
 
+// @ts-ignore: decorator
+@inline
+function worksAlone(): bool {
+  if (aloneUntil == 0) return false;
+  if (now() < aloneUntil) return true;
+  aloneUntil = 0;
+  return false;
+}
+
 function computeChunk(rec: usize, chunk: u32): void {
   const grain = grainOf(rec);
   dispatch(rec, chunk * grain, min<u32>((chunk + 1) * grain, itemsOf(rec)));
@@ -58,15 +84,21 @@ function computeChunk(rec: usize, chunk: u32): void {
 
 function waitForWorkers(chunks: u32): void {
   let looks: u32 = 0;
+  let start: f64 = 0;
   while (true) {
     let done = atomic.load<u32>(DONE);
-    if (done == chunks) return;
-    if (++looks < CALLER_LOOKS || load<u32>(CALLER_MAY_SLEEP) == 0) continue;
+    if (done == chunks) break;
+    if (++looks < CALLER_LOOKS) continue;
+    if (looks == CALLER_LOOKS) start = now();
+    if (load<u32>(CALLER_MAY_SLEEP) == 0) continue;
     atomic.store<u32>(CALLER_SLEEPS, 1);
     done = atomic.load<u32>(DONE);
     if (done != chunks) atomic.wait<i32>(DONE, done, FOREVER);
     atomic.store<u32>(CALLER_SLEEPS, 0);
   }
+  if (start == 0) return;
+  const end = now();
+  if (end - start > STALL_MS) aloneUntil = end + ALONE_FACTOR * (end - start);
 }
 
 /** A worker's life: takes chunks until it is told to return. */

@@ -106,8 +106,8 @@ export function matvecFwd(
 /** Rows of x that a panel is unpacked for: 768 columns of them fit in a second cache of 512 KiB. A multiple of a tile's. */
 const MATMUL_BLOCK_ROWS = 96;
 
-/** Multiply-adds that a thread takes at once: some fifty microseconds. */
-const CHUNK_MULTIPLY_ADDS = 2 ** 20;
+/** Multiply-adds that a thread takes at once: some thirty microseconds. */
+const CHUNK_MULTIPLY_ADDS = 2 ** 19;
 
 /** y (rows, out) = x weight^T + bias, for any number of rows. */
 export function matmulFwd(program: CpuProgram, tensors: LinearTensors, shape: LinearShape): void {
