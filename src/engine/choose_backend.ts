@@ -7,25 +7,26 @@ import type { Backend } from "../model/executor.ts";
 export interface BackendChoice {
   /** What runs the model. */
   readonly backend: Backend;
-  /** The reason, as half a sentence: "there is no GPU adapter". */
+  /** The reason, as it follows "..., as". */
   readonly reason: string;
 }
+
+/** What of `navigator.gpu` is asked. */
+export type AdapterSource = Pick<GPU, "requestAdapter">;
 
 /**
  * Chooses WebGPU where an adapter is a GPU, and the CPU executor elsewhere: it is tens of times faster than a software
  * adapter on the same machine.
  *
- * @param device A device of the caller's, which decides it.
+ * A small model may be faster on the CPU beside a GPU, too; that is the caller's to know.
  */
-export async function chooseBackend(device?: GPUDevice): Promise<BackendChoice> {
-  if (device !== undefined) return { backend: "webgpu", reason: "a device is given" };
-  if (globalThis.navigator?.gpu === undefined) {
-    return { backend: "cpu", reason: "there is no WebGPU here" };
-  }
-  const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) return { backend: "cpu", reason: "there is no GPU adapter" };
+export async function chooseBackend(
+  gpu: AdapterSource | undefined = globalThis.navigator?.gpu,
+): Promise<BackendChoice> {
+  const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) return { backend: "cpu", reason: "there is no GPU" };
   const { name, isSoftware } = describeAdapter(adapter.info);
   return isSoftware
-    ? { backend: "cpu", reason: `the only GPU adapter, ${name}, computes on the CPU` }
-    : { backend: "webgpu", reason: `there is a GPU, ${name}` };
+    ? { backend: "cpu", reason: `${name} is no GPU, and slower` }
+    : { backend: "webgpu", reason: "there is a GPU" };
 }

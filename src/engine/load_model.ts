@@ -8,7 +8,7 @@ import type { ModelConfig } from "../model/config/config.ts";
 import { parseQuantization } from "../model/config/quantization.ts";
 import type { Backend, WeightSink } from "../model/executor.ts";
 import { planLoad, type WeightDType } from "../model/load_plan.ts";
-import { chooseBackend } from "./choose_backend.ts";
+import { type BackendChoice, chooseBackend } from "./choose_backend.ts";
 import { type LoadProgress, loadWeights } from "./load_weights.ts";
 import { createModel, type Model } from "./model.ts";
 import { readConfigAndHead } from "./read_config.ts";
@@ -78,6 +78,12 @@ export interface LoadOptions {
 export async function loadModel(source: string | URL, options: LoadOptions = {}): Promise<Model> {
   const { backend = "auto", dtype = "auto", signal, onProgress } = options;
   requireOneOf("backend", backend, ["auto", "webgpu", "cpu"]);
+  const { threads = 1 } = options;
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new RangeError(
+      `Cannot load the model: threads is ${threads}, and it must be a whole number from 1`,
+    );
+  }
   requireOneOf("dtype", dtype, ["auto", "f32", "f16", "bf16", "int8", "int4"]);
   signal?.throwIfAborted();
   using checkpoint = await openCheckpoint(source, {
@@ -93,16 +99,28 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
     quantized: parseQuantization(checkpoint.config, checkpoint.configName),
   });
   const configHash = await hashOf(config);
-  using sink = await openSink(options);
+  const choice = await choose(options);
+  using sink = await openSink(choice.backend, options);
   const weightsHash = await loadWeights(sink, plan, tensors, { signal, onProgress });
   const executor = await sink.finish();
-  return createModel({ executor, tokenizer, configHash, weightsHash });
+  const parts = { executor, tokenizer, configHash, weightsHash };
+  // That there is a GPU need not be said: it is named.
+  return createModel(parts, choice.backend === "cpu" ? choice.reason : undefined);
+}
+
+async function choose(
+  { backend = "auto", device }: LoadOptions,
+): Promise<Pick<BackendChoice, "backend"> & Partial<BackendChoice>> {
+  if (backend !== "auto") return { backend };
+  return device === undefined ? await chooseBackend() : { backend: "webgpu" };
 }
 
 /** Here alone something above the executors names them, and only the one that runs the model is loaded with it. */
-async function openSink({ backend = "auto", device, threads }: LoadOptions): Promise<WeightSink> {
-  const chosen = backend === "auto" ? (await chooseBackend(device)).backend : backend;
-  switch (chosen) {
+async function openSink(
+  backend: Backend,
+  { device, threads }: LoadOptions,
+): Promise<WeightSink> {
+  switch (backend) {
     case "webgpu": {
       const { openWeightSink } = await import("../webgpu/weight_sink.ts");
       return await openWeightSink(device);

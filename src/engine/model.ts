@@ -89,8 +89,12 @@ export interface Model extends Disposable {
   createSession(options?: SamplingOptions): Session;
 }
 
-/** Puts a model together from an executor and what came with the weights. */
-export function createModel(parts: SessionModel): Model {
+/**
+ * Puts a model together from an executor and what came with the weights.
+ *
+ * @param reason Why this device runs it, where that is worth saying.
+ */
+export function createModel(parts: SessionModel, reason?: string): Model {
   const { executor, tokenizer } = parts;
   const encode = (input: string | readonly number[]): readonly number[] => {
     if (typeof input !== "string") return input;
@@ -107,7 +111,7 @@ export function createModel(parts: SessionModel): Model {
     labels: executor.config.labels,
     backend: executor.backend,
     device: executor.device,
-    deviceNote: executor.deviceNote,
+    deviceNote: executor.deviceNote ?? (reason === undefined ? undefined : `as ${reason}`),
     weightBytes: executor.weightBytes,
     stateBytes: stateBytes(executor.config),
     get deviceBytes() {

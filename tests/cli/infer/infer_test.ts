@@ -95,7 +95,11 @@ Deno.test("infer() ends with 1 and one line where a value or a file is wrong", (
       [[...generate, "--max-tokens", "x"], "Cannot use --max-tokens x"],
       [[...generate, "--seed", "1.5"], "Cannot use --seed 1.5"],
       [[...generate, "--stop", ""], "Cannot use --stop"],
-      [[...generate, "--backend", "cpu"], "Cannot use --backend cpu: expected auto or webgpu"],
+      [
+        [...generate, "--backend", "abacus"],
+        "Cannot use --backend abacus: expected auto, webgpu or cpu",
+      ],
+      [[...generate, "--threads", "0"], "Cannot use --threads 0"],
       [[...generate, "--dtype", "f8"], "Cannot use --dtype f8"],
       [[...generate, "--load-state", `${folder}/none`], "none"],
       [[...generate, "--load-state", `${folder}/bad.safetensors`], "bad.safetensors"],
