@@ -27,9 +27,9 @@ type Make = (length: number, fill?: { readonly word: number }) => CpuTensor;
 
 interface OpBench {
   readonly name: string;
-  /** What the time is divided by, and what of: "state", "element" or "call". */
+  /** What the time is divided by, and what of; default: it is of one call. */
   readonly count: number;
-  readonly unit: string;
+  readonly unit?: "State" | "Element";
   readonly record: (program: CpuProgram, make: Make, cpu: Cpu) => void;
 }
 
@@ -38,7 +38,7 @@ function scan(seqlen: number): OpBench {
   return {
     name: `selective_scan_fwd, ${seqlen} steps`,
     count: seqlen * d_inner * d_state,
-    unit: "state",
+    unit: "State",
     record: (program, make) =>
       selectiveScanFwd(program, {
         u: make(seqlen * d_inner),
@@ -56,7 +56,7 @@ function scan(seqlen: number): OpBench {
 const SCAN_STEP: OpBench = {
   name: "selective_scan_step",
   count: MAMBA1.d_inner * MAMBA1.d_state,
-  unit: "state",
+  unit: "State",
   record: (program, make, cpu) => {
     const { d_inner, d_state, dt_rank } = MAMBA1;
     const dt_weight = createCpuMatrix(cpu, "dt_proj", [d_inner, dt_rank], { dtype: "f32" });
@@ -80,7 +80,7 @@ function ssd(seqlen: number): OpBench {
   return {
     name: seqlen > 1 ? `ssd_fwd, ${seqlen} steps` : "ssd_step",
     count: seqlen * d_inner * d_state,
-    unit: "state",
+    unit: "State",
     record: (program, make) => {
       const tensors = {
         xBC: make(seqlen * conv_dim),
@@ -103,7 +103,7 @@ function conv1d(d_conv: number, seqlen: number): OpBench {
   return {
     name: `conv1d_fwd, d_conv ${d_conv}, ${seqlen} steps`,
     count: seqlen * d_inner,
-    unit: "element",
+    unit: "Element",
     record: (program, make) =>
       conv1dFwd(program, {
         x: make(seqlen * 2 * d_inner),
@@ -121,7 +121,7 @@ function norms(rows: number): OpBench[] {
     {
       name: `rms_norm_fwd, ${rows} rows`,
       count: rows * d_model,
-      unit: "element",
+      unit: "Element",
       record: (program, make) => {
         const tensors = { x: make(rows * d_model), weight: make(d_model), y: make(rows * d_model) };
         rmsNormFwd(program, tensors, { rows, d_model, eps: 1e-5, label: "norm" });
@@ -130,7 +130,7 @@ function norms(rows: number): OpBench[] {
     {
       name: `gated_rms_norm_fwd, ${rows} rows`,
       count: rows * d_inner,
-      unit: "element",
+      unit: "Element",
       record: (program, make) => {
         const [y, z, out] = [make(rows * d_inner), make(rows * d_inner), make(rows * d_inner)];
         const shape = { rows, d_inner, group_size: d_inner, eps: 1e-5, norm_before_gate: false };
@@ -159,14 +159,13 @@ function samplers(vocab_size: number): OpBench[] {
   return Object.entries(SETTINGS).map(([name, [temperature, topK, topP, minP, penalty]]) => ({
     name: `sample_fwd, vocabulary ${vocab_size}, ${name}`,
     count: 1,
-    unit: "call",
     record: (program: CpuProgram, make: Make) => {
       const settings = make(8, { word: 7 });
       settings.write(Float32Array.of(temperature, 0, topP, minP, penalty));
       settings.write(Uint32Array.of(topK), 4);
       const tensors = {
         settings,
-        logits: make(vocab_size),
+        logits: logits(make, vocab_size),
         seen: make(Math.ceil(vocab_size / 32), { word: 5 }),
         tokens: make(1),
         draws: make(1, { word: 0 }),
@@ -182,12 +181,20 @@ function samplers(vocab_size: number): OpBench[] {
   }));
 }
 
+/** About as spread as a model's. */
+function logits(make: Make, vocab_size: number): CpuTensor {
+  const tensor = make(vocab_size);
+  const parts = [1, 2, 3].map((seed) => randomUniform(vocab_size, seed));
+  const sum = (i: number) => parts.reduce((total, part) => total + (part[i] ?? NaN), 0);
+  tensor.write(Float32Array.from({ length: vocab_size }, (_, i) => 4 * sum(i)));
+  return tensor;
+}
+
 const SCORE: OpBench = {
   name: "token_score_fwd, vocabulary 50280",
   count: 1,
-  unit: "call",
   record: (program, make) => {
-    const tensors = { logits: make(50_280), targets: make(1, { word: 9 }), y: make(3) };
+    const tensors = { logits: logits(make, 50_280), targets: make(1, { word: 9 }), y: make(3) };
     const sizes = { rows: 1, vocab_size: 50_280, real_vocab_size: 50_280 };
     tokenScoreFwd(program, tensors, { ...sizes, label: "score" });
   },
@@ -207,11 +214,15 @@ const BENCHES: readonly OpBench[] = [
   SCORE,
 ];
 
-/** Runs the benchmark: one thread, or as many as `--threads` says; `--op` takes those whose names contain it. */
+/** Runs the benchmark; `--op` takes the ops whose names contain it, `--threads` is 1 by default. */
 export async function* cpuOps(args: string[]): AsyncGenerator<Result> {
-  const options = parseArgs(args, { string: ["op"], default: { op: "" } });
+  const options = parseArgs(args, {
+    string: ["op", "threads"],
+    default: { op: "", threads: "1" },
+  });
+  const threads = Number(options.threads);
   for (const bench of BENCHES.filter(({ name }) => name.includes(options.op))) {
-    using cpu = await openCpu();
+    using cpu = await openCpu({ threads });
     using resources = new DisposableStack();
     const make: Make = (length, fill) => {
       const tensor = resources.use(createCpuTensor(cpu, "bench", [length]));
@@ -224,16 +235,19 @@ export async function* cpuOps(args: string[]): AsyncGenerator<Result> {
     };
     const program = resources.use(new CpuProgram(cpu));
     bench.record(program, make, cpu);
-    const milliseconds = await medianTime(() => program.run(10)) / 10;
+    const milliseconds = await medianTime(() => program.run(RUNS)) / RUNS;
     yield {
       bench: "cpu_ops",
       device: cpuName(cpu),
       op: bench.name,
+      threads,
       microseconds: round(milliseconds * 1000, 2),
-      [`nanosecondsAn${bench.unit === "call" ? "d" : ""}`]: round(
-        milliseconds * 1e6 / bench.count,
-        3,
-      ),
+      ...bench.unit === undefined ? {} : {
+        [`nanosecondsPer${bench.unit}`]: round(milliseconds * 1e6 / bench.count, 3),
+      },
     };
   }
 }
+
+/** Runs between two looks at the clock. */
+const RUNS = 4;
