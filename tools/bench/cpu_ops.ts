@@ -7,7 +7,11 @@ import { conv1dFwd } from "../../src/cpu/ops/conv1d.ts";
 import { gatedRmsNormFwd } from "../../src/cpu/ops/gated_rms_norm.ts";
 import { rmsNormFwd } from "../../src/cpu/ops/rms_norm.ts";
 import { RING, sampleFwd } from "../../src/cpu/ops/sample.ts";
-import { selectiveScanFwd, selectiveScanStep } from "../../src/cpu/ops/selective_scan.ts";
+import {
+  scanRates,
+  selectiveScanFwd,
+  selectiveScanStep,
+} from "../../src/cpu/ops/selective_scan.ts";
 import { ssdFwd, ssdStep, ssdWidths } from "../../src/cpu/ops/ssd.ts";
 import { tokenScoreFwd } from "../../src/cpu/ops/token_score.ts";
 import { CpuProgram } from "../../src/cpu/program.ts";
@@ -53,26 +57,36 @@ function scan(seqlen: number): OpBench {
   };
 }
 
-const SCAN_STEP: OpBench = {
-  name: "selective_scan_step",
-  count: MAMBA1.d_inner * MAMBA1.d_state,
-  unit: "State",
-  record: (program, make, cpu) => {
-    const { d_inner, d_state, dt_rank } = MAMBA1;
-    const dt_weight = createCpuMatrix(cpu, "dt_proj", [d_inner, dt_rank], { dtype: "f32" });
-    writeMatrixRows(dt_weight, 0, randomUniform(d_inner * dt_rank, 1));
-    selectiveScanStep(program, {
-      xz: make(2 * d_inner),
-      x_dbl: make(dt_rank + 2 * d_state),
-      dt_weight,
-      dt_bias: make(d_inner),
-      A_log: make(d_inner * d_state),
-      D: make(d_inner),
-      ssm_state: make(d_inner * d_state),
-      y: make(d_inner),
-    }, { ...MAMBA1, batch: 1, label: "scan" });
-  },
-};
+function scanStep(hasRates: boolean): OpBench {
+  const { d_inner, d_state, dt_rank } = MAMBA1;
+  return {
+    name: hasRates ? "selective_scan_step, rates given" : "selective_scan_step",
+    count: d_inner * d_state,
+    unit: "State",
+    record: (program, make, cpu) => {
+      const dt_weight = createCpuMatrix(cpu, "dt_proj", [d_inner, dt_rank], { dtype: "f32" });
+      writeMatrixRows(dt_weight, 0, randomUniform(d_inner * dt_rank, 1));
+      const A_log = make(d_inner * d_state);
+      const rates = hasRates ? make(d_inner * d_state) : undefined;
+      if (rates !== undefined) {
+        using once = new CpuProgram(cpu);
+        scanRates(once, { A_log, rates }, { ...MAMBA1, label: "rates" });
+        once.run();
+      }
+      selectiveScanStep(program, {
+        xz: make(2 * d_inner),
+        x_dbl: make(dt_rank + 2 * d_state),
+        dt_weight,
+        dt_bias: make(d_inner),
+        A_log,
+        rates,
+        D: make(d_inner),
+        ssm_state: make(d_inner * d_state),
+        y: make(d_inner),
+      }, { ...MAMBA1, batch: 1, label: "scan" });
+    },
+  };
+}
 
 function ssd(seqlen: number): OpBench {
   const { d_inner, conv_dim, d_in_proj } = ssdWidths(MAMBA2);
@@ -201,7 +215,8 @@ const SCORE: OpBench = {
 };
 
 const BENCHES: readonly OpBench[] = [
-  SCAN_STEP,
+  scanStep(false),
+  scanStep(true),
   scan(1),
   scan(512),
   ssd(1),
@@ -235,7 +250,8 @@ export async function* cpuOps(args: string[]): AsyncGenerator<Result> {
     };
     const program = resources.use(new CpuProgram(cpu));
     bench.record(program, make, cpu);
-    const milliseconds = await medianTime(() => program.run(RUNS)) / RUNS;
+    const runs = runsWithin(program);
+    const milliseconds = await medianTime(() => program.run(runs)) / runs;
     yield {
       bench: "cpu_ops",
       device: cpuName(cpu),
@@ -249,5 +265,13 @@ export async function* cpuOps(args: string[]): AsyncGenerator<Result> {
   }
 }
 
-/** Runs between two looks at the clock. */
-const RUNS = 4;
+/** Runs between two looks at the clock: a power of two that takes about this long. */
+const LEAST_MS = 0.5;
+
+function runsWithin(program: CpuProgram): number {
+  for (let runs = 1;; runs *= 2) {
+    const start = performance.now();
+    program.run(runs);
+    if (performance.now() - start >= LEAST_MS) return runs;
+  }
+}
