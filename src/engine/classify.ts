@@ -31,13 +31,13 @@ export function classification(
   if (!Number.isFinite(largest)) {
     throw new RangeError(`Cannot classify: the logits are [${logits.join(", ")}]`);
   }
-  const exponentials = Float64Array.from(logits, (logit) => Math.exp(logit - largest));
+  const exponentials = new Float64Array(logits).map((logit) => Math.exp(logit - largest));
   const sum = exponentials.reduce((total, value) => total + value, 0);
   const index = logits.indexOf(largest);
   return {
     label: labels?.[index] ?? String(index),
     index,
-    probabilities: Float32Array.from(exponentials, (value) => value / sum),
+    probabilities: new Float32Array(exponentials.map((value) => value / sum)),
   };
 }
 
