@@ -30,11 +30,11 @@ async function inPage(
   bundle: string,
   hub: string,
   source: string,
-  prompt: readonly number[] = IDS,
+  { prompt = IDS, onCpu = false }: Partial<Pick<PageTask, "prompt" | "onCpu">> = {},
 ): Promise<PageResult> {
   const worker = new Worker(new URL("page_worker.ts", import.meta.url), { type: "module" });
   try {
-    const task: PageTask = { bundle: `file://${bundle}`, hub, source, prompt };
+    const task: PageTask = { bundle: `file://${bundle}`, hub, source, prompt, onCpu };
     return await new Promise((resolve, reject) => {
       worker.onmessage = ({ data }) => resolve(data);
       worker.onerror = ({ message }) => reject(new Error(message));
@@ -61,6 +61,9 @@ Deno.test("mod.ts in a page loads a model of the hub or of a server through fetc
     assertEquals(hub.requests.at(-1)?.revision, commit);
     const url = `${hub.endpoint}/owner/name/resolve/main/`;
     assertEquals((await page(url)).ids, GREEDY);
+    const onCpu = await inPage(bundle, hub.endpoint, url, { onCpu: true });
+    assertEquals(onCpu.ids, GREEDY, onCpu.error);
+    assertMatch(onCpu.device ?? "", /^CPU, /);
   });
 });
 
@@ -68,14 +71,17 @@ Deno.test("mod.ts in a page classifies an image as it does in Deno", async () =>
   await using hub = new LocalHub();
   hub.addFolder("owner/digits", "main", "weights/mnist", ["config.json", "model.safetensors"]);
   const pixels = Uint8Array.from({ length: 784 }, (_, i) => i % 28 > 12 && i % 28 < 16 ? 255 : 0);
-  using model = await loadModel("weights/mnist");
-  const layout = model.config.preprocessing;
-  if (layout?.kind !== "image") throw new TypeError("weights/mnist takes no images");
-  const { probabilities } = await model.classify(imageToInput(pixels, 28, 28, 1, layout));
   await withBundle(async (bundle) => {
-    const found = await inPage(bundle, hub.endpoint, "owner/digits", [...pixels]);
-    assertEquals(found.error, undefined);
-    assertEquals(found.probabilities, probabilities);
+    for (const onCpu of [false, true]) {
+      using model = await loadModel("weights/mnist", { backend: onCpu ? "cpu" : "webgpu" });
+      const layout = model.config.preprocessing;
+      if (layout?.kind !== "image") throw new TypeError("weights/mnist takes no images");
+      const { probabilities } = await model.classify(imageToInput(pixels, 28, 28, 1, layout));
+      const task = { prompt: [...pixels], onCpu };
+      const found = await inPage(bundle, hub.endpoint, "owner/digits", task);
+      assertEquals(found.error, undefined);
+      assertEquals(found.probabilities, probabilities);
+    }
   });
 });
 

@@ -6,8 +6,9 @@ import { stateDictPrefix } from "../io/pytorch/pytorch_zip.ts";
 import { loadTokenizer, type Tokenizer } from "../io/tokenizer/tokenizer.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { parseQuantization } from "../model/config/quantization.ts";
-import type { WeightSink } from "../model/executor.ts";
+import type { Backend, WeightSink } from "../model/executor.ts";
 import { planLoad, type WeightDType } from "../model/load_plan.ts";
+import { type BackendChoice, chooseBackend } from "./choose_backend.ts";
 import { type LoadProgress, loadWeights } from "./load_weights.ts";
 import { createModel, type Model } from "./model.ts";
 import { readConfigAndHead } from "./read_config.ts";
@@ -16,11 +17,11 @@ import { sha256 } from "./tensor_pieces.ts";
 /** Options of {@linkcode loadModel}. */
 export interface LoadOptions {
   /**
-   * What runs the model.
+   * What runs the model: "auto" takes WebGPU where there is a real GPU, and the CPU elsewhere.
    *
    * @default {"auto"}
    */
-  readonly backend?: "auto" | "webgpu" | undefined;
+  readonly backend?: Backend | "auto" | undefined;
   /**
    * How the matrices are kept on the device: as stored, or converted. int8 and int4 take 8.5 and 4.5 bits a weight, and
    * round it to one of 255 or 16 values by group of 32. Arithmetic is f32 always.
@@ -32,8 +33,14 @@ export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
   /** Is told after every piece how far downloading from a hub, and then loading, has come. */
   readonly onProgress?: ((progress: DownloadProgress | LoadProgress) => void) | undefined;
-  /** A device of yours to use; it is not destroyed with the model. */
+  /** A device of yours to use; it is not destroyed with the model. It makes "auto" take WebGPU. */
   readonly device?: GPUDevice | undefined;
+  /**
+   * Threads that work on the CPU, this one among them. Results do not depend on it.
+   *
+   * @default {as many as help}
+   */
+  readonly threads?: number | undefined;
   /**
    * What downloads.
    *
@@ -43,7 +50,7 @@ export interface LoadOptions {
 }
 
 /**
- * Loads a checkpoint onto the GPU, reading one piece of one tensor at a time.
+ * Loads a checkpoint onto a GPU or into the CPU's memory, reading one piece of one tensor at a time.
  *
  * Peak host memory is a few pieces of 16 MiB, not the checkpoint.
  *
@@ -51,12 +58,12 @@ export interface LoadOptions {
  * a hub's "owner/name" or "owner/name@revision" where there is no folder of that name. What comes from a hub is kept in
  * the cache that the Python library uses, too.
  * @param options See {@linkcode LoadOptions}.
- * @returns The model; it holds GPU memory until disposed with `using`.
+ * @returns The model; it holds the device's memory until disposed with `using`.
  * @throws {SyntaxError} If a file is malformed (`SafetensorsError`, `PyTorchFileError`, `ConfigError`).
  * @throws {TypeError} If config.json and the weights do not fit each other.
  * @throws {HttpError} If a server refuses, or a hub gives something wrong again and again.
  * @throws {RangeError} If the model does not fit on the device; that shows before its weights are read.
- * @throws {UnsupportedDeviceError} If there is no GPU adapter.
+ * @throws {UnsupportedDeviceError} If WebGPU is asked for and there is no GPU adapter.
  *
  * @example Streaming tokens
  * ```ts
@@ -70,7 +77,13 @@ export interface LoadOptions {
  */
 export async function loadModel(source: string | URL, options: LoadOptions = {}): Promise<Model> {
   const { backend = "auto", dtype = "auto", signal, onProgress } = options;
-  requireOneOf("backend", backend, ["auto", "webgpu"]);
+  requireOneOf("backend", backend, ["auto", "webgpu", "cpu"]);
+  const { threads = 1 } = options;
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new RangeError(
+      `Cannot load the model: threads is ${threads}, and it must be a whole number from 1`,
+    );
+  }
   requireOneOf("dtype", dtype, ["auto", "f32", "f16", "bf16", "int8", "int4"]);
   signal?.throwIfAborted();
   using checkpoint = await openCheckpoint(source, {
@@ -86,16 +99,37 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
     quantized: parseQuantization(checkpoint.config, checkpoint.configName),
   });
   const configHash = await hashOf(config);
-  using sink = await openSink(options.device);
+  const choice = await choose(options);
+  using sink = await openSink(choice.backend, options);
   const weightsHash = await loadWeights(sink, plan, tensors, { signal, onProgress });
   const executor = await sink.finish();
-  return createModel({ executor, tokenizer, configHash, weightsHash });
+  const parts = { executor, tokenizer, configHash, weightsHash };
+  // That there is a GPU need not be said: it is named.
+  return createModel(parts, choice.backend === "cpu" ? choice.reason : undefined);
 }
 
-/** Here alone something above the executors names one, and only what runs the model is loaded with it. */
-async function openSink(device: GPUDevice | undefined): Promise<WeightSink> {
-  const { openWeightSink } = await import("../webgpu/weight_sink.ts");
-  return await openWeightSink(device);
+async function choose(
+  { backend = "auto", device }: LoadOptions,
+): Promise<Pick<BackendChoice, "backend"> & Partial<BackendChoice>> {
+  if (backend !== "auto") return { backend };
+  return device === undefined ? await chooseBackend() : { backend: "webgpu" };
+}
+
+/** Here alone something above the executors names them, and only the one that runs the model is loaded with it. */
+async function openSink(
+  backend: Backend,
+  { device, threads }: LoadOptions,
+): Promise<WeightSink> {
+  switch (backend) {
+    case "webgpu": {
+      const { openWeightSink } = await import("../webgpu/weight_sink.ts");
+      return await openWeightSink(device);
+    }
+    case "cpu": {
+      const { openWeightSink } = await import("../cpu/weight_sink.ts");
+      return await openWeightSink(threads === undefined ? {} : { threads });
+    }
+  }
 }
 
 /**

@@ -10,7 +10,7 @@ import {
   classifyStream,
   requireClassifier,
 } from "./classify.ts";
-import type { Executor } from "../model/executor.ts";
+import type { Backend, Executor } from "../model/executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import { type ScoreOptions, scoreTokens, type TokenScore } from "./score.ts";
@@ -29,6 +29,8 @@ export interface Model extends Disposable {
   readonly tokenizer: Tokenizer | undefined;
   /** Names of a classifier's classes, where the checkpoint names them. */
   readonly labels: readonly string[] | undefined;
+  /** What runs the model. */
+  readonly backend: Backend;
   /** What the device that runs the model calls itself. */
   readonly device: string;
   /** What one should know of that device, where there is something: such as that it is slow, and why. */
@@ -87,8 +89,12 @@ export interface Model extends Disposable {
   createSession(options?: SamplingOptions): Session;
 }
 
-/** Puts a model together from an executor and what came with the weights. */
-export function createModel(parts: SessionModel): Model {
+/**
+ * Puts a model together from an executor and what came with the weights.
+ *
+ * @param reason Why this device runs it, where that is worth saying.
+ */
+export function createModel(parts: SessionModel, reason?: string): Model {
   const { executor, tokenizer } = parts;
   const encode = (input: string | readonly number[]): readonly number[] => {
     if (typeof input !== "string") return input;
@@ -103,8 +109,9 @@ export function createModel(parts: SessionModel): Model {
     config: executor.config,
     tokenizer,
     labels: executor.config.labels,
+    backend: executor.backend,
     device: executor.device,
-    deviceNote: executor.deviceNote,
+    deviceNote: executor.deviceNote ?? (reason === undefined ? undefined : `as ${reason}`),
     weightBytes: executor.weightBytes,
     stateBytes: stateBytes(executor.config),
     get deviceBytes() {

@@ -1,7 +1,7 @@
 /** The GPU device: how it is found, what it is called, what it allows, and how its failures surface. */
 
 import { DeviceLostError, UnsupportedDeviceError } from "../model/errors.ts";
-import { type AdapterFacts, describeAdapter } from "./adapter.ts";
+import { type AdapterFacts, describeAdapter } from "../model/adapter.ts";
 
 /** A part of the GPU's memory that kernels bind: see `tensor.ts`. */
 interface LiveBuffers {

@@ -5,6 +5,9 @@ import type { LoadPlan, PlannedWeight } from "./load_plan.ts";
 import type { QuantizedRows } from "./quantize.ts";
 import type { SamplerSettings } from "./sampler.ts";
 
+/** The executors that there are. */
+export type Backend = "webgpu" | "cpu";
+
 /** Which logits a forward pass hands out. */
 export type LogitsWanted = "none" | "last" | "all";
 
@@ -51,6 +54,8 @@ export interface Draws {
  * Calls on one state are not made at the same time; calls on different states may be.
  */
 export interface Executor extends Disposable {
+  /** Which executor it is. */
+  readonly backend: Backend;
   /** The device, in words. */
   readonly device: string;
   /** What a user should know of the device, where there is something. */

@@ -51,6 +51,7 @@ type ChunkOutput = LogitsWanted | "score";
 
 /** Runs a model on a WebGPU device. It owns the weights; the device is the caller's. */
 export class WebGpuExecutor implements Executor {
+  readonly backend = "webgpu";
   readonly config: ModelConfig;
   readonly maxDraws: number = RING;
   readonly #gpu: Gpu;

@@ -87,7 +87,10 @@ async function measure(model: Model): Promise<{ few: Held; many: Held }> {
   return { few, many: await held(model, session) };
 }
 
-const model = await loadModel(goldenPath("mamba1"));
+const [backend = "webgpu"] = Deno.args;
+const model = await loadModel(goldenPath("mamba1"), {
+  backend: backend === "cpu" ? "cpu" : "webgpu",
+});
 const report = await measure(model);
 model[Symbol.dispose]();
 const line = JSON.stringify({ ...report, freedDeviceBytes: model.deviceBytes });

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { loadModel, type Model } from "../../mod.ts";
+import type { Model } from "../../mod.ts";
 import { assertClose } from "../assert_close.ts";
 import { defined } from "../defined.ts";
 import { goldenPath, readGoldenJson, readGoldenTensors, tensorData } from "../golden_files.ts";
+import { eachBackend } from "./each_backend.ts";
 
 const LANGUAGE_MODELS = [
   "mamba1",
@@ -42,7 +43,7 @@ function argmax(values: ArrayLike<number>): number {
 }
 
 for (const name of LANGUAGE_MODELS) {
-  Deno.test(`prefill() gives PyTorch's logits for ${name}`, async () => {
+  eachBackend(`prefill() gives PyTorch's logits for ${name}`, async (loadModel) => {
     using model = await loadModel(goldenPath(name));
     const ids = readGoldenJson<number[]>(name, "ids.json");
     const expected = goldenTensor(name, "logits");
@@ -56,7 +57,7 @@ for (const name of LANGUAGE_MODELS) {
     }
   });
 
-  Deno.test(`generate() gives PyTorch's greedy ids for ${name}`, async () => {
+  eachBackend(`generate() gives PyTorch's greedy ids for ${name}`, async (loadModel) => {
     using model = await loadModel(goldenPath(name));
     const ids = readGoldenJson<number[]>(name, "ids.json");
     const tokens = await Array.fromAsync(model.generate(ids, { maxTokens: 24, temperature: 0 }));
@@ -69,22 +70,27 @@ for (const name of LANGUAGE_MODELS) {
 }
 
 for (const name of ["mamba1", "mamba1-odd", "falcon-mamba", "mamba2", "mamba2-groups"]) {
-  Deno.test(`prefill() leaves PyTorch's conv_state and ssm_state for ${name}`, async () => {
-    using model = await loadModel(goldenPath(name));
-    const expected = tensorData(readGoldenTensors(name, "expected.safetensors"));
-    using session = model.createSession();
-    await session.prefill(readGoldenJson<number[]>(name, "ids.json"), { logits: "none" });
-    const { state } = await session.snapshot();
-    for (const { name: part, bytes } of state.filter((array) => array.name.startsWith("layers."))) {
-      const values = defined(expected[part], part);
-      // States grow to a few tens and cancel in places: an absolute part of 1e-4 beside the scan's relative one.
-      assertClose(new Float32Array(bytes.buffer), values, { rtol: 1e-4, atol: 1e-4, name: part });
-    }
-  });
+  eachBackend(
+    `prefill() leaves PyTorch's conv_state and ssm_state for ${name}`,
+    async (loadModel) => {
+      using model = await loadModel(goldenPath(name));
+      const expected = tensorData(readGoldenTensors(name, "expected.safetensors"));
+      using session = model.createSession();
+      await session.prefill(readGoldenJson<number[]>(name, "ids.json"), { logits: "none" });
+      const { state } = await session.snapshot();
+      for (
+        const { name: part, bytes } of state.filter((array) => array.name.startsWith("layers."))
+      ) {
+        const values = defined(expected[part], part);
+        // States grow to a few tens and cancel in places: an absolute part of 1e-4 beside the scan's relative one.
+        assertClose(new Float32Array(bytes.buffer), values, { rtol: 1e-4, atol: 1e-4, name: part });
+      }
+    },
+  );
 }
 
 for (const name of ["classifier", "classifier-last"]) {
-  Deno.test(`step() and prefill() give PyTorch's class logits for ${name}`, async () => {
+  eachBackend(`step() and prefill() give PyTorch's class logits for ${name}`, async (loadModel) => {
     using model = await loadModel(goldenPath(name));
     const [inputs, expected] = [goldenTensor(name, "inputs"), goldenTensor(name, "logits")];
     using session = model.createSession();
@@ -101,28 +107,31 @@ for (const name of ["classifier", "classifier-last"]) {
     }
   });
 
-  Deno.test(`classifyBatch() gives each sequence of ${name} what it gets alone`, async () => {
-    using model = await loadModel(goldenPath(name));
-    const inputs = goldenTensor(name, "inputs_batch");
-    const half = inputs.length / 2;
-    // Five sequences: more than a step of few sequences serves, so the general kernels run.
-    const five = new Float32Array(5 * half);
-    for (let b = 0; b < 5; b++) {
-      five.set(inputs.subarray((b % 2) * half, (b % 2 + 1) * half), b * half);
-    }
-    const together = await model.classifyBatch(five, 5);
-    for (const [b, { probabilities, index, label }] of together.entries()) {
-      const alone = await model.classify(inputs.subarray((b % 2) * half, (b % 2 + 1) * half));
-      assertClose(probabilities, alone.probabilities, {
-        rtol: 1e-5,
-        atol: 1e-6,
-        name: `sequence ${b}`,
-      });
-      assertEquals([index, label], [alone.index, model.labels?.[alone.index]]);
-    }
-  });
+  eachBackend(
+    `classifyBatch() gives each sequence of ${name} what it gets alone`,
+    async (loadModel) => {
+      using model = await loadModel(goldenPath(name));
+      const inputs = goldenTensor(name, "inputs_batch");
+      const half = inputs.length / 2;
+      // Five sequences: more than a step of few sequences serves, so the general kernels run.
+      const five = new Float32Array(5 * half);
+      for (let b = 0; b < 5; b++) {
+        five.set(inputs.subarray((b % 2) * half, (b % 2 + 1) * half), b * half);
+      }
+      const together = await model.classifyBatch(five, 5);
+      for (const [b, { probabilities, index, label }] of together.entries()) {
+        const alone = await model.classify(inputs.subarray((b % 2) * half, (b % 2 + 1) * half));
+        assertClose(probabilities, alone.probabilities, {
+          rtol: 1e-5,
+          atol: 1e-6,
+          name: `sequence ${b}`,
+        });
+        assertEquals([index, label], [alone.index, model.labels?.[alone.index]]);
+      }
+    },
+  );
 
-  Deno.test(`classifyStream() ends with what classify() says for ${name}`, async () => {
+  eachBackend(`classifyStream() ends with what classify() says for ${name}`, async (loadModel) => {
     using model = await loadModel(goldenPath(name));
     const inputs = goldenTensor(name, "inputs");
     const steps = Array.from(
@@ -137,63 +146,69 @@ for (const name of ["classifier", "classifier-last"]) {
   });
 }
 
-Deno.test("score() gives the log-probabilities, ranks and entropies of PyTorch's logits", async () => {
-  using model = await loadModel(goldenPath("mamba1"));
-  const ids = readGoldenJson<number[]>("mamba1", "ids.json");
-  const logits = goldenTensor("mamba1", "logits");
-  const scores = await Array.fromAsync(model.score(ids));
-  const streamed = await Array.fromAsync(model.score((async function* () {
-    yield* ids;
-  })()));
-  assertEquals(scores.length, ids.length);
-  assert(Number.isNaN(scores[0]?.logprob));
-  for (let t = 1; t < ids.length; t++) {
-    const row = Array.from(logits.subarray((t - 1) * 256, t * 256));
-    const largest = Math.max(...row);
-    const logSum = largest +
-      Math.log(row.reduce((sum, value) => sum + Math.exp(value - largest), 0));
-    const target = row[ids[t] ?? 0] ?? NaN;
-    const entropy = -row.reduce(
-      (sum, value) => sum + Math.exp(value - logSum) * (value - logSum),
-      0,
-    );
-    const rank = row.filter((value) => value > target).length;
-    for (const score of [defined(scores[t]), defined(streamed[t])]) {
-      assertClose([score.logprob, score.entropy], [target - logSum, entropy], {
-        ...LOGITS,
-        name: `token ${t}`,
-      });
-      assertEquals([score.id, score.rank], [ids[t], rank]);
+eachBackend(
+  "score() gives the log-probabilities, ranks and entropies of PyTorch's logits",
+  async (loadModel) => {
+    using model = await loadModel(goldenPath("mamba1"));
+    const ids = readGoldenJson<number[]>("mamba1", "ids.json");
+    const logits = goldenTensor("mamba1", "logits");
+    const scores = await Array.fromAsync(model.score(ids));
+    const streamed = await Array.fromAsync(model.score((async function* () {
+      yield* ids;
+    })()));
+    assertEquals(scores.length, ids.length);
+    assert(Number.isNaN(scores[0]?.logprob));
+    for (let t = 1; t < ids.length; t++) {
+      const row = Array.from(logits.subarray((t - 1) * 256, t * 256));
+      const largest = Math.max(...row);
+      const logSum = largest +
+        Math.log(row.reduce((sum, value) => sum + Math.exp(value - largest), 0));
+      const target = row[ids[t] ?? 0] ?? NaN;
+      const entropy = -row.reduce(
+        (sum, value) => sum + Math.exp(value - logSum) * (value - logSum),
+        0,
+      );
+      const rank = row.filter((value) => value > target).length;
+      for (const score of [defined(scores[t]), defined(streamed[t])]) {
+        assertClose([score.logprob, score.entropy], [target - logSum, entropy], {
+          ...LOGITS,
+          name: `token ${t}`,
+        });
+        assertEquals([score.id, score.rank], [ids[t], rank]);
+      }
     }
-  }
-});
+  },
+);
 
-Deno.test("loadModel() uses the head in the weights where config.json does not say that it is tied", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
-    const name = "mamba1-odd-raw";
-    const { tie_embeddings, ...config } = readGoldenJson<Record<string, unknown>>(
-      name,
-      "config.json",
-    );
-    assertEquals(tie_embeddings, false);
-    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
-    await Deno.copyFile(goldenPath(name, "pytorch_model.bin"), `${folder}/pytorch_model.bin`);
-    using model = await loadModel(folder);
-    const ids = readGoldenJson<number[]>(name, "ids.json");
-    const tokens = await Array.fromAsync(model.generate(ids, { maxTokens: 24, temperature: 0 }));
-    assertEquals(tokens.map(({ id }) => id), readGoldenJson<number[]>(name, "greedy.json"));
-    // Said to be tied, the same weights contradict the config.
-    await Deno.writeTextFile(
-      `${folder}/config.json`,
-      JSON.stringify({ ...config, tie_embeddings: true }),
-    );
-    await assertRejects(
-      () => loadModel(folder),
-      TypeError,
-      "config.json ties the head to the embedding",
-    );
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
+eachBackend(
+  "loadModel() uses the head in the weights where config.json does not say that it is tied",
+  async (loadModel) => {
+    const folder = await Deno.makeTempDir();
+    try {
+      const name = "mamba1-odd-raw";
+      const { tie_embeddings, ...config } = readGoldenJson<Record<string, unknown>>(
+        name,
+        "config.json",
+      );
+      assertEquals(tie_embeddings, false);
+      await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
+      await Deno.copyFile(goldenPath(name, "pytorch_model.bin"), `${folder}/pytorch_model.bin`);
+      using model = await loadModel(folder);
+      const ids = readGoldenJson<number[]>(name, "ids.json");
+      const tokens = await Array.fromAsync(model.generate(ids, { maxTokens: 24, temperature: 0 }));
+      assertEquals(tokens.map(({ id }) => id), readGoldenJson<number[]>(name, "greedy.json"));
+      // Said to be tied, the same weights contradict the config.
+      await Deno.writeTextFile(
+        `${folder}/config.json`,
+        JSON.stringify({ ...config, tie_embeddings: true }),
+      );
+      await assertRejects(
+        () => loadModel(folder),
+        TypeError,
+        "config.json ties the head to the embedding",
+      );
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);

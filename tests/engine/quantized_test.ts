@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { loadModel } from "../../mod.ts";
 import { type QuantizedDType, quantizeRows } from "../../src/model/quantize.ts";
 import { assertClose } from "../assert_close.ts";
 import { defined } from "../defined.ts";
@@ -13,6 +12,7 @@ import {
 } from "../golden_files.ts";
 import { dequantize } from "../../src/checks/reference/dequantize.ts";
 import { mambaModelFwd } from "../../src/checks/reference/mamba.ts";
+import { eachBackend } from "./each_backend.ts";
 
 /** What the field accepts of a whole model in f32: the reference gets the same weights, dequantized exactly. */
 const LOGITS = { rtol: 1e-3, atol: 1e-3 };
@@ -81,64 +81,73 @@ for (const folder of FOLDERS) {
   const width = exact.length / ids.length;
 
   for (const dtype of DTYPES) {
-    Deno.test(`prefill() and step() of ${folder} as ${dtype} give the logits of the dequantized weights`, async () => {
-      const weights = Object.fromEntries(
-        Object.entries(tensors).map((
-          [name, each],
-        ) => [name, asQuantized(folder, name, each, dtype)]),
-      );
-      const expected = mambaModelFwd(weights, config, ids, { batch: 1, seqlen: ids.length });
-      using model = await loadModel(goldenPath(folder), { dtype });
-      using session = model.createSession();
-      const logits = defined(await session.prefill(ids, { logits: "all" }));
-      assertClose(logits, expected.logits, { ...LOGITS, name: "logits" });
-      report(`${folder} as ${dtype}`, logits, exact, width);
-      session.reset();
-      for (const [t, id] of ids.slice(0, 6).entries()) {
-        assertClose(
-          await session.step(id),
-          expected.logits.subarray(t * width, (t + 1) * width),
-          { ...LOGITS, name: `step ${t}` },
+    eachBackend(
+      `prefill() and step() of ${folder} as ${dtype} give the logits of the dequantized weights`,
+      async (loadModel) => {
+        const weights = Object.fromEntries(
+          Object.entries(tensors).map((
+            [name, each],
+          ) => [name, asQuantized(folder, name, each, dtype)]),
         );
-      }
-    });
+        const expected = mambaModelFwd(weights, config, ids, { batch: 1, seqlen: ids.length });
+        using model = await loadModel(goldenPath(folder), { dtype });
+        using session = model.createSession();
+        const logits = defined(await session.prefill(ids, { logits: "all" }));
+        assertClose(logits, expected.logits, { ...LOGITS, name: "logits" });
+        report(`${folder} as ${dtype}`, logits, exact, width);
+        session.reset();
+        for (const [t, id] of ids.slice(0, 6).entries()) {
+          assertClose(
+            await session.step(id),
+            expected.logits.subarray(t * width, (t + 1) * width),
+            { ...LOGITS, name: `step ${t}` },
+          );
+        }
+      },
+    );
   }
 }
 
 for (const dtype of DTYPES) {
-  Deno.test(`classify() of a classifier as ${dtype} gives what its dequantized weights give`, async () => {
-    const tensors = readGoldenTensors("classifier", "model.safetensors");
-    const weights = Object.fromEntries(
-      Object.entries(tensors).map((
-        [name, each],
-      ) => [name, asQuantized("classifier", name, each, dtype)]),
-    );
-    const inputs = defined(
-      tensorData(readGoldenTensors("classifier", "expected.safetensors")).inputs,
-    );
-    const { logits } = mambaModelFwd(weights, readGoldenConfig("classifier"), inputs, {
-      batch: 1,
-      seqlen: inputs.length / 3,
-    });
-    using model = await loadModel(goldenPath("classifier"), { dtype });
-    using session = model.createSession();
-    const got = defined(await session.prefill(inputs, { logits: "all" }));
-    assertClose(got, logits, { ...LOGITS, name: "logits" });
-  });
+  eachBackend(
+    `classify() of a classifier as ${dtype} gives what its dequantized weights give`,
+    async (loadModel) => {
+      const tensors = readGoldenTensors("classifier", "model.safetensors");
+      const weights = Object.fromEntries(
+        Object.entries(tensors).map((
+          [name, each],
+        ) => [name, asQuantized("classifier", name, each, dtype)]),
+      );
+      const inputs = defined(
+        tensorData(readGoldenTensors("classifier", "expected.safetensors")).inputs,
+      );
+      const { logits } = mambaModelFwd(weights, readGoldenConfig("classifier"), inputs, {
+        batch: 1,
+        seqlen: inputs.length / 3,
+      });
+      using model = await loadModel(goldenPath("classifier"), { dtype });
+      using session = model.createSession();
+      const got = defined(await session.prefill(inputs, { logits: "all" }));
+      assertClose(got, logits, { ...LOGITS, name: "logits" });
+    },
+  );
 }
 
-Deno.test("loadModel() takes a quarter of the memory as int8, and less as int4", async () => {
-  const sizes: Record<string, number> = {};
-  for (const dtype of ["f32", "f16", "int8", "int4"] as const) {
-    using model = await loadModel(goldenPath("mamba1"), { dtype });
-    sizes[dtype] = model.weightBytes;
-    assertEquals(model.deviceBytes >= model.weightBytes, true);
-  }
-  const { f32 = 0, f16 = 0, int8 = 0, int4 = 0 } = sizes;
-  assert(int4 < int8 && int8 < f16 && f16 < f32, JSON.stringify(sizes));
-});
+eachBackend(
+  "loadModel() takes a quarter of the memory as int8, and less as int4",
+  async (loadModel) => {
+    const sizes: Record<string, number> = {};
+    for (const dtype of ["f32", "f16", "int8", "int4"] as const) {
+      using model = await loadModel(goldenPath("mamba1"), { dtype });
+      sizes[dtype] = model.weightBytes;
+      assertEquals(model.deviceBytes >= model.weightBytes, true);
+    }
+    const { f32 = 0, f16 = 0, int8 = 0, int4 = 0 } = sizes;
+    assert(int4 < int8 && int8 < f16 && f16 < f32, JSON.stringify(sizes));
+  },
+);
 
-Deno.test("loadModel() says which weight cannot be quantized", async () => {
+eachBackend("loadModel() says which weight cannot be quantized", async (loadModel) => {
   const folder = await Deno.makeTempDir();
   try {
     await Deno.copyFile(goldenPath("mamba1", "config.json"), `${folder}/config.json`);

@@ -1,6 +1,9 @@
 // deno-lint-ignore-file no-console -- a program, whose output this is
 /** `deno task bench <name> [options]`: benchmarks, a JSON line a result with --json, else readable. */
 
+import { cpuMatmul } from "./cpu_matmul.ts";
+import { cpuMatvec } from "./cpu_matvec.ts";
+import { cpuOps } from "./cpu_ops.ts";
 import { decode } from "./decode.ts";
 import { matmul } from "./matmul.ts";
 import { matvec } from "./matvec.ts";
@@ -10,6 +13,9 @@ import { ssd } from "./ssd.ts";
 import { train } from "./train.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Result>>> = {
+  cpu_matmul: cpuMatmul,
+  cpu_matvec: cpuMatvec,
+  cpu_ops: cpuOps,
   decode,
   matmul,
   matvec,

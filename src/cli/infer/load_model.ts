@@ -7,12 +7,24 @@ import { formatBytes, formatDuration } from "../terminal/format.ts";
 import { LoadLine } from "./load_line.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 
-const BACKENDS = ["auto", "webgpu"] as const;
+const BACKENDS = ["auto", "webgpu", "cpu"] as const;
 const DTYPES = ["auto", "f32", "f16", "bf16", "int8", "int4"] as const;
+
+/** As many as the CPU executor can share its memory with. */
+const MOST_THREADS = 256;
 
 /** The options that every command with a model has. */
 export const LOAD_OPTIONS: readonly OptionSpec[] = [
-  { name: "backend", value: "NAME", help: "auto or webgpu (default auto)" },
+  {
+    name: "backend",
+    value: "NAME",
+    help: "auto, webgpu or cpu (default auto: a GPU, or else the CPU)",
+  },
+  {
+    name: "threads",
+    value: "COUNT",
+    help: "threads on the CPU (default: as many as help, found by timing)",
+  },
   {
     name: "dtype",
     value: "TYPE",
@@ -21,11 +33,12 @@ export const LOAD_OPTIONS: readonly OptionSpec[] = [
   { name: "help", help: "Show this help" },
 ];
 
-/** Reads `--backend` and `--dtype`; call it before anything slow, so that mistakes show at once. */
+/** Reads `--backend`, `--threads` and `--dtype`; call it before anything slow, so that mistakes show at once. */
 export function loadSettings(args: Arguments): LoadOptions {
   return {
     backend: args.word("backend", BACKENDS) ?? "auto",
     dtype: args.word("dtype", DTYPES) ?? "auto",
+    threads: args.integer("threads", { min: 1, max: MOST_THREADS }),
   };
 }
 

@@ -95,7 +95,11 @@ Deno.test("infer() ends with 1 and one line where a value or a file is wrong", (
       [[...generate, "--max-tokens", "x"], "Cannot use --max-tokens x"],
       [[...generate, "--seed", "1.5"], "Cannot use --seed 1.5"],
       [[...generate, "--stop", ""], "Cannot use --stop"],
-      [[...generate, "--backend", "cpu"], "Cannot use --backend cpu: expected auto or webgpu"],
+      [
+        [...generate, "--backend", "abacus"],
+        "Cannot use --backend abacus: expected auto, webgpu or cpu",
+      ],
+      [[...generate, "--threads", "0"], "Cannot use --threads 0"],
       [[...generate, "--dtype", "f8"], "Cannot use --dtype f8"],
       [[...generate, "--load-state", `${folder}/none`], "none"],
       [[...generate, "--load-state", `${folder}/bad.safetensors`], "bad.safetensors"],
@@ -208,6 +212,9 @@ Deno.test("infer() inspect shows the dtype, and bytes on the device in each", as
       "1",
       "--dtype",
       dtype,
+      // The CPU packs them otherwise.
+      "--backend",
+      "webgpu",
     ]);
     const [, size] = /, ([\d.]+) kB of weights/.exec(stderr) ?? [];
     assertEquals(size, (deviceBytes[dtype] / 1000).toPrecision(3));

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { describeAdapter } from "../../src/gpu/adapter.ts";
+import { describeAdapter } from "../../src/model/adapter.ts";
 
 Deno.test("describeAdapter() names an adapter as browsers and Deno give it, and tells software ones", () => {
   const cases: [Partial<GPUAdapterInfo> | undefined, string, boolean][] = [

@@ -1,0 +1,54 @@
+// Which function computes which op: one line an op.
+
+import { OpKind } from "../op_kind";
+import { conv1dFwd } from "./conv1d_fwd";
+import { dtBCNormFwd } from "./dt_bc_norm_fwd";
+import { embeddingFwd } from "./embedding_fwd";
+import { gatedRmsNormFwd } from "./gated_rms_norm_fwd";
+import { matmulFwd } from "./matmul_fwd";
+import { matvecFwd } from "./matvec_fwd";
+import { meanPoolFwd } from "./mean_pool_fwd";
+import { kindOf } from "./record";
+import { rmsNormFwd } from "./rms_norm_fwd";
+import { sampleFwd } from "./sample_fwd";
+import { scanRates } from "./scan_rates";
+import { selectiveScanFwd } from "./selective_scan_fwd";
+import { selectiveScanStep } from "./selective_scan_step";
+import { ssdFwd } from "./ssd_fwd";
+import { tokenScoreFwd } from "./token_score_fwd";
+
+/** Computes items [begin, end) of the op at `rec`. */
+export function dispatch(rec: usize, begin: u32, end: u32): void {
+  switch (kindOf(rec)) {
+    case OpKind.embedding_fwd:
+      return embeddingFwd(rec, begin, end);
+    case OpKind.matvec_fwd:
+      return matvecFwd(rec, begin, end);
+    case OpKind.matmul_fwd:
+      return matmulFwd(rec, begin, end);
+    case OpKind.rms_norm_fwd:
+      return rmsNormFwd(rec, begin, end);
+    case OpKind.gated_rms_norm_fwd:
+      return gatedRmsNormFwd(rec, begin, end);
+    case OpKind.dt_bc_norm_fwd:
+      return dtBCNormFwd(rec, begin, end);
+    case OpKind.conv1d_fwd:
+      return conv1dFwd(rec, begin, end);
+    case OpKind.selective_scan_fwd:
+      return selectiveScanFwd(rec, begin, end);
+    case OpKind.selective_scan_step:
+      return selectiveScanStep(rec, begin, end);
+    case OpKind.ssd_fwd:
+      return ssdFwd(rec, begin, end);
+    case OpKind.mean_pool_fwd:
+      return meanPoolFwd(rec, begin, end);
+    case OpKind.token_score_fwd:
+      return tokenScoreFwd(rec, begin, end);
+    case OpKind.sample_fwd:
+      return sampleFwd(rec, begin, end);
+    case OpKind.scan_rates:
+      return scanRates(rec, begin, end);
+    default:
+      unreachable();
+  }
+}

@@ -1,0 +1,127 @@
+/** ssd_fwd: the Mamba-2 recurrence over a sequence, and for a single step. */
+
+import { OpKind } from "../../../kernels/cpu/op_kind.ts";
+import { roundUp } from "../memory.ts";
+import { type CpuProgram, floatBits } from "../program.ts";
+import type { CpuTensor } from "../tensor.ts";
+import { rowsGrain } from "./grain.ts";
+import { requireSize } from "./require_size.ts";
+
+/** Sizes of a Mamba-2 mixer. */
+export interface SsdSizes {
+  /** Heads; each has one A, one dt a step, and headdim channels. */
+  readonly nheads: number;
+  readonly headdim: number;
+  readonly d_state: number;
+  /** Groups of heads, which share B and C; divides nheads. Head h is of group floor(h ngroups / nheads). */
+  readonly ngroups: number;
+}
+
+/** What the ops of the recurrence take beside its sizes. */
+export interface SsdOptions {
+  /** Limits of dt, both included, after softplus; default [0, Infinity]. */
+  readonly dt_limit?: readonly [number, number];
+  /** Whether D is (nheads, headdim) instead of (nheads), the default. */
+  readonly D_has_hdim?: boolean;
+}
+
+/** What the recurrence reads and writes. */
+export interface SsdTensors {
+  readonly xBC: CpuTensor;
+  readonly zxbcdt: CpuTensor;
+  readonly A_log: CpuTensor;
+  readonly D: CpuTensor;
+  readonly dt_bias: CpuTensor;
+  readonly ssm_state: CpuTensor;
+  readonly y: CpuTensor;
+}
+
+/** Widths of activations: in_proj's output is [z, x, B, C, dt], conv1d's [x, B, C]. */
+export function ssdWidths(
+  { nheads, headdim, d_state, ngroups }: SsdSizes,
+): { d_inner: number; conv_dim: number; d_in_proj: number } {
+  const d_inner = nheads * headdim;
+  const conv_dim = d_inner + 2 * ngroups * d_state;
+  return { d_inner, conv_dim, d_in_proj: d_inner + conv_dim + nheads };
+}
+
+/**
+ * y (batch, seqlen, d_inner), before gate and norm; ssm_state (batch, nheads, headdim, d_state) moves on.
+ *
+ * @param tensors xBC (batch, seqlen, conv_dim) is conv1d's output; zxbcdt (batch, seqlen, d_in_proj) in_proj's, of which
+ * dt is read.
+ */
+export function ssdFwd(
+  program: CpuProgram,
+  tensors: SsdTensors,
+  shape: SsdSizes & SsdOptions & { batch: number; seqlen: number; label: string },
+): void {
+  addRecurrence(program, tensors, shape);
+}
+
+/**
+ * y (batch, d_inner) for one step; ssm_state (batch, nheads, headdim, d_state) moves on.
+ *
+ * @param tensors As of {@linkcode ssdFwd}; z in zxbcdt is read too where the op is gated. xBC and zxbcdt may be one
+ * tensor.
+ * @param shape `gated` (default false): y is multiplied by silu(z). Row b of xBC starts at element `xBCOffset + b *
+ * ldXBC` (default: rows lie back to back).
+ */
+export function ssdStep(
+  program: CpuProgram,
+  tensors: SsdTensors,
+  shape: SsdSizes & SsdOptions & {
+    batch: number;
+    gated?: boolean;
+    ldXBC?: number;
+    xBCOffset?: number;
+    label: string;
+  },
+): void {
+  addRecurrence(program, tensors, { ...shape, seqlen: 1 });
+}
+
+/** Channels of an item. */
+const CHANNELS = 4;
+
+function addRecurrence(
+  program: CpuProgram,
+  { xBC, zxbcdt, A_log, D, dt_bias, ssm_state, y }: SsdTensors,
+  shape: SsdSizes & SsdOptions & {
+    batch: number;
+    seqlen: number;
+    gated?: boolean;
+    ldXBC?: number;
+    xBCOffset?: number;
+    label: string;
+  },
+): void {
+  const { batch, seqlen, nheads, headdim, d_state, ngroups, label } = shape;
+  const { d_inner, conv_dim, d_in_proj } = ssdWidths(shape);
+  const { D_has_hdim = false, gated = false, ldXBC = conv_dim, xBCOffset = 0 } = shape;
+  const [dt_min, dt_max] = shape.dt_limit ?? [0, Infinity];
+  const rows = batch * seqlen;
+  requireSize(label, "xBC", xBC, xBCOffset + (rows - 1) * ldXBC + conv_dim);
+  requireSize(label, "zxbcdt", zxbcdt, rows * d_in_proj);
+  requireSize(label, "A_log", A_log, nheads);
+  requireSize(label, "D", D, D_has_hdim ? d_inner : nheads);
+  requireSize(label, "dt_bias", dt_bias, nheads);
+  requireSize(label, "ssm_state", ssm_state, batch * d_inner * d_state);
+  requireSize(label, "y", y, rows * d_inner);
+  const quads = Math.ceil(headdim / CHANNELS);
+  program.add({
+    kind: OpKind.ssd_fwd,
+    items: batch * nheads * quads,
+    // In a sequence a head's steps are prepared once for all that a thread has of it.
+    grain: seqlen > 1 ? quads : rowsGrain(CHANNELS * d_state),
+    args: [
+      ...[xBC.address + xBCOffset * 4, ldXBC, gated ? zxbcdt.address : 0],
+      ...[zxbcdt.address + (d_in_proj - nheads) * 4, d_in_proj],
+      ...[A_log.address, D.address, dt_bias.address, ssm_state.address, y.address],
+      ...[seqlen, nheads, headdim, d_state, ngroups],
+      ...[floatBits(dt_min), floatBits(dt_max), Number(D_has_hdim)],
+    ],
+    scratchBytes: 2 * roundUp(seqlen, 4) * 4 + 16 + d_state * 4,
+    label,
+  });
+}

@@ -1,0 +1,78 @@
+/** Workers: threads that spend their lives inside the module, see kernels/cpu/assembly/threads.ts. */
+
+/** What a worker does. As a `data:` URL its source needs no permission and no file, from wherever this module comes. */
+const WORK = `function work({ module, memory, index }) {
+  const env = { memory, now: () => performance.now() };
+  new WebAssembly.Instance(module, { env }).exports.work(index);
+}`;
+
+const WEB_SOURCE = `${WORK}
+onmessage = ({ data }) => {
+  work(data);
+  close();
+};`;
+
+const NODE_SOURCE = `import { workerData } from "node:worker_threads";
+${WORK}
+work(workerData);`;
+
+/** What a worker is given. */
+interface WorkerData {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  /** Which thread it is, from 1 on. */
+  readonly index: number;
+}
+
+/** A worker that runs. */
+export interface CpuWorker {
+  /** Ends it, whatever it does. */
+  terminate(): void;
+}
+
+/** Starts a worker. It helps as soon as it is there: nobody waits for it. */
+export type StartWorker = (data: WorkerData) => CpuWorker;
+
+/**
+ * How workers start here.
+ *
+ * The web's keep a process alive until they are terminated. Deno has those of Node as well, which can be told not to:
+ * a program that never disposes of its model ends all the same.
+ */
+export async function workerStarter(): Promise<StartWorker> {
+  if (!("Deno" in globalThis)) return startWebWorker;
+  const { Worker: NodeWorker } = await import("node:worker_threads");
+  return (data) => {
+    const worker = new NodeWorker(new URL(sourceUrl(NODE_SOURCE)), { workerData: data });
+    worker.unref();
+    return {
+      terminate(): void {
+        worker.terminate();
+      },
+    };
+  };
+}
+
+/** Starts a worker of the web. */
+export function startWebWorker(data: WorkerData): CpuWorker {
+  const worker = new Worker(sourceUrl(WEB_SOURCE), {
+    type: "module",
+    name: `cpu thread ${data.index}`,
+  });
+  worker.postMessage(data);
+  return worker;
+}
+
+function sourceUrl(source: string): string {
+  return `data:text/javascript,${encodeURIComponent(source)}`;
+}
+
+/** Whether this thread may sleep until another wakes it: a page's main thread may not. */
+export function mayBlock(): boolean {
+  try {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1);
+    return true;
+  } catch {
+    return false;
+  }
+}
