@@ -1,0 +1,30 @@
+import { assertThrows } from "@std/assert";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { requireTrainable } from "../../src/webgpu/parameters.ts";
+import { parseConfig } from "../../src/model/config/config.ts";
+import { goldenPath } from "../golden_files.ts";
+import { withGpu } from "../with_gpu.ts";
+
+Deno.test(
+  "requireTrainable() refuses a device by its limits, before anything compiles",
+  withGpu((gpu) => {
+    const path = goldenPath("mamba1", "config.json");
+    const config = parseConfig(JSON.parse(Deno.readTextFileSync(path)));
+    const limits = { maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 28 };
+    const withLimits = (more: Partial<GPUSupportedLimits>): Gpu => {
+      const all = { ...limits, maxStorageBuffersPerShaderStage: 8, ...more };
+      return Object.create(gpu, { device: { value: { limits: all } } });
+    };
+    requireTrainable(withLimits({}), config);
+    assertThrows(
+      () => requireTrainable(withLimits({ maxStorageBuffersPerShaderStage: 7 }), config),
+      RangeError,
+      `Cannot train on ${gpu.name}: it gives a kernel 7 storage buffers, and 8 are needed`,
+    );
+    assertThrows(
+      () => requireTrainable(withLimits({ maxBufferSize: 1024 }), config),
+      RangeError,
+      "Cannot train a model of",
+    );
+  }),
+);
