@@ -73,10 +73,12 @@ export function parameterLayout(config: ModelConfig): ParameterLayout {
  * the update could not see at once: before they are made, which takes long for such a model, and before kernels compile.
  *
  * @throws {TypeError} If a part of a block cannot be trained.
- * @throws {RangeError} If the device gives too few buffers, or the parameters do not fit in one binding of it.
+ * @throws {RangeError} If a backward does not take a size of the model, the device gives too few buffers, or the parameters
+ * do not fit in one binding of it.
  */
 export function requireTrainable(gpu: Gpu, config: ModelConfig): void {
-  sharedByPart(config, trainingOf);
+  // What a backward does not take, it refuses at any length.
+  sharedByPart(config, (part) => trainingOf(part).partialElements(config, { batch: 1, seqlen: 1 }));
   const { maxStorageBufferBindingSize, maxBufferSize, maxStorageBuffersPerShaderStage } =
     gpu.device.limits;
   if (maxStorageBuffersPerShaderStage < MAX_STORAGE_BUFFERS) {
