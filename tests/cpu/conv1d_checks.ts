@@ -1,7 +1,7 @@
 import { conv1dFwd } from "../../src/cpu/ops/conv1d.ts";
-import { ODD, SEQUENCE_CASES } from "../cases.ts";
-import { Random } from "../random.ts";
-import { conv1dFwd as reference } from "../reference/conv1d.ts";
+import { ODD, SEQUENCE_CASES } from "../../src/checks/cases.ts";
+import { Random } from "../../src/checks/random.ts";
+import { conv1dFwd as reference } from "../../src/checks/reference/conv1d.ts";
 import { checkOp, type CpuCheck, ELEMENTWISE, EXACT } from "./cpu_check.ts";
 
 interface Conv1dCase {

@@ -9,8 +9,8 @@ import type { Cpu } from "../../src/cpu/module.ts";
 import { type CpuMatrix, createCpuMatrix, writeMatrixRows } from "../../src/cpu/matrix.ts";
 import { CpuProgram } from "../../src/cpu/program.ts";
 import { type CpuTensor, createCpuTensor } from "../../src/cpu/tensor.ts";
-import { measureCloseness } from "../assert_close.ts";
-import type { RoundedWeight } from "../ops/rounded_weight.ts";
+import { measureCloseness } from "../../src/checks/closeness.ts";
+import type { RoundedWeight } from "../../src/checks/ops/rounded_weight.ts";
 
 /** What a check measured. */
 export interface CheckResult {

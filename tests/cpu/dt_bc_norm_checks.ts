@@ -1,6 +1,6 @@
 import { dtBCNormFwd } from "../../src/cpu/ops/dt_bc_norm.ts";
-import { Random } from "../random.ts";
-import { dtBCNormFwd as reference } from "../reference/dt_bc_norm.ts";
+import { Random } from "../../src/checks/random.ts";
+import { dtBCNormFwd as reference } from "../../src/checks/reference/dt_bc_norm.ts";
 import { checkOp, type CpuCheck, ELEMENTWISE } from "./cpu_check.ts";
 
 interface DtBCNormCase {

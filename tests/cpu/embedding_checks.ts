@@ -1,9 +1,9 @@
 import type { CpuMatrixDType } from "../../src/cpu/matrix.ts";
 import { embeddingFwd } from "../../src/cpu/ops/embedding.ts";
-import { MAMBA_130M, ODD, ONES } from "../cases.ts";
-import { roundedWeight } from "../ops/rounded_weight.ts";
-import { Random } from "../random.ts";
-import { embeddingFwd as reference } from "../reference/embedding.ts";
+import { MAMBA_130M, ODD, ONES } from "../../src/checks/cases.ts";
+import { roundedWeight } from "../../src/checks/ops/rounded_weight.ts";
+import { Random } from "../../src/checks/random.ts";
+import { embeddingFwd as reference } from "../../src/checks/reference/embedding.ts";
 import { checkOp, type CpuCheck, EXACT } from "./cpu_check.ts";
 
 interface EmbeddingCase {

@@ -1,7 +1,7 @@
 import { gatedRmsNormFwd } from "../../src/cpu/ops/gated_rms_norm.ts";
-import { Random } from "../random.ts";
-import { gatedRmsNormFwd as reference } from "../reference/gated_rms_norm.ts";
-import { spreadRows } from "../ops/spread_rows.ts";
+import { Random } from "../../src/checks/random.ts";
+import { gatedRmsNormFwd as reference } from "../../src/checks/reference/gated_rms_norm.ts";
+import { spreadRows } from "../../src/checks/ops/spread_rows.ts";
 import { checkOp, type CpuCheck, type CpuRun, ELEMENTWISE } from "./cpu_check.ts";
 
 interface GatedRmsNormCase {

@@ -5,13 +5,13 @@ import {
   matvecFwd,
 } from "../../src/cpu/ops/linear.ts";
 import type { CpuMatrixDType } from "../../src/cpu/matrix.ts";
-import { MAMBA_130M, MATMUL_CASES, type MatmulCase, ODD } from "../cases.ts";
-import { Random } from "../random.ts";
-import { conv1dFwd } from "../reference/conv1d.ts";
-import { matmulFwd as reference } from "../reference/matmul.ts";
-import { rmsNormFwd } from "../reference/rms_norm.ts";
-import { roundedWeight } from "../ops/rounded_weight.ts";
-import { spreadRows } from "../ops/spread_rows.ts";
+import { MAMBA_130M, MATMUL_CASES, type MatmulCase, ODD } from "../../src/checks/cases.ts";
+import { Random } from "../../src/checks/random.ts";
+import { conv1dFwd } from "../../src/checks/reference/conv1d.ts";
+import { matmulFwd as reference } from "../../src/checks/reference/matmul.ts";
+import { rmsNormFwd } from "../../src/checks/reference/rms_norm.ts";
+import { roundedWeight } from "../../src/checks/ops/rounded_weight.ts";
+import { spreadRows } from "../../src/checks/ops/spread_rows.ts";
 import {
   checkOp,
   type CpuCheck,

@@ -1,6 +1,6 @@
 import { gatedRmsNormFwd } from "../../src/cpu/ops/gated_rms_norm.ts";
 import { selectiveScanFwd } from "../../src/cpu/ops/selective_scan.ts";
-import { silu, softplus } from "../reference/activations.ts";
+import { silu, softplus } from "../../src/checks/reference/activations.ts";
 import { checkOp, type CpuCheck } from "./cpu_check.ts";
 
 /** Purely relative but for numbers that are not normal in f32: dt is small where its relative error counts. */

@@ -1,6 +1,6 @@
 import { meanPoolFwd } from "../../src/cpu/ops/mean_pool.ts";
-import { Random } from "../random.ts";
-import { meanPool } from "../reference/mean_pool.ts";
+import { Random } from "../../src/checks/random.ts";
+import { meanPool } from "../../src/checks/reference/mean_pool.ts";
 import { checkOp, type CpuCheck, ELEMENTWISE } from "./cpu_check.ts";
 
 interface MeanPoolCase {

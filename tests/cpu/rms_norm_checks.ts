@@ -1,7 +1,7 @@
 import { rmsNormFwd } from "../../src/cpu/ops/rms_norm.ts";
-import { SEQUENCE_CASES } from "../cases.ts";
-import { Random } from "../random.ts";
-import { rmsNormFwd as reference } from "../reference/rms_norm.ts";
+import { SEQUENCE_CASES } from "../../src/checks/cases.ts";
+import { Random } from "../../src/checks/random.ts";
+import { rmsNormFwd as reference } from "../../src/checks/reference/rms_norm.ts";
 import { checkOp, type CpuCheck, ELEMENTWISE } from "./cpu_check.ts";
 
 interface RmsNormCase {

@@ -1,9 +1,9 @@
 import { RING, sampleFwd } from "../../src/cpu/ops/sample.ts";
-import { encodeSettings, NO_TOKEN, type SamplerSettings } from "../../src/ops/sample.ts";
-import { Random } from "../random.ts";
-import { sampleDistribution } from "../reference/sampling.ts";
-import { threefry2x32 } from "../reference/threefry.ts";
-import { logSoftmax } from "../reference/token_score.ts";
+import { encodeSettings, NO_TOKEN, type SamplerSettings } from "../../src/model/sampler.ts";
+import { Random } from "../../src/checks/random.ts";
+import { sampleDistribution } from "../../src/checks/reference/sampling.ts";
+import { threefry2x32 } from "../../src/checks/reference/threefry.ts";
+import { logSoftmax } from "../../src/checks/reference/token_score.ts";
 import { checkOp, type CheckResult, type CpuCheck, type CpuRun } from "./cpu_check.ts";
 
 /** Everything as the model says. */

@@ -4,12 +4,12 @@ import {
   selectiveScanFwd,
   selectiveScanStep,
 } from "../../src/cpu/ops/selective_scan.ts";
-import { type ModelShape, ODD, SEQUENCE_CASES } from "../cases.ts";
-import { Random } from "../random.ts";
-import { matmulFwd } from "../reference/matmul.ts";
-import { selectiveScanFwd as reference } from "../reference/selective_scan.ts";
+import { type ModelShape, ODD, SEQUENCE_CASES } from "../../src/checks/cases.ts";
+import { Random } from "../../src/checks/random.ts";
+import { matmulFwd } from "../../src/checks/reference/matmul.ts";
+import { selectiveScanFwd as reference } from "../../src/checks/reference/selective_scan.ts";
 import { checkOp, type CpuCheck, type CpuRun, type Limits } from "./cpu_check.ts";
-import { roundedWeight } from "../ops/rounded_weight.ts";
+import { roundedWeight } from "../../src/checks/ops/rounded_weight.ts";
 
 /** The published kernels allow themselves 6e-4 and 2e-3. */
 const SCAN: Limits = { rtol: 1e-4, atol: 1e-4 };

@@ -1,8 +1,14 @@
 import { ssdFwd, type SsdSizes, ssdStep } from "../../src/cpu/ops/ssd.ts";
-import { silu } from "../reference/activations.ts";
-import { ssdFwd as reference } from "../reference/ssd.ts";
+import { silu } from "../../src/checks/reference/activations.ts";
+import { ssdFwd as reference } from "../../src/checks/reference/ssd.ts";
 import { checkOp, type CpuCheck, type Limits } from "./cpu_check.ts";
-import { MAMBA2_130M, ODD_SSD, oracleShape, type SsdCase, ssdData } from "../ops/ssd_data.ts";
+import {
+  MAMBA2_130M,
+  ODD_SSD,
+  oracleShape,
+  type SsdCase,
+  ssdData,
+} from "../../src/checks/ops/ssd_data.ts";
 
 /** The published kernels allow themselves 6e-4 and 2e-3. */
 const SSD: Limits = { rtol: 1e-4, atol: 1e-4 };

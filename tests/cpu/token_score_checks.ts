@@ -1,6 +1,6 @@
 import { tokenScoreFwd } from "../../src/cpu/ops/token_score.ts";
-import { Random } from "../random.ts";
-import { tokenScore } from "../reference/token_score.ts";
+import { Random } from "../../src/checks/random.ts";
+import { tokenScore } from "../../src/checks/reference/token_score.ts";
 import { checkOp, type CpuCheck, ELEMENTWISE } from "./cpu_check.ts";
 
 interface TokenScoreCase {
