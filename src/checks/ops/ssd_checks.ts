@@ -1,7 +1,7 @@
 import type { SsdSizes } from "../../model/ssd_sizes.ts";
 import { silu } from "../reference/activations.ts";
 import { ssdFwd as reference, type SsdInputs } from "../reference/ssd.ts";
-import { checkKernel, type KernelCheck, type Limits } from "../kernel_check.ts";
+import { checkKernel, type KernelCheck, type KernelRun, type Limits } from "../kernel_check.ts";
 import { MAMBA2_130M, ODD_SSD, oracleShape, type SsdCase, ssdData } from "./ssd_data.ts";
 import { stepsOf } from "./steps_of.ts";
 
@@ -149,36 +149,43 @@ export function inFirstSlot(
   return all;
 }
 
+function recordChunked(
+  run: KernelRun<"ssdFwd" | "ssdScratch">,
+  each: SsdCase & { chunk: number },
+  seed: number,
+): void {
+  const { sizes, batch, seqlen, chunk } = each;
+  const { xBC, zxbcdt, ...data } = ssdData(each, seed);
+  const y = run.output(data.x.length);
+  const sized = run.ops.ssdScratch({ ...sizes, batch, seqlen, chunk });
+  const slots = chunk > 0 ? Math.ceil(seqlen / chunk) + 1 : 1;
+  const ssm_state = run.state(inFirstSlot(data.ssm_state, batch, slots));
+  const tensors = {
+    xBC: run.input(xBC),
+    zxbcdt: run.input(zxbcdt),
+    A_log: run.input(data.A_log),
+    D: run.input(data.D),
+    dt_bias: run.input(data.dt_bias),
+    ssm_state,
+    y,
+    decays: run.scratch("decays", sized.decays),
+    CB: run.scratch("CB", sized.CB),
+    states: chunk > 0 ? undefined : run.scratch("states", sized.states),
+  };
+  run.ops.ssdFwd(run.program, tensors, { ...each, ...sizes, label: "check" });
+  const expected = reference(data, oracleShape(each));
+  run.expect("y", y, expected.y, SSD);
+  const states = chunk > 0 ? keptStates({ ...data, xBC, zxbcdt }, each, chunk) : expected.ssm_state;
+  run.expect("ssm_state", ssm_state, states, SSD);
+}
+
 const FWD_CHECKS = CHUNKED_CASES.map((each, seed): KernelCheck => ({
   kernel: "ssd_y_fwd",
   name: `${each.name}, chunk ${each.chunk}`,
-  ...checkKernel(["ssdFwd", "ssdScratch"], (run) => {
-    const { sizes, batch, seqlen, chunk } = each;
-    const { xBC, zxbcdt, ...data } = ssdData(each, seed);
-    const y = run.output(data.x.length);
-    const sized = run.ops.ssdScratch({ ...sizes, batch, seqlen, chunk });
-    const slots = chunk > 0 ? Math.ceil(seqlen / chunk) + 1 : 1;
-    const ssm_state = run.state(inFirstSlot(data.ssm_state, batch, slots));
-    const tensors = {
-      xBC: run.input(xBC),
-      zxbcdt: run.input(zxbcdt),
-      A_log: run.input(data.A_log),
-      D: run.input(data.D),
-      dt_bias: run.input(data.dt_bias),
-      ssm_state,
-      y,
-      decays: run.scratch("decays", sized.decays),
-      CB: run.scratch("CB", sized.CB),
-      states: chunk > 0 ? undefined : run.scratch("states", sized.states),
-    };
-    run.ops.ssdFwd(run.program, tensors, { ...each, ...sizes, label: "check" });
-    const expected = reference(data, oracleShape(each));
-    run.expect("y", y, expected.y, SSD);
-    const states = chunk > 0
-      ? keptStates({ ...data, xBC, zxbcdt }, each, chunk)
-      : expected.ssm_state;
-    run.expect("ssm_state", ssm_state, states, SSD);
-  }),
+  // Training's form, which keeps a state for every chunk, needs an executor that has chunks.
+  ...(each.chunk > 0
+    ? checkKernel(["ssdFwd", "ssdScratch", "ssdPass"], (run) => recordChunked(run, each, seed))
+    : checkKernel(["ssdFwd", "ssdScratch"], (run) => recordChunked(run, each, seed))),
 }));
 
 /** Checks of ssd_step, and of ssd_y_fwd after the kernels that it goes on from. */
