@@ -13,4 +13,5 @@ export enum OpKind {
   mean_pool_fwd,
   token_score_fwd,
   sample_fwd,
+  scan_rates,
 }

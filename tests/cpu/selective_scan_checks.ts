@@ -1,9 +1,14 @@
-import { selectiveScanFwd, selectiveScanStep } from "../../src/cpu/ops/selective_scan.ts";
+import {
+  scanRates,
+  scanRatesShape,
+  selectiveScanFwd,
+  selectiveScanStep,
+} from "../../src/cpu/ops/selective_scan.ts";
 import { type ModelShape, ODD, SEQUENCE_CASES } from "../cases.ts";
 import { Random } from "../random.ts";
 import { matmulFwd } from "../reference/matmul.ts";
 import { selectiveScanFwd as reference } from "../reference/selective_scan.ts";
-import { checkOp, type CpuCheck, type Limits } from "./cpu_check.ts";
+import { checkOp, type CpuCheck, type CpuRun, type Limits } from "./cpu_check.ts";
 import { roundedWeight } from "../ops/rounded_weight.ts";
 
 /** The published kernels allow themselves 6e-4 and 2e-3. */
@@ -21,6 +26,8 @@ export interface ScanCase {
   readonly initialState: boolean;
   /** Of all states; random by default. */
   readonly A_log?: number;
+  /** Whether the op is given rates instead of A_log. */
+  readonly hasRates?: boolean;
 }
 
 function states(d_state: number, seqlen: number, d_inner = 5): ScanCase {
@@ -39,6 +46,8 @@ const CASES: readonly ScanCase[] = [
   states(1024, 3, 2),
   // exp(A_log) is infinite in f32.
   { ...states(16, 10), name: "A_log 89, seqlen 10", A_log: 89 },
+  { ...states(16, 10, 37), name: "rates given", hasRates: true },
+  { ...states(5, 3, 18), name: "rates given, d_state 5", hasRates: true },
 ];
 
 /** What scanData() makes. */
@@ -91,6 +100,15 @@ function columns(
   );
 }
 
+/** A_log, or NaN in its place and the rates that scanRates() makes of it. */
+function decay(run: CpuRun, A_log: Float32Array, { shape, hasRates = false }: ScanCase) {
+  if (!hasRates) return { A_log: run.input(A_log) };
+  const rates = run.output(scanRatesShape(shape).reduce((product, size) => product * size));
+  scanRates(run.program, { A_log: run.input(A_log), rates }, { ...shape, label: "check" });
+  run.expectThat("rates", rates, () => ({ worst: 0, detail: "what the scan needs" }));
+  return { A_log: run.input(new Float32Array(A_log.length).fill(NaN)), rates };
+}
+
 const FWD_CHECKS = CASES.map((each, seed): CpuCheck => ({
   op: "selectiveScanFwd",
   name: each.name,
@@ -106,7 +124,7 @@ const FWD_CHECKS = CASES.map((each, seed): CpuCheck => ({
       dt: run.input(dt),
       x_dbl: run.input(x_dbl),
       xz: run.input(xz),
-      A_log: run.input(data.A_log),
+      ...decay(run, data.A_log, each),
       D: run.input(data.D),
       ssm_state,
       y,
@@ -124,7 +142,9 @@ const STEP_CASES: readonly (ScanCase & { dtype: "f32" | "f16" | "bf16" })[] = [
     CASES.map((each) => {
       const { d_inner, d_state, dt_rank } = each.shape;
       const start = each.initialState ? "a state" : "zeros";
-      const name = `d_inner ${d_inner}, d_state ${d_state}, batch ${each.batch}, from ${start}`;
+      const rates = each.hasRates ? ", rates given" : "";
+      const name =
+        `d_inner ${d_inner}, d_state ${d_state}, batch ${each.batch}, from ${start}${rates}`;
       const shape = { d_inner, d_state, dt_rank };
       return [name, { ...each, name, shape, seqlen: 1, dtype: "f32" as const }];
     }),
@@ -157,7 +177,7 @@ const STEP_CHECKS = STEP_CASES.map((each, seed): CpuCheck => ({
       x_dbl: run.input(x_dbl),
       dt_weight: run.matrix(weight, [d_inner, dt_rank]),
       dt_bias: run.input(dt_bias),
-      A_log: run.input(data.A_log),
+      ...decay(run, data.A_log, each),
       D: run.input(data.D),
       ssm_state,
       y,

@@ -3,6 +3,7 @@
 
 import { cpuMatmul } from "./cpu_matmul.ts";
 import { cpuMatvec } from "./cpu_matvec.ts";
+import { cpuOps } from "./cpu_ops.ts";
 import { decode } from "./decode.ts";
 import { matmul } from "./matmul.ts";
 import { matvec } from "./matvec.ts";
@@ -14,6 +15,7 @@ import { train } from "./train.ts";
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Result>>> = {
   cpu_matmul: cpuMatmul,
   cpu_matvec: cpuMatvec,
+  cpu_ops: cpuOps,
   decode,
   matmul,
   matvec,

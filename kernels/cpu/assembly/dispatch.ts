@@ -11,6 +11,7 @@ import { meanPoolFwd } from "./mean_pool_fwd";
 import { kindOf } from "./record";
 import { rmsNormFwd } from "./rms_norm_fwd";
 import { sampleFwd } from "./sample_fwd";
+import { scanRates } from "./scan_rates";
 import { selectiveScanFwd } from "./selective_scan_fwd";
 import { selectiveScanStep } from "./selective_scan_step";
 import { ssdFwd } from "./ssd_fwd";
@@ -45,6 +46,8 @@ export function dispatch(rec: usize, begin: u32, end: u32): void {
       return tokenScoreFwd(rec, begin, end);
     case OpKind.sample_fwd:
       return sampleFwd(rec, begin, end);
+    case OpKind.scan_rates:
+      return scanRates(rec, begin, end);
     default:
       unreachable();
   }

@@ -7,28 +7,36 @@
 
 import { madd } from "./simd";
 
-const CONSTANTS = memory.data<f32>([
-  // exp: the argument's limits, 1 / ln 2, 1.5 * 2^23, ln 2 in two parts, the first of nine bits, both negative.
-  -88.3, 89.0, 1.44269504, 12582912.0, -0.693359375, 2.12194440e-4,
-  // The polynomial of exp on +- ln 2 / 2, and 1 (Moshier's Cephes library, expf).
-  1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1.0,
-  // exp2: the argument's limit, and the polynomial on +- 1/2 (Cephes, exp2f).
-  -127.0, 1.535336188e-4, 1.339887440e-3, 9.618437357e-3, 5.550332471e-2, 2.402264791e-1, 6.931472028e-1,
-  // softplus: the series of atanh, and 2.
-  0.07692308, 0.09090909, 0.11111111, 0.14285715, 0.2, 0.33333334, 2.0,
+/** Of exp: see the polynomial of Moshier's Cephes library, expf, on +- ln 2 / 2. */
+const EXP = memory.data<f32>([
+  -88.3, 89.0, // limits of the argument
+  1.44269504, // 1 / ln 2
+  -0.693359375, 2.12194440e-4, // -ln 2 in two parts, the first of nine bits
+  1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
 ], 16);
 
+/** Of exp2: the limit of the argument, and Cephes' polynomial, exp2f, on +- 1/2. */
+const EXP2 = memory.data<f32>([
+  -127.0,
+  1.535336188e-4, 1.339887440e-3, 9.618437357e-3, 5.550332471e-2, 2.402264791e-1, 6.931472028e-1,
+], 16);
+
+/** Of softplus: the series of atanh, from its last term. */
+const ATANH = memory.data<f32>([0.07692308, 0.09090909, 0.11111111, 0.14285715, 0.2, 0.33333334], 16);
+
+/** 1, 2, and 1.5 * 2^23, adding which rounds to a whole number, then in the sum's lowest bits. */
+const NUMBERS = memory.data<f32>([1.0, 2.0, 12582912.0], 16);
+
 // @ts-ignore: decorator
 @inline
-function constant(index: usize): v128 {
-  return v128.load32_splat(CONSTANTS + (index << 2));
+function constant(table: usize, index: usize): v128 {
+  return v128.load32_splat(table + (index << 2));
 }
 
-/** -x in every lane. */
 // @ts-ignore: decorator
 @inline
-function negative(x: v128): v128 {
-  return f32x4.neg(x);
+function one(): v128 {
+  return constant(NUMBERS, 0);
 }
 
 /**
@@ -39,58 +47,57 @@ function negative(x: v128): v128 {
 @inline
 export function exp4(x: v128): v128 {
   // In this order a NaN stays.
-  const within = f32x4.pmin(f32x4.pmax(x, constant(0)), constant(1));
-  // Adding 1.5 * 2^23 rounds to a whole number, which then is the sum's lowest bits.
-  const shifted = madd(within, constant(2), constant(3));
-  const n = f32x4.sub(shifted, constant(3));
-  const r = madd(n, constant(5), madd(n, constant(4), within));
+  const within = f32x4.pmin(f32x4.pmax(x, constant(EXP, 0)), constant(EXP, 1));
+  const whole = constant(NUMBERS, 2);
+  const shifted = madd(within, constant(EXP, 2), whole);
+  const n = f32x4.sub(shifted, whole);
+  const r = madd(n, constant(EXP, 4), madd(n, constant(EXP, 3), within));
   const r2 = f32x4.mul(r, r);
-  const high = madd(madd(r, constant(6), constant(7)), r2, madd(r, constant(8), constant(9)));
-  const low = madd(r, constant(10), constant(11));
-  const p = madd(madd(high, r2, low), r2, f32x4.add(r, constant(12)));
-  return f32x4.mul(p, i32x4.add(i32x4.shl(shifted, 23), constant(12)));
+  const high = madd(madd(r, constant(EXP, 5), constant(EXP, 6)), r2, madd(r, constant(EXP, 7), constant(EXP, 8)));
+  const low = madd(r, constant(EXP, 9), constant(EXP, 10));
+  return timesPowerOf2(madd(madd(high, r2, low), r2, f32x4.add(r, one())), shifted);
+}
+
+/** x 2^n, with n in the lowest bits of `shifted`. */
+// @ts-ignore: decorator
+@inline
+function timesPowerOf2(x: v128, shifted: v128): v128 {
+  return f32x4.mul(x, i32x4.add(i32x4.shl(shifted, 23), one()));
 }
 
 /** 2^x for x <= 0, to 1.7e-7 of it; zero below -126.5. */
 // @ts-ignore: decorator
 @inline
 export function exp2OfNegative4(x: v128): v128 {
-  const within = f32x4.pmax(x, constant(13));
-  const shifted = f32x4.add(within, constant(3));
-  const r = f32x4.sub(within, f32x4.sub(shifted, constant(3)));
+  const within = f32x4.pmax(x, constant(EXP2, 0));
+  const whole = constant(NUMBERS, 2);
+  const shifted = f32x4.add(within, whole);
+  const r = f32x4.sub(within, f32x4.sub(shifted, whole));
   const r2 = f32x4.mul(r, r);
-  const high = madd(r2, constant(14), madd(r, constant(15), constant(16)));
-  const middle = madd(r, constant(17), constant(18));
-  const p = madd(madd(high, r2, middle), r2, madd(r, constant(19), constant(12)));
-  return f32x4.mul(p, i32x4.add(i32x4.shl(shifted, 23), constant(12)));
+  const high = madd(r2, constant(EXP2, 1), madd(r, constant(EXP2, 2), constant(EXP2, 3)));
+  const middle = madd(r, constant(EXP2, 4), constant(EXP2, 5));
+  const low = madd(r, constant(EXP2, 6), one());
+  return timesPowerOf2(madd(madd(high, r2, middle), r2, low), shifted);
 }
 
-/** 1 / (1 + exp(-x)) */
-// @ts-ignore: decorator
-@inline
-export function sigmoid4(x: v128): v128 {
-  const one = constant(12);
-  return f32x4.div(one, f32x4.add(one, exp4(negative(x))));
-}
-
-/** x sigmoid(x). exp(-x) is infinite far below zero, and x / infinity is the right limit, -0. */
+/** x / (1 + exp(-x)). exp(-x) is infinite far below zero, and x / infinity is the right limit, -0. */
 // @ts-ignore: decorator
 @inline
 export function silu4(x: v128): v128 {
-  return f32x4.div(x, f32x4.add(constant(12), exp4(negative(x))));
+  return f32x4.div(x, f32x4.add(one(), exp4(f32x4.neg(x))));
 }
 
 /** log(1 + exp(x)): why without a log, see kernels/_math.wgsl. */
 // @ts-ignore: decorator
 @inline
 export function softplus4(x: v128): v128 {
-  const e = exp4(negative(f32x4.abs(x)));
-  const z = f32x4.div(e, f32x4.add(constant(26), e));
+  const e = exp4(f32x4.neg(f32x4.abs(x)));
+  const z = f32x4.div(e, f32x4.add(constant(NUMBERS, 1), e));
   const s = f32x4.mul(z, z);
   const s2 = f32x4.mul(s, s);
-  const high = madd(madd(s, constant(20), constant(21)), s2, madd(s, constant(22), constant(23)));
-  const low = madd(s, constant(24), constant(25));
-  const series = madd(madd(high, s2, low), s, constant(12));
+  const high = madd(madd(s, constant(ATANH, 0), constant(ATANH, 1)), s2, madd(s, constant(ATANH, 2), constant(ATANH, 3)));
+  const low = madd(s, constant(ATANH, 4), constant(ATANH, 5));
+  const series = madd(madd(high, s2, low), s, one());
   return madd(f32x4.add(z, z), series, f32x4.pmax(x, f32x4.splat(0.0)));
 }
 
@@ -102,11 +109,7 @@ export function silu(x: f32): f32 {
   return f32x4.extract_lane(silu4(f32x4.splat(x)), 0);
 }
 
-export function softplus(x: f32): f32 {
-  return f32x4.extract_lane(softplus4(f32x4.splat(x)), 0);
-}
-
-/** The natural logarithm of a positive number that is not denormal, to 1e-7 of it; of another what is not finite. */
+/** The natural logarithm of a positive number that is not denormal, to 1e-7; of others -Infinity, NaN or x itself. */
 export function log(x: f32): f32 {
   if (!(x > 0) || x == Infinity) return x == 0 ? -Infinity : x < 0 ? NaN : x;
   // x = 2^n m with m in [1 / sqrt 2, sqrt 2), and log m = 2 atanh((m - 1) / (m + 1)).

@@ -7,7 +7,7 @@
 // Items: batch entries.
 // Arguments: settings (see SETTINGS of encodeSettings()), logits, seen, tokens, draws, ring, vocab_size,
 // real_vocab_size, words of a bitmap, draws that the ring keeps
-// Scratch: two rows of the vocabulary in whole vectors, 256 words
+// Scratch: four histograms of 256 words, two rows of the vocabulary in whole vectors
 
 import { threadScratch } from "./control";
 import { log } from "./math";
@@ -19,6 +19,8 @@ const NO_TOKEN: u32 = 0xffffffff;
 /** 2^31: all probabilities together. */
 const UNIT: f32 = 2147483648;
 const BINS: u32 = 256;
+/** A histogram for each lane: one for all would wait for its last addition, since many ids share a bin. */
+const BINS_BYTES: usize = 4 * BINS;
 
 export function sampleFwd(rec: usize, begin: u32, end: u32): void {
   const settings = arg(rec, 0);
@@ -29,7 +31,7 @@ export function sampleFwd(rec: usize, begin: u32, end: u32): void {
   const penalty = load<f32>(settings, 16);
   const size = arg(rec, 7);
   const bins = threadScratch();
-  const values = bins + BINS * 4;
+  const values = bins + 4 * BINS_BYTES;
   const masses = values + wholeVectors(size) * 4;
   for (let b = begin; b < end; b++) {
     const logits = arg(rec, 1) + b * arg(rec, 6) * 4;
@@ -145,7 +147,7 @@ function thresholdKey(bins: usize, values: usize, masses: usize, size: u32, lowe
   let prefix: u32 = 0;
   let missing = wanted;
   for (let shift: i32 = 24; shift >= 0; shift -= 8) {
-    memory.fill(bins, 0, BINS * 4);
+    memory.fill(bins, 0, 4 * BINS_BYTES);
     for (let id: u32 = 0; id < size; id += 4) {
       const keys = orderKeys(v128.load(values + id * 4));
       let is = i32x4.ge_u(keys, i32x4.splat(lowest));
@@ -153,18 +155,22 @@ function thresholdKey(bins: usize, values: usize, masses: usize, size: u32, lowe
         const same = i32x4.eq(i32x4.shr_u(keys, shift + 8), i32x4.splat(prefix >> (shift + 8)));
         is = v128.and(is, same);
       }
-      let lanes: u32 = i32x4.bitmask(is);
-      for (; lanes != 0; lanes &= lanes - 1) {
-        const own = id + ctz<u32>(lanes);
-        if (own >= size) break;
-        const bin = bins + (((orderKey(load<f32>(values + own * 4)) >> shift) & 255) << 2);
-        store<u32>(bin, load<u32>(bin) + (masses == 0 ? 1 : load<u32>(masses + own * 4)));
-      }
+      if (size - id < 4) is = v128.and(is, i32x4.lt_u(i32x4(0, 1, 2, 3), i32x4.splat(size - id)));
+      if (!v128.any_true(is)) continue;
+      // All four without a branch: which of them it is for cannot be foretold.
+      const weights = v128.and(is, masses == 0 ? i32x4.splat(1) : v128.load(masses + id * 4));
+      const at = i32x4.shl(v128.and(i32x4.shr_u(keys, shift), i32x4.splat(BINS - 1)), 2);
+      add(bins + i32x4.extract_lane(at, 0), i32x4.extract_lane(weights, 0));
+      add(bins + BINS_BYTES + i32x4.extract_lane(at, 1), i32x4.extract_lane(weights, 1));
+      add(bins + 2 * BINS_BYTES + i32x4.extract_lane(at, 2), i32x4.extract_lane(weights, 2));
+      add(bins + 3 * BINS_BYTES + i32x4.extract_lane(at, 3), i32x4.extract_lane(weights, 3));
     }
     // How much lies in the bins above, until there is enough.
     let above: u32 = 0;
     for (let bin: i32 = BINS - 1; bin >= 0; bin--) {
-      const sum = above + load<u32>(bins + (bin << 2));
+      const own = bins + (bin << 2);
+      const sum = above + load<u32>(own) + load<u32>(own, BINS_BYTES) + load<u32>(own, 2 * BINS_BYTES) +
+        load<u32>(own, 3 * BINS_BYTES);
       if (sum >= missing) {
         prefix |= bin << shift;
         missing -= above;
@@ -174,6 +180,12 @@ function thresholdKey(bins: usize, values: usize, masses: usize, size: u32, lowe
     }
   }
   return prefix;
+}
+
+// @ts-ignore: decorator
+@inline
+function add(bin: usize, weight: u32): void {
+  store<u32>(bin, load<u32>(bin) + weight);
 }
 
 /** The id at a place in the masses, counted in order of id; another where they end before. */

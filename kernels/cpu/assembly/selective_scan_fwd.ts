@@ -2,13 +2,13 @@
 //   dt = softplus(dt_raw)      A = -exp(A_log); for the rest see selective_scan
 // Items: blocks of 16 channels of a sequence.
 // Arguments: u (batch, seqlen, d_inner), dt_raw of that shape, B in the first row of x_dbl, from row to row of x_dbl, z
-//   in the first row of xz, from row to row of xz, A_log, D, ssm_state, y, seqlen, d_inner, d_state
-// Scratch: 32 floats for each state, of whole vectors
+//   in the first row of xz, from row to row of xz, A_log, D, ssm_state, y, seqlen, d_inner, d_state, rates of A_log or 0
+// Scratch: the states and the rates of a block
 
 import { threadScratch } from "./control";
 import { loadLanes } from "./lanes";
 import { arg } from "./record";
-import { CHANNELS, prepareBlock, scanFour, storeState } from "./selective_scan";
+import { blockStateBytes, CHANNELS, makeRates, scanFour, turnState, turnStateBack } from "./selective_scan";
 
 export function selectiveScanFwd(rec: usize, begin: u32, end: u32): void {
   const ldDbl: usize = arg(rec, 3) * 4;
@@ -17,13 +17,19 @@ export function selectiveScanFwd(rec: usize, begin: u32, end: u32): void {
   const d_inner = arg(rec, 11);
   const d_state = arg(rec, 12);
   const blocks = (d_inner + CHANNELS - 1) / CHANNELS;
+  const size = blockStateBytes(d_state);
   const states = threadScratch();
   for (let item = begin; item < end; item++) {
     const b = item / blocks;
     const d = item % blocks * CHANNELS;
     const count = min(CHANNELS, d_inner - d);
     const ssm_state = arg(rec, 8) + (b * d_inner + d) * d_state * 4;
-    prepareBlock(states, arg(rec, 6) + d * d_state * 4, ssm_state, count, d_state);
+    turnState(ssm_state, states, count, d_state);
+    let rates: usize = arg(rec, 13) + item % blocks * size;
+    if (arg(rec, 13) == 0) {
+      rates = states + size;
+      makeRates(arg(rec, 6) + d * d_state * 4, rates, count, d_state);
+    }
     const D = arg(rec, 7) + d * 4;
     let B = arg(rec, 2) + b * seqlen * ldDbl;
     let z = arg(rec, 4) + b * seqlen * ldXz + d * 4;
@@ -34,10 +40,11 @@ export function selectiveScanFwd(rec: usize, begin: u32, end: u32): void {
         const at = row + c * 4;
         const dt = loadLanes(arg(rec, 1) + at, left);
         scanFour(
-          states + c * 4, d_state, B, dt, arg(rec, 0) + at, z + c * 4, D + c * 4, arg(rec, 9) + at, left,
+          states + c * 4, rates + c * 4, d_state, B, dt, arg(rec, 0) + at, z + c * 4, D + c * 4, arg(rec, 9) + at,
+          left,
         );
       }
     }
-    storeState(states, ssm_state, count, d_state);
+    turnStateBack(states, ssm_state, count, d_state);
   }
 }

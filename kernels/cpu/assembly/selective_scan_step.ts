@@ -2,8 +2,8 @@
 //   dt = softplus(dt_weight dt_low + dt_bias)      A = -exp(A_log); for the rest see selective_scan
 // Items: blocks of 16 channels of a batch entry.
 // Arguments: xz (batch, 2 d_inner): u, then z; x_dbl (batch, dt_rank + 2 d_state): dt_low, B, C; dt_weight, dtype,
-//   dt_bias, A_log, D, ssm_state, y, d_inner, d_state, dt_rank
-// Scratch: a prepared dt_low, 32 floats for each state, of whole vectors
+//   dt_bias, A_log, D, ssm_state, y, d_inner, d_state, dt_rank, rates of A_log or 0
+// Scratch: a prepared dt_low, the states and the rates of a block
 
 import { threadScratch } from "./control";
 import { loadLanes } from "./lanes";
@@ -11,7 +11,7 @@ import { blocksOf, PANEL_ROWS, panelBytes } from "./matrix";
 import { dotPanel } from "./matvec_panel";
 import { HEADER_BYTES, preparedBytes, prepareRow } from "./matvec_prepare";
 import { arg } from "./record";
-import { CHANNELS, prepareBlock, scanFour, storeState } from "./selective_scan";
+import { blockStateBytes, CHANNELS, makeRates, scanFour, turnState, turnStateBack } from "./selective_scan";
 import { madd } from "./simd";
 
 export function selectiveScanStep(rec: usize, begin: u32, end: u32): void {
@@ -21,6 +21,7 @@ export function selectiveScanStep(rec: usize, begin: u32, end: u32): void {
   const dt_rank = arg(rec, 11);
   const blocks = (d_inner + CHANNELS - 1) / CHANNELS;
   const panel = panelBytes(dtype, dt_rank);
+  const size = blockStateBytes(d_state);
   const dt_low = threadScratch();
   const states = dt_low + preparedBytes(dtype, dt_rank);
   let prepared: u32 = -1;
@@ -33,7 +34,12 @@ export function selectiveScanStep(rec: usize, begin: u32, end: u32): void {
     prepared = b;
     const factor = v128.load32_splat(dt_low);
     const ssm_state = arg(rec, 7) + (b * d_inner + d) * d_state * 4;
-    prepareBlock(states, arg(rec, 5) + d * d_state * 4, ssm_state, count, d_state);
+    turnState(ssm_state, states, count, d_state);
+    let rates: usize = arg(rec, 12) + item % blocks * size;
+    if (arg(rec, 12) == 0) {
+      rates = states + size;
+      makeRates(arg(rec, 5) + d * d_state * 4, rates, count, d_state);
+    }
     const u = arg(rec, 0) + (2 * b * d_inner + d) * 4;
     const y = arg(rec, 8) + (b * d_inner + d) * 4;
     for (let c: u32 = 0; c < count; c += 4) {
@@ -43,10 +49,10 @@ export function selectiveScanStep(rec: usize, begin: u32, end: u32): void {
       const product = dotPanel(weight, dt_low + HEADER_BYTES, dtype, blocksOf(dtype, dt_rank));
       const dt = madd(product, factor, loadLanes(arg(rec, 4) + d * 4 + at, left));
       scanFour(
-        states + at, d_state, x_dbl + dt_rank * 4, dt, u + at, u + d_inner * 4 + at, arg(rec, 6) + d * 4 + at,
+        states + at, rates + at, d_state, x_dbl + dt_rank * 4, dt, u + at, u + d_inner * 4 + at, arg(rec, 6) + d * 4 + at,
         y + at, left,
       );
     }
-    storeState(states, ssm_state, count, d_state);
+    turnStateBack(states, ssm_state, count, d_state);
   }
 }

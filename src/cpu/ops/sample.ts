@@ -12,8 +12,8 @@ export const RING = 32;
 /** Words of the settings tensor, as encodeSettings() makes them. */
 const SETTINGS_WORDS = 8;
 
-/** Bins of a histogram. */
-const BINS = 256;
+/** Words of the histograms. */
+const BINS = 4 * 256;
 
 /** Draws tokens (batch) from logits (batch, vocab_size); id and log-probability also go to ring (batch, RING, 2). */
 export function sampleFwd(

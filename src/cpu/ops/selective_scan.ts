@@ -5,7 +5,7 @@ import { WeightDType } from "../../../kernels/cpu/weight_dtype.ts";
 import type { CpuMatrix } from "../matrix.ts";
 import { roundUp } from "../memory.ts";
 import type { CpuProgram } from "../program.ts";
-import type { CpuTensor } from "../tensor.ts";
+import { type CpuTensor, elementCount } from "../tensor.ts";
 import { CHANNELS, rowsGrain } from "./grain.ts";
 import { requireSize } from "./require_size.ts";
 
@@ -19,14 +19,52 @@ export interface ScanSizes {
 /** About how many elementary operations a state takes, of which an exponential is most. */
 const STATE_COST = 8;
 
-/** A and the state of a block, in whole vectors. */
+/** The states and the rates of a block, in whole vectors. */
 function scratchBytes(d_state: number): number {
   return 2 * CHANNELS * roundUp(d_state, 4) * 4;
+}
+
+/** Shape of the rates of a layer's A. */
+export function scanRatesShape(
+  { d_inner, d_state }: Omit<ScanSizes, "dt_rank">,
+): readonly [number, number, number] {
+  return [Math.ceil(d_inner / CHANNELS), roundUp(d_state, 4), CHANNELS];
+}
+
+/**
+ * Makes `rates` of A_log (d_inner, d_state), once for all scans that read it: they need an exponential a state and step
+ * less.
+ */
+export function scanRates(
+  program: CpuProgram,
+  { A_log, rates }: { A_log: CpuTensor; rates: CpuTensor },
+  shape: { d_inner: number; d_state: number; label: string },
+): void {
+  const { d_inner, d_state, label } = shape;
+  requireSize(label, "A_log", A_log, d_inner * d_state);
+  requireRates(label, rates, shape);
+  program.add({
+    kind: OpKind.scan_rates,
+    items: Math.ceil(d_inner / CHANNELS),
+    grain: rowsGrain(CHANNELS * d_state * STATE_COST),
+    args: [A_log.address, rates.address, d_inner, d_state],
+    label,
+  });
+}
+
+function requireRates(
+  label: string,
+  rates: CpuTensor | undefined,
+  sizes: { d_inner: number; d_state: number },
+): void {
+  if (rates !== undefined) requireSize(label, "rates", rates, elementCount(scanRatesShape(sizes)));
 }
 
 /**
  * y (batch, seqlen, d_inner) from u and the pre-softplus dt of that shape, B and C in x_dbl (batch, seqlen, dt_rank +
  * 2 d_state), z in the second half of xz; ssm_state (batch, d_inner, d_state) moves on.
+ *
+ * @param tensors With `rates`, made of A_log by {@linkcode scanRates}, A_log itself is not read.
  */
 export function selectiveScanFwd(
   program: CpuProgram,
@@ -36,13 +74,14 @@ export function selectiveScanFwd(
     x_dbl: CpuTensor;
     xz: CpuTensor;
     A_log: CpuTensor;
+    rates?: CpuTensor | undefined;
     D: CpuTensor;
     ssm_state: CpuTensor;
     y: CpuTensor;
   },
   shape: ScanSizes & { batch: number; seqlen: number; label: string },
 ): void {
-  const { u, dt, x_dbl, xz, A_log, D, ssm_state, y } = tensors;
+  const { u, dt, x_dbl, xz, A_log, rates, D, ssm_state, y } = tensors;
   const { batch, seqlen, d_inner, d_state, dt_rank, label } = shape;
   const width = dt_rank + 2 * d_state;
   const rows = batch * seqlen;
@@ -51,6 +90,7 @@ export function selectiveScanFwd(
   requireSize(label, "x_dbl", x_dbl, rows * width);
   requireSize(label, "xz", xz, rows * 2 * d_inner);
   requireSize(label, "A_log", A_log, d_inner * d_state);
+  requireRates(label, rates, shape);
   requireSize(label, "D", D, d_inner);
   requireSize(label, "ssm_state", ssm_state, batch * d_inner * d_state);
   requireSize(label, "y", y, rows * d_inner);
@@ -61,14 +101,18 @@ export function selectiveScanFwd(
     args: [
       ...[u.address, dt.address, x_dbl.address + dt_rank * 4, width],
       ...[xz.address + d_inner * 4, 2 * d_inner, A_log.address, D.address, ssm_state.address],
-      ...[y.address, seqlen, d_inner, d_state],
+      ...[y.address, seqlen, d_inner, d_state, rates?.address ?? 0],
     ],
     scratchBytes: scratchBytes(d_state),
     label,
   });
 }
 
-/** y (batch, d_inner) for one step: dt_proj of x_dbl's first columns, then the recurrence. xz holds u, then z. */
+/**
+ * y (batch, d_inner) for one step: dt_proj of x_dbl's first columns, then the recurrence. xz holds u, then z.
+ *
+ * @param tensors `rates` as of {@linkcode selectiveScanFwd}.
+ */
 export function selectiveScanStep(
   program: CpuProgram,
   tensors: {
@@ -77,13 +121,14 @@ export function selectiveScanStep(
     dt_weight: CpuMatrix;
     dt_bias: CpuTensor;
     A_log: CpuTensor;
+    rates?: CpuTensor | undefined;
     D: CpuTensor;
     ssm_state: CpuTensor;
     y: CpuTensor;
   },
   shape: ScanSizes & { batch: number; label: string },
 ): void {
-  const { xz, x_dbl, dt_weight, dt_bias, A_log, D, ssm_state, y } = tensors;
+  const { xz, x_dbl, dt_weight, dt_bias, A_log, rates, D, ssm_state, y } = tensors;
   const { batch, d_inner, d_state, dt_rank, label } = shape;
   const { dtype, rows, columns } = dt_weight;
   if (dtype === "int8" || dtype === "int4") {
@@ -98,6 +143,7 @@ export function selectiveScanStep(
   requireSize(label, "x_dbl", x_dbl, batch * (dt_rank + 2 * d_state));
   requireSize(label, "dt_bias", dt_bias, d_inner);
   requireSize(label, "A_log", A_log, d_inner * d_state);
+  requireRates(label, rates, shape);
   requireSize(label, "D", D, d_inner);
   requireSize(label, "ssm_state", ssm_state, batch * d_inner * d_state);
   requireSize(label, "y", y, batch * d_inner);
@@ -108,6 +154,7 @@ export function selectiveScanStep(
     args: [
       ...[xz.address, x_dbl.address, dt_weight.address, WeightDType[dtype], dt_bias.address],
       ...[A_log.address, D.address, ssm_state.address, y.address, d_inner, d_state, dt_rank],
+      rates?.address ?? 0,
     ],
     scratchBytes: preparedRowBytes(dt_rank) + scratchBytes(d_state),
     label,
