@@ -34,7 +34,7 @@ import { stateCopy } from "../ops/state_copy.ts";
 import { sumPartials } from "../ops/sum_partials.ts";
 import { tokenScoreFwd } from "../ops/token_score.ts";
 import type { OpSet } from "./op_set.ts";
-import { softplus } from "./softplus_probe.ts";
+import { softplus } from "./webgpu_softplus.ts";
 
 /** All ops: the WebGPU executor has every one. */
 export const WEBGPU_OPS: OpSet<Program, Tensor, Matrix> = {

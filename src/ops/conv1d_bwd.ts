@@ -5,7 +5,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/conv1d_bwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { sumPartials } from "./sum_partials.ts";
-import { unusedTensors } from "./unused.ts";
+import { unusedTensors } from "./placeholders.ts";
 
 /** The kernel. Nine storage buffers: training needs a device that has them. */
 export const conv1dBwdKernel = defineKernel({

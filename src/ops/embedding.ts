@@ -5,7 +5,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/embedding_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { type Matrix, W_DTYPE } from "./matrix.ts";
-import { unusedTensors } from "./unused.ts";
+import { unusedTensors } from "./placeholders.ts";
 
 /** The kernel. */
 export const embeddingFwdKernel = defineKernel({

@@ -4,7 +4,7 @@ import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/gated_rms_norm_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
-import { unusedTensors } from "./unused.ts";
+import { unusedTensors } from "./placeholders.ts";
 
 /** The kernel. */
 export const gatedRmsNormFwdKernel = defineKernel({

@@ -6,7 +6,7 @@ import source from "../../kernels/gated_rms_norm_bwd.wgsl" with { type: "text" }
 import { defineKernel } from "./define_kernel.ts";
 import type { GatedRmsNormShape } from "./gated_rms_norm.ts";
 import { sumPartials } from "./sum_partials.ts";
-import { unusedTensors } from "./unused.ts";
+import { unusedTensors } from "./placeholders.ts";
 
 /** The kernel. */
 export const gatedRmsNormBwdKernel = defineKernel({

@@ -7,7 +7,7 @@ import matvecSource from "../../kernels/matvec_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4, type MatmulTile, matmulTile } from "./matmul_tile.ts";
 import { type Matrix, W_DTYPE } from "./matrix.ts";
-import { unusedTensors, vec4sOrElements } from "./unused.ts";
+import { unusedTensors, vec4sOrElements } from "./placeholders.ts";
 
 /** The kernel for few rows. */
 export const matvecFwdKernel = defineKernel({

@@ -17,7 +17,7 @@ import {
 } from "./matmul_tile.ts";
 import type { Matrix } from "./matrix.ts";
 import { sumPartials } from "./sum_partials.ts";
-import { vec4sOrElements } from "./unused.ts";
+import { vec4sOrElements } from "./placeholders.ts";
 
 /** The gradient of x. */
 export const matmulBwdXKernel = defineKernel({

@@ -16,7 +16,7 @@ import {
   type SsdSizes,
   ssdWidths,
 } from "../model/ssd_sizes.ts";
-import { unusedTensors, vec4sOrElements } from "./unused.ts";
+import { unusedTensors, vec4sOrElements } from "./placeholders.ts";
 
 /** dt and the decay of every step. */
 export const ssdDecaysKernel = defineKernel({

@@ -6,7 +6,7 @@ import source from "../../kernels/ssd_step.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
 import { dtLimits, type SsdOptions, type SsdSizes, ssdWidths } from "../model/ssd_sizes.ts";
-import { vec4sOrElements } from "./unused.ts";
+import { vec4sOrElements } from "./placeholders.ts";
 
 /** The kernel. */
 export const ssdStepKernel = defineKernel({

@@ -2,7 +2,7 @@ import { assertThrows } from "@std/assert";
 import { Program } from "../../src/gpu/program.ts";
 import { createMatrix } from "../../src/ops/matrix.ts";
 import { selectiveScanStep } from "../../src/ops/selective_scan.ts";
-import { unusedTensors } from "../../src/ops/unused.ts";
+import { unusedTensors } from "../../src/ops/placeholders.ts";
 import { withGpu } from "../with_gpu.ts";
 import { SELECTIVE_SCAN_CHECKS } from "../../src/checks/ops/selective_scan_checks.ts";
 import { testChecks } from "./test_checks.ts";

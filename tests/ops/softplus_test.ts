@@ -2,7 +2,7 @@ import { assert } from "@std/assert";
 import { defined } from "../defined.ts";
 import { withGpu } from "../with_gpu.ts";
 import { SOFTPLUS_CHECKS } from "../../src/checks/ops/softplus_checks.ts";
-import { softplusOf } from "../../src/checks/softplus_probe.ts";
+import { softplusOf } from "../../src/checks/webgpu_softplus.ts";
 import { webgpuBench } from "../../src/checks/webgpu_bench.ts";
 import { testChecks } from "./test_checks.ts";
 
