@@ -1,7 +1,7 @@
 /** The model that a checkpoint holds: what its config says, and its weights where the config is silent. */
 
 import type { Checkpoint } from "../io/checkpoint.ts";
-import { stateDictPrefix } from "../io/pytorch/pytorch_zip.ts";
+import { stateDictPrefix } from "../io/state_dict.ts";
 import { type ModelConfig, parseConfig, saysTied } from "../model/config/config.ts";
 import { embeddingRows } from "../model/match_tensors.ts";
 import { hasOwnHead } from "./tied_head.ts";

@@ -6,6 +6,7 @@ import { quote } from "./quote.ts";
 import { openSafetensors } from "./safetensors/safetensors.ts";
 import { openShardedSafetensors } from "./safetensors/index_file.ts";
 import { openShards } from "./shards.ts";
+import { unwrapped } from "./state_dict.ts";
 import type { TensorFile } from "./tensor_file.ts";
 
 /** A model's files: what describes it, its tensors, and what lies beside them. */
@@ -96,7 +97,7 @@ export async function openCheckpoint(
 async function openWeights(folder: Folder, file: string | undefined): Promise<TensorFile> {
   for (const name of file === undefined ? WEIGHTS : [file]) {
     const source = await folder.open(name);
-    if (source !== undefined) return await openTensors(folder, name, source);
+    if (source !== undefined) return unwrapped(await openTensors(folder, name, source));
   }
   throw new NotFound(
     file === undefined

@@ -3,7 +3,7 @@
 import { readConfig } from "../../engine/read_config.ts";
 import { decodeSnapshot } from "../../engine/snapshot.ts";
 import { type Checkpoint, openCheckpoint } from "../../io/checkpoint.ts";
-import { stateDictPrefix } from "../../io/pytorch/pytorch_zip.ts";
+import { stateDictPrefix } from "../../io/state_dict.ts";
 import type { TensorInfo } from "../../io/tensor_file.ts";
 import { parseQuantization } from "../../model/config/quantization.ts";
 import { stateBytes } from "../../model/state_layout.ts";

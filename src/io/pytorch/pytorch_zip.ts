@@ -70,26 +70,6 @@ export async function openPyTorchZip(source: ByteSource): Promise<TensorFile> {
 /** It only names tensors; their bytes are beside it. */
 const MAX_PICKLE_BYTES = 64 * 1024 * 1024;
 
-/**
- * The prefix of the names that belong to the model, where a checkpoint holds other things beside it.
- *
- * @param file Any file of tensors.
- * @returns "model_state_dict.", "state_dict.", "model.", or "" where all of the file is the model.
- */
-export function stateDictPrefix(file: TensorFile): string {
-  const names = [...file.tensors.keys()];
-  for (const prefix of ["model_state_dict.", "state_dict."]) {
-    if (names.some((name) => name.startsWith(prefix))) return prefix;
-  }
-  // "model." is also how many models begin the names of their own blocks: it is a dict of its own
-  // only where nothing but a trainer's belongings is beside it.
-  const others = names.filter((name) => !name.startsWith("model."));
-  const isDict = others.length < names.length && others.every((name) => TRAINER_NAME.test(name));
-  return isDict ? "model." : "";
-}
-
-const TRAINER_NAME = /^(optim|lr_sched|sched|scaler|ema|rng|amp|train)\w*\./;
-
 async function refuseOtherForms(source: ByteSource, fail: (found: string) => Error): Promise<void> {
   const start = await source.read(0, Math.min(source.sizeBytes, LEGACY_MAGIC.length));
   if (start.length === LEGACY_MAGIC.length && LEGACY_MAGIC.every((byte, i) => start[i] === byte)) {
