@@ -1,5 +1,6 @@
 import type { ByteSource } from "./byte_source.ts";
 import { NotFound } from "./file_access.ts";
+import { foreignForm } from "./foreign_file.ts";
 import { type Folder, locate, type LocateOptions } from "./folder.ts";
 import { openPyTorchZip, PyTorchFileError } from "./pytorch/pytorch_zip.ts";
 import { quote } from "./quote.ts";
@@ -186,6 +187,8 @@ async function readAll(source: ByteSource, limit: number): Promise<string> {
     );
   }
   const bytes = await open.read(0, open.sizeBytes);
+  const foreign = foreignForm(bytes);
+  if (foreign !== undefined) throw new SyntaxError(`Cannot read ${quote(open.name)}: ${foreign}`);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
