@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-control-regex -- how files begin is bytes, of any value.
 /** Files that are something else than their names say: told by how they begin, so that messages can name them. */
 
 /** Bytes that are enough to tell. */
