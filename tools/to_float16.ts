@@ -18,7 +18,12 @@ import { parseQuantization } from "../src/model/config/quantization.ts";
 import { matchTensors } from "../src/model/match_tensors.ts";
 
 /** Copied as they are, where they are there. */
-const COPIED = ["config.json", "tokenizer.json", "tokenizer_config.json"];
+const COPIED = [
+  "config.json",
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+];
 
 /**
  * The tensors of a model, its matrices in float16.

@@ -158,7 +158,14 @@ function withFiniteNumbers(text: string): string {
   );
 }
 
-function parseJson(text: string, name: string): unknown {
+/**
+ * Parses a small text file.
+ *
+ * @param text What it holds.
+ * @param name What error messages call it.
+ * @throws {SyntaxError} If it is not JSON.
+ */
+export function parseJson(text: string, name: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
