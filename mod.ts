@@ -62,9 +62,5 @@ export type { Batch, Position, Source } from "./src/train/batches.ts";
 export type { Schedule } from "./src/train/schedule.ts";
 export type { Hyperparameters, ModelSize, Task, TaskOptions } from "./src/train/task.ts";
 export { loadTask, TASK_NAMES } from "./src/train/tasks/load_task.ts";
-export {
-  type SplitResult,
-  train,
-  type TrainingStep,
-  type TrainOptions,
-} from "./src/train/train.ts";
+export { train, type TrainOptions } from "./src/train/train.ts";
+export type { SplitResult, TrainingStep } from "./src/train/training_step.ts";
