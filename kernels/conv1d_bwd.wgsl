@@ -33,17 +33,6 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> grad_params: array<f32>;     // (parts, D_INNER, D_CONV); bias
 @group(0) @binding(9) var<uniform> params: Params;
 
-// Input at step t; t counts back from 0 into the window before. What is older than it is 0.
-fn input_at(b: u32, d: u32, t: i32) -> f32 {
-  if (t >= i32(params.seqlen) || t < -i32(D_CONV)) {
-    return 0.0;
-  }
-  if (t >= 0) {
-    return x[params.x_offset + (b * params.seqlen + u32(t)) * params.ld_x + d];
-  }
-  return conv_state[(b * D_INNER + d) * D_CONV + u32(i32(D_CONV) + t)];
-}
-
 fn grad_y_at(b: u32, d: u32, t: u32) -> f32 {
   if (t >= params.seqlen) {
     return 0.0;
@@ -53,41 +42,6 @@ fn grad_y_at(b: u32, d: u32, t: u32) -> f32 {
 
 fn grads_y_at(b: u32, d: u32, t: u32) -> vec4<f32> {
   return vec4<f32>(grad_y_at(b, d, t), grad_y_at(b, d, t + 1u), grad_y_at(b, d, t + 2u), grad_y_at(b, d, t + 3u));
-}
-
-fn inputs_at(b: u32, d: u32, t: i32) -> vec4<f32> {
-  return vec4<f32>(input_at(b, d, t), input_at(b, d, t + 1), input_at(b, d, t + 2), input_at(b, d, t + 3));
-}
-
-// The inputs before step t.
-fn window_before(b: u32, d: u32, t: i32) -> Window {
-  var w: Window;
-  w.h = inputs_at(b, d, t - 4);
-  if (VECS > 1u) {
-    w.g = inputs_at(b, d, t - 8);
-  }
-  if (VECS > 2u) {
-    w.f = inputs_at(b, d, t - 12);
-    w.e = inputs_at(b, d, t - 16);
-  }
-  if (VECS > 4u) {
-    w.d = inputs_at(b, d, t - 20);
-    w.c = inputs_at(b, d, t - 24);
-    w.b = inputs_at(b, d, t - 28);
-    w.a = inputs_at(b, d, t - 32);
-  }
-  return w;
-}
-
-fn weight_at(d: u32, k: i32) -> f32 {
-  let in_window = k >= 0 && k < i32(D_CONV);
-  return select(0.0, weight[d * D_CONV + u32(clamp(k, 0, i32(D_CONV) - 1))], in_window);
-}
-
-// The weights of four inputs, the newest of which is `back` steps old.
-fn weights_of_x(d: u32, back: u32) -> vec4<f32> {
-  let k = i32(D_CONV - 1u) - i32(back);
-  return vec4<f32>(weight_at(d, k - 3), weight_at(d, k - 2), weight_at(d, k - 1), weight_at(d, k));
 }
 
 // The weights by which an input D_CONV - 1 steps old reached the outputs of the last four steps before `back`.
@@ -142,9 +96,7 @@ fn conv1d_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
   if (BIAS) {
     own_bias = bias[d];
   }
-  let w = Window(
-    weights_of_x(d, 28u), weights_of_x(d, 24u), weights_of_x(d, 20u), weights_of_x(d, 16u),
-    weights_of_x(d, 12u), weights_of_x(d, 8u), weights_of_x(d, 4u), weights_of_x(d, 0u));
+  let w = window_of_weights(d);
   let v = Window(
     weights_of_g(d, 28u), weights_of_g(d, 24u), weights_of_g(d, 20u), weights_of_g(d, 16u),
     weights_of_g(d, 12u), weights_of_g(d, 8u), weights_of_g(d, 4u), weights_of_g(d, 0u));

@@ -24,57 +24,6 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;          // (batch, seqlen, D_INNER)
 @group(0) @binding(5) var<uniform> params: Params;
 
-// Input at step t of this call; t counts back from 0 into the window of past inputs. What is older than it is 0.
-fn input_at(b: u32, d: u32, t: i32) -> f32 {
-  if (t >= i32(params.seqlen) || t < -i32(D_CONV)) {
-    return 0.0;
-  }
-  if (t >= 0) {
-    return x[params.x_offset + (b * params.seqlen + u32(t)) * params.ld_x + d];
-  }
-  return conv_state[(b * D_INNER + d) * D_CONV + u32(i32(D_CONV) + t)];
-}
-
-fn inputs_at(b: u32, d: u32, t: i32) -> vec4<f32> {
-  return vec4<f32>(input_at(b, d, t), input_at(b, d, t + 1), input_at(b, d, t + 2), input_at(b, d, t + 3));
-}
-
-// The inputs before step t.
-fn window_before(b: u32, d: u32, t: i32) -> Window {
-  var w: Window;
-  w.h = inputs_at(b, d, t - 4);
-  if (VECS > 1u) {
-    w.g = inputs_at(b, d, t - 8);
-  }
-  if (VECS > 2u) {
-    w.f = inputs_at(b, d, t - 12);
-    w.e = inputs_at(b, d, t - 16);
-  }
-  if (VECS > 4u) {
-    w.d = inputs_at(b, d, t - 20);
-    w.c = inputs_at(b, d, t - 24);
-    w.b = inputs_at(b, d, t - 28);
-    w.a = inputs_at(b, d, t - 32);
-  }
-  return w;
-}
-
-fn weight_at(d: u32, k: i32) -> f32 {
-  return select(0.0, weight[d * D_CONV + u32(max(k, 0))], k >= 0);
-}
-
-// The weights of four values, the newest of which is `back` steps old.
-fn weights_at(d: u32, back: u32) -> vec4<f32> {
-  let k = i32(D_CONV - 1u) - i32(back);
-  return vec4<f32>(weight_at(d, k - 3), weight_at(d, k - 2), weight_at(d, k - 1), weight_at(d, k));
-}
-
-fn window_of_weights(d: u32) -> Window {
-  return Window(
-    weights_at(d, 28u), weights_at(d, 24u), weights_at(d, 20u), weights_at(d, 16u),
-    weights_at(d, 12u), weights_at(d, 8u), weights_at(d, 4u), weights_at(d, 0u));
-}
-
 fn store_y(b: u32, d: u32, t: u32, end: u32, sum: f32) {
   if (t < end) {
     y[(b * params.seqlen + t) * D_INNER + d] = silu(sum);

@@ -20,12 +20,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;             // (batch, seqlen, D_MODEL)
 @group(0) @binding(4) var<uniform> params: Params;
 
-fn scale_at(row: u32, column: u32) -> f32 {
-  let group = column / QUANT_GROUP;
-  let word = scale_word(W_DTYPE, ROWS, W_STRIDE, row, group);
-  return unpack2x16float(weight[word / 4u][word % 4u])[group % 2u];
-}
-
 @compute @workgroup_size(64)
 fn embedding_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
                  @builtin(local_invocation_index) lane: u32) {

@@ -2,7 +2,7 @@
 //   Row m of grad_y starts at m * ld_y, of x at x_offset + m * ld_x. Part p has rows p * rows_per_part on.
 //   ACCUMULATE: += instead of =, where the only part is the gradient itself.
 // Rows are many and the weight is small: without parts, most of a device would stand idle. sum_partials follows.
-// Tiles, slices and sums are matmul_fwd's, with slices of 16 rows of grad_y and x, neither of them transposed.
+// Tiles and sums are matmul_fwd's (see _matmul), with slices of 16 rows of grad_y and x, neither of them transposed.
 override D_IN: u32;
 override D_OUT: u32;
 override W_STRIDE: u32;      // elements from row to row of a part, a multiple of 8; zeros are written beyond D_IN
@@ -23,10 +23,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;              // (rows, D_IN) at stride ld_x
 @group(0) @binding(2) var<storage, read_write> partials: array<vec4<f32>>; // (parts, D_OUT, W_STRIDE)
 @group(0) @binding(3) var<uniform> params: Params;
-
-const DEPTH = 16u;
-var<workgroup> y_tile: array<array<vec4<f32>, 32>, DEPTH>;                 // [m][o / 4], 16 of the 32 if not WIDE
-var<workgroup> x_tile: array<array<vec4<f32>, 32>, DEPTH>;                 // [m][i / 4], likewise
 
 // What one lane brings of a slice: 4 columns of two rows, 8 apart.
 struct Slice {
@@ -67,7 +63,7 @@ fn x_at(m: u32, end: u32, i: u32) -> vec4<f32> {
 }
 
 fn load(m0: u32, end: u32, o0: u32, i0: u32, lane: u32) -> Slice {
-  let across = select(16u, 32u, WIDE);
+  let across = tile_blocks();
   let m = m0 + lane / across;
   let column = lane % across * 4u;
   var slice: Slice;
@@ -81,29 +77,24 @@ fn load(m0: u32, end: u32, o0: u32, i0: u32, lane: u32) -> Slice {
 }
 
 fn store(slice: Slice, lane: u32) {
-  let across = select(16u, 32u, WIDE);
-  y_tile[lane / across][lane % across] = slice.y0;
-  x_tile[lane / across][lane % across] = slice.x0;
+  let across = tile_blocks();
+  a_tile[lane / across][lane % across] = slice.y0;
+  b_tile[lane / across][lane % across] = slice.x0;
   if (WIDE) {
-    y_tile[lane / across + 8u][lane % across] = slice.y1;
-    x_tile[lane / across + 8u][lane % across] = slice.x1;
+    a_tile[lane / across + 8u][lane % across] = slice.y1;
+    b_tile[lane / across + 8u][lane % across] = slice.x1;
   }
 }
 
 fn add_step(sums: Sums, m: u32, o4: u32, i4: u32) -> Sums {
-  return plus_outers(sums, WIDE, y_tile[m][o4], y_tile[m][o4 + 16u], x_tile[m][i4], x_tile[m][i4 + 16u]);
+  return plus_outers(sums, a_tile[m][o4], a_tile[m][o4 + 16u], b_tile[m][i4], b_tile[m][i4 + 16u]);
 }
 
-fn add_4_steps(sums: Sums, m: u32, o4: u32, i4: u32) -> Sums {
-  let two = add_step(add_step(sums, m, o4, i4), m + 1u, o4, i4);
-  return add_step(add_step(two, m + 2u, o4, i4), m + 3u, o4, i4);
-}
-
-fn write4(part: u32, o: u32, i: u32, sum: vec4<f32>) {
+fn write4(first: u32, o: u32, i: u32, sum: vec4<f32>) {
   if (o >= D_OUT || i >= W_STRIDE) {
     return;
   }
-  let at = ((part * D_OUT + o) * W_STRIDE + i) / 4u;
+  let at = ((first + o) * W_STRIDE + i) / 4u;
   var value = sum;
   if (ACCUMULATE) {
     value += partials[at];
@@ -112,17 +103,10 @@ fn write4(part: u32, o: u32, i: u32, sum: vec4<f32>) {
   partials[at] = select(vec4<f32>(0.0), value, vec4<u32>(i, i + 1u, i + 2u, i + 3u) < vec4<u32>(D_IN));
 }
 
-fn write_block(part: u32, o: u32, i: u32, block: mat4x4<f32>) {
-  write4(part, o, i, block[0]);
-  write4(part, o + 1u, i, block[1]);
-  write4(part, o + 2u, i, block[2]);
-  write4(part, o + 3u, i, block[3]);
-}
-
 @compute @workgroup_size(256)
 fn matmul_bwd_w(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i0 = wid.x * select(64u, 128u, WIDE);
-  let o0 = wid.y * select(64u, 128u, WIDE);
+  let i0 = wid.x * tile_side();
+  let o0 = wid.y * tile_side();
   let start = wid.z * params.rows_per_part;
   let end = min(start + params.rows_per_part, params.rows);
   let i4 = lane % 16u;
@@ -135,18 +119,8 @@ fn matmul_bwd_w(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation
     if (m0 + DEPTH < end) {
       slice = load(m0 + DEPTH, end, o0, i0, lane);
     }
-    sums = add_4_steps(sums, 0u, o4, i4);
-    sums = add_4_steps(sums, 4u, o4, i4);
-    sums = add_4_steps(sums, 8u, o4, i4);
-    sums = add_4_steps(sums, 12u, o4, i4);
+    sums = add_steps(sums, o4, i4);
     workgroupBarrier();
   }
-  let o = o0 + o4 * 4u;
-  let i = i0 + i4 * 4u;
-  write_block(wid.z, o, i, sums.s00);
-  if (WIDE) {
-    write_block(wid.z, o, i + 64u, sums.s01);
-    write_block(wid.z, o + 64u, i, sums.s10);
-    write_block(wid.z, o + 64u, i + 64u, sums.s11);
-  }
+  write_sums(wid.z * D_OUT, o0 + o4 * 4u, i0 + i4 * 4u, sums);
 }

@@ -1,7 +1,7 @@
 // matmul_bwd_x: grad_x[m, i] = sum_o grad_y[m, o] weight[o, i], the gradient of matmul_fwd's x.
 //   Row m of grad_y starts at m * ld_y, of grad_x at x_offset + m * ld_x. ACCUMULATE: grad_x += instead of =.
-// Tiles, slices and sums are matmul_fwd's, with slices of 16 columns of grad_y, which are transposed, and of 16 rows of
-// weight, which are not.
+// Tiles and sums are matmul_fwd's (see _matmul), with slices of 16 columns of grad_y, which are transposed, and of 16
+// rows of weight, which are not.
 override D_IN: u32;
 override D_OUT: u32;
 override W_STRIDE: u32;      // elements from row to row of weight, a multiple of 8; zeros beyond D_IN
@@ -22,10 +22,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> grad_x: array<vec4<f32>>; // (rows, D_IN) at stride ld_x
 @group(0) @binding(3) var<storage, read_write> grad_x_elements: array<f32>; // the same, if not X_ALIGNED
 @group(0) @binding(4) var<uniform> params: Params;
-
-const DEPTH = 16u;
-var<workgroup> y_tile: array<array<vec4<f32>, 32>, DEPTH>;               // [o][m / 4], 16 of the 32 if not WIDE
-var<workgroup> weight_tile: array<array<vec4<f32>, 32>, DEPTH>;          // [o][i / 4], likewise
 
 fn y_element(start: u32, o: u32) -> f32 {
   let i = start + min(o, D_OUT - 1u);
@@ -49,7 +45,7 @@ fn weight_at(o: u32, i: u32) -> vec4<f32> {
 // What one lane brings of a slice: of grad_y 4 columns of each of 4 rows, or of weight 4 columns of 4 rows that are 4
 // apart. The first lanes bring grad_y, as many others the weight, and of a tile of 64 x 64 the rest nothing.
 fn load(m0: u32, i0: u32, o0: u32, lane: u32) -> mat4x4<f32> {
-  let blocks = select(16u, 32u, WIDE);
+  let blocks = tile_blocks();
   if (lane < 4u * blocks) {
     let m = m0 + lane / 4u * 4u;
     let o = o0 + lane % 4u * 4u;
@@ -63,35 +59,23 @@ fn load(m0: u32, i0: u32, o0: u32, lane: u32) -> mat4x4<f32> {
   return mat4x4<f32>();
 }
 
-// Whole vectors: see matmul_fwd.
 fn store(slice: mat4x4<f32>, lane: u32) {
-  let blocks = select(16u, 32u, WIDE);
+  let blocks = tile_blocks();
   if (lane < 4u * blocks) {
-    let o = lane % 4u * 4u;
-    let column = swizzled(lane / 4u, o);
-    let by_o = transpose(slice);
-    y_tile[o][column] = by_o[0];
-    y_tile[o + 1u][column] = by_o[1];
-    y_tile[o + 2u][column] = by_o[2];
-    y_tile[o + 3u][column] = by_o[3];
+    store_a_rows(lane / 4u, lane % 4u * 4u, slice);
   } else if (lane < 8u * blocks) {
     let o = lane / blocks - 4u;
     let column = lane % blocks;
-    weight_tile[o][column] = slice[0];
-    weight_tile[o + 4u][column] = slice[1];
-    weight_tile[o + 8u][column] = slice[2];
-    weight_tile[o + 12u][column] = slice[3];
+    b_tile[o][column] = slice[0];
+    b_tile[o + 4u][column] = slice[1];
+    b_tile[o + 8u][column] = slice[2];
+    b_tile[o + 12u][column] = slice[3];
   }
 }
 
 fn add_step(sums: Sums, o: u32, m4: u32, i4: u32) -> Sums {
   let a = swizzled(m4, o);
-  return plus_outers(sums, WIDE, y_tile[o][a], y_tile[o][a + 16u], weight_tile[o][i4], weight_tile[o][i4 + 16u]);
-}
-
-fn add_4_steps(sums: Sums, o: u32, m4: u32, i4: u32) -> Sums {
-  let two = add_step(add_step(sums, o, m4, i4), o + 1u, m4, i4);
-  return add_step(add_step(two, o + 2u, m4, i4), o + 3u, m4, i4);
+  return plus_outers(sums, a_tile[o][a], a_tile[o][a + 16u], b_tile[o][i4], b_tile[o][i4 + 16u]);
 }
 
 // By elements: see matmul_fwd.
@@ -105,11 +89,11 @@ fn write1(at: u32, i: u32, sum: f32) {
   }
 }
 
-fn write4(m: u32, i: u32, sum: vec4<f32>) {
+fn write4(first: u32, m: u32, i: u32, sum: vec4<f32>) {
   if (m >= params.rows || i >= D_IN) {
     return;
   }
-  let at = params.x_offset + m * params.ld_x + i;
+  let at = params.x_offset + (first + m) * params.ld_x + i;
   if (X_ALIGNED) {
     var value = sum;
     if (ACCUMULATE) {
@@ -124,17 +108,10 @@ fn write4(m: u32, i: u32, sum: vec4<f32>) {
   }
 }
 
-fn write_block(m: u32, i: u32, block: mat4x4<f32>) {
-  write4(m, i, block[0]);
-  write4(m + 1u, i, block[1]);
-  write4(m + 2u, i, block[2]);
-  write4(m + 3u, i, block[3]);
-}
-
 @compute @workgroup_size(256)
 fn matmul_bwd_x(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let i0 = wid.x * select(64u, 128u, WIDE);
-  let m0 = wid.y * select(64u, 128u, WIDE);
+  let i0 = wid.x * tile_side();
+  let m0 = wid.y * tile_side();
   let i4 = lane % 16u;
   let m4 = lane / 16u;
   var sums: Sums;
@@ -145,18 +122,8 @@ fn matmul_bwd_x(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation
     if (o0 + DEPTH < D_OUT) {
       slice = load(m0, i0, o0 + DEPTH, lane);
     }
-    sums = add_4_steps(sums, 0u, m4, i4);
-    sums = add_4_steps(sums, 4u, m4, i4);
-    sums = add_4_steps(sums, 8u, m4, i4);
-    sums = add_4_steps(sums, 12u, m4, i4);
+    sums = add_steps(sums, m4, i4);
     workgroupBarrier();
   }
-  let m = m0 + m4 * 4u;
-  let i = i0 + i4 * 4u;
-  write_block(m, i, sums.s00);
-  if (WIDE) {
-    write_block(m, i + 64u, sums.s01);
-    write_block(m + 64u, i, sums.s10);
-    write_block(m + 64u, i + 64u, sums.s11);
-  }
+  write_sums(0u, m0 + m4 * 4u, i0 + i4 * 4u, sums);
 }

@@ -1,9 +1,8 @@
 // matmul_fwd: y[m, o] = sum_k x[m, k] weight[o, k] + bias[o], for many rows m (prefill, training).
 //   Row m of x starts at x_offset + m * ld_x. RESIDUAL: y += instead of =.
-// A workgroup of 256 lanes computes a tile of 128 x 128 (WIDE) or 64 x 64. Slices of 16 columns of x and weight go
-// through workgroup memory, transposed, and the next slice is on its way while one is used. A lane keeps 4 x 4 sums in
-// each quadrant of the tile, or in the only one. The steps over k are written out, so that all indices are constants.
-// Slices are stored with columns m / 4 permuted by k (see swizzled()): no two lanes meet in a bank. Sums run in order.
+// A workgroup of 256 lanes computes a tile (see _matmul) from slices of 16 columns of x and weight, transposed, and the
+// next slice is on its way while one is used. Slices are stored with columns m / 4 permuted by k (see swizzled()): no
+// two lanes meet in a bank. Sums run in order.
 // A weight may be split by rows over several buffers: this dispatch writes columns ROW_START to ROW_START + ROWS of y.
 override D_IN: u32;
 override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8 or of QUANT_GROUP; zeros beyond D_IN
@@ -30,10 +29,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y_elements: array<f32>; // the same, if not Y_ALIGNED: see write1()
 @group(0) @binding(5) var<uniform> params: Params;
 
-const DEPTH = 16u;
 const PART = 128u; // a multiple of DEPTH
-var<workgroup> x_tile: array<array<vec4<f32>, 32>, DEPTH>;          // [k][m / 4], 16 of the 32 if not WIDE
-var<workgroup> weight_tile: array<array<vec4<f32>, 32>, DEPTH>;     // [k][o / 4], likewise
 
 fn x_element(start: u32, k: u32) -> f32 {
   let i = start + min(k, D_IN - 1u);
@@ -47,12 +43,6 @@ fn x_at(m: u32, k: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), x[(start + min(k, D_IN - 4u)) / 4u], k < D_IN);
   }
   return vec4<f32>(x_element(start, k), x_element(start, k + 1u), x_element(start, k + 2u), x_element(start, k + 3u));
-}
-
-fn scale_at(row: u32, column: u32) -> f32 {
-  let group = column / QUANT_GROUP;
-  let word = scale_word(W_DTYPE, ROWS, W_STRIDE, row, group);
-  return unpack2x16float(weight[word / 4u][word % 4u])[group % 2u];
 }
 
 // Where x is zero, past D_IN, any element of the row will do.
@@ -81,7 +71,7 @@ fn weight_at(o: u32, k: u32) -> vec4<f32> {
 // What one lane brings of a slice: 4 columns of each of 4 rows. The first lanes bring x, as many others the weight; of
 // a tile of 64 x 64 the rest have nothing to bring.
 fn load(m0: u32, o0: u32, k0: u32, lane: u32) -> mat4x4<f32> {
-  let blocks = select(16u, 32u, WIDE);
+  let blocks = tile_blocks();
   let row = lane / 4u % blocks * 4u;
   let k = k0 + lane % 4u * 4u;
   if (lane < 4u * blocks) {
@@ -95,34 +85,21 @@ fn load(m0: u32, o0: u32, k0: u32, lane: u32) -> mat4x4<f32> {
   return mat4x4<f32>();
 }
 
-// Whole vectors: a write to a part of one may touch all of it, and other lanes would have the other parts.
 fn store(slice: mat4x4<f32>, lane: u32) {
-  let blocks = select(16u, 32u, WIDE);
+  let blocks = tile_blocks();
+  let block = lane / 4u % blocks;
   let k = lane % 4u * 4u;
-  let column = swizzled(lane / 4u % blocks, k);
-  let by_k = transpose(slice);
   if (lane < 4u * blocks) {
-    x_tile[k][column] = by_k[0];
-    x_tile[k + 1u][column] = by_k[1];
-    x_tile[k + 2u][column] = by_k[2];
-    x_tile[k + 3u][column] = by_k[3];
+    store_a_rows(block, k, slice);
   } else if (lane < 8u * blocks) {
-    weight_tile[k][column] = by_k[0];
-    weight_tile[k + 1u][column] = by_k[1];
-    weight_tile[k + 2u][column] = by_k[2];
-    weight_tile[k + 3u][column] = by_k[3];
+    store_b_rows(block, k, slice);
   }
 }
 
 fn add_step(sums: Sums, k: u32, m4: u32, o4: u32) -> Sums {
   let a = swizzled(m4, k);
   let b = swizzled(o4, k);
-  return plus_outers(sums, WIDE, x_tile[k][a], x_tile[k][a + 16u], weight_tile[k][b], weight_tile[k][b + 16u]);
-}
-
-fn add_4_steps(sums: Sums, k: u32, m4: u32, o4: u32) -> Sums {
-  let two = add_step(add_step(sums, k, m4, o4), k + 1u, m4, o4);
-  return add_step(add_step(two, k + 2u, m4, o4), k + 3u, m4, o4);
+  return plus_outers(sums, a_tile[k][a], a_tile[k][a + 16u], b_tile[k][b], b_tile[k][b + 16u]);
 }
 
 // By elements: two lanes' may share a vector, and each would write all of it.
@@ -140,11 +117,11 @@ fn write1(i: u32, o: u32, sum: f32) {
   y_elements[i] = value;
 }
 
-fn write4(m: u32, o: u32, sum: vec4<f32>) {
+fn write4(first: u32, m: u32, o: u32, sum: vec4<f32>) {
   if (m >= params.rows || o >= ROWS) {
     return;
   }
-  let i = m * params.ld_y + ROW_START + o;
+  let i = (first + m) * params.ld_y + ROW_START + o;
   if (Y_ALIGNED) {
     var value = sum;
     if (BIAS) {
@@ -162,17 +139,10 @@ fn write4(m: u32, o: u32, sum: vec4<f32>) {
   }
 }
 
-fn write_block(m: u32, o: u32, block: mat4x4<f32>) {
-  write4(m, o, block[0]);
-  write4(m + 1u, o, block[1]);
-  write4(m + 2u, o, block[2]);
-  write4(m + 3u, o, block[3]);
-}
-
 @compute @workgroup_size(256)
 fn matmul_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let o0 = wid.x * select(64u, 128u, WIDE);
-  let m0 = wid.y * select(64u, 128u, WIDE);
+  let o0 = wid.x * tile_side();
+  let m0 = wid.y * tile_side();
   let o4 = lane % 16u;
   let m4 = lane / 16u;
   var sums: Sums;
@@ -184,10 +154,7 @@ fn matmul_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_i
     if (k0 + DEPTH < D_IN) {
       slice = load(m0, o0, k0 + DEPTH, lane);
     }
-    sums = add_4_steps(sums, 0u, m4, o4);
-    sums = add_4_steps(sums, 4u, m4, o4);
-    sums = add_4_steps(sums, 8u, m4, o4);
-    sums = add_4_steps(sums, 12u, m4, o4);
+    sums = add_steps(sums, m4, o4);
     // A long sum's terms vanish beside it: parts of PART columns are added up apart. WIDE has no registers for that.
     if (!WIDE && k0 % PART == PART - DEPTH) {
       earlier += sums.s00;
@@ -198,12 +165,5 @@ fn matmul_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_i
   if (!WIDE) {
     sums.s00 = earlier + sums.s00;
   }
-  let m = m0 + m4 * 4u;
-  let o = o0 + o4 * 4u;
-  write_block(m, o, sums.s00);
-  if (WIDE) {
-    write_block(m, o + 64u, sums.s01);
-    write_block(m + 64u, o, sums.s10);
-    write_block(m + 64u, o + 64u, sums.s11);
-  }
+  write_sums(0u, m0 + m4 * 4u, o0 + o4 * 4u, sums);
 }

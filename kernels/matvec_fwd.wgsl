@@ -61,12 +61,6 @@ fn norm_weight_at(i: u32) -> vec4<f32> {
   return select(vec4<f32>(0.0), norm_weight[i / 4u], vec4<bool>(i < D_IN, i + 1u < D_IN, i + 2u < D_IN, i + 3u < D_IN));
 }
 
-fn scale_at(row: u32, column: u32) -> f32 {
-  let group = column / QUANT_GROUP;
-  let word = scale_word(W_DTYPE, ROWS, W_STRIDE, row, group);
-  return unpack2x16float(weight[word / 4u][word % 4u])[group % 2u];
-}
-
 // The lanes of a group read neighboring chunks, so that narrow loads of quantized weights are whole lines together.
 fn dot8(row: u32, chunk: u32, low: vec4<f32>, high: vec4<f32>) -> f32 {
   let element = row * W_STRIDE + chunk * 8u;

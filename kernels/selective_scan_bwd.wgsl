@@ -25,6 +25,10 @@ override BLOCKS: u32 = CHANNELS / SUMMED;
 // Terms of a sum lie side by side, a vec4 a channel; the next sum's begin at another memory bank.
 override SUM_STRIDE: u32 = SUMMED + SUMMED / 8u;
 override SUMS: u32 = 8u * LANES * BLOCKS;     // of a group: 4 steps of C's, then of B's
+// Of one channel alone, the terms of sums need not be shared. Sizes by name: naga panics where a prelude uses memory
+// whose size is an expression.
+override TERMS: u32 = select(1u, SUMS * SUM_STRIDE, CHANNELS > 1u);
+override PARTS: u32 = 3u * SIZE;
 
 struct Params {
   seqlen: u32,
@@ -45,17 +49,16 @@ struct Params {
 @group(0) @binding(11) var<storage, read_write> grad_state: array<f32>;     // (batch, D_INNER, D_STATE), in and out
 @group(0) @binding(12) var<uniform> params: Params;
 
-const LOG2_E = 1.442695;
 const LN_2 = 0.69314718;
 // Elements, not vectors: a channel's lanes bring a step each, and a write to a part of a vector may touch all of it.
 var<workgroup> dt_tile: array<f32, 4u * CHANNELS>;    // [step][channel]: dt after softplus,
 var<workgroup> dtu_tile: array<f32, 4u * CHANNELS>;   // dt u
 var<workgroup> g_tile: array<f32, 4u * CHANNELS>;     // and g
-// Of one channel alone, B and C and the terms of sums need not be shared.
+// Of one channel alone, B and C need not be shared.
 var<workgroup> BC_tile: array<vec4<f32>, select(1u, SHARED, CHANNELS > 1u)>; // [B or C][step][lane]
-var<workgroup> terms: array<vec4<f32>, select(1u, SUMS * SUM_STRIDE, CHANNELS > 1u)>; // [sum][channel]
+var<workgroup> terms: array<vec4<f32>, TERMS>; // [sum][channel]
 // Lanes' parts of sums over states, 4 steps each: C . h, then A p exp(dt A) h[t-1], then p . B.
-var<workgroup> parts: array<vec4<f32>, 3u * SIZE>;    // [kind][lane][channel]
+var<workgroup> parts: array<vec4<f32>, PARTS>; // [kind][lane][channel]
 
 // The steps of one channel that a lane brings: t, t + LANES, ...
 struct Inputs {
@@ -90,26 +93,10 @@ fn inputs_at(b: u32, t: u32, d: u32) -> Inputs {
   return inputs;
 }
 
-// Which of the states n to n + 3 there are, of channels that there are.
-fn exist(d: u32, n: u32) -> vec4<bool> {
-  return (vec4<u32>(n) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(D_STATE)) & vec4<bool>(d < D_INNER);
-}
-
-// A / ln 2, for powers of 2; finite, for a step that is not there has dt 0.
-fn A_2(d: u32, n: u32) -> vec4<f32> {
-  let i = d * D_STATE + n;
-  let values = -LOG2_E * exp(vec4<f32>(A_log[i], A_log[i + 1u], A_log[i + 2u], A_log[i + 3u]));
-  return select(vec4<f32>(0.0), max(vec4<f32>(-3.4e38), values), exist(d, n));
-}
-
 fn final_gradient(b: u32, d: u32, n: u32) -> vec4<f32> {
   let i = (b * D_INNER + d) * D_STATE + n;
   let values = vec4<f32>(grad_state[i], grad_state[i + 1u], grad_state[i + 2u], grad_state[i + 3u]);
   return select(vec4<f32>(0.0), values, exist(d, n) & vec4<bool>(GRAD_FINAL));
-}
-
-fn state_element(i: u32) -> f32 {
-  return ssm_state[i / 4u][i % 4u];
 }
 
 // The state before a group of 4 steps.
@@ -118,23 +105,7 @@ fn kept_state(b: u32, group: u32, d: u32, n: u32) -> vec4<f32> {
   if (D_STATE % 4u == 0u) {
     return select(vec4<f32>(0.0), ssm_state[i / 4u], exist(d, n));
   }
-  let values = vec4<f32>(state_element(i), state_element(i + 1u), state_element(i + 2u), state_element(i + 3u));
-  return select(vec4<f32>(0.0), values, exist(d, n));
-}
-
-fn x_dbl_element(i: u32) -> f32 {
-  return x_dbl[i / 4u][i % 4u];
-}
-
-// Four of B or C, whose columns begin at `first`, at step t; zeros past the last step.
-fn B_or_C(b: u32, t: u32, first: u32, n: u32) -> vec4<f32> {
-  let i = (b * params.seqlen + min(t, params.seqlen - 1u)) * (DT_RANK + 2u * D_STATE) + first + n;
-  let exists = exist(0u, n) & vec4<bool>(t < params.seqlen);
-  if (DT_RANK % 4u == 0u && D_STATE % 4u == 0u) {
-    return select(vec4<f32>(0.0), x_dbl[i / 4u], exists);
-  }
-  let values = vec4<f32>(x_dbl_element(i), x_dbl_element(i + 1u), x_dbl_element(i + 2u), x_dbl_element(i + 3u));
-  return select(vec4<f32>(0.0), values, exists);
+  return select(vec4<f32>(0.0), state4(i), exist(d, n));
 }
 
 // Vector i of a group that begins at step t0: [B or C][step][lane].
@@ -149,44 +120,43 @@ fn shared_at(b: u32, t0: u32, i: u32) -> vec4<f32> {
   return shared_vector(b, t0, i);
 }
 
-// Sum over the lanes of one kind of parts, of one step.
-fn sum_of_parts(kind: u32, channel: u32, step: u32) -> f32 {
-  let i = kind * SIZE + channel;
-  if (LANES == 4u) {
-    return (parts[i][step] + parts[i + CHANNELS][step]) +
-      (parts[i + 2u * CHANNELS][step] + parts[i + 3u * CHANNELS][step]);
-  }
-  var sum = parts[i][step];
-  for (var lane = 1u; lane < LANES; lane++) {
-    sum += parts[i + lane * CHANNELS][step];
-  }
-  return sum;
+// What a lane knows of the steps that it brings.
+struct Own {
+  exist: vec4<bool>,
+  raw: vec4<f32>,   // dt before softplus
+  dt: vec4<f32>,
+  u: vec4<f32>,
+  g: vec4<f32>,
+  slope: vec4<f32>, // grad_y silu'(z)
 }
 
-fn sum_of_terms(sum: u32) -> vec4<f32> {
-  let i = sum * SUM_STRIDE;
-  if (SUMMED == 8u) {
-    return ((terms[i] + terms[i + 1u]) + (terms[i + 2u] + terms[i + 3u])) +
-      ((terms[i + 4u] + terms[i + 5u]) + (terms[i + 6u] + terms[i + 7u]));
-  }
-  var total = terms[i];
-  for (var k = 1u; k < SUMMED; k++) {
-    total += terms[i + k];
-  }
-  return total;
+fn own_steps(inputs: Inputs, exist: vec4<bool>) -> Own {
+  let sigmoid_z = 1.0 / (1.0 + exp(-inputs.z));
+  let slope = inputs.grad_y * sigmoid_z * (1.0 + inputs.z * (1.0 - sigmoid_z));
+  let g = inputs.grad_y * inputs.z * sigmoid_z;
+  return Own(exist, inputs.dt, softplus_of(inputs.dt), inputs.u, g, slope);
 }
 
-// Four sums of a block's channels at step t: of C for kinds 0 to 3, of B for kinds 4 to 7.
-fn store_BC(row: u32, kind: u32, lane: u32, values: vec4<f32>) {
-  grad_BC[row * 2u * LANES + select(0u, LANES, kind < 4u) + lane] = values;
+fn softplus_of(raw: vec4<f32>) -> vec4<f32> {
+  var soft = vec4<f32>(softplus(raw.x), 0.0, 0.0, 0.0);
+  if (BROUGHT > 1u) {
+    soft.y = softplus(raw.y);
+  }
+  if (BROUGHT > 2u) {
+    soft = vec4<f32>(soft.xy, softplus(raw.z), softplus(raw.w));
+  }
+  return soft;
 }
 
-// One channel's term of a kind's sum at step t of row `row`; the sum itself where there is no other channel.
-fn add_term(kind: u32, index: u32, t: u32, row: u32, value: vec4<f32>) {
-  if (CHANNELS > 1u) {
-    terms[kind * (SIZE / SUMMED) * SUM_STRIDE + index + index / 8u * (SUM_STRIDE - SUMMED)] = value;
-  } else if (t < params.seqlen) {
-    store_BC(row, kind, index, value);
+// Puts the steps that a lane brings where all lanes of the channel read them.
+fn bring_steps(steps: vec4<u32>, channel: u32, own: Own) {
+  bring(steps.x, channel, own.exist.x, own.dt.x, own.u.x, own.g.x);
+  if (BROUGHT > 1u) {
+    bring(steps.y, channel, own.exist.y, own.dt.y, own.u.y, own.g.y);
+  }
+  if (BROUGHT > 2u) {
+    bring(steps.z, channel, own.exist.z, own.dt.z, own.u.z, own.g.z);
+    bring(steps.w, channel, own.exist.w, own.dt.w, own.u.w, own.g.w);
   }
 }
 
@@ -199,25 +169,43 @@ fn bring(step: u32, channel: u32, exists: bool, own_dt: f32, own_u: f32, own_g: 
   }
 }
 
-fn store_params(i: u32, exists: bool, grad_A: f32, grad_initial: f32) {
-  if (exists) {
-    grad_params[i] = grad_A;
-    grad_state[i] = grad_initial;
+// The same of B and C; the lane's first vector was read a group ahead.
+fn bring_BC(b: u32, t0: u32, index: u32, first: vec4<f32>) {
+  if (CHANNELS > 1u) {
+    if (index < SHARED) {
+      BC_tile[index] = first;
+    }
+    for (var i = index + SIZE; i < SHARED; i += SIZE) {
+      BC_tile[i] = shared_vector(b, t0, i);
+    }
   }
 }
 
-// What a lane knows of a step that it brought.
-struct Own {
-  raw: f32, // dt before softplus
+// Writes the gradients of the steps that a lane brought, and gives sum + its part of D's.
+fn finish_steps(sum: f32, b: u32, t0: u32, d: u32, steps: vec4<u32>, own: Own, own_D: f32) -> f32 {
+  var next = sum;
+  next += finish(b, t0, d, steps.x, own.exist.x, Step(own.raw.x, own.dt.x, own.u.x, own.g.x, own.slope.x, own_D));
+  if (BROUGHT > 1u) {
+    next += finish(b, t0, d, steps.y, own.exist.y, Step(own.raw.y, own.dt.y, own.u.y, own.g.y, own.slope.y, own_D));
+  }
+  if (BROUGHT > 2u) {
+    next += finish(b, t0, d, steps.z, own.exist.z, Step(own.raw.z, own.dt.z, own.u.z, own.g.z, own.slope.z, own_D));
+    next += finish(b, t0, d, steps.w, own.exist.w, Step(own.raw.w, own.dt.w, own.u.w, own.g.w, own.slope.w, own_D));
+  }
+  return next;
+}
+
+// One of them.
+struct Step {
+  raw: f32,
   dt: f32,
   u: f32,
   g: f32,
-  slope: f32, // grad_y silu'(z)
+  slope: f32,
   D: f32,
 }
 
-// Writes a step's gradients, and gives its part of D's.
-fn finish(b: u32, t0: u32, d: u32, step: u32, exists: bool, own: Own) -> f32 {
+fn finish(b: u32, t0: u32, d: u32, step: u32, exists: bool, own: Step) -> f32 {
   if (!exists) {
     return 0.0;
   }
@@ -230,15 +218,21 @@ fn finish(b: u32, t0: u32, d: u32, step: u32, exists: bool, own: Own) -> f32 {
   return own.g * own.u;
 }
 
-fn softplus_of(raw: vec4<f32>) -> vec4<f32> {
-  var soft = vec4<f32>(softplus(raw.x), 0.0, 0.0, 0.0);
-  if (BROUGHT > 1u) {
-    soft.y = softplus(raw.y);
+// The gradients of A_log and of the initial state.
+fn store_params(b: u32, d: u32, n: u32, grad_A: vec4<f32>, grad_initial: vec4<f32>) {
+  let exists = exist(d, n);
+  let i = (b * D_INNER + d) * D_STATE + n;
+  store_param(i, exists.x, grad_A.x, grad_initial.x);
+  store_param(i + 1u, exists.y, grad_A.y, grad_initial.y);
+  store_param(i + 2u, exists.z, grad_A.z, grad_initial.z);
+  store_param(i + 3u, exists.w, grad_A.w, grad_initial.w);
+}
+
+fn store_param(i: u32, exists: bool, grad_A: f32, grad_initial: f32) {
+  if (exists) {
+    grad_params[i] = grad_A;
+    grad_state[i] = grad_initial;
   }
-  if (BROUGHT > 2u) {
-    soft = vec4<f32>(soft.xy, softplus(raw.z), softplus(raw.w));
-  }
-  return soft;
 }
 
 @compute @workgroup_size(CHANNELS, LANES)
@@ -253,7 +247,7 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
   let own_D = D[min(d, D_INNER - 1u)];
   let first_row = (wid.x * BLOCKS * count.y + b) * params.seqlen; // of this workgroup's partials of B and C
   let groups = (params.seqlen + 3u) / 4u;
-  let own_steps = lane + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES);
+  let steps = lane + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES);
   var carry = final_gradient(b, d, n); // exp(dt[t+1] A) p[t+1]
   var A_sum = vec4<f32>(0.0);
   var D_sum = 0.0;
@@ -263,28 +257,10 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
   for (var after = groups; after > 0u; after--) {
     let t0 = 4u * (after - 1u);
     let start = next_start;
-    let own = next;
-    let own_exist = (own_steps < vec4<u32>(min(4u, params.seqlen - t0))) & vec4<bool>(d < D_INNER);
-    let sigmoid_z = 1.0 / (1.0 + exp(-own.z));
-    let slope = own.grad_y * sigmoid_z * (1.0 + own.z * (1.0 - sigmoid_z));
-    let own_g = own.grad_y * own.z * sigmoid_z;
-    let own_dt = softplus_of(own.dt);
-    bring(lane, channel, own_exist.x, own_dt.x, own.u.x, own_g.x);
-    if (BROUGHT > 1u) {
-      bring(own_steps.y, channel, own_exist.y, own_dt.y, own.u.y, own_g.y);
-    }
-    if (BROUGHT > 2u) {
-      bring(own_steps.z, channel, own_exist.z, own_dt.z, own.u.z, own_g.z);
-      bring(own_steps.w, channel, own_exist.w, own_dt.w, own.u.w, own_g.w);
-    }
-    if (CHANNELS > 1u) {
-      if (index < SHARED) {
-        BC_tile[index] = next_shared;
-      }
-      for (var i = index + SIZE; i < SHARED; i += SIZE) {
-        BC_tile[i] = shared_vector(b, t0, i);
-      }
-    }
+    let count_left = min(4u, params.seqlen - t0);
+    let own = own_steps(next, (steps < vec4<u32>(count_left)) & vec4<bool>(d < D_INNER));
+    bring_steps(steps, channel, own);
+    bring_BC(b, t0, index, next_shared);
     workgroupBarrier();
     let t_next = max(t0, 4u) - 4u;
     next = inputs_at(b, t_next + lane, d);
@@ -330,51 +306,12 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
     parts[SIZE + index] = vec4<f32>(dot(A, through_0), dot(A, through_1), dot(A, through_2), dot(A, through_3));
     parts[2u * SIZE + index] = vec4<f32>(dot(B_0, p_0), dot(B_1, p_1), dot(B_2, p_2), dot(B_3, p_3));
     let row = first_row + t0;
-    add_term(0u, index, t0, row, gs.x * h_0);
-    add_term(1u, index, t0 + 1u, row + 1u, gs.y * h_1);
-    add_term(2u, index, t0 + 2u, row + 2u, gs.z * h_2);
-    add_term(3u, index, t0 + 3u, row + 3u, gs.w * h_3);
-    add_term(4u, index, t0, row, dtus.x * p_0);
-    add_term(5u, index, t0 + 1u, row + 1u, dtus.y * p_1);
-    add_term(6u, index, t0 + 2u, row + 2u, dtus.z * p_2);
-    add_term(7u, index, t0 + 3u, row + 3u, dtus.w * p_3);
+    add_terms(0u, index, t0, row, mat4x4<f32>(gs.x * h_0, gs.y * h_1, gs.z * h_2, gs.w * h_3));
+    add_terms(4u, index, t0, row, mat4x4<f32>(dtus.x * p_0, dtus.y * p_1, dtus.z * p_2, dtus.w * p_3));
     workgroupBarrier();
-
-    if (CHANNELS > 1u) {
-      for (var i = index; i < SUMS; i += SIZE) {
-        // Sums are of kinds, and of lanes and blocks of channels in each.
-        let kind = i / (LANES * BLOCKS);
-        if (t0 + kind % 4u < params.seqlen) {
-          let block_row = row + kind % 4u + i % BLOCKS * count.y * params.seqlen;
-          store_BC(block_row, kind, i / BLOCKS % LANES, sum_of_terms(i));
-        }
-      }
-    }
-    D_sum += finish(b, t0, d, own_steps.x, own_exist.x, Own(own.dt.x, own_dt.x, own.u.x, own_g.x, slope.x, own_D));
-    if (BROUGHT > 1u) {
-      D_sum += finish(b, t0, d, own_steps.y, own_exist.y, Own(own.dt.y, own_dt.y, own.u.y, own_g.y, slope.y, own_D));
-    }
-    if (BROUGHT > 2u) {
-      D_sum += finish(b, t0, d, own_steps.z, own_exist.z, Own(own.dt.z, own_dt.z, own.u.z, own_g.z, slope.z, own_D));
-      D_sum += finish(b, t0, d, own_steps.w, own_exist.w, Own(own.dt.w, own_dt.w, own.u.w, own_g.w, slope.w, own_D));
-    }
+    store_sums(t0, row, index, count.y * params.seqlen);
+    D_sum = finish_steps(D_sum, b, t0, d, steps, own, own_D);
   }
-
-  let grad_A = LN_2 * A * A_sum;
-  let exists = exist(d, n);
-  let i = (b * D_INNER + d) * D_STATE + n;
-  store_params(i, exists.x, grad_A.x, carry.x);
-  store_params(i + 1u, exists.y, grad_A.y, carry.y);
-  store_params(i + 2u, exists.z, grad_A.z, carry.z);
-  store_params(i + 3u, exists.w, grad_A.w, carry.w);
-  workgroupBarrier();
-  parts[index].x = D_sum;
-  workgroupBarrier();
-  if (lane == 0u && d < D_INNER) {
-    var sum = 0.0;
-    for (var k = 0u; k < LANES; k++) {
-      sum += parts[k * CHANNELS + lid.x].x;
-    }
-    grad_params[params.D_start + b * D_INNER + d] = sum;
-  }
+  store_params(b, d, n, LN_2 * A * A_sum, carry);
+  store_D(b, d, lane, index, D_sum);
 }

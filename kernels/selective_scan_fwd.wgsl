@@ -32,7 +32,6 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;               // (batch, seqlen, D_INNER)
 @group(0) @binding(8) var<uniform> params: Params;
 
-const LOG2_E = 1.442695;
 var<workgroup> dt_tile: array<vec4<f32>, GROUPS * CHANNELS>;  // [group][channel]: 4 steps of dt after softplus ...
 var<workgroup> dtu_tile: array<vec4<f32>, GROUPS * CHANNELS>; // ... and of dt u
 var<workgroup> B_tile: array<vec4<f32>, SHARED>;              // [step][lane]
@@ -68,19 +67,8 @@ fn state_start(b: u32, slot: u32, d: u32, n: u32) -> u32 {
   return ((b * slots + slot) * D_INNER + d) * D_STATE + n;
 }
 
-// Which of the states n to n + 3 there are, of channels that there are.
-fn exist(d: u32, n: u32) -> vec4<bool> {
-  return (vec4<u32>(n) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(D_STATE)) & vec4<bool>(d < D_INNER);
-}
-
-fn state_element(i: u32) -> f32 {
-  return ssm_state[i / 4u][i % 4u];
-}
-
 fn initial_state(b: u32, d: u32, n: u32) -> vec4<f32> {
-  let i = state_start(b, 0u, d, n);
-  let values = vec4<f32>(state_element(i), state_element(i + 1u), state_element(i + 2u), state_element(i + 3u));
-  return select(vec4<f32>(0.0), values, exist(d, n));
+  return select(vec4<f32>(0.0), state4(state_start(b, 0u, d, n)), exist(d, n));
 }
 
 fn store_element(i: u32, exists: bool, value: f32) {
@@ -102,28 +90,6 @@ fn store_state(b: u32, slot: u32, d: u32, n: u32, h: vec4<f32>) {
     store_element(i + 2u, exists.z, h.z);
     store_element(i + 3u, exists.w, h.w);
   }
-}
-
-// A / ln 2, for powers of 2; finite, for a step that is not there has dt 0.
-fn A_2(d: u32, n: u32) -> vec4<f32> {
-  let i = d * D_STATE + n;
-  let values = -LOG2_E * exp(vec4<f32>(A_log[i], A_log[i + 1u], A_log[i + 2u], A_log[i + 3u]));
-  return select(vec4<f32>(0.0), max(vec4<f32>(-3.4e38), values), exist(d, n));
-}
-
-fn x_dbl_element(i: u32) -> f32 {
-  return x_dbl[i / 4u][i % 4u];
-}
-
-// Four of B or C, whose columns begin at `first`, at step t; zeros past the last step.
-fn B_or_C(b: u32, t: u32, first: u32, n: u32) -> vec4<f32> {
-  let i = (b * params.seqlen + min(t, params.seqlen - 1u)) * (DT_RANK + 2u * D_STATE) + first + n;
-  let exists = exist(0u, n) & vec4<bool>(t < params.seqlen);
-  if (DT_RANK % 4u == 0u && D_STATE % 4u == 0u) {
-    return select(vec4<f32>(0.0), x_dbl[i / 4u], exists);
-  }
-  let values = vec4<f32>(x_dbl_element(i), x_dbl_element(i + 1u), x_dbl_element(i + 2u), x_dbl_element(i + 3u));
-  return select(vec4<f32>(0.0), values, exists);
 }
 
 fn B_at(b: u32, t0: u32, step: u32, lane: u32) -> vec4<f32> {

@@ -35,16 +35,6 @@ struct Params {
 var<workgroup> parts: array<vec4<f32>, LANES>; // of each lane: its share in the sums of its four steps
 
 // Four elements from i on, of which the first `count` are wanted: see four_of().
-fn xBC4(i: u32, count: u32) -> vec4<f32> {
-  let at = vec4s_of(i, count);
-  return four_of(xBC[at.x], xBC[at.y], i, count);
-}
-
-fn grad_y4(i: u32, count: u32) -> vec4<f32> {
-  let at = vec4s_of(i, count);
-  return four_of(grad_y[at.x], grad_y[at.y], i, count);
-}
-
 fn grad_CB4(i: u32, count: u32) -> vec4<f32> {
   let at = vec4s_of(i, count);
   return four_of(grad_CB[at.x], grad_CB[at.y], i, count);
@@ -61,16 +51,6 @@ fn grad_state4(i: u32, count: u32) -> vec4<f32> {
 }
 
 // Four of each of four rows, the first's from i on.
-fn xBC_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
-  return mat4x4<f32>(xBC4(i, counts.x), xBC4(i + CONV_DIM, counts.y),
-                     xBC4(i + 2u * CONV_DIM, counts.z), xBC4(i + 3u * CONV_DIM, counts.w));
-}
-
-fn grad_y_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
-  return mat4x4<f32>(grad_y4(i, counts.x), grad_y4(i + D_INNER, counts.y),
-                     grad_y4(i + 2u * D_INNER, counts.z), grad_y4(i + 3u * D_INNER, counts.w));
-}
-
 fn grad_CB_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
   return mat4x4<f32>(grad_CB4(i, counts.x), grad_CB4(i + CHUNK, counts.y),
                      grad_CB4(i + 2u * CHUNK, counts.z), grad_CB4(i + 3u * CHUNK, counts.w));
@@ -86,20 +66,9 @@ fn factor(of_B: bool, decay0: u32, t: u32, steps: u32) -> f32 {
   return step.w;
 }
 
-// By elements: lanes may share a vec4 where rows are no multiples of 4, and a write to one component may write all.
-// A binding of vec4s beside it, for rows that are, would be the ninth storage buffer, and WebGPU promises 8.
-fn write1(i: u32, is_inside: bool, value: f32) {
-  if (is_inside) {
-    grad_xBC[i] = value;
-  }
-}
-
-// Four states of a step, of which the first `count` are there.
-fn write4(i: u32, count: u32, values: vec4<f32>) {
-  write1(i, count > 0u, values.x);
-  write1(i + 1u, count > 1u, values.y);
-  write1(i + 2u, count > 2u, values.z);
-  write1(i + 3u, count > 3u, values.w);
+// A binding of vec4s beside it, for ALIGNED rows, would be the ninth storage buffer, and WebGPU promises 8.
+fn write1(i: u32, value: f32) {
+  grad_xBC[i] = value;
 }
 
 @compute @workgroup_size(LANES)
@@ -189,8 +158,8 @@ fn ssd_bc_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) gr
       sums[plane + decay0 + lane] = sum;
     }
   }
-  write4(own, left(n, D_STATE, t < steps), total[0]);
-  write4(own + CONV_DIM, left(n, D_STATE, t + 1u < steps), total[1]);
-  write4(own + 2u * CONV_DIM, left(n, D_STATE, t + 2u < steps), total[2]);
-  write4(own + 3u * CONV_DIM, left(n, D_STATE, t + 3u < steps), total[3]);
+  write_elements(own, left(n, D_STATE, t < steps), total[0]);
+  write_elements(own + CONV_DIM, left(n, D_STATE, t + 1u < steps), total[1]);
+  write_elements(own + 2u * CONV_DIM, left(n, D_STATE, t + 2u < steps), total[2]);
+  write_elements(own + 3u * CONV_DIM, left(n, D_STATE, t + 3u < steps), total[3]);
 }

@@ -30,28 +30,6 @@ struct Params {
 var<workgroup> step_tile: array<vec4<f32>, TILE>; // the chunk's decays
 var<workgroup> parts: array<vec4<f32>, LANES>; // of each lane: its rows' sums, then its columns'
 
-// Four elements from i on, of which the first `count` are wanted: see four_of().
-fn xBC4(i: u32, count: u32) -> vec4<f32> {
-  let at = vec4s_of(i, count);
-  return four_of(xBC[at.x], xBC[at.y], i, count);
-}
-
-fn grad_y4(i: u32, count: u32) -> vec4<f32> {
-  let at = vec4s_of(i, count);
-  return four_of(grad_y[at.x], grad_y[at.y], i, count);
-}
-
-// Four of each of four rows, the first's from i on.
-fn xBC_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
-  return mat4x4<f32>(xBC4(i, counts.x), xBC4(i + CONV_DIM, counts.y),
-                     xBC4(i + 2u * CONV_DIM, counts.z), xBC4(i + 3u * CONV_DIM, counts.w));
-}
-
-fn grad_y_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
-  return mat4x4<f32>(grad_y4(i, counts.x), grad_y4(i + D_INNER, counts.y),
-                     grad_y4(i + 2u * D_INNER, counts.z), grad_y4(i + 3u * D_INNER, counts.w));
-}
-
 // exp(sum[t] - sum[s]) dt[s], zero where s comes after t.
 fn weight(t: u32, s: u32) -> f32 {
   let a = step_tile[s];
@@ -83,19 +61,13 @@ fn from_on(s: u32, t: u32) -> vec4<f32> {
   return select(vec4<f32>(0.0), vec4<f32>(1.0), vec4<u32>(t, t + 1u, t + 2u, t + 3u) >= vec4<u32>(s));
 }
 
-fn write1(i: u32, is_inside: bool, value: f32) {
-  if (is_inside) {
-    grad_CB[i] = value;
-  }
+fn write1(i: u32, value: f32) {
+  grad_CB[i] = value;
 }
 
 // Four elements of row t from column s on; past the last step they are zeros, which ssd_bc_bwd may read with others.
 fn write4(i: u32, steps: u32, t: u32, s: u32, values: vec4<f32>) {
-  let end = select(0u, CHUNK, t < steps);
-  write1(i, s < end, values.x);
-  write1(i + 1u, s + 1u < end, values.y);
-  write1(i + 2u, s + 2u < end, values.z);
-  write1(i + 3u, s + 3u < end, values.w);
+  write_elements(i, left(s, CHUNK, t < steps), values);
 }
 
 @compute @workgroup_size(LANES)

@@ -16,31 +16,13 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> CB: array<f32>;  // (batch, chunks, NGROUPS, CHUNK, CHUNK)
 @group(0) @binding(2) var<uniform> params: Params;
 
-// Four elements from i on, of which the first `count` are wanted: see four_of().
-fn xBC4(i: u32, count: u32) -> vec4<f32> {
-  let at = vec4s_of(i, count);
-  return four_of(xBC[at.x], xBC[at.y], i, count);
-}
-
-// Four of each of four rows, the first's from i on.
-fn xBC_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
-  return mat4x4<f32>(xBC4(i, counts.x), xBC4(i + CONV_DIM, counts.y),
-                     xBC4(i + 2u * CONV_DIM, counts.z), xBC4(i + 3u * CONV_DIM, counts.w));
-}
-
-fn write1(i: u32, is_inside: bool, value: f32) {
-  if (is_inside) {
-    CB[i] = value;
-  }
+fn write1(i: u32, value: f32) {
+  CB[i] = value;
 }
 
 // Four elements of row t from column s on, of which those of the chunk's steps are stored.
 fn write4(i: u32, steps: u32, t: u32, s: u32, values: vec4<f32>) {
-  let end = select(0u, steps, t < steps);
-  write1(i, s < end, values.x);
-  write1(i + 1u, s + 1u < end, values.y);
-  write1(i + 2u, s + 2u < end, values.z);
-  write1(i + 3u, s + 3u < end, values.w);
+  write_elements(i, left(s, steps, t < steps), values);
 }
 
 @compute @workgroup_size(LANES)

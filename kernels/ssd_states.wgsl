@@ -32,11 +32,6 @@ fn x4(i: u32, count: u32) -> vec4<f32> {
   return four_of(x[at.x], x[at.y], i, count);
 }
 
-fn xBC4(i: u32, count: u32) -> vec4<f32> {
-  let at = vec4s_of(i, count);
-  return four_of(xBC[at.x], xBC[at.y], i, count);
-}
-
 // What step t is multiplied by.
 fn factor(step: vec4<f32>, last: vec4<f32>) -> f32 {
   if (BACKWARD) {
@@ -45,21 +40,15 @@ fn factor(step: vec4<f32>, last: vec4<f32>) -> f32 {
   return step.x * decay(step, last);
 }
 
-// By elements: lanes may share a vec4 where rows are no multiples of 4, and a write to one component may write all.
-fn write1(i: u32, is_inside: bool, value: f32) {
-  if (is_inside) {
-    states_elements[i] = value;
-  }
+fn write1(i: u32, value: f32) {
+  states_elements[i] = value;
 }
 
 // Four states of channel p from n on.
 fn write4(i: u32, p: u32, n: u32, values: vec4<f32>) {
   let count = left(n, D_STATE, p < HEADDIM);
   if (!ALIGNED) {
-    write1(i, count > 0u, values.x);
-    write1(i + 1u, count > 1u, values.y);
-    write1(i + 2u, count > 2u, values.z);
-    write1(i + 3u, count > 3u, values.w);
+    write_elements(i, count, values);
   } else if (count > 0u) {
     states[i / 4u] = values;
   }

@@ -32,27 +32,12 @@ struct Params {
 var<workgroup> step_tile: array<vec4<f32>, TILE>; // the chunk's decays
 
 // Four elements from i on, of which the first `count` are wanted: see four_of().
-fn xBC4(i: u32, count: u32) -> vec4<f32> {
-  let at = vec4s_of(i, count);
-  return four_of(xBC[at.x], xBC[at.y], i, count);
-}
-
 fn grad_state4(i: u32, count: u32) -> vec4<f32> {
   let at = vec4s_of(i, count);
   return four_of(grad_states[at.x], grad_states[at.y], i, count);
 }
 
-fn grad_y4(i: u32, count: u32) -> vec4<f32> {
-  let at = vec4s_of(i, count);
-  return four_of(grad_y[at.x], grad_y[at.y], i, count);
-}
-
 // Four of each of four rows, the first's from i on.
-fn xBC_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
-  return mat4x4<f32>(xBC4(i, counts.x), xBC4(i + CONV_DIM, counts.y),
-                     xBC4(i + 2u * CONV_DIM, counts.z), xBC4(i + 3u * CONV_DIM, counts.w));
-}
-
 fn grad_state_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
   return mat4x4<f32>(grad_state4(i, counts.x), grad_state4(i + D_STATE, counts.y),
                      grad_state4(i + 2u * D_STATE, counts.z), grad_state4(i + 3u * D_STATE, counts.w));
@@ -71,12 +56,9 @@ fn weight4(i: u32, s: u32, t: vec4<f32>, count: u32) -> vec4<f32> {
                    weight1(i + 2u, s + 2u, t, count > 2u), weight1(i + 3u, s + 3u, t, count > 3u));
 }
 
-// By elements: lanes may share a vec4 where rows are no multiples of 4, and a write to one component may write all.
-// A binding of vec4s beside it, for rows that are, would be the ninth storage buffer, and WebGPU promises 8.
-fn write1(i: u32, is_inside: bool, value: f32) {
-  if (is_inside) {
-    grad_xBC[i] = value;
-  }
+// A binding of vec4s beside it, for ALIGNED rows, would be the ninth storage buffer, and WebGPU promises 8.
+fn write1(i: u32, value: f32) {
+  grad_xBC[i] = value;
 }
 
 // Stores grad_x of four channels from p on, of the chunk's step s, and returns the sum of their x q.
@@ -92,10 +74,7 @@ fn write4(row0: u32, s: u32, steps: u32, h: u32, p: u32, q: vec4<f32>) -> f32 {
   }
   let values = step_tile[s].x * q + factor * grad_y4((row0 + s) * D_INNER + d, count);
   let i = (row0 + s) * CONV_DIM + d;
-  write1(i, true, values.x);
-  write1(i + 1u, count > 1u, values.y);
-  write1(i + 2u, count > 2u, values.z);
-  write1(i + 3u, count > 3u, values.w);
+  write_elements(i, count, values);
   return dot(xBC4(i, count), q);
 }
 

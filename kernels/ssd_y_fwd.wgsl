@@ -30,22 +30,12 @@ struct Params {
 var<workgroup> step_tile: array<vec4<f32>, TILE>; // the chunk's decays
 
 // Four elements from i on, of which the first `count` are wanted: see four_of().
-fn xBC4(i: u32, count: u32) -> vec4<f32> {
-  let at = vec4s_of(i, count);
-  return four_of(xBC[at.x], xBC[at.y], i, count);
-}
-
 fn state4(i: u32, count: u32) -> vec4<f32> {
   let at = vec4s_of(i, count);
   return four_of(states[at.x], states[at.y], i, count);
 }
 
 // Four of each of four rows, the first's from i on.
-fn xBC_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
-  return mat4x4<f32>(xBC4(i, counts.x), xBC4(i + CONV_DIM, counts.y),
-                     xBC4(i + 2u * CONV_DIM, counts.z), xBC4(i + 3u * CONV_DIM, counts.w));
-}
-
 fn state_rows(i: u32, counts: vec4<u32>) -> mat4x4<f32> {
   return mat4x4<f32>(state4(i, counts.x), state4(i + D_STATE, counts.y),
                      state4(i + 2u * D_STATE, counts.z), state4(i + 3u * D_STATE, counts.w));
@@ -66,11 +56,8 @@ fn weights(i: u32, s: u32, t: u32, steps: u32) -> vec4<f32> {
                    weight(i + 2u * CHUNK, s, t + 2u, steps), weight(i + 3u * CHUNK, s, t + 3u, steps));
 }
 
-// By elements: lanes may share a vec4 where rows are no multiples of 4, and a write to one component may write all.
-fn write1(i: u32, is_inside: bool, value: f32) {
-  if (is_inside) {
-    y_elements[i] = value;
-  }
+fn write1(i: u32, value: f32) {
+  y_elements[i] = value;
 }
 
 // Four channels from p on, the skip added.
@@ -89,10 +76,7 @@ fn write4(row: u32, is_inside: bool, h: u32, p: u32, sums: vec4<f32>) {
   if (ALIGNED) {
     y[i / 4u] = values;
   } else {
-    write1(i, true, values.x);
-    write1(i + 1u, count > 1u, values.y);
-    write1(i + 2u, count > 2u, values.z);
-    write1(i + 3u, count > 3u, values.w);
+    write_elements(i, count, values);
   }
 }
 

@@ -7,8 +7,17 @@ import { KERNEL_CHECKS } from "../src/checks/kernel_checks.ts";
 const ROOT = new URL("../", import.meta.url);
 /** Texts that go before kernels, and what each must not have. */
 const PRELUDES: Readonly<Record<string, RegExp>> = {
-  _math: /@compute|\boverride\b|@binding|@group|\bvar</g,
-  _tile: /@compute|\boverride\b|@binding|@group/g,
+  ...Object.fromEntries(
+    ["_conv", "_math", "_scan", "_scan_sums", "_ssd_bwd", "_tile", "_weight"].map((name) => [
+      name,
+      /@compute|\boverride\b|@binding|@group|\bvar</g,
+    ]),
+  ),
+  ...Object.fromEntries(
+    ["_matmul", "_ssd", "_threshold"].map((
+      name,
+    ) => [name, /@compute|\boverride\b|@binding|@group/g]),
+  ),
 };
 const MAX_COLUMNS = 120;
 
@@ -243,17 +252,39 @@ Deno.test("every kernel file is in the agreed order and ends in one entry point 
   assertEquals(problems, []);
 });
 
-Deno.test("preludes have no entry point, override or binding, and only _tile has memory", () => {
+Deno.test("preludes have no entry point, override or binding, and only some memory", () => {
   const texts = readKernels();
+  assertEquals(
+    [...texts.keys()].filter((name) => name.startsWith("_")),
+    Object.keys(PRELUDES).toSorted(),
+  );
   for (const [name, forbidden] of Object.entries(PRELUDES)) {
     assertEquals(codeLines(texts.get(name) ?? "").join("\n").match(forbidden), null, name);
   }
 });
 
-Deno.test("_tile goes before the kernels that add up its slices, and no others", () => {
+/** Functions that a WGSL text declares. */
+function functionNames(text: string): string[] {
+  return [...codeLines(text).join("\n").matchAll(/\bfn (\w+)\(/g)].map((match) => match[1] ?? "");
+}
+
+Deno.test("every kernel uses the preludes that it names, and no function stands in three kernels", () => {
+  const declared = new Map<string, string[]>();
   for (const { name, source, preludes } of ALL_KERNELS) {
-    assertEquals("_tile" in preludes, source.includes("add_slices("), name);
+    for (const [prelude, text] of Object.entries(preludes)) {
+      if (prelude === "_math") continue;
+      const after = Object.entries(preludes).filter(([other]) => other !== prelude);
+      const users = [source, ...after.map(([, text]) => text)];
+      const isUsed = functionNames(text).some((one) =>
+        users.some((text) => text.includes(`${one}(`))
+      );
+      assertEquals(isUsed, true, `${name}: ${prelude}`);
+    }
+    for (const [found] of codeLines(source).join("\n").matchAll(/\bfn [^{]*\{[^@]*?\n\}/g)) {
+      declared.set(found, [...declared.get(found) ?? [], name]);
+    }
   }
+  assertEquals([...declared].filter(([, names]) => names.length > 2), []);
 });
 
 Deno.test("every kernel's bindings, params and overrides equal its declaration in src/ops", () => {

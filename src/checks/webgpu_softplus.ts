@@ -31,6 +31,7 @@ function softplusProbe(prelude: string): Kernel<"x" | "y", never, "SIZE"> {
     bindings: { x: "read", y: "write" },
     params: {},
     overrides: ["SIZE"],
+    sizes: ({ SIZE }) => ({ x: SIZE, y: SIZE }),
   });
 }
 

@@ -2,38 +2,25 @@
 
 import type { ModelConfig } from "../model/config/config.ts";
 import { inputWidth, logitCount } from "../model/ends.ts";
-import type {
-  Draws,
-  Executor,
-  ExecutorState,
-  ForwardOptions,
-  LogitsWanted,
-  StateArray,
+import {
+  type Draws,
+  type Executor,
+  type ExecutorState,
+  type ForwardOptions,
+  requireLive,
+  type StateArray,
 } from "../model/executor.ts";
 import { encodeSettings, NO_TOKEN, RING, type SamplerSettings } from "../model/sampler.ts";
 import { keptParts } from "../model/state_layout.ts";
-import { type Activations, createActivations } from "./activations.ts";
-import { recordAllLogits, recordBlocks, recordLastLogits } from "./forward.ts";
 import { describeCpu } from "./describe_cpu.ts";
 import type { Cpu } from "./module.ts";
 import { MATVEC_MAX_ROWS } from "./ops/linear.ts";
-import { sampleFwd } from "./ops/sample.ts";
-import { tokenScoreFwd } from "./ops/token_score.ts";
-import { CpuProgram } from "./program.ts";
-import { SequenceActivations } from "./sequence_activations.ts";
+import type { CpuProgram } from "./program.ts";
+import { type PieceOutput, Programs } from "./programs.ts";
 import { asOurs, CpuState } from "./state.ts";
-import { type CpuTensor, createCpuTensor } from "./tensor.ts";
-import { ThreadTuner } from "./thread_tuner.ts";
+import { ThreadChoice } from "./thread_choice.ts";
 import { Turns } from "./turns.ts";
 import type { LoadedWeights } from "./weights.ts";
-
-/** Logits of a piece may take this much: 50280 of them for 128 steps. */
-const LOGITS_BYTES = 25 * 2 ** 20;
-
-/** Programs of a state that are kept: those of a step, of a draw, and of sequences of a few lengths. */
-const KEPT_PROGRAMS = 8;
-
-type PieceOutput = LogitsWanted | "score";
 
 /** Part of some sequences: steps [start, start + steps) of each. */
 interface Piece {
@@ -50,36 +37,26 @@ export class CpuExecutor implements Executor {
   readonly maxDraws: number = RING;
   readonly #cpu: Cpu;
   readonly #loaded: LoadedWeights;
-  /** For single steps of few sequences. */
-  readonly #stepActivations: Activations;
-  /** For everything else. */
-  readonly #activations: SequenceActivations;
-  #pieceLogits: CpuTensor | undefined;
-  #targets: CpuTensor | undefined;
-  #scores: CpuTensor | undefined;
-  readonly #maxLogitRows: number;
+  readonly #programs: Programs;
   /** Undefined where the caller says how many threads work. */
-  readonly #tuner: ThreadTuner | undefined;
+  readonly #threads: ThreadChoice | undefined;
   #disposed = false;
 
   constructor(
     cpu: Cpu,
     config: ModelConfig,
     loaded: LoadedWeights,
-    { tunesThreads }: { readonly tunesThreads: boolean },
+    { choosesThreads }: { readonly choosesThreads: boolean },
   ) {
     this.#cpu = cpu;
-    this.#tuner = tunesThreads ? new ThreadTuner(cpu) : undefined;
     this.config = config;
     this.#loaded = loaded;
-    this.#stepActivations = createActivations(cpu, config, MATVEC_MAX_ROWS);
-    this.#activations = new SequenceActivations(cpu, config);
-    const rows = Math.floor(LOGITS_BYTES / (logitCount(config) * 4));
-    this.#maxLogitRows = Math.max(1, Math.min(this.#activations.stepsAtOnce(1), rows));
+    this.#programs = new Programs(cpu, config, loaded.weights);
+    this.#threads = choosesThreads ? new ThreadChoice(cpu) : undefined;
   }
 
   get device(): string {
-    return describeCpu(this.#cpu, this.#tuner !== undefined);
+    return describeCpu(this.#cpu, this.#threads !== undefined);
   }
 
   get deviceNote(): undefined {
@@ -95,7 +72,7 @@ export class CpuExecutor implements Executor {
   }
 
   createState(batch: number): CpuState {
-    this.#activations.requireBatch(batch);
+    this.#programs.activations.requireBatch(batch);
     return new CpuState(this.#cpu, this.config, batch);
   }
 
@@ -162,21 +139,22 @@ export class CpuExecutor implements Executor {
     const seqlen = inputs.length / (batch * inputWidth(this.config));
     if (seqlen === 1 && wanted !== "all" && batch <= MATVEC_MAX_ROWS) {
       const { kind } = this.config.input;
-      (kind === "linear" ? this.#stepActivations.inputs : ours.tokens).write(inputs);
-      this.#runSteps(this.#stepProgram(ours), 1);
+      (kind === "linear" ? this.#programs.stepActivations.inputs : ours.tokens).write(inputs);
+      this.#runSteps(this.#programs.step(ours), 1);
       onProgress?.(1);
       return wanted === "last" ? ours.logits.read() : undefined;
     }
     const count = logitCount(this.config);
-    const most = wanted === "all" ? Math.floor(this.#maxLogitRows / batch) : Infinity;
-    const stepsAtOnce = Math.max(1, Math.min(this.#activations.stepsAtOnce(batch), most));
+    const { activations, maxLogitRows } = this.#programs;
+    const most = wanted === "all" ? Math.floor(maxLogitRows / batch) : Infinity;
+    const stepsAtOnce = Math.max(1, Math.min(activations.stepsAtOnce(batch), most));
     const all = wanted === "all" ? new Float32Array(batch * seqlen * count) : undefined;
     const turns = new Turns();
     for (let start = 0; start < seqlen; start += stepsAtOnce) {
       const steps = Math.min(stepsAtOnce, seqlen - start);
       await turns.take();
       this.#runPiece(ours, inputs, { batch, seqlen, start, steps }, wanted);
-      const logits = all && this.#logitsTensor().view(0, [batch * steps * count]).read();
+      const logits = all && this.#programs.logits.view(0, [batch * steps * count]).read();
       for (let b = 0; logits !== undefined && b < batch; b++) {
         const of = logits.subarray(b * steps * count, (b + 1) * steps * count);
         all?.set(of, (b * seqlen + start) * count);
@@ -192,12 +170,12 @@ export class CpuExecutor implements Executor {
     following: Uint32Array,
   ): Promise<Float32Array> {
     const ours = asOurs(state);
-    const { targets, scores } = this.#scoreTensors();
+    const { targets, scores, maxLogitRows } = this.#programs;
     const seqlen = ids.length;
     const result = new Float32Array(seqlen * 3);
     const turns = new Turns();
-    for (let start = 0; start < seqlen; start += this.#maxLogitRows) {
-      const steps = Math.min(this.#maxLogitRows, seqlen - start);
+    for (let start = 0; start < seqlen; start += maxLogitRows) {
+      const steps = Math.min(maxLogitRows, seqlen - start);
       await turns.take();
       targets.write(following.subarray(start, start + steps));
       this.#runPiece(ours, ids, { batch: 1, seqlen, start, steps }, "score");
@@ -209,10 +187,9 @@ export class CpuExecutor implements Executor {
   // deno-lint-ignore require-await -- other executors have to wait here.
   async scoreNext(state: ExecutorState, id: number): Promise<Float32Array> {
     const ours = asOurs(state);
-    const { targets, scores } = this.#scoreTensors();
+    const { targets, scores } = this.#programs;
     targets.write(new Uint32Array([id]));
-    this.#program(ours, "score next", (program) => this.#recordScore(program, ours.logits, 1))
-      .run();
+    this.#programs.scoreNext(ours).run();
     return scores.view(0, [3]).read();
   }
 
@@ -225,9 +202,9 @@ export class CpuExecutor implements Executor {
     const ours = asOurs(state);
     const [drawn = 0] = ours.draws.readWords();
     this.copyState(ours, options.keep);
-    if (!options.consumeFirst) this.#drawProgram(ours).run();
+    if (!options.consumeFirst) this.#programs.draw(ours).run();
     const further = options.consumeFirst ? steps : steps - 1;
-    if (further > 0) this.#runSteps(this.#stepAndDrawProgram(ours), further);
+    if (further > 0) this.#runSteps(this.#programs.stepAndDraw(ours), further);
     const words = ours.ring.readWords();
     const floats = new Float32Array(words.buffer);
     const ids: number[] = [];
@@ -252,147 +229,36 @@ export class CpuExecutor implements Executor {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#stepActivations[Symbol.dispose]();
-    this.#activations[Symbol.dispose]();
-    this.#pieceLogits?.[Symbol.dispose]();
-    this.#targets?.[Symbol.dispose]();
-    this.#scores?.[Symbol.dispose]();
+    this.#programs[Symbol.dispose]();
     this.#loaded[Symbol.dispose]();
   }
 
-  /** The state's program of that name, recorded where it is not there. */
-  #program(
-    state: CpuState,
-    name: string,
-    record: (program: CpuProgram) => void,
-  ): CpuProgram {
-    const kept = state.programs.get(name);
-    if (kept !== undefined) return kept;
-    const program = new CpuProgram(this.#cpu);
-    record(program);
-    for (const [oldest, old] of state.programs) {
-      if (state.programs.size < KEPT_PROGRAMS) break;
-      state.programs.delete(oldest);
-      old[Symbol.dispose]();
-    }
-    state.programs.set(name, program);
-    return program;
-  }
-
-  /** One step: the input is in state.tokens, or in the step's activations. */
-  #stepProgram(state: CpuState): CpuProgram {
-    return this.#program(state, "step", (program) => this.#recordStep(program, state));
-  }
-
-  #drawProgram(state: CpuState): CpuProgram {
-    return this.#program(state, "draw", (program) => this.#recordDraw(program, state));
-  }
-
-  #stepAndDrawProgram(state: CpuState): CpuProgram {
-    return this.#program(state, "step, draw", (program) => {
-      this.#recordStep(program, state);
-      this.#recordDraw(program, state);
-    });
-  }
-
-  #recordStep(program: CpuProgram, state: CpuState): void {
-    const tensors = {
-      weights: this.#loaded.weights,
-      state,
-      activations: this.#stepActivations,
-      ids: state.tokens,
-    };
-    const shape = { batch: state.batch, seqlen: 1 };
-    recordBlocks(program, this.config, tensors, shape);
-    recordLastLogits(program, this.config, tensors, shape);
-  }
-
-  #recordDraw(
-    program: CpuProgram,
-    { batch, settings, logits, seen, tokens, draws, ring }: CpuState,
-  ): void {
-    const { head, real_vocab_size } = this.config;
-    if (head.kind !== "lm" || seen === undefined) {
-      throw new TypeError("Cannot draw tokens: this model is a classifier");
-    }
-    sampleFwd(
-      program,
-      { settings, logits, seen, tokens, draws, ring },
-      { batch, vocab_size: head.vocab_size, real_vocab_size, label: "sample" },
-    );
-  }
-
   #runSteps(program: CpuProgram, steps: number): void {
-    if (this.#tuner === undefined) program.run(steps);
-    else this.#tuner.run(steps, () => program.run(steps));
+    if (this.#threads === undefined) program.run(steps);
+    else this.#threads.run(steps, () => program.run(steps));
   }
 
   /** Runs steps of all sequences, from their places in `inputs`. */
   #runPiece(
     state: CpuState,
     inputs: Uint32Array | Float32Array,
-    piece: Piece,
+    { batch, seqlen, start, steps }: Piece,
     output: PieceOutput,
   ): void {
-    const { batch, seqlen, start, steps } = piece;
-    const activations = this.#activations.of(batch);
+    // Other work had its turn meanwhile, and may have freed what this one needs.
+    requireLive(this, "run the model");
+    if (state.isDisposed) throw new TypeError("Cannot run the model: the state is disposed");
+    const target = this.#programs.activations.of(batch).inputs;
     const width = inputWidth(this.config);
     for (let b = 0; b < batch; b++) {
       const from = (b * seqlen + start) * width;
-      activations.inputs.write(inputs.subarray(from, from + steps * width), b * steps * width * 4);
+      target.write(inputs.subarray(from, from + steps * width), b * steps * width * 4);
     }
-    // Matmuls have work for all threads.
-    if (this.#cpu.threads < this.#cpu.maxThreads) this.#cpu.setThreads(this.#cpu.maxThreads);
-    this.#pieceProgram(state, activations, steps, output).run();
-  }
-
-  #pieceProgram(
-    state: CpuState,
-    activations: Activations,
-    steps: number,
-    output: PieceOutput,
-  ): CpuProgram {
-    // Whatever was asked for, the state has its logits afterwards: the next call may draw from them.
-    const extra = output === "last" ? "none" : output;
-    return this.#program(state, `${steps} steps, ${extra}`, (program) => {
-      const tensors = {
-        weights: this.#loaded.weights,
-        state,
-        activations,
-        ids: activations.inputs,
-      };
-      const shape = { batch: state.batch, seqlen: steps };
-      recordBlocks(program, this.config, tensors, shape);
-      if (extra !== "none") {
-        const logits = this.#logitsTensor();
-        recordAllLogits(program, this.config, tensors, { ...shape, logits });
-        if (extra === "score") this.#recordScore(program, logits, steps);
-      }
-      recordLastLogits(program, this.config, tensors, shape);
-    });
-  }
-
-  #recordScore(program: CpuProgram, logits: CpuTensor, rows: number): void {
-    const { head, real_vocab_size } = this.config;
-    if (head.kind !== "lm") throw new TypeError("Cannot score tokens: this model is a classifier");
-    const { targets, scores } = this.#scoreTensors();
-    tokenScoreFwd(
-      program,
-      { logits, targets, y: scores },
-      { rows, vocab_size: head.vocab_size, real_vocab_size, label: "token_score" },
-    );
-  }
-
-  #logitsTensor(): CpuTensor {
-    return this.#pieceLogits ??= createCpuTensor(this.#cpu, "logits", [
-      this.#maxLogitRows,
-      logitCount(this.config),
-    ]);
-  }
-
-  #scoreTensors(): { targets: CpuTensor; scores: CpuTensor } {
-    this.#targets ??= createCpuTensor(this.#cpu, "targets", [this.#maxLogitRows]);
-    this.#scores ??= createCpuTensor(this.#cpu, "scores", [this.#maxLogitRows, 3]);
-    return { targets: this.#targets, scores: this.#scores };
+    const program = this.#programs.piece(state, steps, output);
+    // Many steps have work for all threads, however few are best for one.
+    const { threads, maxThreads } = this.#cpu;
+    if (threads < maxThreads) this.#cpu.setThreads(maxThreads);
+    program.run();
+    if (threads < maxThreads) this.#cpu.setThreads(threads);
   }
 }

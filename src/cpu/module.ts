@@ -2,7 +2,7 @@
 
 import { CALLER_MAY_SLEEP, MAX_THREADS, SCRATCH } from "./control.ts";
 import { CpuMemory, roundUp } from "./memory.ts";
-import { mayBlock, startWorker } from "./worker.ts";
+import { type CpuWorker, mayBlock, type StartWorker, workerStarter } from "./worker.ts";
 
 /** Builds of one source: see tools/build_cpu.ts. */
 export type CpuBuild = "relaxed_threads" | "relaxed" | "plain";
@@ -47,25 +47,32 @@ export class Cpu implements Disposable {
   /** Threads there are, the caller's among them. */
   readonly maxThreads: number;
   readonly #exports: ModuleExports;
-  readonly #workers: readonly Worker[];
+  readonly #workers: readonly CpuWorker[];
   #threads: number;
   #scratch: { readonly address: number; readonly sizeBytes: number } | undefined;
 
   /** Use {@linkcode openCpu}. */
-  constructor(build: CpuBuild, module: WebAssembly.Module, threads: number) {
+  constructor(
+    build: CpuBuild,
+    module: WebAssembly.Module,
+    threads: number,
+    startWorker: StartWorker | undefined,
+  ) {
     const shared = build === "relaxed_threads";
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared });
     const { exports } = instantiate(module, memory);
     this.#exports = exports as unknown as ModuleExports;
     this.build = build;
     this.memory = new CpuMemory(memory, this.#exports.heapStart());
-    this.maxThreads = shared ? Math.max(1, Math.min(Math.floor(threads), MAX_THREADS)) : 1;
+    this.maxThreads = startWorker === undefined
+      ? 1
+      : Math.max(1, Math.min(Math.floor(threads), MAX_THREADS));
     this.#threads = this.maxThreads;
     this.#exports.setThreads?.(this.#threads);
     this.#store(CALLER_MAY_SLEEP, Number(shared && mayBlock()));
-    this.#workers = Array.from(
+    this.#workers = startWorker === undefined ? [] : Array.from(
       { length: this.maxThreads - 1 },
-      (_, index) => startWorker(module, memory, index + 1),
+      (_, worker) => startWorker({ module, memory, index: worker + 1 }),
     );
   }
 
@@ -139,7 +146,8 @@ export async function openCpu({ threads = 1, build }: CpuOptions = {}): Promise<
   for (const each of build === undefined ? builds : [build]) {
     const bytes = await moduleBytes(each);
     if (!WebAssembly.validate(bytes)) continue;
-    return new Cpu(each, await WebAssembly.compile(bytes), threads);
+    const startWorker = each === "relaxed_threads" ? workerStarter() : undefined;
+    return new Cpu(each, await WebAssembly.compile(bytes), threads, startWorker);
   }
   throw new Error(
     `Cannot run on the CPU: this runtime takes no build of ${builds.join(", ")}, and needs SIMD`,

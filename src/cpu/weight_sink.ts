@@ -4,12 +4,13 @@ import type { ModelConfig } from "../model/config/config.ts";
 import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
 import type { LoadPlan, PlannedWeight } from "../model/load_plan.ts";
 import { elementCount } from "../model/shapes.ts";
+import { defaultThreads } from "./default_threads.ts";
 import { CpuExecutor } from "./executor.ts";
 import { type CpuMatrix, createCpuMatrix, writeMatrixRows } from "./matrix.ts";
 import { requireRoom, weightSize } from "./memory_needs.ts";
 import { type Cpu, type CpuOptions, openCpu } from "./module.ts";
+import { CpuProgram } from "./program.ts";
 import { type CpuTensor, createCpuTensor } from "./tensor.ts";
-import { defaultThreads } from "./thread_tuner.ts";
 import { modelWeights } from "./weights.ts";
 
 /**
@@ -20,13 +21,13 @@ import { modelWeights } from "./weights.ts";
 export async function openWeightSink(options: CpuOptions = {}): Promise<WeightSink> {
   const { threads = defaultThreads() } = options;
   const cpu = await openCpu({ ...options, threads });
-  return new CpuWeightSink(cpu, { tunesThreads: options.threads === undefined });
+  return new CpuWeightSink(cpu, { choosesThreads: options.threads === undefined });
 }
 
 /** Allocates a model's tensors, packs its matrices as they come, and becomes the executor over them. */
 export class CpuWeightSink implements WeightSink {
   readonly #cpu: Cpu;
-  readonly #tunesThreads: boolean;
+  readonly #choosesThreads: boolean;
   /** By official name. */
   readonly #matrices: Map<string, CpuMatrix> = new Map();
   readonly #vectors: Map<string, CpuTensor> = new Map();
@@ -35,9 +36,9 @@ export class CpuWeightSink implements WeightSink {
   #finished = false;
 
   /** It owns the CPU, as does the executor that it becomes. */
-  constructor(cpu: Cpu, { tunesThreads }: { readonly tunesThreads: boolean }) {
+  constructor(cpu: Cpu, { choosesThreads }: { readonly choosesThreads: boolean }) {
     this.#cpu = cpu;
-    this.#tunesThreads = tunesThreads;
+    this.#choosesThreads = choosesThreads;
   }
 
   // deno-lint-ignore require-await -- other executors have to wait here.
@@ -72,17 +73,25 @@ export class CpuWeightSink implements WeightSink {
   // deno-lint-ignore require-await -- other executors have to wait here.
   async finish(): Promise<Executor> {
     if (this.#config === undefined) throw new TypeError("Cannot run a model without weights");
+    using program = new CpuProgram(this.#cpu);
     const weights = modelWeights(this.#config, {
       matrix: (name) => required(this.#matrices, name),
       vector: (name) => required(this.#vectors, name),
+      derived: (name, shape, record) => {
+        const tensor = createCpuTensor(this.#cpu, name, shape);
+        this.#vectors.set(name, tensor);
+        record(program, tensor);
+        return tensor;
+      },
     });
+    program.run();
     const loaded = {
       weights,
       sizeBytes: this.#sizeBytes,
       [Symbol.dispose]: () => this.#free(),
     };
-    const tuning = { tunesThreads: this.#tunesThreads };
-    const executor = new CpuExecutor(this.#cpu, this.#config, loaded, tuning);
+    const settings = { choosesThreads: this.#choosesThreads };
+    const executor = new CpuExecutor(this.#cpu, this.#config, loaded, settings);
     this.#finished = true;
     return executor;
   }

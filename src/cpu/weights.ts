@@ -5,12 +5,19 @@ import type { ModelConfig } from "../model/config/config.ts";
 import { endNames } from "../model/weight_specs.ts";
 import type { CpuMatrix } from "./matrix.ts";
 import { partOf } from "./mixers/mixers.ts";
+import type { CpuProgram } from "./program.ts";
 import type { CpuTensor } from "./tensor.ts";
 
 /** Finds the tensors by official name. */
 export interface WeightLookup {
   matrix(name: string): CpuMatrix;
   vector(name: string): CpuTensor;
+  /** Makes a tensor of that name, which `record` computes from others, once. */
+  derived(
+    name: string,
+    shape: readonly number[],
+    record: (program: CpuProgram, tensor: CpuTensor) => void,
+  ): CpuTensor;
 }
 
 /** The weights of one half of a block. */
@@ -44,6 +51,7 @@ export function modelWeights(config: ModelConfig, lookup: WeightLookup): CpuWeig
       part: partOf(part).weights(config, {
         matrix: (name) => lookup.matrix(prefix + name),
         vector: (name) => lookup.vector(prefix + name),
+        derived: (name, ...how) => lookup.derived(prefix + name, ...how),
       }),
     })),
     norm_f: lookup.vector(norm_f),

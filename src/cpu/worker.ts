@@ -1,24 +1,78 @@
 /** Workers: threads that spend their lives inside the module, see kernels/cpu/assembly/threads.ts. */
 
-/** All that a worker is. As a `data:` URL it needs no permission and no file, from wherever this module comes. */
-const SOURCE = `onmessage = ({ data: { module, memory, index } }) => {
+/** What a worker does. As a `data:` URL its source needs no permission and no file, from wherever this module comes. */
+const WORK = `function work({ module, memory, index }) {
   const env = { memory, now: () => performance.now() };
   new WebAssembly.Instance(module, { env }).exports.work(index);
+}`;
+
+const WEB_SOURCE = `${WORK}
+onmessage = ({ data }) => {
+  work(data);
   close();
 };`;
 
-/** Starts a worker as thread `index`. It helps as soon as it is there: nobody waits for it. */
-export function startWorker(
-  module: WebAssembly.Module,
-  memory: WebAssembly.Memory,
-  index: number,
-): Worker {
-  const worker = new Worker(`data:text/javascript,${encodeURIComponent(SOURCE)}`, {
+const NODE_SOURCE = `${WORK}
+work(process.getBuiltinModule("worker_threads").workerData);`;
+
+/** What a worker is given. */
+interface WorkerData {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  /** Which thread it is, from 1 on. */
+  readonly index: number;
+}
+
+/** Of Node's `worker_threads`, what is used here: a page's bundle is to import nothing of Node. */
+interface NodeThreads {
+  readonly Worker: new (
+    source: URL,
+    options: { readonly workerData: WorkerData },
+  ) => CpuWorker & { unref(): void };
+}
+
+/** What Deno and Node have, and pages have not. */
+const { process } = globalThis as {
+  process?: { getBuiltinModule?: (name: "worker_threads") => NodeThreads };
+};
+
+/** A worker that runs. */
+export interface CpuWorker {
+  /** Ends it, whatever it does. */
+  terminate(): void;
+}
+
+/** Starts a worker. It helps as soon as it is there: nobody waits for it. */
+export type StartWorker = (data: WorkerData) => CpuWorker;
+
+/**
+ * How workers start here.
+ *
+ * The web's keep a process alive until they are terminated. Deno has those of Node as well, which can be told not to:
+ * a program that never disposes of its model ends all the same.
+ */
+export function workerStarter(): StartWorker {
+  const threads = process?.getBuiltinModule?.("worker_threads");
+  if (threads === undefined) return startWebWorker;
+  return (data) => {
+    const worker = new threads.Worker(new URL(sourceUrl(NODE_SOURCE)), { workerData: data });
+    worker.unref();
+    return worker;
+  };
+}
+
+/** Starts a worker of the web. */
+export function startWebWorker(data: WorkerData): CpuWorker {
+  const worker = new Worker(sourceUrl(WEB_SOURCE), {
     type: "module",
-    name: `cpu thread ${index}`,
+    name: `cpu thread ${data.index}`,
   });
-  worker.postMessage({ module, memory, index });
+  worker.postMessage(data);
   return worker;
+}
+
+function sourceUrl(source: string): string {
+  return `data:text/javascript,${encodeURIComponent(source)}`;
 }
 
 /** Whether this thread may sleep until another wakes it: a page's main thread may not. */

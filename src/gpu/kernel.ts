@@ -6,20 +6,33 @@ import type { Tensor } from "./tensor.ts";
 /** How a kernel uses a storage buffer. "write" and "read_write" are the same to WebGPU; the word is for the reader. */
 export type Access = "read" | "write" | "read_write";
 
-/** What {@linkcode defineKernel} is told; the WGSL declares the same, in the same order. */
-export interface KernelSpec<B extends string, P extends string, O extends string> {
+/** What is declared of a kernel's own text, which says the same, in the same order. */
+export interface KernelDeclaration<B extends string, P extends string, O extends string> {
   /** Entry point, and the file's name. */
   readonly name: string;
   /** Text of the WGSL file. */
   readonly source: string;
-  /** Texts that go before it, by the names of their files; errors are reported in lines of each file itself. */
-  readonly preludes: Readonly<Record<string, string>>;
   /** Storage buffers, in the order of their binding numbers. */
   readonly bindings: Readonly<Record<B, Access>>;
   /** Members of the `params` uniform, which is the last binding; empty where there is none. */
   readonly params: Readonly<Record<P, "u32" | "f32">>;
   /** Names of the pipeline constants: each must be given. */
   readonly overrides: readonly O[];
+  /**
+   * The least number of elements of each tensor, from what a use says of overrides and params: WebGPU would clamp what
+   * goes past the end, and give wrong numbers.
+   */
+  readonly sizes: (
+    values: Readonly<Record<O | P, number>>,
+    workgroups: readonly [number, number, number],
+  ) => Readonly<Record<B, number>>;
+}
+
+/** What {@linkcode defineKernel} is told. */
+export interface KernelSpec<B extends string, P extends string, O extends string>
+  extends KernelDeclaration<B, P, O> {
+  /** Texts that go before the kernel's, by the names of their files; errors are reported in lines of each file itself. */
+  readonly preludes: Readonly<Record<string, string>>;
 }
 
 /** One use of a kernel: what is bound, the constants, and the grid. */
@@ -70,13 +83,11 @@ export function defineKernel<B extends string, P extends string, O extends strin
     dispatch(gpu: Gpu, use: KernelUse<B, P, O>): Dispatch {
       const tensors = names.map((name) => use.tensors[name]);
       checkLimits(gpu, spec.name, names, tensors, use);
-      return {
-        label: use.label,
-        pipeline: pipelineFor(gpu, spec, use.overrides),
-        tensors,
-        params: encodeParams(spec.params, use.params),
-        workgroups: use.workgroups,
-      };
+      const { label, workgroups } = use;
+      const pipeline = pipelineFor(gpu, spec, use.overrides);
+      const params = encodeParams(spec.params, use.params);
+      checkSizes(spec, use);
+      return { label, pipeline, tensors, params, workgroups };
     },
   };
 }
@@ -104,6 +115,25 @@ function checkLimits(
       throw new RangeError(
         `Cannot dispatch ${kernel} in ${use.label}: [${use.workgroups.join(", ")}] workgroups, ` +
           `and each must be between 1 and ${maxComputeWorkgroupsPerDimension}`,
+      );
+    }
+  }
+}
+
+function checkSizes<B extends string, P extends string, O extends string>(
+  { name, bindings, sizes }: KernelSpec<B, P, O>,
+  { tensors, overrides, params, workgroups, label }: KernelUse<B, P, O>,
+): void {
+  const values = Object.entries<number | boolean>({ ...overrides, ...params })
+    .map(([name, value]) => [name, Number(value)]);
+  const least = sizes(Object.fromEntries(values), workgroups);
+  for (const binding of Object.keys(bindings) as B[]) {
+    const [needed, { sizeBytes }] = [4 * least[binding], tensors[binding]];
+    // What is not a number is refused, too.
+    if (!(needed <= sizeBytes)) {
+      throw new RangeError(
+        `Cannot bind "${binding}" of ${name} in ${label}: the tensor has ${sizeBytes} bytes, ` +
+          `and ${needed} are needed`,
       );
     }
   }

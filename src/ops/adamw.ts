@@ -20,6 +20,7 @@ export const adamwUpdateKernel = defineKernel({
   },
   params: { size: "u32", weight_decay: "f32" },
   overrides: ["EPS", "BETA1_REST", "BETA2_REST"],
+  sizes: ({ size }) => ({ weight: size, grad: size, m: size, v: size, clip: 2, schedule: 3 }),
 });
 
 /** Lanes of a workgroup. */

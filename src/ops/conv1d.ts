@@ -4,15 +4,23 @@ import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/conv1d_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
-import { unusedTensors } from "./placeholders.ts";
+import { placeholders } from "./placeholders.ts";
 
 /** The kernel. */
 export const conv1dFwdKernel = defineKernel({
   name: "conv1d_fwd",
   source,
+  preludes: ["_conv"],
   bindings: { x: "read", weight: "read", bias: "read", conv_state: "read_write", y: "write" },
   params: { seqlen: "u32", ld_x: "u32", x_offset: "u32" },
   overrides: ["D_INNER", "D_CONV", "BIAS", "TILE"],
+  sizes: ({ D_INNER, D_CONV, BIAS, seqlen, ld_x, x_offset }, [, , batch]) => ({
+    x: x_offset + (batch * seqlen - 1) * ld_x + D_INNER,
+    weight: D_INNER * D_CONV,
+    bias: BIAS * D_INNER,
+    conv_state: batch * D_INNER * D_CONV,
+    y: batch * seqlen * D_INNER,
+  }),
 });
 
 /** Steps a lane computes; more where the window is long, which each lane has to read first. */
@@ -40,7 +48,7 @@ export function conv1dFwd(
   const { batch, seqlen, d_inner, d_conv, ldX = d_inner, xOffset = 0, label } = shape;
   const tile = Math.max(TILE, 2 * d_conv);
   program.add(conv1dFwdKernel, {
-    tensors: { ...tensors, bias: tensors.bias ?? unusedTensors(program.gpu).read },
+    tensors: { ...tensors, bias: tensors.bias ?? placeholders(program.gpu).read },
     overrides: {
       D_INNER: d_inner,
       D_CONV: d_conv,

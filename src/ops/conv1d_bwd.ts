@@ -5,12 +5,13 @@ import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/conv1d_bwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { sumPartials } from "./sum_partials.ts";
-import { unusedTensors } from "./placeholders.ts";
+import { placeholders } from "./placeholders.ts";
 
 /** The kernel. Nine storage buffers: training needs a device that has them. */
 export const conv1dBwdKernel = defineKernel({
   name: "conv1d_bwd",
   source,
+  preludes: ["_conv"],
   bindings: {
     x: "read",
     weight: "read",
@@ -32,6 +33,22 @@ export const conv1dBwdKernel = defineKernel({
     bias_start: "u32",
   },
   overrides: ["D_INNER", "D_CONV", "BIAS", "GRAD_FINAL"],
+  sizes: (values, [, segments, batch]) => {
+    const { D_INNER, D_CONV, BIAS, GRAD_FINAL, seqlen, ld_x, x_offset } = values;
+    const { ld_grad_x, grad_x_offset, bias_start } = values;
+    const window = batch * D_INNER * D_CONV;
+    return {
+      x: x_offset + (batch * seqlen - 1) * ld_x + D_INNER,
+      weight: D_INNER * D_CONV,
+      bias: BIAS * D_INNER,
+      conv_state: window,
+      grad_y: batch * seqlen * D_INNER,
+      grad_final: GRAD_FINAL * window,
+      grad_x: grad_x_offset + (batch * seqlen - 1) * ld_grad_x + D_INNER,
+      grad_conv_state: window,
+      grad_params: bias_start + batch * segments * D_INNER,
+    };
+  },
 });
 
 /** Taps that a lane of the kernel keeps in registers. */
@@ -106,7 +123,7 @@ export function conv1dBwd(
   const { xOffset = 0, gradXOffset = 0, accumulate = false } = shape;
   const { bias, grad_final, grad_weight, grad_bias, partials, ...bound } = tensors;
   const { segment, segments, parts, bias_start } = split(shape);
-  const unused = unusedTensors(program.gpu).read;
+  const unused = placeholders(program.gpu).read;
   program.add(conv1dBwdKernel, {
     tensors: {
       ...bound,

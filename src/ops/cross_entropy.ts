@@ -13,6 +13,7 @@ export const crossEntropyKernel = defineKernel({
   bindings: { logits: "read_write", targets: "read", loss: "write" },
   params: { rows: "u32", scale: "f32" },
   overrides: ["VOCAB_SIZE", "REAL_VOCAB_SIZE", "SMOOTHING", "LANES"],
+  sizes: ({ VOCAB_SIZE, rows }) => ({ logits: rows * VOCAB_SIZE, targets: rows, loss: rows }),
 });
 
 /** The target of a row that counts for nothing. */

@@ -1,22 +1,37 @@
-/** Kernels with the common preludes: what the op files declare theirs with. */
+/** Kernels with the preludes that they name: what the op files declare theirs with. */
 
-import { defineKernel as define, type Kernel, type KernelSpec } from "../gpu/kernel.ts";
+import { defineKernel as define, type Kernel, type KernelDeclaration } from "../gpu/kernel.ts";
+import _conv from "../../kernels/_conv.wgsl" with { type: "text" };
 import _math from "../../kernels/_math.wgsl" with { type: "text" };
+import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
+import _scan from "../../kernels/_scan.wgsl" with { type: "text" };
+import _scan_sums from "../../kernels/_scan_sums.wgsl" with { type: "text" };
+import _ssd from "../../kernels/_ssd.wgsl" with { type: "text" };
+import _ssd_bwd from "../../kernels/_ssd_bwd.wgsl" with { type: "text" };
+import _threshold from "../../kernels/_threshold.wgsl" with { type: "text" };
 import _tile from "../../kernels/_tile.wgsl" with { type: "text" };
+import _weight from "../../kernels/_weight.wgsl" with { type: "text" };
 
 /** The text that goes before every kernel's. */
 export const MATH_PRELUDE = _math;
 
-/** Declares a kernel whose text follows `_math.wgsl`. */
-export function defineKernel<B extends string, P extends string, O extends string>(
-  spec: Omit<KernelSpec<B, P, O>, "preludes">,
-): Kernel<B, P, O> {
-  return define({ ...spec, preludes: { _math } });
-}
+/** What may go between it and a kernel, in this order: each one's head says what the kernel declares for it. */
+const PRELUDES = {
+  _weight,
+  _tile,
+  _matmul,
+  _conv,
+  _scan,
+  _scan_sums,
+  _ssd,
+  _ssd_bwd,
+  _threshold,
+} as const;
 
-/** Declares a kernel whose text follows `_math.wgsl` and `_tile.wgsl`: a product of matrices, a tile a workgroup. */
-export function defineTileKernel<B extends string, P extends string, O extends string>(
-  spec: Omit<KernelSpec<B, P, O>, "preludes">,
+/** Declares a kernel whose text follows `_math.wgsl` and the preludes that it names. */
+export function defineKernel<B extends string, P extends string, O extends string>(
+  spec: KernelDeclaration<B, P, O> & { readonly preludes?: readonly (keyof typeof PRELUDES)[] },
 ): Kernel<B, P, O> {
-  return define({ ...spec, preludes: { _math, _tile } });
+  const own = (spec.preludes ?? []).map((name) => [name, PRELUDES[name]]);
+  return define({ ...spec, preludes: { _math, ...Object.fromEntries(own) } });
 }

@@ -19,6 +19,7 @@ export const dropoutKernel = defineKernel({
     scale: "f32",
   },
   overrides: ["ACCUMULATE"],
+  sizes: ({ size }) => ({ x: size, draw: 1, y: size }),
 });
 
 /** Lanes of a workgroup. */

@@ -13,6 +13,10 @@ export const dtBCNormFwdKernel = defineKernel({
   bindings: { x_dbl: "read_write", rstd: "write" },
   params: { rows: "u32" },
   overrides: ["DT_RANK", "D_STATE", "EPS"],
+  sizes: ({ DT_RANK, D_STATE, rows }) => ({
+    x_dbl: rows * (DT_RANK + 2 * D_STATE),
+    rstd: rows * PARTS,
+  }),
 });
 
 /** The backward. */
@@ -22,6 +26,11 @@ export const dtBCNormBwdKernel = defineKernel({
   bindings: { x_dbl: "read", rstd: "read", grad_x_dbl: "read_write" },
   params: { rows: "u32" },
   overrides: ["DT_RANK", "D_STATE"],
+  sizes: ({ DT_RANK, D_STATE, rows }) => ({
+    x_dbl: rows * (DT_RANK + 2 * D_STATE),
+    rstd: rows * PARTS,
+    grad_x_dbl: rows * (DT_RANK + 2 * D_STATE),
+  }),
 });
 
 /** Parts of a row: dt_low, B, C. */

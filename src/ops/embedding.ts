@@ -4,16 +4,23 @@ import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/embedding_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
-import { type Matrix, W_DTYPE } from "./matrix.ts";
-import { unusedTensors } from "./placeholders.ts";
+import { blockWords, type Matrix, W_DTYPE } from "./matrix.ts";
+import { placeholders } from "./placeholders.ts";
 
 /** The kernel. */
 export const embeddingFwdKernel = defineKernel({
   name: "embedding_fwd",
   source,
+  preludes: ["_weight"],
   bindings: { ids: "read_write", weight: "read", seen: "read_write", y: "write" },
   params: { rows: "u32", seqlen: "u32" },
   overrides: ["D_MODEL", "W_STRIDE", "W_DTYPE", "ROW_START", "ROWS", "SEEN_WORDS"],
+  sizes: ({ D_MODEL, W_STRIDE, W_DTYPE, ROWS, SEEN_WORDS, rows, seqlen }) => ({
+    ids: rows,
+    weight: blockWords(ROWS, W_STRIDE, W_DTYPE),
+    seen: rows / seqlen * SEEN_WORDS,
+    y: rows * D_MODEL,
+  }),
 });
 
 /** Workgroups a dimension holds on every device. */
@@ -34,7 +41,7 @@ export function embeddingFwd(
   const rowsY = Math.min(rows, MAX_WORKGROUPS);
   for (const block of weight.blocks) {
     program.add(embeddingFwdKernel, {
-      tensors: { ids, weight: block.tensor, seen: seen ?? unusedTensors(program.gpu).write, y },
+      tensors: { ids, weight: block.tensor, seen: seen ?? placeholders(program.gpu).write, y },
       overrides: {
         D_MODEL: weight.columns,
         W_STRIDE: weight.stride,

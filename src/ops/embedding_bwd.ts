@@ -15,6 +15,11 @@ export const embeddingBwdKernel = defineKernel({
   bindings: { ids: "read", grad_y: "read", grad_weight: "read_write" },
   params: { rows: "u32", rows_per_part: "u32" },
   overrides: ["D_MODEL", "W_STRIDE", "VOCAB_SIZE", "ACCUMULATE"],
+  sizes: ({ D_MODEL, W_STRIDE, VOCAB_SIZE, rows, rows_per_part }) => ({
+    ids: rows,
+    grad_y: rows * D_MODEL,
+    grad_weight: Math.ceil(rows / rows_per_part) * VOCAB_SIZE * W_STRIDE,
+  }),
 });
 
 /** Columns of a workgroup. */

@@ -4,7 +4,7 @@ import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/gated_rms_norm_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
-import { unusedTensors } from "./placeholders.ts";
+import { placeholders } from "./placeholders.ts";
 
 /** The kernel. */
 export const gatedRmsNormFwdKernel = defineKernel({
@@ -13,6 +13,12 @@ export const gatedRmsNormFwdKernel = defineKernel({
   bindings: { y: "read", z: "read", weight: "read", out: "write" },
   params: { rows: "u32", ld_z: "u32", z_offset: "u32" },
   overrides: ["D_INNER", "GROUP_SIZE", "EPS", "NORM", "NORM_BEFORE_GATE"],
+  sizes: ({ D_INNER, NORM, rows, ld_z, z_offset }) => ({
+    y: rows * D_INNER,
+    z: z_offset + (rows - 1) * ld_z + D_INNER,
+    weight: NORM * D_INNER,
+    out: rows * D_INNER,
+  }),
 });
 
 /** Sizes and order of a gated norm. */
@@ -42,7 +48,7 @@ export function gatedRmsNormFwd(
   const { ldZ = d_inner, zOffset = 0 } = shape;
   const rowsX = Math.min(rows, 65535);
   program.add(gatedRmsNormFwdKernel, {
-    tensors: { ...tensors, weight: tensors.weight ?? unusedTensors(program.gpu).read },
+    tensors: { ...tensors, weight: tensors.weight ?? placeholders(program.gpu).read },
     overrides: {
       D_INNER: d_inner,
       GROUP_SIZE: group_size,

@@ -6,7 +6,7 @@ import source from "../../kernels/gated_rms_norm_bwd.wgsl" with { type: "text" }
 import { defineKernel } from "./define_kernel.ts";
 import type { GatedRmsNormShape } from "./gated_rms_norm.ts";
 import { sumPartials } from "./sum_partials.ts";
-import { unusedTensors } from "./placeholders.ts";
+import { placeholders } from "./placeholders.ts";
 
 /** The kernel. */
 export const gatedRmsNormBwdKernel = defineKernel({
@@ -29,6 +29,17 @@ export const gatedRmsNormBwdKernel = defineKernel({
     rows_per_part: "u32",
   },
   overrides: ["D_INNER", "GROUP_SIZE", "EPS", "NORM", "NORM_BEFORE_GATE"],
+  sizes: (
+    { D_INNER, NORM, rows, ld_z, z_offset, ld_grad_z, grad_z_offset },
+    [parts],
+  ) => ({
+    y: rows * D_INNER,
+    z: z_offset + (rows - 1) * ld_z + D_INNER,
+    weight: NORM * D_INNER,
+    grad_out: rows * D_INNER,
+    grad_z: grad_z_offset + (rows - 1) * ld_grad_z + D_INNER,
+    partials: NORM * parts * D_INNER,
+  }),
 });
 
 /** The kernel's tile of rows. */
@@ -73,7 +84,7 @@ export function gatedRmsNormBwd(
   const { rows, d_inner, group_size, eps, norm_before_gate, accumulate = false, label } = shape;
   const { ldZ = d_inner, zOffset = 0, ldGradZ = d_inner, gradZOffset = 0 } = shape;
   const { norm, ...bound } = tensors;
-  const unused = unusedTensors(program.gpu);
+  const unused = placeholders(program.gpu);
   const parts = gatedRmsNormBwdParts(rows);
   program.add(gatedRmsNormBwdKernel, {
     tensors: {

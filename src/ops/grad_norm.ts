@@ -14,6 +14,7 @@ export const sumOfSquaresKernel = defineKernel({
   bindings: { x: "read", partials: "write" },
   params: { size: "u32" },
   overrides: ["PART"],
+  sizes: ({ PART, size }) => ({ x: size, partials: Math.ceil(size / PART) }),
 });
 
 /** The kernel of the second stage. */
@@ -23,6 +24,7 @@ export const clipFactorKernel = defineKernel({
   bindings: { partials: "read", clip: "write" },
   params: { parts: "u32", max_norm: "f32" },
   overrides: [],
+  sizes: ({ parts }) => ({ partials: parts, clip: 2 }),
 });
 
 /** Elements that one workgroup adds up: what begins at a multiple of it has partials of its own. */

@@ -6,13 +6,14 @@ import matmulSource from "../../kernels/matmul_fwd.wgsl" with { type: "text" };
 import matvecSource from "../../kernels/matvec_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4, type MatmulTile, matmulTile } from "./matmul_tile.ts";
-import { type Matrix, W_DTYPE } from "./matrix.ts";
-import { unusedTensors, vec4sOrElements } from "./placeholders.ts";
+import { blockWords, type Matrix, W_DTYPE } from "./matrix.ts";
+import { byVec4sOrElements, placeholders } from "./placeholders.ts";
 
 /** The kernel for few rows. */
 export const matvecFwdKernel = defineKernel({
   name: "matvec_fwd",
   source: matvecSource,
+  preludes: ["_weight"],
   bindings: {
     x: "read",
     norm_weight: "read",
@@ -43,12 +44,27 @@ export const matvecFwdKernel = defineKernel({
     "CONV_START",
     "D_INNER",
   ],
+  sizes: (values, [, rows]) => {
+    const { D_IN, ROW_START, ROWS, NORM, BIAS, CONV, CONV_BIAS, D_INNER, D_CONV } = values;
+    const { W_STRIDE, W_DTYPE, ld_x, x_offset, ld_y } = values;
+    return {
+      x: x_offset + (rows - 1) * ld_x + D_IN,
+      norm_weight: NORM * D_IN,
+      weight: blockWords(ROWS, W_STRIDE, W_DTYPE),
+      bias: BIAS * (ROW_START + ROWS),
+      conv_weight: CONV * D_INNER * D_CONV,
+      conv_bias: CONV_BIAS * D_INNER,
+      conv_state: CONV * rows * D_INNER * D_CONV,
+      y: (rows - 1) * ld_y + ROW_START + ROWS,
+    };
+  },
 });
 
 /** The kernel for many rows. */
 export const matmulFwdKernel = defineKernel({
   name: "matmul_fwd",
   source: matmulSource,
+  preludes: ["_weight", "_tile", "_matmul"],
   bindings: {
     x: "read",
     weight: "read",
@@ -69,6 +85,18 @@ export const matmulFwdKernel = defineKernel({
     "BIAS",
     "RESIDUAL",
   ],
+  sizes: (values) => {
+    const { D_IN, ROW_START, ROWS, BIAS, Y_ALIGNED, W_STRIDE, W_DTYPE } = values;
+    const { rows, ld_x, x_offset, ld_y } = values;
+    const y = (rows - 1) * ld_y + ROW_START + ROWS;
+    return {
+      x: x_offset + (rows - 1) * ld_x + D_IN,
+      weight: blockWords(ROWS, W_STRIDE, W_DTYPE),
+      bias: BIAS * (ROW_START + ROWS),
+      y: Y_ALIGNED ? y : 0,
+      y_elements: Y_ALIGNED ? 0 : y,
+    };
+  },
 });
 
 /** Up to this many rows the weights are read once a row; beyond it a matmul reads them once a tile. */
@@ -161,7 +189,7 @@ export function matvecFwd(
   const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
     shape;
   const { norm, conv } = options;
-  const unused = unusedTensors(program.gpu);
+  const unused = placeholders(program.gpu);
   for (const block of weight.blocks) {
     const { lanes, groups } = options.tiling ??
       matvecTiling(block.rows, weight.columns, program.gpu.isSoftware);
@@ -220,12 +248,12 @@ export function matmulFwd(
     const sizes = { rows, columns: block.rows, depth: weight.columns };
     const side = tile ?? matmulTile(program.gpu, sizes);
     const isAligned = areMultiplesOf4(block.rows, block.rowStart, ldY);
-    const [vec4s, elements] = vec4sOrElements(program.gpu, y, isAligned);
+    const [vec4s, elements] = byVec4sOrElements(program.gpu, y, isAligned);
     program.add(matmulFwdKernel, {
       tensors: {
         x,
         weight: block.tensor,
-        bias: bias ?? unusedTensors(program.gpu).read,
+        bias: bias ?? placeholders(program.gpu).read,
         y: vec4s,
         y_elements: elements,
       },

@@ -17,12 +17,13 @@ import {
 } from "./matmul_tile.ts";
 import type { Matrix } from "./matrix.ts";
 import { sumPartials } from "./sum_partials.ts";
-import { vec4sOrElements } from "./placeholders.ts";
+import { byVec4sOrElements } from "./placeholders.ts";
 
 /** The gradient of x. */
 export const matmulBwdXKernel = defineKernel({
   name: "matmul_bwd_x",
   source: matmulBwdXSource,
+  preludes: ["_tile", "_matmul"],
   bindings: {
     grad_y: "read",
     weight: "read",
@@ -31,15 +32,30 @@ export const matmulBwdXKernel = defineKernel({
   },
   params: { rows: "u32", ld_x: "u32", x_offset: "u32", ld_y: "u32" },
   overrides: ["D_IN", "D_OUT", "W_STRIDE", "WIDE", "Y_ALIGNED", "X_ALIGNED", "ACCUMULATE"],
+  sizes: ({ D_IN, D_OUT, W_STRIDE, X_ALIGNED, rows, ld_x, x_offset, ld_y }) => {
+    const grad_x = x_offset + (rows - 1) * ld_x + D_IN;
+    return {
+      grad_y: (rows - 1) * ld_y + D_OUT,
+      weight: D_OUT * W_STRIDE,
+      grad_x: X_ALIGNED ? grad_x : 0,
+      grad_x_elements: X_ALIGNED ? 0 : grad_x,
+    };
+  },
 });
 
 /** The gradient of the weight, by parts of the rows. */
 export const matmulBwdWKernel = defineKernel({
   name: "matmul_bwd_w",
   source: matmulBwdWSource,
+  preludes: ["_tile", "_matmul"],
   bindings: { grad_y: "read", x: "read", partials: "read_write" },
   params: { rows: "u32", ld_x: "u32", x_offset: "u32", ld_y: "u32", rows_per_part: "u32" },
   overrides: ["D_IN", "D_OUT", "W_STRIDE", "WIDE", "Y_ALIGNED", "X_ALIGNED", "ACCUMULATE"],
+  sizes: ({ D_IN, D_OUT, W_STRIDE, rows, ld_x, x_offset, ld_y }, [, , parts]) => ({
+    grad_y: (rows - 1) * ld_y + D_OUT,
+    x: x_offset + (rows - 1) * ld_x + D_IN,
+    partials: parts * D_OUT * W_STRIDE,
+  }),
 });
 
 /** Sums of columns, by parts of the rows. */
@@ -49,6 +65,10 @@ export const columnSumKernel = defineKernel({
   bindings: { x: "read", partials: "write" },
   params: { rows: "u32", ld_x: "u32", rows_per_part: "u32" },
   overrides: ["COLUMNS"],
+  sizes: ({ COLUMNS, rows, ld_x }, [, parts]) => ({
+    x: (rows - 1) * ld_x + COLUMNS,
+    partials: parts * COLUMNS,
+  }),
 });
 
 /** How x and y lay in memory in the forward, and so their gradients now. */
@@ -76,7 +96,7 @@ export function matmulBwdX(
   const { ldX = d_in, xOffset = 0, ldY = d_out } = shape;
   const side = tile ?? matmulTile(program.gpu, { rows, columns: d_in, depth: d_out });
   const isAligned = areMultiplesOf4(d_in, ldX, xOffset);
-  const [vec4s, elements] = vec4sOrElements(program.gpu, grad_x, isAligned);
+  const [vec4s, elements] = byVec4sOrElements(program.gpu, grad_x, isAligned);
   program.add(matmulBwdXKernel, {
     tensors: {
       grad_y,

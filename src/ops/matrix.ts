@@ -12,6 +12,8 @@ import {
 } from "../model/dtype.ts";
 import { QUANT_GROUP, type QuantizedRows } from "../model/quantize.ts";
 
+const MATRIX_DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
+
 /** The kernels' W_DTYPE. */
 export const W_DTYPE: Readonly<Record<MatrixDType, number>> = {
   f32: 0,
@@ -20,6 +22,12 @@ export const W_DTYPE: Readonly<Record<MatrixDType, number>> = {
   int8: 3,
   int4: 4,
 };
+
+/** Words of a block of rows, `stride` elements apart, as the kernels' ROWS, W_STRIDE and W_DTYPE say. */
+export function blockWords(rows: number, stride: number, W_dtype: number): number {
+  const dtype = MATRIX_DTYPES.find((dtype) => W_DTYPE[dtype] === W_dtype);
+  return dtype === undefined ? NaN : rows * matrixRowBytes(stride, dtype) / 4;
+}
 
 /** Some consecutive rows of a matrix, in one buffer; the scales of quantized rows follow all of them. */
 export interface MatrixBlock {

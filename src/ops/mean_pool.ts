@@ -12,6 +12,11 @@ export const meanPoolFwdKernel = defineKernel({
   bindings: { x: "read", pool_state: "read_write", y: "write" },
   params: { batch: "u32", seqlen: "u32" },
   overrides: ["D_MODEL"],
+  sizes: ({ D_MODEL, batch, seqlen }) => ({
+    x: batch * seqlen * D_MODEL,
+    pool_state: batch * 2 * D_MODEL,
+    y: batch * seqlen * D_MODEL,
+  }),
 });
 
 /** y (batch, seqlen, d_model): the mean of x so far, after each step; pool_state (batch, 2, d_model) moves on. */

@@ -13,6 +13,10 @@ export const meanPoolBwdKernel = defineKernel({
   bindings: { grad_y: "read", grad_x: "write" },
   params: { batch: "u32", seqlen: "u32", scale: "f32" },
   overrides: ["D_MODEL", "MEAN"],
+  sizes: ({ D_MODEL, batch, seqlen }) => ({
+    grad_y: batch * D_MODEL,
+    grad_x: batch * seqlen * D_MODEL,
+  }),
 });
 
 /** Lanes of a workgroup. */

@@ -3,41 +3,41 @@
 import type { Gpu } from "../gpu/device.ts";
 import { Tensor } from "../gpu/tensor.ts";
 
-interface UnusedTensors {
+interface Placeholders {
   /** For read-only bindings. */
   readonly read: Tensor;
   /** For writable ones: WebGPU forbids a buffer that is both in one dispatch. */
   readonly write: Tensor;
 }
 
-const UNUSED = new WeakMap<Gpu, UnusedTensors>();
+const PLACEHOLDERS = new WeakMap<Gpu, Placeholders>();
 
 /** Two tensors of 16 bytes that live as long as the device. */
-export function unusedTensors(gpu: Gpu): UnusedTensors {
-  let unused = UNUSED.get(gpu);
-  if (unused === undefined) {
-    unused = { read: unusedTensor(gpu), write: unusedTensor(gpu) };
-    UNUSED.set(gpu, unused);
+export function placeholders(gpu: Gpu): Placeholders {
+  let own = PLACEHOLDERS.get(gpu);
+  if (own === undefined) {
+    own = { read: placeholder(gpu), write: placeholder(gpu) };
+    PLACEHOLDERS.set(gpu, own);
   }
-  return unused;
+  return own;
 }
 
 /**
  * What to bind where a kernel writes a tensor by vec4s if its rows are whole ones, and else by elements: to the binding of
  * vec4s, and to that of elements.
  */
-export function vec4sOrElements(
+export function byVec4sOrElements(
   gpu: Gpu,
   tensor: Tensor,
   byVec4s: boolean,
 ): readonly [vec4s: Tensor, elements: Tensor] {
-  const unused = unusedTensors(gpu).write;
-  return byVec4s ? [tensor, unused] : [unused, tensor];
+  const { write } = placeholders(gpu);
+  return byVec4s ? [tensor, write] : [write, tensor];
 }
 
-function unusedTensor(gpu: Gpu): Tensor {
+function placeholder(gpu: Gpu): Tensor {
   const buffer = gpu.device.createBuffer({
-    label: "unused",
+    label: "placeholder",
     size: 16,
     usage: GPUBufferUsage.STORAGE,
   });

@@ -13,6 +13,11 @@ export const rmsNormFwdKernel = defineKernel({
   bindings: { x: "read", weight: "read", y: "write" },
   params: { rows: "u32", ld_x: "u32", x_offset: "u32" },
   overrides: ["D_MODEL", "EPS", "ROW_LANES"],
+  sizes: ({ D_MODEL, rows, ld_x, x_offset }) => ({
+    x: x_offset + (rows - 1) * ld_x + D_MODEL,
+    weight: D_MODEL,
+    y: rows * D_MODEL,
+  }),
 });
 
 /** Lanes of a workgroup. */

@@ -13,6 +13,13 @@ export const rmsNormBwdKernel = defineKernel({
   bindings: { x: "read", weight: "read", grad_y: "read", grad_x: "read_write", partials: "write" },
   params: { rows: "u32", ld_x: "u32", x_offset: "u32", rows_per_part: "u32" },
   overrides: ["D_MODEL", "EPS", "ACCUMULATE"],
+  sizes: ({ D_MODEL, rows, ld_x, x_offset }, [parts]) => ({
+    x: x_offset + (rows - 1) * ld_x + D_MODEL,
+    weight: D_MODEL,
+    grad_y: rows * D_MODEL,
+    grad_x: rows * D_MODEL,
+    partials: parts * D_MODEL,
+  }),
 });
 
 /** The kernel's tile of rows. */

@@ -1,6 +1,6 @@
 /** sample_fwd: the next token of each batch entry, drawn on the GPU. */
 
-import { RING } from "../model/sampler.ts";
+import { RING, SETTINGS_WORDS } from "../model/sampler.ts";
 import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/sample_fwd.wgsl" with { type: "text" };
@@ -10,6 +10,7 @@ import { defineKernel } from "./define_kernel.ts";
 export const sampleFwdKernel = defineKernel({
   name: "sample_fwd",
   source,
+  preludes: ["_threshold"],
   bindings: {
     settings: "read",
     logits: "read_write",
@@ -20,6 +21,14 @@ export const sampleFwdKernel = defineKernel({
   },
   params: {},
   overrides: ["VOCAB_SIZE", "REAL_VOCAB_SIZE", "SEEN_WORDS", "RING", "LANES"],
+  sizes: ({ VOCAB_SIZE, SEEN_WORDS, RING }, [batch]) => ({
+    settings: SETTINGS_WORDS,
+    logits: batch * VOCAB_SIZE,
+    seen: batch * SEEN_WORDS,
+    tokens: batch,
+    draws: batch,
+    ring: batch * RING * 2,
+  }),
 });
 
 /** Draws tokens (batch) from logits (batch, vocab_size); id and log-probability also go to ring (batch, RING, 2). */

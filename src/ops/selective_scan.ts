@@ -5,13 +5,14 @@ import type { Tensor } from "../gpu/tensor.ts";
 import fwdSource from "../../kernels/selective_scan_fwd.wgsl" with { type: "text" };
 import stepSource from "../../kernels/selective_scan_step.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
-import { type Matrix, W_DTYPE } from "./matrix.ts";
+import { blockWords, type Matrix, W_DTYPE } from "./matrix.ts";
 import { isQuantized } from "../model/dtype.ts";
 
 /** The kernel for any seqlen. */
 export const selectiveScanFwdKernel = defineKernel({
   name: "selective_scan_fwd",
   source: fwdSource,
+  preludes: ["_scan"],
   bindings: {
     u: "read",
     dt: "read",
@@ -24,6 +25,20 @@ export const selectiveScanFwdKernel = defineKernel({
   },
   params: { seqlen: "u32" },
   overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "GROUPS", "KEEP"],
+  sizes: ({ D_INNER, D_STATE, DT_RANK, KEEP, seqlen }, [, batch]) => {
+    const rows = batch * seqlen;
+    const slots = KEEP ? Math.ceil(seqlen / SCAN_CHUNK) + 1 : 1;
+    return {
+      u: rows * D_INNER,
+      dt: rows * D_INNER,
+      x_dbl: rows * (DT_RANK + 2 * D_STATE),
+      xz: rows * 2 * D_INNER,
+      A_log: D_INNER * D_STATE,
+      D: D_INNER,
+      ssm_state: batch * slots * D_INNER * D_STATE,
+      y: rows * D_INNER,
+    };
+  },
 });
 
 /** The kernel for seqlen 1, with dt_proj in front. */
@@ -42,6 +57,16 @@ export const selectiveScanStepKernel = defineKernel({
   },
   params: {},
   overrides: ["D_INNER", "D_STATE", "DT_RANK", "W_STRIDE", "W_DTYPE", "LANES", "CHANNELS"],
+  sizes: ({ D_INNER, D_STATE, DT_RANK, W_STRIDE, W_DTYPE }, [, batch]) => ({
+    xz: batch * 2 * D_INNER,
+    x_dbl: batch * (DT_RANK + 2 * D_STATE),
+    dt_weight: blockWords(D_INNER, W_STRIDE, W_DTYPE),
+    dt_bias: D_INNER,
+    A_log: D_INNER * D_STATE,
+    D: D_INNER,
+    ssm_state: batch * D_INNER * D_STATE,
+    y: batch * D_INNER,
+  }),
 });
 
 /** Sizes of a Mamba-1 mixer. */

@@ -6,13 +6,14 @@ import bwdSource from "../../kernels/selective_scan_bwd.wgsl" with { type: "text
 import sumSource from "../../kernels/selective_scan_bwd_sum.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { foldWorkgroups } from "./fold_workgroups.ts";
-import { scanLanes, type ScanSizes } from "./selective_scan.ts";
+import { SCAN_CHUNK, scanLanes, type ScanSizes } from "./selective_scan.ts";
 import { sumPartials } from "./sum_partials.ts";
 
 /** The recurrence backwards. Twelve storage buffers: training needs a device that has them. */
 export const selectiveScanBwdKernel = defineKernel({
   name: "selective_scan_bwd",
   source: bwdSource,
+  preludes: ["_scan", "_scan_sums"],
   bindings: {
     u: "read",
     dt: "read_write",
@@ -29,6 +30,28 @@ export const selectiveScanBwdKernel = defineKernel({
   },
   params: { seqlen: "u32", D_start: "u32" },
   overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "GRAD_FINAL"],
+  sizes: (
+    { D_INNER, D_STATE, DT_RANK, LANES, CHANNELS, seqlen, D_start },
+    [channelGroups, batch],
+  ) => {
+    const rows = batch * seqlen;
+    const states = D_INNER * D_STATE;
+    const blocks = channelGroups * CHANNELS / Math.min(CHANNELS, MAX_SUMMED);
+    return {
+      u: rows * D_INNER,
+      dt: rows * D_INNER,
+      x_dbl: rows * (DT_RANK + 2 * D_STATE),
+      xz: rows * 2 * D_INNER,
+      A_log: states,
+      D: D_INNER,
+      ssm_state: batch * (Math.ceil(seqlen / SCAN_CHUNK) + 1) * states,
+      grad_y: rows * D_INNER,
+      grad_xz: rows * 2 * D_INNER,
+      grad_BC: blocks * rows * 2 * LANES * 4,
+      grad_params: D_start + batch * D_INNER,
+      grad_state: batch * states,
+    };
+  },
 });
 
 /** The sum of B's and C's partials over blocks of channels. */
@@ -38,6 +61,10 @@ export const selectiveScanBwdSumKernel = defineKernel({
   bindings: { partials: "read", grad_x_dbl: "write" },
   params: { rows: "u32", blocks: "u32" },
   overrides: ["D_STATE", "PADDED", "DT_RANK"],
+  sizes: ({ D_STATE, PADDED, DT_RANK, rows, blocks }) => ({
+    partials: blocks * rows * 2 * PADDED,
+    grad_x_dbl: rows * (DT_RANK + 2 * D_STATE),
+  }),
 });
 
 /** Channels over which the kernel adds up gradients of B and C: the kernel's SUMMED is at most this. */

@@ -7,7 +7,7 @@ import decaysSource from "../../kernels/ssd_decays.wgsl" with { type: "text" };
 import passSource from "../../kernels/ssd_pass.wgsl" with { type: "text" };
 import statesSource from "../../kernels/ssd_states.wgsl" with { type: "text" };
 import ySource from "../../kernels/ssd_y_fwd.wgsl" with { type: "text" };
-import { defineKernel, defineTileKernel } from "./define_kernel.ts";
+import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
 import {
   dtLimits,
@@ -16,7 +16,19 @@ import {
   type SsdSizes,
   ssdWidths,
 } from "../model/ssd_sizes.ts";
-import { unusedTensors, vec4sOrElements } from "./placeholders.ts";
+import { byVec4sOrElements, placeholders } from "./placeholders.ts";
+
+/** Sizes of what the kernels of the chunks read, from their overrides and params. */
+export function chunkSizes(
+  { NHEADS, HEADDIM, D_STATE, NGROUPS, seqlen }: Readonly<
+    Record<"NHEADS" | "HEADDIM" | "D_STATE" | "NGROUPS" | "seqlen", number>
+  >,
+  batch: number,
+): { rows: number; d_inner: number; conv_dim: number; decays: number } {
+  const sizes = { nheads: NHEADS, headdim: HEADDIM, d_state: D_STATE, ngroups: NGROUPS };
+  const { d_inner, conv_dim } = ssdWidths(sizes);
+  return { rows: batch * seqlen, d_inner, conv_dim, decays: batch * NHEADS * seqlen * 4 };
+}
 
 /** dt and the decay of every step. */
 export const ssdDecaysKernel = defineKernel({
@@ -25,21 +37,33 @@ export const ssdDecaysKernel = defineKernel({
   bindings: { zxbcdt: "read", A_log: "read", dt_bias: "read", decays: "write" },
   params: { seqlen: "u32" },
   overrides: ["NHEADS", "DT_START", "CHUNK", "HEADS", "DT_MIN", "DT_MAX"],
+  sizes: ({ NHEADS, DT_START, seqlen }, [, , batch]) => ({
+    zxbcdt: batch * seqlen * (DT_START + NHEADS),
+    A_log: NHEADS,
+    dt_bias: NHEADS,
+    decays: batch * NHEADS * seqlen * 4,
+  }),
 });
 
 /** C . B of every two steps of a chunk. */
-export const ssdCBFwdKernel = defineTileKernel({
+export const ssdCBFwdKernel = defineKernel({
   name: "ssd_cb_fwd",
   source: cbSource,
+  preludes: ["_tile", "_ssd"],
   bindings: { xBC: "read", CB: "write" },
   params: { seqlen: "u32" },
   overrides: ["D_INNER", "D_STATE", "NGROUPS", "CHUNK", "ALIGNED"],
+  sizes: ({ D_INNER, D_STATE, NGROUPS, CHUNK, seqlen }, [, chunks, batch]) => ({
+    xBC: batch * seqlen * (D_INNER + 2 * NGROUPS * D_STATE),
+    CB: batch * chunks * NGROUPS * CHUNK * CHUNK,
+  }),
 });
 
 /** What each chunk adds to the state, or to its gradient. */
-export const ssdStatesKernel = defineTileKernel({
+export const ssdStatesKernel = defineKernel({
   name: "ssd_states",
   source: statesSource,
+  preludes: ["_tile", "_ssd"],
   bindings: { x: "read", xBC: "read", decays: "read", states: "write", states_elements: "write" },
   params: { seqlen: "u32" },
   overrides: [
@@ -52,6 +76,18 @@ export const ssdStatesKernel = defineTileKernel({
     "BACKWARD",
     "ALIGNED",
   ],
+  sizes: (values, [, chunks, batch]) => {
+    const { D_STATE, KEEP, BACKWARD, ALIGNED } = values;
+    const { rows, d_inner, conv_dim, decays } = chunkSizes(values, batch);
+    const states = batch * (chunks + KEEP) * d_inner * D_STATE;
+    return {
+      x: rows * (BACKWARD ? d_inner : conv_dim),
+      xBC: rows * conv_dim,
+      decays,
+      states: ALIGNED ? states : 0,
+      states_elements: ALIGNED ? 0 : states,
+    };
+  },
 });
 
 /** The state from chunk to chunk, either way. */
@@ -61,12 +97,18 @@ export const ssdPassKernel = defineKernel({
   bindings: { decays: "read", states: "read_write", ssm_state: "read_write" },
   params: { seqlen: "u32" },
   overrides: ["NHEADS", "SIZE", "CHUNK", "KEEP", "REVERSE", "FROM_ZERO"],
+  sizes: ({ NHEADS, SIZE, CHUNK, KEEP, seqlen }, [, batch]) => ({
+    decays: batch * NHEADS * seqlen * 4,
+    states: batch * (Math.ceil(seqlen / CHUNK) + KEEP) * NHEADS * SIZE,
+    ssm_state: KEEP ? 0 : batch * NHEADS * SIZE,
+  }),
 });
 
 /** The output. */
-export const ssdYFwdKernel = defineTileKernel({
+export const ssdYFwdKernel = defineKernel({
   name: "ssd_y_fwd",
   source: ySource,
+  preludes: ["_tile", "_ssd"],
   bindings: {
     xBC: "read",
     decays: "read",
@@ -87,6 +129,20 @@ export const ssdYFwdKernel = defineTileKernel({
     "D_HAS_HDIM",
     "ALIGNED",
   ],
+  sizes: (values, [, chunks, batch]) => {
+    const { NHEADS, D_STATE, NGROUPS, CHUNK, KEEP, D_HAS_HDIM, ALIGNED } = values;
+    const { rows, d_inner, conv_dim, decays } = chunkSizes(values, batch);
+    const y = rows * d_inner;
+    return {
+      xBC: rows * conv_dim,
+      decays,
+      CB: batch * chunks * NGROUPS * CHUNK * CHUNK,
+      states: batch * (chunks + KEEP) * d_inner * D_STATE,
+      D: D_HAS_HDIM ? d_inner : NHEADS,
+      y: ALIGNED ? y : 0,
+      y_elements: ALIGNED ? 0 : y,
+    };
+  },
 });
 
 /** Side of the kernels' tiles. */
@@ -165,11 +221,11 @@ export function ssdFwd(
   ssdStates(program, { x: xBC, xBC, decays, states }, { ...chunked, keep, backward: false });
   ssdPass(
     program,
-    { decays, states, ssm_state: keep ? unusedTensors(program.gpu).write : ssm_state },
+    { decays, states, ssm_state: keep ? placeholders(program.gpu).write : ssm_state },
     { ...chunked, keep, reverse: false, fromZero: false },
   );
   const isAligned = areMultiplesOf4(headdim, d_state);
-  const [y_vec4s, y_elements] = vec4sOrElements(program.gpu, y, isAligned);
+  const [y_vec4s, y_elements] = byVec4sOrElements(program.gpu, y, isAligned);
   program.add(ssdYFwdKernel, {
     tensors: { xBC, decays, CB, states, D, y: y_vec4s, y_elements },
     overrides: {
@@ -247,7 +303,7 @@ export function ssdStates(
 ): void {
   const { batch, seqlen, nheads, headdim, d_state, ngroups, chunk, keep, backward, label } = shape;
   const isAligned = areMultiplesOf4(headdim, d_state);
-  const [states, states_elements] = vec4sOrElements(program.gpu, tensors.states, isAligned);
+  const [states, states_elements] = byVec4sOrElements(program.gpu, tensors.states, isAligned);
   program.add(ssdStatesKernel, {
     tensors: { ...tensors, states, states_elements },
     overrides: {

@@ -7,9 +7,10 @@ import cbSource from "../../kernels/ssd_cb_bwd.wgsl" with { type: "text" };
 import dtSource from "../../kernels/ssd_dt_bwd.wgsl" with { type: "text" };
 import sumsSource from "../../kernels/ssd_sums_bwd.wgsl" with { type: "text" };
 import xSource from "../../kernels/ssd_x_bwd.wgsl" with { type: "text" };
-import { defineKernel, defineTileKernel } from "./define_kernel.ts";
+import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
 import {
+  chunkSizes,
   SSD_HEADS,
   SSD_TILE,
   ssdCBFwd,
@@ -23,9 +24,10 @@ import { dtLimits, type SsdOptions, type SsdSizes, ssdWidths } from "../model/ss
 import { sumPartials } from "./sum_partials.ts";
 
 /** The gradient of x. */
-export const ssdXBwdKernel = defineTileKernel({
+export const ssdXBwdKernel = defineKernel({
   name: "ssd_x_bwd",
   source: xSource,
+  preludes: ["_tile", "_ssd", "_ssd_bwd"],
   bindings: {
     xBC: "read",
     decays: "read",
@@ -38,12 +40,27 @@ export const ssdXBwdKernel = defineTileKernel({
   },
   params: { seqlen: "u32", plane: "u32" },
   overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "D_HAS_HDIM", "ALIGNED"],
+  sizes: (values, [, chunks, batch]) => {
+    const { NHEADS, HEADDIM, D_STATE, NGROUPS, CHUNK, D_HAS_HDIM, plane } = values;
+    const { rows, d_inner, conv_dim, decays } = chunkSizes(values, batch);
+    return {
+      xBC: rows * conv_dim,
+      decays,
+      CB: batch * chunks * NGROUPS * CHUNK * CHUNK,
+      grad_states: batch * chunks * d_inner * D_STATE,
+      D: D_HAS_HDIM ? d_inner : NHEADS,
+      grad_y: rows * d_inner,
+      grad_xBC: rows * conv_dim,
+      sums: Math.ceil(HEADDIM / SSD_TILE) * plane,
+    };
+  },
 });
 
 /** The gradient of C . B of every two steps of a chunk. */
-export const ssdCBBwdKernel = defineTileKernel({
+export const ssdCBBwdKernel = defineKernel({
   name: "ssd_cb_bwd",
   source: cbSource,
+  preludes: ["_tile", "_ssd", "_ssd_bwd"],
   bindings: {
     xBC: "read",
     decays: "read",
@@ -54,12 +71,26 @@ export const ssdCBBwdKernel = defineTileKernel({
   },
   params: { seqlen: "u32", start: "u32" },
   overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "ALIGNED"],
+  sizes: (values, [, chunks, batch]) => {
+    const { NHEADS, NGROUPS, CHUNK, start } = values;
+    const { rows, d_inner, conv_dim, decays } = chunkSizes(values, batch);
+    const CB = batch * chunks * NGROUPS * CHUNK * CHUNK;
+    return {
+      xBC: rows * conv_dim,
+      decays,
+      CB,
+      grad_y: rows * d_inner,
+      grad_CB: CB,
+      sums: start + rows * NHEADS,
+    };
+  },
 });
 
 /** The gradients of B and C. */
-export const ssdBCBwdKernel = defineTileKernel({
+export const ssdBCBwdKernel = defineKernel({
   name: "ssd_bc_bwd",
   source: bcSource,
+  preludes: ["_tile", "_ssd", "_ssd_bwd"],
   bindings: {
     xBC: "read",
     decays: "read",
@@ -72,6 +103,20 @@ export const ssdBCBwdKernel = defineTileKernel({
   },
   params: { seqlen: "u32", plane: "u32", start: "u32" },
   overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "ALIGNED"],
+  sizes: (values, [, chunks, batch]) => {
+    const { D_STATE, NGROUPS, CHUNK, plane, start } = values;
+    const { rows, d_inner, conv_dim, decays } = chunkSizes(values, batch);
+    return {
+      xBC: rows * conv_dim,
+      decays,
+      grad_CB: batch * chunks * NGROUPS * CHUNK * CHUNK,
+      ssm_state: batch * (chunks + 1) * d_inner * D_STATE,
+      grad_states: batch * chunks * d_inner * D_STATE,
+      grad_y: rows * d_inner,
+      grad_xBC: rows * conv_dim,
+      sums: start + 2 * Math.ceil(D_STATE / SSD_TILE) * plane,
+    };
+  },
 });
 
 /** The gradient of D, and products of states, for those of dt and A. */
@@ -88,6 +133,18 @@ export const ssdSumsBwdKernel = defineKernel({
   },
   params: { seqlen: "u32", start: "u32" },
   overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "D_HAS_HDIM"],
+  sizes: (values, [, chunks, batch]) => {
+    const { NHEADS, D_STATE, D_HAS_HDIM, start } = values;
+    const { rows, d_inner, conv_dim } = chunkSizes(values, batch);
+    return {
+      xBC: rows * conv_dim,
+      grad_y: rows * d_inner,
+      ssm_state: batch * (chunks + 1) * d_inner * D_STATE,
+      grad_states: batch * chunks * d_inner * D_STATE,
+      sums: start + batch * chunks * NHEADS,
+      partials: batch * chunks * (D_HAS_HDIM ? d_inner : NHEADS),
+    };
+  },
 });
 
 /** The gradients of dt, dt_bias and A_log. */
@@ -105,6 +162,18 @@ export const ssdDtBwdKernel = defineKernel({
   },
   params: { seqlen: "u32", plane: "u32", A_start: "u32" },
   overrides: ["NHEADS", "DT_START", "CHUNK", "HEADS", "P_TILES", "N_TILES", "DT_MIN", "DT_MAX"],
+  sizes: (
+    { NHEADS, DT_START, P_TILES, N_TILES, seqlen, plane, A_start },
+    [, chunks, batch],
+  ) => ({
+    sums: (P_TILES + 1 + 2 * N_TILES) * plane + batch * chunks * NHEADS,
+    decays: batch * NHEADS * seqlen * 4,
+    zxbcdt: batch * seqlen * (DT_START + NHEADS),
+    A_log: NHEADS,
+    dt_bias: NHEADS,
+    grad_zxbcdt: batch * seqlen * (DT_START + NHEADS),
+    partials: A_start + batch * chunks * NHEADS,
+  }),
 });
 
 /** Views of a tensor start at multiples of 256 bytes. */

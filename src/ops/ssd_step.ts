@@ -6,7 +6,7 @@ import source from "../../kernels/ssd_step.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
 import { dtLimits, type SsdOptions, type SsdSizes, ssdWidths } from "../model/ssd_sizes.ts";
-import { vec4sOrElements } from "./placeholders.ts";
+import { byVec4sOrElements } from "./placeholders.ts";
 
 /** The kernel. */
 export const ssdStepKernel = defineKernel({
@@ -36,6 +36,22 @@ export const ssdStepKernel = defineKernel({
     "CHANNELS",
     "ALIGNED",
   ],
+  sizes: (values, [, batch]) => {
+    const { NHEADS, HEADDIM, D_STATE, NGROUPS, D_HAS_HDIM, ALIGNED, ld_xBC, xBC_offset } = values;
+    const sizes = { nheads: NHEADS, headdim: HEADDIM, d_state: D_STATE, ngroups: NGROUPS };
+    const { d_inner, conv_dim, d_in_proj } = ssdWidths(sizes);
+    const state = batch * d_inner * D_STATE;
+    return {
+      xBC: xBC_offset + (batch - 1) * ld_xBC + conv_dim,
+      zxbcdt: batch * d_in_proj,
+      A_log: NHEADS,
+      D: D_HAS_HDIM ? d_inner : NHEADS,
+      dt_bias: NHEADS,
+      ssm_state: ALIGNED ? state : 0,
+      ssm_state_elements: ALIGNED ? 0 : state,
+      y: batch * d_inner,
+    };
+  },
 });
 
 /** Lanes of a workgroup. */
@@ -77,7 +93,7 @@ export function ssdStep(
   const lanes = Math.min(LANES_PER_CHANNEL, 2 ** Math.ceil(Math.log2(Math.ceil(d_state / 4))));
   const channels = LANES / lanes;
   const isAligned = areMultiplesOf4(d_state, d_inner, ldXBC, xBCOffset);
-  const [ssm_state, ssm_state_elements] = vec4sOrElements(
+  const [ssm_state, ssm_state_elements] = byVec4sOrElements(
     program.gpu,
     tensors.ssm_state,
     isAligned,

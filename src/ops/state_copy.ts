@@ -20,6 +20,10 @@ export const stateCopyKernel = defineKernel({
     y_stride: "u32",
   },
   overrides: [],
+  sizes: ({ batch, size, x_start, x_stride, y_start, y_stride }) => ({
+    x: x_start + (batch - 1) * x_stride + size,
+    y: y_start + (batch - 1) * y_stride + size,
+  }),
 });
 
 /** Lanes of a workgroup. */

@@ -13,6 +13,7 @@ export const sumPartialsKernel = defineKernel({
   bindings: { partials: "read", y: "read_write" },
   params: { parts: "u32", size: "u32" },
   overrides: ["ACCUMULATE", "GROUPS"],
+  sizes: ({ parts, size }) => ({ partials: parts * size, y: size }),
 });
 
 /** Lanes of a workgroup. */

@@ -12,6 +12,7 @@ export const tokenScoreFwdKernel = defineKernel({
   bindings: { logits: "read", targets: "read", y: "write" },
   params: {},
   overrides: ["VOCAB_SIZE", "REAL_VOCAB_SIZE"],
+  sizes: ({ VOCAB_SIZE }, [rows]) => ({ logits: rows * VOCAB_SIZE, targets: rows, y: rows * 3 }),
 });
 
 /** y (rows, 3) = log-probability, rank and entropy of targets (rows) under logits (rows, vocab_size). */

@@ -318,6 +318,13 @@ export class WebGpuExecutor implements Executor {
     return this.#stepProgram(asOurs(state));
   }
 
+  /** The program of a sequence, as many of its steps as go through at once, with the logits of the last. */
+  sequenceProgramOf(state: ExecutorState, steps: number): Program {
+    const ours = asOurs(state);
+    const most = Math.floor(this.#activations.maxRows(ours.batch) / ours.batch);
+    return this.#chunkProgram(ours, Math.min(steps, most), "last");
+  }
+
   /** The program of one draw. */
   sampleProgramOf(state: ExecutorState): Program {
     return this.#sampleProgram(asOurs(state));

@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { SCRATCH } from "../../src/cpu/control.ts";
-import { type Cpu, openCpu } from "../../src/cpu/module.ts";
+import { MODULE } from "../../kernels/cpu/relaxed_threads.ts";
+import { Cpu, openCpu } from "../../src/cpu/module.ts";
+import { startWebWorker } from "../../src/cpu/worker.ts";
 import { threadedProduct } from "./threaded_product.ts";
 
 /** Bytes of the largest op's scratch that a thread has written: none before it has helped. */
@@ -28,6 +30,19 @@ Deno.test("Cpu.run() gives the same bits on any number of threads", async () => 
     cpu.setThreads(runs++ % 3 + 1);
     assertEquals(product.run(), expected);
     if (runs % 8 === 0) await eventLoopTurns();
+  }
+});
+
+Deno.test("Cpu.run() is helped by workers of the web, where there are no others", async () => {
+  const module = await WebAssembly.compile(Uint8Array.fromBase64(MODULE));
+  using cpu = new Cpu("relaxed_threads", module, 2, startWebWorker);
+  using product = threadedProduct(cpu);
+  const expected = product.run();
+  const start = performance.now();
+  while (scratchWritten(cpu, 1) === 0) {
+    assert(performance.now() - start < 30_000, "the worker never helped");
+    assertEquals(product.run(), expected);
+    await eventLoopTurns();
   }
 });
 

@@ -23,6 +23,7 @@ async function runOnce(source: string, _math = MATH, _tile = TILE): Promise<void
     bindings: { y: "write" },
     params: {},
     overrides: [],
+    sizes: () => ({ y: 1 }),
   });
   const use = { tensors: { y }, overrides: {}, params: {}, label: "test" };
   program.add(kernel, { ...use, workgroups: [1, 1, 1] });

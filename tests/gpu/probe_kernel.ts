@@ -19,4 +19,5 @@ fn scale(@builtin(global_invocation_id) id: vec3<u32>) {
   bindings: { x: "read", y: "write" },
   params: { factor: "f32", count: "u32" },
   overrides: ["OFFSET"],
+  sizes: ({ count }) => ({ x: count, y: count }),
 });

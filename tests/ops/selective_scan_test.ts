@@ -2,7 +2,7 @@ import { assertThrows } from "@std/assert";
 import { Program } from "../../src/gpu/program.ts";
 import { createMatrix } from "../../src/ops/matrix.ts";
 import { selectiveScanStep } from "../../src/ops/selective_scan.ts";
-import { unusedTensors } from "../../src/ops/placeholders.ts";
+import { placeholders } from "../../src/ops/placeholders.ts";
 import { withGpu } from "../with_gpu.ts";
 import { SELECTIVE_SCAN_CHECKS } from "../../src/checks/ops/selective_scan_checks.ts";
 import { testChecks } from "./test_checks.ts";
@@ -14,7 +14,7 @@ Deno.test(
   withGpu((gpu) => {
     using dt_weight = createMatrix(gpu, "dt_proj", [4, 2], { dtype: "int4" });
     using program = new Program(gpu);
-    const { read: input, write: output } = unusedTensors(gpu);
+    const { read: input, write: output } = placeholders(gpu);
     const inputs = { xz: input, x_dbl: input, dt_bias: input, A_log: input, D: input };
     const shape = { batch: 1, d_inner: 4, d_state: 1, dt_rank: 2, label: "layers.0.mixer.scan" };
     assertThrows(

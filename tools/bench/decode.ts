@@ -2,11 +2,12 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../../src/gpu/device.ts";
-import { encode, profile, type Program } from "../../src/gpu/program.ts";
+import { encode } from "../../src/gpu/program.ts";
 import { WebGpuExecutor } from "../../src/webgpu/executor.ts";
 import { stateBytes } from "../../src/model/state_layout.ts";
 import type { MatrixDType } from "../../src/model/dtype.ts";
 import { copyBandwidth } from "./bandwidth.ts";
+import { byKernel } from "./by_kernel.ts";
 import { randomWeights } from "./random_weights.ts";
 import { type Result, round } from "./result.ts";
 import { shapeConfig } from "./shapes.ts";
@@ -111,21 +112,4 @@ async function checkStep(executor: WebGpuExecutor): Promise<number> {
     );
   }
   return difference / largest;
-}
-
-/** Microseconds by op, each dispatch in a pass of its own. */
-async function byKernel(
-  gpu: Parameters<typeof profile>[0],
-  programs: Program[],
-): Promise<Record<string, number>> {
-  const sums: Record<string, number> = {};
-  for (let run = 0; run < 3; run++) {
-    for (const program of programs) {
-      for (const { label, microseconds } of await profile(gpu, program)) {
-        const op = label.replace(/^layers\.\d+\./, "");
-        sums[op] = (sums[op] ?? 0) + (run === 0 ? 0 : microseconds / 2);
-      }
-    }
-  }
-  return Object.fromEntries(Object.entries(sums).map(([op, sum]) => [op, round(sum, 1)]));
 }

@@ -4,6 +4,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../../src/gpu/device.ts";
 import { WebGpuExecutor } from "../../src/webgpu/executor.ts";
 import type { MatrixDType } from "../../src/model/dtype.ts";
+import { byKernel } from "./by_kernel.ts";
 import { randomWeights } from "./random_weights.ts";
 import { type Result, round } from "./result.ts";
 import { shapeConfig } from "./shapes.ts";
@@ -12,6 +13,7 @@ import { shapeConfig } from "./shapes.ts";
 export async function* prefill(args: string[]): AsyncGenerator<Result> {
   const options = parseArgs(args, {
     string: ["shape", "dtype", "tokens"],
+    boolean: ["kernels"],
     default: { shape: "mamba-130m", dtype: "f16", tokens: "512" },
   });
   const config = shapeConfig(options.shape);
@@ -44,4 +46,8 @@ export async function* prefill(args: string[]): AsyncGenerator<Result> {
     milliseconds: round(milliseconds, 2),
     tokensPerSecond: round(ids.length / milliseconds * 1000, 0),
   };
+  if (options.kernels) {
+    const microseconds = await byKernel(gpu, [executor.sequenceProgramOf(state, ids.length)]);
+    yield { bench: "prefill kernels", device: gpu.name, shape: options.shape, microseconds };
+  }
 }

@@ -5,7 +5,7 @@
 // eight bits each; probabilities are integers of 2^-31, so their sums are exact in any order; ties at a threshold are all
 // kept; a row without one finite logit gives the id NO_TOKEN.
 // Items: batch entries.
-// Arguments: settings (see SETTINGS of encodeSettings()), logits, seen, tokens, draws, ring, vocab_size,
+// Arguments: settings as encodeSettings() makes them, logits, seen, tokens, draws, ring, vocab_size,
 // real_vocab_size, words of a bitmap, draws that the ring keeps
 // Scratch: four histograms of 256 words, two rows of the vocabulary in whole vectors
 

@@ -6,7 +6,12 @@ import { conv1dFwd } from "../ops/conv1d.ts";
 import { dtBCNormFwd } from "../ops/dt_bc_norm.ts";
 import { linearFwd, MATVEC_MAX_ROWS, matvecFwd } from "../ops/linear.ts";
 import { rmsNormFwd } from "../ops/rms_norm.ts";
-import { selectiveScanFwd, selectiveScanStep } from "../ops/selective_scan.ts";
+import {
+  scanRates,
+  scanRatesShape,
+  selectiveScanFwd,
+  selectiveScanStep,
+} from "../ops/selective_scan.ts";
 import type { CpuProgram } from "../program.ts";
 import type { CpuTensor } from "../tensor.ts";
 import type { WeightLookup } from "../weights.ts";
@@ -27,6 +32,8 @@ interface Mamba1Weights {
   readonly dt_proj_bias: CpuTensor;
   /** (d_inner, d_state); A = -exp(A_log). */
   readonly A_log: CpuTensor;
+  /** The same as scans take it. */
+  readonly rates: CpuTensor;
   /** (d_inner). */
   readonly D: CpuTensor;
   /** (d_model, d_inner). */
@@ -75,9 +82,11 @@ export const cpuMamba1: CpuPart<Mamba1Config, Mamba1Weights, Mamba1State, Mamba1
 };
 
 function weights(
-  { use_bias, use_conv_bias }: Mamba1Config,
-  { matrix, vector }: WeightLookup,
+  { d_inner, d_state, use_bias, use_conv_bias }: Mamba1Config,
+  { matrix, vector, derived }: WeightLookup,
 ): Mamba1Weights {
+  const A_log = vector("A_log");
+  const sizes = { d_inner, d_state };
   return {
     in_proj: matrix("in_proj.weight"),
     in_proj_bias: use_bias ? vector("in_proj.bias") : undefined,
@@ -86,7 +95,12 @@ function weights(
     x_proj: matrix("x_proj.weight"),
     dt_proj: matrix("dt_proj.weight"),
     dt_proj_bias: vector("dt_proj.bias"),
-    A_log: vector("A_log"),
+    A_log,
+    rates: derived(
+      "rates",
+      scanRatesShape(sizes),
+      (program, rates) => scanRates(program, { A_log, rates }, { ...sizes, label: "rates" }),
+    ),
     D: vector("D"),
     out_proj: matrix("out_proj.weight"),
     out_proj_bias: use_bias ? vector("out_proj.bias") : undefined,
@@ -129,6 +143,7 @@ function recordStep(
       dt_weight: weights.dt_proj,
       dt_bias: weights.dt_proj_bias,
       A_log: weights.A_log,
+      rates: weights.rates,
       D: weights.D,
       ssm_state: state.ssm_state,
       y,
@@ -184,7 +199,7 @@ function recordSequence(
   );
   selectiveScanFwd(
     program,
-    { u, dt, x_dbl, xz, A_log: weights.A_log, D: weights.D, ssm_state: state.ssm_state, y },
+    { ...weights, u, dt, x_dbl, xz, ssm_state: state.ssm_state, y },
     { batch, seqlen, d_inner, d_state, dt_rank, label: `${label}.mixer.scan` },
   );
   linearFwd(

@@ -49,8 +49,20 @@ export interface MatvecFusion {
   };
 }
 
-/** Bytes of weights that a thread takes at once: about ten microseconds' reading. */
-const CHUNK_BYTES = 65536;
+/** Bytes of weights that a thread takes at once, at most: about ten microseconds' reading. */
+const MAX_CHUNK_BYTES = 65536;
+
+/** And at least: below two of these it is not worth waking anybody. */
+const MIN_CHUNK_BYTES = 16384;
+
+/** Chunks of a small weight, so that threads that begin late still find some. */
+const MIN_CHUNKS = 8;
+
+/** Panels of a weight that a thread takes at once. */
+function matvecGrain({ columns, dtype, sizeBytes }: CpuMatrix): number {
+  const even = Math.max(MIN_CHUNK_BYTES, sizeBytes / MIN_CHUNKS);
+  return Math.ceil(Math.min(MAX_CHUNK_BYTES, even) / cpuPanelBytes(columns, dtype));
+}
 
 /** y (rows, out) = x weight^T + bias, with what can be fused; for few rows. */
 export function matvecFwd(
@@ -76,7 +88,7 @@ export function matvecFwd(
   program.add({
     kind: OpKind.matvec_fwd,
     items: Math.ceil(weight.rows / PANEL_ROWS),
-    grain: Math.floor(CHUNK_BYTES / cpuPanelBytes(columns, dtype)),
+    grain: matvecGrain(weight),
     args: [
       x.address + xOffset * 4,
       weight.address,

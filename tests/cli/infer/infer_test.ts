@@ -212,6 +212,9 @@ Deno.test("infer() inspect shows the dtype, and bytes on the device in each", as
       "1",
       "--dtype",
       dtype,
+      // The CPU packs them otherwise.
+      "--backend",
+      "webgpu",
     ]);
     const [, size] = /, ([\d.]+) kB of weights/.exec(stderr) ?? [];
     assertEquals(size, (deviceBytes[dtype] / 1000).toPrecision(3));

@@ -39,6 +39,12 @@ fn ema_fwd(@builtin(global_invocation_id) id: vec3<u32>) {
   bindings: { x: "read", decay: "read", average: "read_write", y: "read_write" },
   params: { seqlen: "u32" },
   overrides: ["D_MODEL", "ACCUMULATE"],
+  sizes: ({ D_MODEL, seqlen }, [, batch]) => ({
+    x: batch * seqlen * D_MODEL,
+    decay: D_MODEL,
+    average: batch * D_MODEL,
+    y: batch * seqlen * D_MODEL,
+  }),
 });
 
 /** The twin of the descriptor. */

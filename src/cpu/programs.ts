@@ -1,0 +1,175 @@
+/** Programs over a state: recorded when first needed, and kept with it. */
+
+import type { ModelConfig } from "../model/config/config.ts";
+import { logitCount } from "../model/ends.ts";
+import type { LogitsWanted } from "../model/executor.ts";
+import { type Activations, createActivations } from "./activations.ts";
+import { recordAllLogits, recordBlocks, recordLastLogits } from "./forward.ts";
+import type { Cpu } from "./module.ts";
+import { MATVEC_MAX_ROWS } from "./ops/linear.ts";
+import { sampleFwd } from "./ops/sample.ts";
+import { tokenScoreFwd } from "./ops/token_score.ts";
+import { CpuProgram } from "./program.ts";
+import { SequenceActivations } from "./sequence_activations.ts";
+import type { CpuState } from "./state.ts";
+import { type CpuTensor, createCpuTensor } from "./tensor.ts";
+import type { CpuWeights } from "./weights.ts";
+
+/** Logits of a piece may take this much: 50280 of them for 128 steps. */
+const LOGITS_BYTES = 25 * 2 ** 20;
+
+/** Programs of a state that are kept: those of a step, of a draw, and of sequences of a few lengths. */
+const KEPT_PROGRAMS = 8;
+
+/** What a piece of a sequence gives, beside the state. */
+export type PieceOutput = LogitsWanted | "score";
+
+/** Records what an executor runs, and holds what all states' programs work in. */
+export class Programs implements Disposable {
+  /** For single steps of few sequences. */
+  readonly stepActivations: Activations;
+  /** For everything else. */
+  readonly activations: SequenceActivations;
+  /** The most rows whose logits there is place for. */
+  readonly maxLogitRows: number;
+  readonly #cpu: Cpu;
+  readonly #config: ModelConfig;
+  readonly #weights: CpuWeights;
+  #logits: CpuTensor | undefined;
+  #targets: CpuTensor | undefined;
+  #scores: CpuTensor | undefined;
+
+  constructor(cpu: Cpu, config: ModelConfig, weights: CpuWeights) {
+    this.#cpu = cpu;
+    this.#config = config;
+    this.#weights = weights;
+    this.stepActivations = createActivations(cpu, config, MATVEC_MAX_ROWS);
+    this.activations = new SequenceActivations(cpu, config);
+    const rows = Math.floor(LOGITS_BYTES / (logitCount(config) * 4));
+    this.maxLogitRows = Math.max(1, Math.min(this.activations.stepsAtOnce(1), rows));
+  }
+
+  /** Logits (rows, n) of the piece that gave all of them last. */
+  get logits(): CpuTensor {
+    return this.#logits ??= createCpuTensor(this.#cpu, "logits", [
+      this.maxLogitRows,
+      logitCount(this.#config),
+    ]);
+  }
+
+  /** What scoring compares with (rows). */
+  get targets(): CpuTensor {
+    return this.#targets ??= createCpuTensor(this.#cpu, "targets", [this.maxLogitRows]);
+  }
+
+  /** What it gives (rows, 3). */
+  get scores(): CpuTensor {
+    return this.#scores ??= createCpuTensor(this.#cpu, "scores", [this.maxLogitRows, 3]);
+  }
+
+  /** One step: the input is in state.tokens, or in the step's activations. */
+  step(state: CpuState): CpuProgram {
+    return this.#kept(state, "step", (program) => this.#recordStep(program, state));
+  }
+
+  /** One draw from the logits that the state has. */
+  draw(state: CpuState): CpuProgram {
+    return this.#kept(state, "draw", (program) => this.#recordDraw(program, state));
+  }
+
+  /** A step with the token that is pending, and a draw. */
+  stepAndDraw(state: CpuState): CpuProgram {
+    return this.#kept(state, "step, draw", (program) => {
+      this.#recordStep(program, state);
+      this.#recordDraw(program, state);
+    });
+  }
+
+  /** `steps` steps of all sequences, whose inputs are in the activations for that many sequences. */
+  piece(state: CpuState, steps: number, output: PieceOutput): CpuProgram {
+    // Whatever was asked for, the state has its logits afterwards: the next call may draw from them.
+    const extra = output === "last" ? "none" : output;
+    return this.#kept(state, `${steps} steps, ${extra}`, (program) => {
+      const activations = this.activations.of(state.batch);
+      const tensors = {
+        weights: this.#weights,
+        state,
+        activations,
+        ids: activations.inputs,
+      };
+      const shape = { batch: state.batch, seqlen: steps };
+      recordBlocks(program, this.#config, tensors, shape);
+      if (extra !== "none") {
+        recordAllLogits(program, this.#config, tensors, { ...shape, logits: this.logits });
+      }
+      if (extra === "score") this.#recordScore(program, this.logits, steps);
+      recordLastLogits(program, this.#config, tensors, shape);
+    });
+  }
+
+  /** Scores one target under the logits that the state has. */
+  scoreNext(state: CpuState): CpuProgram {
+    const { logits } = state;
+    return this.#kept(state, "score", (program) => this.#recordScore(program, logits, 1));
+  }
+
+  [Symbol.dispose](): void {
+    this.stepActivations[Symbol.dispose]();
+    this.activations[Symbol.dispose]();
+    this.#logits?.[Symbol.dispose]();
+    this.#targets?.[Symbol.dispose]();
+    this.#scores?.[Symbol.dispose]();
+  }
+
+  #kept(state: CpuState, name: string, record: (program: CpuProgram) => void): CpuProgram {
+    const { programs } = state;
+    const kept = programs.get(name);
+    if (kept !== undefined) return kept;
+    const program = new CpuProgram(this.#cpu);
+    record(program);
+    for (const [oldest, old] of programs) {
+      if (programs.size < KEPT_PROGRAMS) break;
+      programs.delete(oldest);
+      old[Symbol.dispose]();
+    }
+    programs.set(name, program);
+    return program;
+  }
+
+  #recordStep(program: CpuProgram, state: CpuState): void {
+    const tensors = {
+      weights: this.#weights,
+      state,
+      activations: this.stepActivations,
+      ids: state.tokens,
+    };
+    const shape = { batch: state.batch, seqlen: 1 };
+    recordBlocks(program, this.#config, tensors, shape);
+    recordLastLogits(program, this.#config, tensors, shape);
+  }
+
+  #recordDraw(
+    program: CpuProgram,
+    { batch, settings, logits, seen, tokens, draws, ring }: CpuState,
+  ): void {
+    const { head, real_vocab_size } = this.#config;
+    if (head.kind !== "lm" || seen === undefined) {
+      throw new TypeError("Cannot draw tokens: this model is a classifier");
+    }
+    sampleFwd(
+      program,
+      { settings, logits, seen, tokens, draws, ring },
+      { batch, vocab_size: head.vocab_size, real_vocab_size, label: "sample" },
+    );
+  }
+
+  #recordScore(program: CpuProgram, logits: CpuTensor, rows: number): void {
+    const { head, real_vocab_size } = this.#config;
+    if (head.kind !== "lm") throw new TypeError("Cannot score tokens: this model is a classifier");
+    tokenScoreFwd(
+      program,
+      { logits, targets: this.targets, y: this.scores },
+      { rows, vocab_size: head.vocab_size, real_vocab_size, label: "token_score" },
+    );
+  }
+}
