@@ -2,7 +2,7 @@
 
 import { inputWidth } from "../model/ends.ts";
 import { type Executor, requireLive } from "../model/executor.ts";
-import { checkInputs } from "./check_inputs.ts";
+import { checkInputs, requireWholeImage } from "./check_inputs.ts";
 import type { Inputs, Session } from "./session.ts";
 import { eventLoopTurn } from "../io/event_loop_turn.ts";
 
@@ -46,6 +46,7 @@ export function classification(
  *
  * @param inputs Floats (batch, seqlen, d_input), or token ids (batch, seqlen) for a model that takes ids.
  * @throws {TypeError} If the model is no classifier, or the inputs do not divide into that many sequences.
+ * @throws {RangeError} If the model takes images, and a sequence is not a whole one.
  */
 export async function classifyBatch(
   executor: Executor,
@@ -64,6 +65,7 @@ export async function classifyBatch(
       `Cannot classify ${batch} sequences: ${checked.length} values do not divide into steps of ${stepSize} for each`,
     );
   }
+  requireWholeImage(executor.config, checked.length / batch);
   using state = executor.createState(batch);
   const logits = await executor.forward(state, checked, { logits: "last" }) ?? new Float32Array();
   signal?.throwIfAborted();

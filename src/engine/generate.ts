@@ -8,7 +8,7 @@ import { eventLoopTurn } from "../io/event_loop_turn.ts";
 /** Options of `generate`. */
 export interface GenerateOptions extends SamplingOptions {
   /**
-   * The most tokens to draw.
+   * The most tokens to draw; Infinity goes on until something else ends it.
    *
    * @default {256}
    */
@@ -54,9 +54,9 @@ export async function* generateTokens(
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedToken> {
   const { maxTokens = 256, signal } = options;
-  if (!Number.isInteger(maxTokens) || maxTokens < 0) {
+  if (maxTokens !== Infinity && (!Number.isInteger(maxTokens) || maxTokens < 0)) {
     throw new RangeError(
-      `Cannot generate: maxTokens is ${maxTokens}, and it must be a whole number`,
+      `Cannot generate: maxTokens is ${maxTokens}, and it must be a whole number, or Infinity`,
     );
   }
   const stopIds = new Set([...source.eosTokenIds, ...options.stopIds ?? []]);
