@@ -19,6 +19,7 @@ import { loadModel, type LoadOptions } from "../src/engine/load_model.ts";
 import type { Model } from "../src/engine/model.ts";
 import { HttpError } from "../src/io/http/source.ts";
 import published from "./published_outputs.json" with { type: "json" };
+import { answerHelp } from "./help.ts";
 
 /** What somebody else's program gave for a prompt, always taking the likeliest token. */
 interface PublishedOutput {
@@ -139,6 +140,7 @@ async function logitsError(
   return Math.max(...shares);
 }
 
+answerHelp(import.meta.url);
 const args = parseArgs(Deno.args, {
   string: ["max-gb", "outputs"],
   default: { "max-gb": "1" },

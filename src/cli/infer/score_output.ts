@@ -88,10 +88,9 @@ export function scoresToJson(
     : { scores: sequences[0] ?? [], ...summary };
 }
 
-/** A line a token, an empty line between sequences, then the sums. */
+/** A line a token, and an empty line after each sequence. */
 export function scoresToLines(
   scored: readonly TokenScore[][],
-  summary: Summary,
   model: Model,
 ): string {
   const lines = scored.map((scores) => {
@@ -106,12 +105,18 @@ export function scoresToLines(
         .join("\t").trimEnd() + "\n"
     ).join("");
   });
-  const { scored: count, natsPerToken, perplexity, bitsPerByte } = summary;
+  return `${lines.join("\n")}\n`;
+}
+
+/** The sums, a line each. */
+export function summaryToLines(
+  { scored: count, natsPerToken, perplexity, bitsPerByte }: Summary,
+): string {
   const sums = natsPerToken === null ? [`scored tokens ${count}`] : [
     `scored tokens ${count}`,
     `nats per token ${natsPerToken.toFixed(4)}`,
     `perplexity ${perplexity?.toFixed(4)}`,
     ...(bitsPerByte === undefined ? [] : [`bits per byte ${bitsPerByte.toFixed(4)}`]),
   ];
-  return `${lines.join("\n")}\n${sums.join("\n")}\n`;
+  return `${sums.join("\n")}\n`;
 }

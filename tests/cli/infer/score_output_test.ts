@@ -35,7 +35,7 @@ Deno.test("scoresToJson() and scoresToLines() give texts of tokens that join to 
   const { scores: found } = Object(scoresToJson([scores], false, summary, model));
   assertEquals(found.map(({ text }: { text: string }) => text).join(""), "ab a b");
   assertStringIncludes(
-    scoresToLines([scores], summary, model),
+    scoresToLines([scores], model),
     '0\t-1.0000\t0\t" "'.replace("1.0000", "0.6931"),
   );
 });
