@@ -6,7 +6,7 @@ export class Call {
   readonly #lifetime: Lifetime;
   readonly #signal: AbortSignal | undefined;
 
-  /** Use {@linkcode Lifetime.call}. */
+  /** One that {@linkcode Lifetime.call} does not count: only its end is of interest. */
   constructor(action: string, lifetime: Lifetime, signal: AbortSignal | undefined) {
     this.#action = action;
     this.#lifetime = lifetime;

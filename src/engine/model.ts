@@ -14,7 +14,8 @@ import type { Backend, Executor } from "../model/executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import { type ScoreOptions, scoreTokens, type TokenScore } from "./score.ts";
-import { Lifetime } from "./lifetime.ts";
+import { awaitedInputs } from "./awaited_inputs.ts";
+import { Call, Lifetime } from "./lifetime.ts";
 import type { Inputs, Session } from "./session.ts";
 import { type SessionModel, StreamSession } from "./stream_session.ts";
 import { Turns } from "./turns.ts";
@@ -155,12 +156,20 @@ export function createModel(
     classifyStream: (inputs, options) =>
       inSession("classify", (session) => {
         requireClassifier(executor);
-        return classifyStream(session, inputs, executor.config.labels, options);
+        const call = new Call("classify", lifetime, options?.signal);
+        const until = Symbol.asyncIterator in inputs ? awaitedInputs(inputs, call) : inputs;
+        return classifyStream(session, until, executor.config.labels, options);
       }),
     score: (input, options) =>
       inSession("score", (session) => {
         requireLanguageModel(executor, "score");
-        return scoreTokens(session, typeof input === "string" ? encode(input) : input, options);
+        const call = new Call("score", lifetime, options?.signal);
+        const ids = typeof input === "string"
+          ? encode(input)
+          : Symbol.asyncIterator in input
+          ? awaitedInputs(input, call)
+          : input;
+        return scoreTokens(session, ids, options);
       }),
     createSession: (options) => new StreamSession(parts, options),
     [Symbol.dispose]: () => lifetime[Symbol.dispose](),

@@ -218,7 +218,7 @@ export class HubClient {
       throw wrap(error);
     }
     const running = timers.move();
-    const body = new Body(response, wrap);
+    const body = new Body(response, wrap, signal);
     return {
       response,
       next() {
