@@ -8,7 +8,8 @@
  */
 
 import { openFile } from "../src/io/file_source.ts";
-import { openPyTorchZip, stateDictPrefix } from "../src/io/pytorch/pytorch_zip.ts";
+import { openPyTorchZip } from "../src/io/pytorch/pytorch_zip.ts";
+import { stateDictPrefix } from "../src/io/state_dict.ts";
 import { type TensorToWrite, writeSafetensors } from "../src/io/safetensors/writer.ts";
 import type { TensorFile } from "../src/io/tensor_file.ts";
 import { type ModelConfig, parseConfig, toHfConfig } from "../src/model/config/config.ts";

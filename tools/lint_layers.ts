@@ -23,7 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   io: [],
   engine: ["model", "io"],
   train: ["model", "webgpu", "ops", "gpu", "io"],
-  checks: ["model", "webgpu", "ops", "gpu"],
+  checks: ["model", "webgpu", "cpu", "ops", "gpu"],
   mod: ["engine", "train", "checks", "model", "io"],
   cli: ["mod", "engine", "train", "checks", "model", "webgpu", "ops", "gpu", "io"],
 };

@@ -13,7 +13,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { describeCheckpoint } from "../src/engine/load_model.ts";
 import { type Checkpoint, openCheckpoint } from "../src/io/checkpoint.ts";
 import { fromFloat32, toFloat32 } from "../src/io/dtype.ts";
-import { stateDictPrefix } from "../src/io/pytorch/pytorch_zip.ts";
+import { stateDictPrefix } from "../src/io/state_dict.ts";
 import type { TensorDescription } from "../src/io/safetensors/writer.ts";
 import { createTensorWriter, type TensorWriter } from "../src/io/safetensors/tensor_writer.ts";
 import type { TensorInfo } from "../src/io/tensor_file.ts";

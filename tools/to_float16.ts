@@ -11,13 +11,19 @@
 import { openCheckpoint } from "../src/io/checkpoint.ts";
 import { fromFloat32, toFloat32 } from "../src/io/dtype.ts";
 import { type TensorToWrite, writeSafetensors } from "../src/io/safetensors/writer.ts";
+import { stateDictPrefix } from "../src/io/state_dict.ts";
 import type { TensorFile } from "../src/io/tensor_file.ts";
 import { type ModelConfig, parseConfig } from "../src/model/config/config.ts";
 import { parseQuantization } from "../src/model/config/quantization.ts";
 import { matchTensors } from "../src/model/match_tensors.ts";
 
 /** Copied as they are, where they are there. */
-const COPIED = ["config.json", "tokenizer.json", "tokenizer_config.json"];
+const COPIED = [
+  "config.json",
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+];
 
 /**
  * The tensors of a model, its matrices in float16.
@@ -30,7 +36,8 @@ export async function float16Tensors(
   file: TensorFile,
 ): Promise<TensorToWrite[]> {
   const tensors: TensorToWrite[] = [];
-  for (const { spec: { name, kind }, info } of matchTensors(config, file, { prefix: "" })) {
+  const prefix = stateDictPrefix(file);
+  for (const { spec: { name, kind }, info } of matchTensors(config, file, { prefix })) {
     const { dtype, shape } = info;
     const stored = await file.read(info.name);
     if (kind !== "matrix") {

@@ -2,7 +2,7 @@
 
 import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
 import type { DownloadProgress } from "../io/hub/client.ts";
-import { stateDictPrefix } from "../io/pytorch/pytorch_zip.ts";
+import { stateDictPrefix } from "../io/state_dict.ts";
 import { loadTokenizer, type Tokenizer } from "../io/tokenizer/tokenizer.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { parseQuantization } from "../model/config/quantization.ts";

@@ -117,6 +117,8 @@ export interface Task {
   readonly defaults: Hyperparameters;
   /** Text of the `tokenizer.json` that belongs to the model. */
   readonly tokenizer?: string;
+  /** What `loadTask` was given: a run's folder keeps it, so that the command goes on with the run as it is. */
+  readonly options?: TaskOptions;
   /** The data in one line, such as "55,000 images to train on, 5,000 to validate with". */
   readonly summary: string;
 }

@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { CpuMemory } from "../../src/cpu/memory.ts";
 import { openCpu } from "../../src/cpu/module.ts";
 import { createCpuTensor } from "../../src/cpu/tensor.ts";
-import { Random } from "../random.ts";
+import { Random } from "../../src/checks/random.ts";
 
 function freshMemory(maximum = 65536): CpuMemory {
   return new CpuMemory(new WebAssembly.Memory({ initial: 1, maximum }), 100);

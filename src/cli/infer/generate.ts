@@ -128,7 +128,7 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
     await writeFileWhole(savePath, encodeSnapshot(await session.snapshot()));
     terminal.writeError(`State: ${savePath}, after ${session.position} inputs\n`);
   }
-  terminal.writeError(`${describeStatistics(statistics)}\n`);
+  terminal.writeError(`${describeStatistics(statistics, model)}\n`);
   return signal?.aborted ? INTERRUPTED : 0;
 }
 

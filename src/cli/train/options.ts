@@ -8,6 +8,7 @@ import {
   type TaskOptions,
 } from "../../train/task.ts";
 import { mixers } from "../../model/mixers/mixers.ts";
+import type { RunDescription } from "../../train/run_description.ts";
 import { loadTask, TASK_NAMES } from "../../train/tasks/load_task.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
 
@@ -79,7 +80,12 @@ export const TRAIN: CommandSpec = {
       help: "Training images to validate with; 0 for the test images (default: 5000)",
     },
     { name: "out", value: "DIR", help: "Where the checkpoint goes (default: trained/<task>)" },
-    { name: "resume", value: "DIR", help: "Go on with the run in this folder, and its settings" },
+    {
+      name: "resume",
+      value: "DIR",
+      help: "Go on with the run in this folder, and its settings; --steps extends it",
+    },
+    { name: "overwrite", help: "Begin anew in the place of the run in --out" },
     { name: "epochs", value: "N", help: "Times through the data, instead of --steps" },
     ...NUMBERS.map(([name, , help]) => ({ name, value: "N", help })),
     {
@@ -95,11 +101,15 @@ export const TRAIN: CommandSpec = {
 };
 
 /**
- * Loads the task of this name with the settings that are given.
+ * Loads the task of this name with the settings that are given, in place of those of a run that goes on.
  *
  * @throws {UsageError} If two of them exclude each other, or a mixer is unknown.
  */
-export async function loadTaskFor(name: string, args: Arguments): Promise<Task> {
+export async function loadTaskFor(
+  name: string,
+  args: Arguments,
+  saved?: RunDescription,
+): Promise<Task> {
   const pick = <Key extends string>(
     list: readonly (readonly [string, Key, string])[],
   ): Partial<Record<Key, number>> => {
@@ -116,15 +126,21 @@ export async function loadTaskFor(name: string, args: Arguments): Promise<Task> 
   };
   const heldOut = args.integer("held-out", { min: 0 });
   const options: TaskOptions = {
+    ...saved?.options,
     ...(heldOut === undefined ? {} : { heldOut }),
     ...text("data"),
     ...text("preset"),
     ...text("tokenizer"),
     hyperparameters: {
+      ...saved?.settings,
       ...pick(NUMBERS),
       ...(args.has("carry-state") ? { carryState: true } : {}),
     },
-    model: { ...pick(SIZES), ...mixerOf(args.text("mixer")) },
+    model: {
+      ...saved?.options?.model,
+      ...pick(SIZES),
+      ...mixerOf(args.text("mixer")),
+    },
   };
   const task = await loadTask(name, options);
   const epochs = args.number("epochs", { above: 0 });
@@ -138,7 +154,11 @@ export async function loadTaskFor(name: string, args: Arguments): Promise<Task> 
   );
   // The data does not depend on the number of steps: it is not loaded again.
   const hyperparameters = { ...options.hyperparameters, steps };
-  return { ...task, defaults: settings(task.defaults, { hyperparameters }) };
+  return {
+    ...task,
+    defaults: settings(task.defaults, { hyperparameters }),
+    options: { ...options, hyperparameters },
+  };
 }
 
 function mixerOf(name: string | undefined): Pick<ModelSize, "mixer"> {

@@ -1,5 +1,6 @@
 import { eventLoopTurn, isTurnDue } from "../event_loop_turn.ts";
 import { quote } from "../quote.ts";
+import { describeFailure } from "./failure.ts";
 
 /** How {@linkcode openUrl} reaches the server. */
 export interface OpenUrlOptions {
@@ -26,6 +27,14 @@ export class HttpError extends Error {
   constructor(message: string, status: number | undefined, options?: ErrorOptions) {
     super(message, options);
     this.status = status;
+  }
+}
+
+/** Nobody knows the server's name. Trying again at once will not help. */
+export class UnknownHostError extends HttpError {
+  /** Describes the request. */
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, undefined, options);
   }
 }
 
@@ -127,8 +136,7 @@ export class Requests {
     // What sends the requests may know better what an answer means.
     if (error instanceof HttpError) return error;
     if (error instanceof Error && error.name === "NotCapable") return error;
-    const detail = error instanceof Error ? error.message : String(error);
-    const message = `Cannot read ${quote(this.name)}: ${what}: ${detail}`;
+    const message = `Cannot read ${quote(this.name)}: ${what}: ${describeFailure(error)}`;
     return new HttpError(message, undefined, { cause: error });
   }
 }

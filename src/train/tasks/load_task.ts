@@ -51,5 +51,5 @@ export async function loadTask(name: string, options: TaskOptions = {}): Promise
         TAKEN_BY[option].join(", "),
     );
   }
-  return await load(options);
+  return { ...await load(options), options };
 }

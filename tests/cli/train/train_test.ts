@@ -3,6 +3,9 @@ import { fromBytes } from "../../../src/io/byte_source.ts";
 import { trainCommand } from "../../../src/cli/train/train.ts";
 import { openSafetensors } from "../../../src/io/safetensors/safetensors.ts";
 import { readMetrics } from "../../../src/train/metrics.ts";
+import { openRunFolder } from "../../../src/train/run_folder.ts";
+import { loadTask } from "../../../src/train/tasks/load_task.ts";
+import { train } from "../../../src/train/train.ts";
 import { FakeTerminal } from "../terminal/fake_terminal.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
@@ -67,8 +70,10 @@ Deno.test("train.ts --resume alone goes on with the settings that the run began 
     assertEquals(await trainCommand(["--resume", `${folder}/cut`, "--seed", "6"], changed), 1);
     assert(
       changed.stderr.endsWith(
-        "had other data or settings. Give the same ones, or another folder\n",
+        `Cannot resume from "${folder}/cut": seed is 6, and its run has 5. ` +
+          "Give the run's own settings and data, or another folder\n",
       ),
+      changed.stderr,
     );
     const elsewhere = new FakeTerminal();
     assertEquals(await trainCommand(["--resume", `${folder}/cut`, "--out", "b"], elsewhere), 2);
@@ -76,19 +81,25 @@ Deno.test("train.ts --resume alone goes on with the settings that the run began 
       elsewhere.stderr,
       "Cannot use --out with --resume: a run goes on in its own folder. See --help\n",
     );
-    const command = `${folder}/cut/training/command.json`;
-    const noted = await Deno.readTextFile(command);
-    for (const damaged of [noted.slice(0, 20), '["text", "--nothing"]', "{}"]) {
-      await Deno.writeTextFile(command, damaged);
+    const both = new FakeTerminal();
+    assertEquals(await trainCommand(["--resume", `${folder}/cut`, "--overwrite"], both), 2);
+    assertEquals(
+      both.stderr,
+      "Cannot use --overwrite with --resume: a run goes on, or begins anew. See --help\n",
+    );
+    const description = `${folder}/cut/training/run.json`;
+    const noted = await Deno.readTextFile(description);
+    for (const damaged of [noted.slice(0, 20), "[]", "{}", "null"]) {
+      await Deno.writeTextFile(description, damaged);
       const lost = new FakeTerminal();
-      assertEquals(await trainCommand(["--resume", `${folder}/cut`], lost), 2);
+      assertEquals(await trainCommand(["--resume", `${folder}/cut`], lost), 1);
       assertEquals(
         lost.stderr,
-        `Cannot go on with "${folder}/cut": its training/command.json is missing or damaged. ` +
-          `Give the task and its settings. See --help\n`,
+        `Cannot resume from "${folder}/cut": its training/run.json is damaged. ` +
+          "Begin the run anew, with --overwrite (in a program: overwrite)\n",
       );
     }
-    await Deno.writeTextFile(command, noted);
+    await Deno.writeTextFile(description, noted);
     // Something else may be given again: when to stop is no setting of a step.
     const rest = new FakeTerminal();
     const again = ["--resume", `${folder}/cut`, "--patience", "50"];
@@ -98,6 +109,15 @@ Deno.test("train.ts --resume alone goes on with the settings that the run began 
       ["cut", "whole"].map((run) => Deno.readFile(`${folder}/${run}/model.safetensors`)),
     );
     assertEquals(model, expected);
+    const ended = new FakeTerminal();
+    assertEquals(await trainCommand(["--resume", `${folder}/cut`], ended), 0, ended.stderr);
+    assertEquals(ended.stdout, rest.stdout);
+    assert(ended.stderr.endsWith("has ended before: give more --steps, or more --patience\n"));
+    const longer = new FakeTerminal();
+    const extended = ["--resume", `${folder}/cut`, "--steps", "64"];
+    assertEquals(await trainCommand(extended, longer), 0, longer.stderr);
+    const metrics = await readMetrics(`${folder}/cut/training/metrics.jsonl`);
+    assertEquals(metrics.at(-1)?.step, 64);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -124,15 +144,18 @@ Deno.test("train.ts turns --epochs into steps, and ends with the best evaluation
     const line = `Best: step ${best?.step}: validation loss ${Math.min(...losses).toFixed(4)}\n`;
     assertEquals(terminal.stdout, line);
     assert(terminal.stderr.includes(`Checkpoint: ${folder}/out\n`), terminal.stderr);
+    const twice = new FakeTerminal();
+    assertEquals(await trainCommand(args, twice), 1);
+    assert(twice.stderr.includes("with --resume, or begin anew in its place, with --overwrite"));
     const again = new FakeTerminal();
-    assertEquals(await trainCommand(args, again), 0, again.stderr);
-    assert(again.stderr.includes(`Checkpoint: ${folder}/out, in place of the run there\n`));
+    assertEquals(await trainCommand([...args, "--overwrite"], again), 0, again.stderr);
+    assert(again.stderr.includes(`Checkpoint: ${folder}/out, in place of a run there\n`));
     assertEquals(
       await readMetrics(`${folder}/out/training/metrics.jsonl`).then((m) => m.length),
       9,
     );
     const both = new FakeTerminal();
-    assertEquals(await trainCommand([...args, "--steps", "3"], both), 2);
+    assertEquals(await trainCommand([...args, "--overwrite", "--steps", "3"], both), 2);
     assert(both.stderr.includes("Cannot use --steps with --epochs: give one"), both.stderr);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -161,4 +184,49 @@ Deno.test("train.ts goes on in the folder that --resume names, and in no other",
     terminal.stderr,
     "Cannot use --out with --resume: a run goes on in its own folder. See --help\n",
   );
+});
+
+Deno.test("train.ts trains into no folder of somebody else's, and says who trains into one", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/text.txt`, "It was a dark and stormy night. ".repeat(20));
+    const args = ["text", "--data", `${folder}/text.txt`, "--d-model", "8", "--n-layer", "1"];
+    const foreign = new FakeTerminal();
+    assertEquals(await trainCommand([...args, "--overwrite", "--out", folder], foreign), 1);
+    assertEquals(
+      foreign.stderr,
+      `Cannot train into "${folder}": it has "text.txt", and is not a run's, expected a run's ` +
+        "folder, an empty one or none\n",
+    );
+    using _ = await openRunFolder(`${folder}/out`);
+    const second = new FakeTerminal();
+    assertEquals(await trainCommand([...args, "--out", `${folder}/out`], second), 1);
+    assert(second.stderr.includes(`process ${Deno.pid}, since`), second.stderr);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("train.ts goes on with a run that a program began", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/text.txt`, "It was a dark and stormy night. ".repeat(20));
+    const task = await loadTask("text", {
+      data: `${folder}/text.txt`,
+      hyperparameters: { steps: 6, batchSize: 2, seqlen: 8, evaluateEvery: 2, eps: 1e-7 },
+      model: { d_model: 8, n_layer: 1, d_state: 4 },
+    });
+    await Array.fromAsync(train(task, { out: `${folder}/whole` }));
+    for await (const { step } of train(task, { out: `${folder}/cut` })) if (step === 4) break;
+    const terminal = new FakeTerminal();
+    assertEquals(await trainCommand(["--resume", `${folder}/cut`], terminal), 0, terminal.stderr);
+    for (const name of ["model.safetensors", "training/resume.safetensors", "training/run.json"]) {
+      const [cut, whole] = await Promise.all(
+        ["cut", "whole"].map((run) => Deno.readFile(`${folder}/${run}/${name}`)),
+      );
+      assertEquals(cut, whole, name);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
