@@ -7,6 +7,10 @@ import type { RoundedWeight } from "./ops/rounded_weight.ts";
 export interface Bench<Program = OpaqueProgram, Tensor = OpaqueTensor, Matrix = OpaqueMatrix> {
   /** What computes: the adapter's name, or that of another device. */
   readonly device: string;
+  /** The build of the kernels that runs here, where an executor has several. */
+  readonly build?: string;
+  /** Threads that compute, where it is known. */
+  readonly threads?: number;
   /** The ops there are: checks of others are left out. */
   readonly ops: Partial<OpSet<Program, Tensor, Matrix>>;
   /** Makes room for one check. */

@@ -89,6 +89,8 @@ export interface MatvecOptions<Tensor = OpaqueTensor> {
 
 /** Products with a weight. */
 interface LinearOps<Program, Tensor, Matrix> {
+  /** Rows that matvecFwd() takes at most. */
+  readonly MATVEC_MAX_ROWS: number;
   readonly matvecFwd: (
     program: Program,
     tensors: LinearTensors<Tensor, Matrix>,
@@ -191,6 +193,7 @@ interface RowOps<Program, Tensor, Matrix> {
 
 type ConvSizes = Sizes<"batch" | "seqlen" | "d_inner" | "d_conv">;
 type ScanSizes = Sizes<"batch" | "d_inner" | "d_state" | "dt_rank">;
+type RatesSizes = Sizes<"d_inner" | "d_state">;
 type ScanTensors<Tensor> = Named<"u" | "dt" | "x_dbl" | "xz" | "A_log" | "D" | "ssm_state", Tensor>;
 
 /** What Mamba-1 is made of; its convolution is Mamba-2's, too. */
@@ -222,15 +225,19 @@ interface Mamba1Ops<Program, Tensor, Matrix> {
   readonly SCAN_CHUNK: number;
   readonly selectiveScanFwd: Op<
     Program,
-    ScanTensors<Tensor> & Named<"y", Tensor>,
+    ScanTensors<Tensor> & Named<"y", Tensor> & Optional<"rates", Tensor>,
     ScanSizes & Sizes<"seqlen"> & { readonly keep?: boolean }
   >;
   readonly selectiveScanStep: Op<
     Program,
     & Named<"xz" | "x_dbl" | "dt_bias" | "A_log" | "D" | "ssm_state" | "y", Tensor>
+    & Optional<"rates", Tensor>
     & { readonly dt_weight: Matrix },
     ScanSizes
   >;
+  /** What scans read in place of A_log, of an executor that makes it once for all of them. */
+  readonly scanRates: Op<Program, Named<"A_log" | "rates", Tensor>, RatesSizes>;
+  readonly scanRatesSize: (shape: RatesSizes) => number;
   readonly selectiveScanBwd: Op<
     Program,
     & ScanTensors<Tensor>

@@ -1,22 +1,29 @@
-/** runChecks: every kernel against the float64 oracle, on whatever device this is. */
+/** runChecks: every kernel against the float64 oracle, on whatever this machine has to run it. */
 
+import type { Backend } from "../model/executor.ts";
 import type { Bench } from "./bench.ts";
 import type { KernelCheck, Measurement } from "./kernel_check.ts";
 
 /** Options of {@linkcode runChecks}. */
 export interface RunChecksOptions {
   /**
-   * What runs the kernels.
+   * What runs the kernels: "auto" is all there is, a GPU adapter first, and then the CPU.
    *
    * @default {"auto"}
    */
-  readonly backend?: "auto" | "webgpu" | undefined;
+  readonly backend?: Backend | "auto" | undefined;
   /** Names of the kernels to check; all if left out. */
   readonly kernels?: readonly string[] | undefined;
   /** Stops before the next check, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** A device of yours to use; it is not destroyed. */
+  /** A device of yours to use; it is not destroyed. With it, "auto" is WebGPU alone. */
   readonly device?: GPUDevice | undefined;
+  /**
+   * Threads that work on the CPU, this one among them.
+   *
+   * @default {one a core}
+   */
+  readonly threads?: number | undefined;
 }
 
 /** What {@linkcode runChecks} found in one check. */
@@ -25,7 +32,7 @@ export interface CheckResult {
   readonly kernel: string;
   /** The case. */
   readonly name: string;
-  /** What computed: the adapter's name. */
+  /** What computed: the adapter's name, or the CPU in words. */
   readonly device: string;
   /** Whether the result is right. */
   readonly passed: boolean;
@@ -43,36 +50,64 @@ export interface CheckResult {
 export type OpenBench = () => Promise<Bench & Disposable>;
 
 /**
- * Compares every kernel with a float64 oracle, over a table of cases.
+ * Compares every kernel with a float64 oracle, over a table of cases: those that an executor has.
  *
  * @param options See {@linkcode RunChecksOptions}.
  * @returns The results as they come, those of a kernel one after the other.
  * @throws {TypeError} If there is no such backend.
  * @throws {RangeError} If there are no checks of a kernel that was named.
- * @throws {UnsupportedDeviceError} If there is no GPU adapter.
+ * @throws {UnsupportedDeviceError} If WebGPU is asked for and there is no GPU adapter.
  *
  * @example What a device gets wrong
  * ```ts
  * import { runChecks } from "./run_checks.ts";
  *
  * for await (const check of runChecks({ kernels: ["rms_norm_fwd"] })) {
- *   if (!check.passed) console.log(check.kernel, check.name, check.detail);
+ *   if (!check.passed) console.log(check.device, check.kernel, check.name, check.detail);
  * }
  * ```
  */
 export async function* runChecks(
   options: RunChecksOptions = {},
 ): AsyncGenerator<CheckResult, void, void> {
-  const { backend = "auto", device } = options;
-  if (backend !== "auto" && backend !== "webgpu") {
-    throw new TypeError(`Cannot check kernels: backend is "${backend}", expected auto or webgpu`);
+  const { backend = "auto" } = options;
+  if (backend !== "auto" && backend !== "webgpu" && backend !== "cpu") {
+    throw new TypeError(
+      `Cannot check kernels: backend is "${backend}", expected auto, webgpu or cpu`,
+    );
   }
   // Whoever runs no checks loads none.
-  const [{ KERNEL_CHECKS }, { openWebgpuBench }] = await Promise.all([
-    import("./kernel_checks.ts"),
-    import("./webgpu_bench.ts"),
-  ]);
-  yield* runCheckList(KERNEL_CHECKS, () => openWebgpuBench(device), options);
+  const { KERNEL_CHECKS } = await import("./kernel_checks.ts");
+  for (const each of backend === "auto" ? await allBackends(options) : [backend]) {
+    yield* runCheckList(KERNEL_CHECKS, () => openBench(each, options), options);
+  }
+}
+
+async function allBackends({ device }: RunChecksOptions): Promise<readonly Backend[]> {
+  if (device !== undefined) return ["webgpu"];
+  const adapter = await globalThis.navigator?.gpu?.requestAdapter();
+  return adapter ? ["webgpu", "cpu"] : ["cpu"];
+}
+
+/**
+ * Opens an executor to check; only that one is loaded.
+ *
+ * @throws {UnsupportedDeviceError} If it is WebGPU and there is no adapter.
+ */
+export async function openBench(
+  backend: Backend,
+  { device, threads }: Pick<RunChecksOptions, "device" | "threads"> = {},
+): Promise<Bench & Disposable> {
+  switch (backend) {
+    case "webgpu": {
+      const { openWebgpuBench } = await import("./webgpu_bench.ts");
+      return await openWebgpuBench(device);
+    }
+    case "cpu": {
+      const { openCpuBench } = await import("./cpu_bench.ts");
+      return await openCpuBench(threads === undefined ? {} : { threads });
+    }
+  }
 }
 
 /** Runs these checks on what `open` opens, kernel by kernel. */

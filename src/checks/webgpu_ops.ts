@@ -13,7 +13,7 @@ import { embeddingBwd, embeddingBwdParts } from "../ops/embedding_bwd.ts";
 import { gatedRmsNormFwd } from "../ops/gated_rms_norm.ts";
 import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../ops/gated_rms_norm_bwd.ts";
 import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "../ops/grad_norm.ts";
-import { matmulFwd, matvecFwd } from "../ops/linear.ts";
+import { matmulFwd, MATVEC_MAX_ROWS, matvecFwd } from "../ops/linear.ts";
 import { columnSum, columnSumScratch, matmulBwdW, matmulBwdX } from "../ops/linear_bwd.ts";
 import type { Matrix } from "../ops/matrix.ts";
 import { meanPoolFwd } from "../ops/mean_pool.ts";
@@ -36,8 +36,11 @@ import { tokenScoreFwd } from "../ops/token_score.ts";
 import type { OpSet } from "./op_set.ts";
 import { softplus } from "./webgpu_softplus.ts";
 
-/** All ops: the WebGPU executor has every one. */
-export const WEBGPU_OPS: OpSet<Program, Tensor, Matrix> = {
+/** All ops but those of rates, which only pay where exponentials are dear. */
+export const WEBGPU_OPS: Omit<
+  OpSet<Program, Tensor, Matrix>,
+  "scanRates" | "scanRatesSize"
+> = {
   adamwUpdate,
   CLIP_SIZE,
   columnSum,
@@ -63,6 +66,7 @@ export const WEBGPU_OPS: OpSet<Program, Tensor, Matrix> = {
   matmulBwdW,
   matmulBwdX,
   matmulFwd,
+  MATVEC_MAX_ROWS,
   matvecFwd,
   meanPoolBwd,
   meanPoolFwd,

@@ -5,8 +5,8 @@ const BLOCK_ALIGNMENT = 64;
 
 const PAGE_BYTES = 65536;
 
-/** What 32-bit addresses reach. */
-export const MAX_MEMORY_BYTES = 2 ** 32;
+/** What 32-bit addresses reach, but for the last page: the end of a range must be an address too. */
+export const MAX_MEMORY_BYTES = 2 ** 32 - PAGE_BYTES;
 
 /** What is allocated of a {@linkcode CpuMemory}. */
 export interface LiveBytes {

@@ -146,7 +146,7 @@ export async function openCpu({ threads = 1, build }: CpuOptions = {}): Promise<
   for (const each of build === undefined ? builds : [build]) {
     const bytes = await moduleBytes(each);
     if (!WebAssembly.validate(bytes)) continue;
-    const startWorker = each === "relaxed_threads" ? await workerStarter() : undefined;
+    const startWorker = each === "relaxed_threads" ? workerStarter() : undefined;
     return new Cpu(each, await WebAssembly.compile(bytes), threads, startWorker);
   }
   throw new Error(

@@ -12,9 +12,8 @@ onmessage = ({ data }) => {
   close();
 };`;
 
-const NODE_SOURCE = `import { workerData } from "node:worker_threads";
-${WORK}
-work(workerData);`;
+const NODE_SOURCE = `${WORK}
+work(process.getBuiltinModule("worker_threads").workerData);`;
 
 /** What a worker is given. */
 interface WorkerData {
@@ -23,6 +22,19 @@ interface WorkerData {
   /** Which thread it is, from 1 on. */
   readonly index: number;
 }
+
+/** Of Node's `worker_threads`, what is used here: a page's bundle is to import nothing of Node. */
+interface NodeThreads {
+  readonly Worker: new (
+    source: URL,
+    options: { readonly workerData: WorkerData },
+  ) => CpuWorker & { unref(): void };
+}
+
+/** What Deno and Node have, and pages have not. */
+const { process } = globalThis as {
+  process?: { getBuiltinModule?: (name: "worker_threads") => NodeThreads };
+};
 
 /** A worker that runs. */
 export interface CpuWorker {
@@ -39,17 +51,13 @@ export type StartWorker = (data: WorkerData) => CpuWorker;
  * The web's keep a process alive until they are terminated. Deno has those of Node as well, which can be told not to:
  * a program that never disposes of its model ends all the same.
  */
-export async function workerStarter(): Promise<StartWorker> {
-  if (!("Deno" in globalThis)) return startWebWorker;
-  const { Worker: NodeWorker } = await import("node:worker_threads");
+export function workerStarter(): StartWorker {
+  const threads = process?.getBuiltinModule?.("worker_threads");
+  if (threads === undefined) return startWebWorker;
   return (data) => {
-    const worker = new NodeWorker(new URL(sourceUrl(NODE_SOURCE)), { workerData: data });
+    const worker = new threads.Worker(new URL(sourceUrl(NODE_SOURCE)), { workerData: data });
     worker.unref();
-    return {
-      terminate(): void {
-        worker.terminate();
-      },
-    };
+    return worker;
   };
 }
 

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { CPU_OPS } from "../../src/checks/cpu_ops.ts";
 import { KERNEL_CHECKS } from "../../src/checks/kernel_checks.ts";
 import { WEBGPU_OPS } from "../../src/checks/webgpu_ops.ts";
 
@@ -21,13 +22,13 @@ async function* importsUnder(folder: URL): AsyncGenerator<[file: string, target:
   }
 }
 
-Deno.test("checks name no executor: only what is called webgpu_ reaches one", async () => {
+Deno.test("checks name no executor: only what is called webgpu_ or cpu_ reaches one", async () => {
   const wrong: string[] = [];
   for await (const [file, target] of importsUnder(CHECKS)) {
-    const isOfWebGpu = file.startsWith("checks/webgpu_");
-    const isPure = /^(model|checks)\//.test(target) && !target.startsWith("checks/webgpu_");
+    const isExecutors = /^checks\/(webgpu|cpu)_/;
+    const isPure = /^(model|checks)\//.test(target) && !isExecutors.test(target);
     // runChecks() is where one is chosen.
-    if (!isOfWebGpu && !isPure && file !== "checks/run_checks.ts") {
+    if (!isExecutors.test(file) && !isPure && file !== "checks/run_checks.ts") {
       wrong.push(`${file} imports ${target}`);
     }
   }
@@ -36,5 +37,6 @@ Deno.test("checks name no executor: only what is called webgpu_ reaches one", as
 
 Deno.test("every op of the set is called by a check, and each check names ops that there are", () => {
   const called = new Set(KERNEL_CHECKS.flatMap(({ ops }) => ops));
-  assertEquals([...called].toSorted(), Object.keys(WEBGPU_OPS).toSorted());
+  const there = new Set([...Object.keys(WEBGPU_OPS), ...Object.keys(CPU_OPS)]);
+  assertEquals([...called].toSorted(), [...there].toSorted());
 });

@@ -7,7 +7,10 @@ import {
   runChecks,
   type RunChecksOptions,
 } from "../../src/checks/run_checks.ts";
+import { cpuBench } from "../../src/checks/cpu_bench.ts";
 import { webgpuBench } from "../../src/checks/webgpu_bench.ts";
+import { openCpu } from "../../src/cpu/module.ts";
+import type { CpuTensor } from "../../src/cpu/tensor.ts";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { withGpu } from "../with_gpu.ts";
 
@@ -36,14 +39,26 @@ async function collect(
   return await Array.fromAsync(runCheckList(checks, open, options));
 }
 
-Deno.test("runChecks() gives one result a check, with the device that it ran on", async () => {
-  const results = await Array.fromAsync(runChecks({ kernels: ["token_score_fwd"] }));
+for (const backend of ["webgpu", "cpu"] as const) {
+  Deno.test(`runChecks() gives one result a check, with the device that it ran on: ${backend}`, async () => {
+    const kernels = ["token_score_fwd"];
+    const results = await Array.fromAsync(runChecks({ kernels, backend, threads: 1 }));
+    using gpu = backend === "webgpu" ? await openGpu() : undefined;
+    const device = gpu?.name ?? "CPU, 1 thread, SIMD with FMA";
+    assert(results.length > 10);
+    for (const { worst, detail, elapsedMs, ...rest } of results) {
+      const expected = [kernels[0], device, true];
+      assertEquals([rest.kernel, rest.device, rest.passed], expected, detail);
+      assert(worst >= 0 && worst <= 1 && elapsedMs > 0 && detail.startsWith("y["));
+    }
+  });
+}
+
+Deno.test("runChecks() goes through all that there is to run kernels", async () => {
+  const results = await Array.fromAsync(runChecks({ kernels: ["token_score_fwd"], threads: 1 }));
   using gpu = await openGpu();
-  assert(results.length > 10);
-  for (const { kernel, device, passed, worst, detail, elapsedMs } of results) {
-    assertEquals([kernel, device, passed], ["token_score_fwd", gpu.name, true], detail);
-    assert(worst >= 0 && worst <= 1 && elapsedMs > 0 && detail.startsWith("y["));
-  }
+  const devices = new Set(results.map(({ device }) => device));
+  assertEquals([...devices], [gpu.name, "CPU, 1 thread, SIMD with FMA"]);
 });
 
 Deno.test("runChecks() uses a device of the caller's and does not destroy it", async () => {
@@ -58,7 +73,7 @@ Deno.test("runChecks() refuses another backend, and kernels that there are not",
   await assertRejects(
     () => Array.fromAsync(runChecks(other)),
     TypeError,
-    'Cannot check kernels: backend is "abacus", expected auto or webgpu',
+    'Cannot check kernels: backend is "abacus", expected auto, webgpu or cpu',
   );
   await assertRejects(
     () => Array.fromAsync(runChecks({ kernels: ["rms_norm"] })),
@@ -142,4 +157,25 @@ Deno.test(
 Deno.test("a check does not run where an op is missing", async () => {
   const { run } = checkKernel(["ssdFwd", "SCAN_CHUNK"], () => {});
   await assertRejects(() => run(emptyBench()), TypeError, "Cannot check: none has no ssdFwd");
+});
+
+Deno.test("a check fails where an op of the CPU writes below a tensor", async () => {
+  using cpu = await openCpu();
+  const { run } = checkKernel(["rmsNormFwd"], (run) => {
+    const y = run.output(8);
+    const tensors = {
+      x: run.input(new Float32Array(8).fill(1)),
+      weight: run.input(new Float32Array(8)),
+      y,
+    };
+    run.ops.rmsNormFwd(run.program, tensors, { rows: 1, d_model: 8, eps: 1, label: "check" });
+    run.expectAnything("y", y);
+    const { address } = y as unknown as CpuTensor;
+    cpu.memory.bytes(address - 8, 4).fill(0);
+  });
+  await assertRejects(
+    () => run(cpuBench(cpu)),
+    RangeError,
+    "Cannot trust the ops: one wrote 2 words below a tensor",
+  );
 });

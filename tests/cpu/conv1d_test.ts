@@ -1,4 +1,4 @@
-import { CONV1D_CHECKS } from "./conv1d_checks.ts";
+import { CONV1D_CHECKS } from "../../src/checks/ops/conv1d_checks.ts";
 import { testCpuChecks } from "./test_cpu_checks.ts";
 
 testCpuChecks(CONV1D_CHECKS);

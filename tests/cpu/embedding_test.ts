@@ -1,4 +1,4 @@
-import { EMBEDDING_CHECKS } from "./embedding_checks.ts";
+import { EMBEDDING_CHECKS } from "../../src/checks/ops/embedding_checks.ts";
 import { testCpuChecks } from "./test_cpu_checks.ts";
 
 testCpuChecks(EMBEDDING_CHECKS);

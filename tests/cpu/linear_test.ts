@@ -1,4 +1,4 @@
-import { LINEAR_CHECKS } from "./linear_checks.ts";
+import { LINEAR_CHECKS } from "../../src/checks/ops/linear_checks.ts";
 import { testCpuChecks } from "./test_cpu_checks.ts";
 
 testCpuChecks(LINEAR_CHECKS);

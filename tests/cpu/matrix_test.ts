@@ -10,8 +10,8 @@ import { openCpu } from "../../src/cpu/module.ts";
 import { matvecFwd } from "../../src/cpu/ops/linear.ts";
 import { CpuProgram } from "../../src/cpu/program.ts";
 import { createCpuTensor } from "../../src/cpu/tensor.ts";
-import { roundedWeight } from "../ops/rounded_weight.ts";
-import { Random } from "../random.ts";
+import { roundedWeight } from "../../src/checks/ops/rounded_weight.ts";
+import { Random } from "../../src/checks/random.ts";
 
 const DTYPES: readonly CpuMatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
 

@@ -1,4 +1,4 @@
-import { MEAN_POOL_CHECKS } from "./mean_pool_checks.ts";
+import { MEAN_POOL_CHECKS } from "../../src/checks/ops/mean_pool_checks.ts";
 import { testCpuChecks } from "./test_cpu_checks.ts";
 
 testCpuChecks(MEAN_POOL_CHECKS);

@@ -4,7 +4,7 @@ import { openCpu } from "../../src/cpu/module.ts";
 import { selectiveScanStep } from "../../src/cpu/ops/selective_scan.ts";
 import { CpuProgram } from "../../src/cpu/program.ts";
 import { createCpuTensor } from "../../src/cpu/tensor.ts";
-import { SELECTIVE_SCAN_CHECKS } from "./selective_scan_checks.ts";
+import { SELECTIVE_SCAN_CHECKS } from "../../src/checks/ops/selective_scan_checks.ts";
 import { testCpuChecks } from "./test_cpu_checks.ts";
 
 testCpuChecks(SELECTIVE_SCAN_CHECKS);

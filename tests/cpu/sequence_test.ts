@@ -9,7 +9,7 @@ import { selectiveScanFwd } from "../../src/cpu/ops/selective_scan.ts";
 import { ssdFwd, ssdStep, ssdWidths } from "../../src/cpu/ops/ssd.ts";
 import { CpuProgram } from "../../src/cpu/program.ts";
 import { type CpuTensor, createCpuTensor } from "../../src/cpu/tensor.ts";
-import { Random } from "../random.ts";
+import { Random } from "../../src/checks/random.ts";
 
 /** A tensor of a sequence, of which a part can be had. */
 type Steps = (width: number) => CpuTensor;

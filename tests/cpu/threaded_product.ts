@@ -3,7 +3,7 @@ import type { Cpu } from "../../src/cpu/module.ts";
 import { matmulFwd, matvecFwd } from "../../src/cpu/ops/linear.ts";
 import { CpuProgram } from "../../src/cpu/program.ts";
 import { createCpuTensor } from "../../src/cpu/tensor.ts";
-import { Random } from "../random.ts";
+import { Random } from "../../src/checks/random.ts";
 
 /** Products of sizes that threads share in many chunks, the last of them smaller. */
 export interface ThreadedProduct extends Disposable {

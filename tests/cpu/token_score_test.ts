@@ -1,4 +1,4 @@
-import { TOKEN_SCORE_CHECKS } from "./token_score_checks.ts";
+import { TOKEN_SCORE_CHECKS } from "../../src/checks/ops/token_score_checks.ts";
 import { testCpuChecks } from "./test_cpu_checks.ts";
 
 testCpuChecks(TOKEN_SCORE_CHECKS);

@@ -43,9 +43,10 @@ const CASES: readonly EmbeddingCase[] = [
     },
     { name: `all sizes 1, ${dtype}`, ...ones, batch: 2, seqlen: 1, dtype, seen: false },
   ]),
-  // A group of quantized weights is 32 columns; the scales of 8 groups fill 16 bytes.
-  ...(["int8", "int4"] as const).flatMap((dtype) =>
-    [8, 31, 32, 33, 257].map((d_model) => ({
+  // A lane copies 8 columns, as a CPU's panel has in a block of floats; a group of quantized weights is 32, and the
+  // scales of 8 groups fill 16 bytes.
+  ...DTYPES.flatMap((dtype) =>
+    [2, 3, 4, 5, 6, 7, 8, 9, 31, 32, 33, 257].map((d_model) => ({
       name: `d_model ${d_model}, ${dtype}`,
       vocab_size: 33,
       d_model,
@@ -55,8 +56,8 @@ const CASES: readonly EmbeddingCase[] = [
       seen: false,
     }))
   ),
-  // A lane copies 8 columns, a workgroup 512.
-  ...[7, 8, 9, 511, 512, 513].map((d_model) => ({
+  // A workgroup copies 512 columns.
+  ...[511, 512, 513].map((d_model) => ({
     name: `d_model ${d_model}`,
     vocab_size: 33,
     d_model,

@@ -21,6 +21,8 @@ interface LinearCase extends MatmulCase {
   readonly ldX?: number;
   readonly xOffset?: number;
   readonly ldY?: number;
+  /** How large x is; default 1. */
+  readonly scale?: number;
   /** Rows a block, where the weight is to be split. */
   readonly rowsPerBlock?: number;
   /** For the matmul alone. */
@@ -36,8 +38,8 @@ interface LinearCase extends MatmulCase {
   readonly tiling?: { readonly lanes: number; readonly groups: number };
 }
 
-/** The rows that a matvec is for. */
-const MATVEC_MAX_ROWS = 4;
+/** As many rows as some matvec is for, or more: each gets as many as it takes. */
+const MOST_MATVEC_ROWS = 8;
 
 const DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
 
@@ -77,14 +79,28 @@ function layoutCases(rows: number, d_ins: readonly number[]): LinearCase[] {
       out: 67,
       dtype,
     })),
-    // Around a group of quantized weights, and around the 8 groups whose scales fill 16 bytes.
-    ...(["int8", "int4"] as const).flatMap((dtype) =>
-      [1, 8, 31, 32, 33, 256, 257].map((d_in) => ({
+    // Around the 8 columns that a CPU's panel has in a block of floats, around a group of quantized weights, and around
+    // the 8 groups whose scales fill 16 bytes.
+    ...DTYPES.flatMap((dtype) =>
+      [1, 7, 8, 9, 31, 32, 33, 256, 257].map((d_in) => ({
         ...base,
         name: `${rows} rows of ${d_in}, ${dtype}`,
         in: d_in,
         out: 6,
         dtype,
+      }))
+    ),
+    // Activations far from 1, for what keeps them in fixed point.
+    ...DTYPES.flatMap((dtype) =>
+      [1e-12, 1e9].map((scale) => ({
+        ...base,
+        name: `${rows} rows at ${scale}, ${dtype}`,
+        in: 101,
+        out: 6,
+        dtype,
+        scale,
+        bias: false,
+        residual: false,
       }))
     ),
   ];
@@ -100,6 +116,7 @@ function inTiles(each: LinearCase): LinearCase {
 const MATMUL: readonly LinearCase[] = [
   ...MATMUL_CASES,
   ...layoutCases(3, [3, 101]),
+  ...layoutCases(5, [3, 101]),
   ...layoutCases(66, [3, 101]),
   ...DTYPES.slice(1).map((dtype) => ({
     name: `mamba-130m x_proj, 17 rows, ${dtype}`,
@@ -110,6 +127,19 @@ const MATMUL: readonly LinearCase[] = [
     residual: false,
     seed: 4,
     dtype,
+  })),
+  // Around the 96 rows that a CPU unpacks weights for.
+  ...[95, 96, 97, 200].map((rows) => ({
+    name: `${rows} rows in blocks`,
+    rows,
+    in: 17,
+    out: 29,
+    bias: true,
+    residual: true,
+    seed: 5,
+    ldX: 23,
+    xOffset: 3,
+    ldY: 31,
   })),
   // The large tile, at and past its side; a software adapter takes a second to compile it.
   inTiles({ name: "257 rows", rows: 257, in: 48, out: 260, bias: true, residual: true, seed: 5 }),
@@ -159,10 +189,13 @@ const inProj = (shape: typeof ODD) => ({
 });
 
 const MATVEC: readonly LinearCase[] = [
-  ...MATMUL_CASES.filter(({ rows }) => rows <= MATVEC_MAX_ROWS),
+  ...MATMUL_CASES.filter(({ rows }) => rows <= MOST_MATVEC_ROWS),
   ...layoutCases(1, D_INS),
   ...layoutCases(3, D_INS),
-  ...layoutCases(2, D_INS).map((each) => ({ ...each, name: `norm, ${each.name}`, norm: true })),
+  ...layoutCases(MOST_MATVEC_ROWS, [3, 52]),
+  ...layoutCases(2, D_INS)
+    .filter(({ scale }) => scale === undefined)
+    .map((each) => ({ ...each, name: `norm, ${each.name}`, norm: true })),
   ...DTYPES.map((dtype) => ({
     ...inProj(MAMBA_130M),
     name: `mamba-130m norm, in_proj and conv1d, ${dtype}`,
@@ -195,12 +228,12 @@ const MATVEC: readonly LinearCase[] = [
     conv: { d_inner: 200, d_conv: ODD.d_conv, bias: true, start: 101 },
     rowsPerBlock: 83,
   },
-  ...[1, 2, 8].map((d_conv) => ({
+  ...[1, 2, 4, 5, 8, 32, 37].map((d_conv) => ({
     ...inProj(ODD),
     name: `conv1d of ${d_conv}`,
     rows: 2,
     seed: 8,
-    conv: { d_inner: ODD.d_inner, d_conv, bias: true },
+    conv: { d_inner: 154, d_conv, bias: true, start: 2 },
   })),
   {
     ...inProj({ ...ODD, d_model: 1, d_inner: 1, d_conv: 1 }),
@@ -219,8 +252,8 @@ const MATVEC: readonly LinearCase[] = [
 ];
 
 /** Sums of `in` products of typical size 1 / sqrt(in), which keeps results as large as inputs, then bias and residual. */
-export function sumLimits(d_in: number): Limits {
-  return { rtol: ELEMENTWISE.rtol, atol: 1e-7 * (Math.sqrt(d_in) + 2) };
+export function sumLimits(d_in: number, scale = 1): Limits {
+  return { rtol: ELEMENTWISE.rtol, atol: 1e-7 * (Math.sqrt(d_in) + 2) * scale };
 }
 
 /** Makes what both kernels take, and the data that their oracle takes. */
@@ -230,7 +263,7 @@ function makeCase(run: KernelRun, each: LinearCase) {
   const random = new Random(each.seed);
   const shape = { rows, in: d_in, out };
   const weight = roundedWeight(random.linear(out, d_in), dtype, d_in);
-  const x = random.normal(rows * d_in);
+  const x = random.normal(rows * d_in, each.scale);
   const bias = each.bias ? random.normal(out, 0.3) : undefined;
   const residual = each.residual ? random.normal(rows * out) : undefined;
   const matrix = run.matrix(weight, [out, d_in], each.rowsPerBlock);
@@ -248,13 +281,17 @@ function checkMatmul(run: KernelRun<"matmulFwd">, each: LinearCase): void {
   run.ops.matmulFwd(run.program, tensors, options, each.tile);
   const expected = reference(x, weight, bias, shape, residual);
   const spread = spreadRows(expected, each.out, options.ldY, SENTINEL);
-  run.expect("y", tensors.y, spread, sumLimits(each.in));
+  run.expect("y", tensors.y, spread, sumLimits(each.in, each.scale));
 }
 
-function checkMatvec(run: KernelRun<"matvecFwd">, each: LinearCase): void {
+function checkMatvec(
+  run: KernelRun<"matvecFwd" | "MATVEC_MAX_ROWS">,
+  asked: LinearCase,
+): void {
+  const each = { ...asked, rows: Math.min(asked.rows, run.ops.MATVEC_MAX_ROWS) };
   const { random, shape, weight, x, bias, residual, tensors, options } = makeCase(run, each);
   const { rows, in: d_in, out } = shape;
-  let limits = sumLimits(d_in);
+  let limits = sumLimits(d_in, each.scale);
   let fusion: MatvecOptions = {};
   let input: Float32Array | Float64Array = x;
   if (each.norm) {
@@ -305,6 +342,6 @@ export const LINEAR_CHECKS: readonly KernelCheck[] = [
   ...MATVEC.map((each): KernelCheck => ({
     kernel: "matvec_fwd",
     name: each.name,
-    ...checkKernel(["matvecFwd"], (run) => checkMatvec(run, each)),
+    ...checkKernel(["matvecFwd", "MATVEC_MAX_ROWS"], (run) => checkMatvec(run, each)),
   })),
 ];

@@ -19,8 +19,9 @@ const CASES: readonly RmsNormCase[] = [
     rows: batch * seqlen,
     d_model: shape.d_model,
   })),
-  // Around the 32 lanes of a short row, its 512 elements, and the 128 lanes of a long or single one.
-  ...[31, 32, 33, 127, 128, 129, 257, 512, 513].flatMap((d_model) =>
+  // Around the 32 lanes of a short row, its 512 elements, and the 128 lanes of a long or single one; around a CPU's
+  // vector, and the four that it sums up side by side.
+  ...[1, 2, 3, 4, 5, 15, 16, 17, 31, 32, 33, 127, 128, 129, 257, 512, 513].flatMap((d_model) =>
     [1, 5].map((rows) => ({ name: `d_model ${d_model}, rows ${rows}`, rows, d_model }))
   ),
   {

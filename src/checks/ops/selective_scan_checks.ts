@@ -3,7 +3,8 @@ import { type ModelShape, ODD, SEQUENCE_CASES } from "../cases.ts";
 import { Random } from "../random.ts";
 import { matmulFwd } from "../reference/matmul.ts";
 import { selectiveScanFwd as reference } from "../reference/selective_scan.ts";
-import { checkKernel, type KernelCheck, type Limits } from "../kernel_check.ts";
+import { checkKernel, type KernelCheck, type KernelRun, type Limits } from "../kernel_check.ts";
+import type { OpaqueTensor, OpName } from "../op_set.ts";
 import { roundedWeight } from "./rounded_weight.ts";
 
 /** The published kernels allow themselves 6e-4 and 2e-3. */
@@ -21,6 +22,8 @@ export interface ScanCase {
   readonly initialState: boolean;
   /** Of all states; random by default. */
   readonly A_log?: number;
+  /** Whether the op is given rates instead of A_log. */
+  readonly hasRates?: boolean;
 }
 
 function states(d_state: number, seqlen: number, d_inner = 5): ScanCase {
@@ -39,6 +42,8 @@ const CASES: readonly ScanCase[] = [
   states(1024, 3, 2),
   // exp(A_log) is infinite in f32, and the last tile has steps that are not there.
   { ...states(16, 10), name: "A_log 89, seqlen 10", A_log: 89 },
+  { ...states(16, 10, 37), name: "rates given", hasRates: true },
+  { ...states(5, 3, 18), name: "rates given, d_state 5", hasRates: true },
 ];
 
 /** What scanData() makes. */
@@ -91,10 +96,40 @@ function columns(
   );
 }
 
+/** What a case calls, beside its op. */
+type RatesOp = "scanRates" | "scanRatesSize";
+
+/** The check of an op, and of rates where the case has them. */
+function checkScan<Op extends OpName>(
+  op: Op,
+  { hasRates }: ScanCase,
+  record: (run: KernelRun<Op>, decay: DecayOf) => void,
+): Pick<KernelCheck, "ops" | "run"> {
+  if (!hasRates) {
+    return checkKernel([op], (run) => record(run, (A_log) => ({ A_log: run.input(A_log) })));
+  }
+  return checkKernel<Op | RatesOp>([op, "scanRates", "scanRatesSize"], (run) => {
+    record(run, (A_log, shape) => withRates(run, A_log, shape));
+  });
+}
+
+/** The tensors that tell a scan how states decay. */
+type DecayOf = (
+  A_log: Float32Array,
+  shape: ScanShape,
+) => { readonly A_log: OpaqueTensor; readonly rates?: OpaqueTensor };
+
+/** NaN in the place of A_log, and what scanRates() makes of it. */
+function withRates(run: KernelRun<RatesOp>, A_log: Float32Array, shape: ScanShape) {
+  const rates = run.scratch("rates", run.ops.scanRatesSize(shape));
+  run.ops.scanRates(run.program, { A_log: run.input(A_log), rates }, { ...shape, label: "check" });
+  return { A_log: run.input(new Float32Array(A_log.length).fill(NaN)), rates };
+}
+
 const FWD_CHECKS = CASES.map((each, seed): KernelCheck => ({
   kernel: "selective_scan_fwd",
   name: each.name,
-  ...checkKernel(["selectiveScanFwd"], (run) => {
+  ...checkScan("selectiveScanFwd", each, (run, decay) => {
     const { shape, batch, seqlen } = each;
     const { random, x_dbl, xz, ...data } = scanData(each, seed);
     const u = random.normal(batch * seqlen * shape.d_inner);
@@ -105,7 +140,7 @@ const FWD_CHECKS = CASES.map((each, seed): KernelCheck => ({
       ...run.together({ u: { input: u }, dt: { input: dt } }),
       x_dbl: run.input(x_dbl),
       xz: run.input(xz),
-      A_log: run.input(data.A_log),
+      ...decay(data.A_log, shape),
       D: run.input(data.D),
       ssm_state,
       y,
@@ -123,7 +158,9 @@ const STEP_CASES: readonly (ScanCase & { dtype: FloatDType })[] = [
     CASES.map((each) => {
       const { d_inner, d_state, dt_rank } = each.shape;
       const start = each.initialState ? "a state" : "zeros";
-      const name = `d_inner ${d_inner}, d_state ${d_state}, batch ${each.batch}, from ${start}`;
+      const rates = each.hasRates ? ", rates given" : "";
+      const name =
+        `d_inner ${d_inner}, d_state ${d_state}, batch ${each.batch}, from ${start}${rates}`;
       const shape = { d_inner, d_state, dt_rank };
       return [name, { ...each, name, shape, seqlen: 1, dtype: "f32" as const }];
     }),
@@ -143,7 +180,7 @@ const STEP_CASES: readonly (ScanCase & { dtype: FloatDType })[] = [
 const STEP_CHECKS = STEP_CASES.map((each, seed): KernelCheck => ({
   kernel: "selective_scan_step",
   name: each.name,
-  ...checkKernel(["selectiveScanStep"], (run) => {
+  ...checkScan("selectiveScanStep", each, (run, decay) => {
     const { shape, batch, dtype } = each;
     const { d_inner, d_state, dt_rank } = shape;
     const { random, x_dbl, xz, ...data } = scanData(each, seed);
@@ -156,7 +193,7 @@ const STEP_CHECKS = STEP_CASES.map((each, seed): KernelCheck => ({
       x_dbl: run.input(x_dbl),
       dt_weight: run.matrix(weight, [d_inner, dt_rank]),
       dt_bias: run.input(dt_bias),
-      A_log: run.input(data.A_log),
+      ...decay(data.A_log, shape),
       D: run.input(data.D),
       ssm_state,
       y,

@@ -95,18 +95,21 @@ const STEP_CHECKS = STEP_CASES.map((each, seed): KernelCheck => ({
 /** Cases of the chunked form; chunk 0 is that of inference. */
 const CHUNKED_CASES: readonly (SsdCase & { chunk: number })[] = [
   { name: "mamba2-130m, 17 steps", sizes: MAMBA2_130M, batch: 1, seqlen: 17, chunk: 0 },
-  ...SSD_SIZES.map((sizes) => ({ ...sized(sizes, 18), chunk: 12 })),
+  ...[0, 12].flatMap((chunk) => SSD_SIZES.map((sizes) => ({ ...sized(sizes, 18), chunk }))),
   { ...sized({}, 18), chunk: 7 },
   ...OPTIONS.map((options) => ({ ...sized({}, 70, options), chunk: 0 })),
   ...OPTIONS.map((options) => ({ ...sized({}, 33, options), chunk: 16 })),
-  ...[1, 2, 63, 64, 65, 129].map((seqlen) => ({ ...sized({}, seqlen), chunk: 0 })),
+  ...[1, 2, 3, 4, 5, 63, 64, 65, 129].map((seqlen) => ({ ...sized({}, seqlen), chunk: 0 })),
+  ...[15, 16, 17].map((seqlen) => ({ ...sized({}, seqlen, { batch: 3 }), chunk: 0 })),
   ...[15, 16, 17, 100].map((seqlen) => ({ ...sized({}, seqlen, { batch: 3 }), chunk: 16 })),
   ...[1, 50, 51, 130].map((seqlen) => ({ ...sized({}, seqlen, { batch: 1 }), chunk: 50 })),
   // Whole vec4s, but neither whole slices nor whole tiles.
-  ...[{}, { reset: 100 }].map((options) => ({
-    ...sized({ headdim: 20, d_state: 36 }, 75, options),
-    chunk: 60,
-  })),
+  ...[0, 60].flatMap((chunk) =>
+    [{}, { reset: 100 }].map((options) => ({
+      ...sized({ headdim: 20, d_state: 36 }, 75, options),
+      chunk,
+    }))
+  ),
 ];
 
 /** The state before each chunk, and the final one: (batch, chunks + 1, nheads, headdim, d_state). */

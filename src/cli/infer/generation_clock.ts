@@ -1,5 +1,6 @@
 /** How fast a generation was: prefill, the first token and the others apart, for they are different work. */
 
+import type { Model } from "../../engine/model.ts";
 import { formatDuration, formatRate } from "../terminal/format.ts";
 
 /** Figures of one generation; undefined where there was nothing to measure. */
@@ -8,7 +9,7 @@ export interface GenerationStatistics {
   readonly promptTokens: number;
   /** Tokens drawn. */
   readonly tokens: number;
-  /** Of the prompt; the first kernels are compiled in this time. */
+  /** Of the prompt; WebGPU compiles its first kernels in this time. */
   readonly prefillTokensPerSecond: number | undefined;
   /** Of the tokens after the first. */
   readonly decodeTokensPerSecond: number | undefined;
@@ -56,12 +57,16 @@ export class GenerationClock {
 }
 
 /** The figures in one line. */
-export function describeStatistics(statistics: GenerationStatistics): string {
+export function describeStatistics(
+  statistics: GenerationStatistics,
+  { backend }: Pick<Model, "backend">,
+): string {
   const { promptTokens, tokens, prefillTokensPerSecond, decodeTokensPerSecond } = statistics;
   const parts: string[] = [];
   if (prefillTokensPerSecond !== undefined) {
     const rate = formatRate(prefillTokensPerSecond, 1000);
-    parts.push(`prefill ${promptTokens} tokens, ${rate} tokens/s with compiling the kernels`);
+    const beside = backend === "webgpu" ? " with compiling the kernels" : "";
+    parts.push(`prefill ${promptTokens} tokens, ${rate} tokens/s${beside}`);
   }
   if (statistics.timeToFirstTokenMs !== undefined) {
     parts.push(`first token after ${formatDuration(statistics.timeToFirstTokenMs)}`);

@@ -13,7 +13,9 @@ import { doctor } from "./doctor.ts";
 import { GENERATE, generate } from "./generate.ts";
 import { commandHelp, programHelp } from "../terminal/help.ts";
 import { INSPECT, inspect } from "./inspect.ts";
+import { backendSettings } from "./load_model.ts";
 import { SCORE, score } from "./score.ts";
+import { asksForVersion, versionLine } from "../terminal/version.ts";
 import { processTerminal, type Terminal } from "../terminal/terminal.ts";
 
 interface Command {
@@ -24,11 +26,17 @@ interface Command {
 
 const DOCTOR: CommandSpec = {
   name: "doctor",
-  summary: "Describes the GPU adapter, and checks every kernel on it against a float64 oracle.",
+  summary: "Describes what models run on, and checks every kernel there against a float64 oracle.",
   positionals: [],
   required: 0,
   example: "doctor",
   options: [
+    {
+      name: "backend",
+      value: "NAME",
+      help: "auto, webgpu or cpu (default auto: all there is)",
+    },
+    { name: "threads", value: "N", help: "Threads on the CPU (default: one a core)" },
     { name: "json", help: "Print one JSON object" },
     { name: "help", help: "Show this help" },
   ],
@@ -42,7 +50,11 @@ const COMMANDS: readonly Command[] = [
   {
     spec: DOCTOR,
     run: (args, terminal) =>
-      doctor({ json: args.has("json"), write: (text) => terminal.write(text) }),
+      doctor({
+        ...backendSettings(args),
+        json: args.has("json"),
+        write: (text) => terminal.write(text),
+      }),
   },
   { spec: DEMO, run: (args, terminal) => demo(args, terminal) },
 ];
@@ -59,6 +71,10 @@ export async function infer(
   args: readonly string[],
   terminal: Terminal = processTerminal(),
 ): Promise<number> {
+  if (asksForVersion(args)) {
+    terminal.write(versionLine());
+    return 0;
+  }
   const [name, ...rest] = withCommand(args);
   try {
     return await dispatch(name, rest, terminal);

@@ -22,24 +22,28 @@ export const LOAD_OPTIONS: readonly OptionSpec[] = [
   },
   {
     name: "threads",
-    value: "COUNT",
-    help: "threads on the CPU (default: as many as help, found by timing)",
+    value: "N",
+    help: "Threads on the CPU (default: as many as help, found by timing)",
   },
   {
     name: "dtype",
     value: "TYPE",
-    help: "weights as auto, f32, f16, bf16, int8 or int4 (default auto: as stored)",
+    help: "Weights as auto, f32, f16, bf16, int8 or int4 (default auto: as stored)",
   },
   { name: "help", help: "Show this help" },
 ];
 
-/** Reads `--backend`, `--threads` and `--dtype`; call it before anything slow, so that mistakes show at once. */
-export function loadSettings(args: Arguments): LoadOptions {
+/** Reads `--backend` and `--threads`. */
+export function backendSettings(args: Arguments): Pick<LoadOptions, "backend" | "threads"> {
   return {
     backend: args.word("backend", BACKENDS) ?? "auto",
-    dtype: args.word("dtype", DTYPES) ?? "auto",
     threads: args.integer("threads", { min: 1, max: MOST_THREADS }),
   };
+}
+
+/** Reads the options; call it before anything slow, so that mistakes show at once. */
+export function loadSettings(args: Arguments): LoadOptions {
+  return { ...backendSettings(args), dtype: args.word("dtype", DTYPES) ?? "auto" };
 }
 
 /** Loads a model with progress, and says on stderr where it runs. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { doctor } from "../../../src/cli/infer/doctor.ts";
+import { doctor, type DoctorOptions } from "../../../src/cli/infer/doctor.ts";
 import type { KernelCheck } from "../../../src/checks/kernel_check.ts";
 import { ALL_KERNELS } from "../../../src/ops/kernels.ts";
 import { KERNEL_CHECKS } from "../../../src/checks/kernel_checks.ts";
@@ -8,6 +8,11 @@ import { KERNEL_CHECKS } from "../../../src/checks/kernel_checks.ts";
 const SOME: readonly KernelCheck[] = [
   ...new Map(KERNEL_CHECKS.toReversed().map((check) => [check.kernel, check])).values(),
 ];
+
+/** A few that every executor has, and one for training. */
+const FEW = SOME.filter(({ kernel }) =>
+  ["rms_norm_fwd", "matvec_fwd", "conv1d_fwd", "sum_partials"].includes(kernel)
+);
 
 const WRONG: KernelCheck = {
   kernel: "matmul_fwd",
@@ -31,10 +36,25 @@ const REFUSED: KernelCheck = {
     Promise.reject(new SyntaxError("Cannot compile kernels/broken_fwd.wgsl:4:10: nonsense")),
 };
 
-async function runDoctor(checks: readonly KernelCheck[], json = false) {
+async function runDoctor(
+  checks: readonly KernelCheck[],
+  options: Partial<DoctorOptions> = { backend: "webgpu" },
+) {
   let text = "";
-  const code = await doctor({ json, checks, write: (part) => text += part });
+  const write = (part: string) => text += part;
+  const code = await doctor({ json: false, threads: 1, checks, write, ...options });
   return { code, text };
+}
+
+/** Does something where `navigator.gpu` is what a getter gives. */
+async function withPlatform(gpu: () => undefined, action: () => Promise<void>): Promise<void> {
+  const platform = Object.getOwnPropertyDescriptor(Navigator.prototype, "gpu") ?? {};
+  Object.defineProperty(Navigator.prototype, "gpu", { configurable: true, get: gpu });
+  try {
+    await action();
+  } finally {
+    Object.defineProperty(Navigator.prototype, "gpu", platform);
+  }
 }
 
 Deno.test("KERNEL_CHECKS has checks of every kernel, each with a name of its own", () => {
@@ -44,7 +64,7 @@ Deno.test("KERNEL_CHECKS has checks of every kernel, each with a name of its own
   assertEquals(names.filter((name, i) => names.indexOf(name) !== i), []);
 });
 
-Deno.test("doctor() describes the device and passes where every kernel does", async () => {
+Deno.test("doctor() describes the GPU and passes where every kernel does", async () => {
   const { code, text } = await runDoctor(SOME);
   assertEquals(code, 0, text);
   assertMatch(text, /^adapter {4}\S/);
@@ -58,7 +78,7 @@ Deno.test("doctor() describes the device and passes where every kernel does", as
 });
 
 Deno.test("doctor() fails when one check is wrong, and says where", async () => {
-  const { code, text } = await runDoctor([...SOME, WRONG, NOT_A_NUMBER]);
+  const { code, text } = await runDoctor([...FEW, WRONG, NOT_A_NUMBER], { backend: "cpu" });
   assertEquals(code, 1);
   assertMatch(text, /^FAIL +matmul_fwd /m);
   assertMatch(text, /a wrong result: 3\.0 x what is allowed: y\[7\] is 1, expected 2/);
@@ -71,33 +91,60 @@ Deno.test("doctor() fails when one check is wrong, and says where", async () => 
 });
 
 Deno.test("doctor() goes on with a new device after one that refused a kernel", async () => {
-  const { code, text } = await runDoctor([REFUSED, ...SOME]);
+  const { code, text } = await runDoctor([REFUSED, ...FEW]);
   assertEquals(code, 1);
   assertMatch(text, /^ +a refused kernel: Cannot compile kernels\/broken_fwd\.wgsl:4:10/m);
-  for (const { name } of ALL_KERNELS) assertMatch(text, new RegExp(`^pass +${name} `, "m"));
+  for (const { kernel } of FEW) assertMatch(text, new RegExp(`^pass +${kernel} `, "m"));
+});
+
+Deno.test("doctor() looks at the CPU and then at the GPU, unless one is named", async () => {
+  const { code, text } = await runDoctor(FEW, {});
+  assertEquals(code, 0, text);
+  assertMatch(text, /^cpu {8}CPU, 1 thread, SIMD with FMA \(the build "relaxed"\)\nadapter {4}\S/);
+  assertMatch(text, /\non CPU, 1 thread, (.*\n)+?pass +matvec_fwd +1 checks (.*\n)+?\non .+\npass/);
+  assertMatch(text, /\nAll \d+ checks of \d+ kernels pass on CPU, 1 thread, .*\n/);
+  const { text: three } = await runDoctor(FEW, { backend: "cpu", threads: 3 });
+  assertMatch(three, /^cpu {8}CPU, 3 threads, SIMD with FMA \(the build "relaxed_threads"\)\n\n/);
+  assert(!/adapter|sum_partials/.test(three), three);
 });
 
 Deno.test("doctor() writes one object as JSON", async () => {
-  const { code, text } = await runDoctor([...SOME, NOT_A_NUMBER], true);
+  const { code, text } = await runDoctor([...FEW, NOT_A_NUMBER], { json: true });
   assertEquals(code, 1);
   const report = JSON.parse(text);
   assertEquals(report.passed, false);
-  assertEquals(report.kernels.length, SOME.length);
-  assert(report.limits.maxBufferSize > 0 && report.readback.promiseMs > 0);
-  const conv1d = report.kernels.find(({ kernel }: KernelCheck) => kernel === "conv1d_fwd");
-  assertEquals([conv1d.passed, conv1d.checks, conv1d.worst], [false, 2, null]);
-  assertEquals(conv1d.failures[0].name, "no number");
+  const [cpu, gpu] = report.executors;
+  assertEquals([cpu.backend, cpu.build, cpu.threads], ["cpu", "relaxed", 1]);
+  assertEquals(gpu.backend, "webgpu");
+  assertEquals(gpu.kernels.length, FEW.length);
+  assert(gpu.limits.maxBufferSize > 0 && gpu.readback.promiseMs > 0);
+  for (const { passed, kernels } of [cpu, gpu]) {
+    assertEquals(passed, false);
+    const conv1d = kernels.find(({ kernel }: KernelCheck) => kernel === "conv1d_fwd");
+    assertEquals([conv1d.passed, conv1d.checks, conv1d.worst], [false, 2, null]);
+    assertEquals(conv1d.failures[0].name, "no number");
+  }
 });
 
-Deno.test("doctor() fails with what to install where there is no adapter", async () => {
-  const platform = Object.getOwnPropertyDescriptor(Navigator.prototype, "gpu") ?? {};
-  Object.defineProperty(Navigator.prototype, "gpu", { configurable: true, value: undefined });
-  try {
-    const { code, text } = await runDoctor(SOME);
-    assertEquals(code, 1);
-    assertMatch(text, /^Cannot find a GPU adapter: .*mesa-vulkan-drivers/);
-    assertMatch(JSON.parse((await runDoctor(SOME, true)).text).error, /^Cannot find a GPU adapter/);
-  } finally {
-    Object.defineProperty(Navigator.prototype, "gpu", platform);
-  }
+Deno.test("doctor() passes on the CPU where there is no adapter, and fails where one is asked for", async () => {
+  await withPlatform(() => undefined, async () => {
+    const { code, text } = await runDoctor(FEW, {});
+    assertEquals(code, 0, text);
+    assertMatch(text, /\nadapter {4}none: models run on the CPU\n/);
+    const asked = await runDoctor(FEW);
+    assertEquals(asked.code, 1);
+    assertMatch(asked.text, /^Cannot find a GPU adapter: .*mesa-vulkan-drivers/);
+    const json = await runDoctor(FEW, { backend: "webgpu", json: true });
+    assertMatch(JSON.parse(json.text).error, /^Cannot find a GPU adapter/);
+  });
+});
+
+Deno.test("doctor() probes no driver for the CPU", async () => {
+  const probed = () => {
+    throw new Error("navigator.gpu was asked for");
+  };
+  await withPlatform(probed, async () => {
+    const { code, text } = await runDoctor(FEW, { backend: "cpu" });
+    assertEquals(code, 0, text);
+  });
 });

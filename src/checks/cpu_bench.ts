@@ -1,0 +1,99 @@
+/** The CPU executor, as checks see it. */
+
+import { describeCpu } from "../cpu/describe_cpu.ts";
+import { type CpuMatrix, cpuMatrixBytes, writeMatrixRows } from "../cpu/matrix.ts";
+import { type Cpu, type CpuOptions, openCpu } from "../cpu/module.ts";
+import { type CpuTensor, createCpuTensor } from "../cpu/tensor.ts";
+import { defaultThreads } from "../cpu/default_threads.ts";
+import { type Bench, sealBench, type Workspace } from "./bench.ts";
+import { CPU_OPS } from "./cpu_ops.ts";
+import { OwningProgram } from "./cpu_softplus.ts";
+
+/** Words before each tensor, beside the guard that checks put behind it: ops write to addresses, and may go below. */
+const GUARD = 64;
+
+/** NaN as f32, and a pair of NaN as f16 and as bf16. */
+const NAN_WORD = 0x7fff7fff;
+
+/**
+ * Opens the CPU for checks, with as many threads as models get; disposing ends them.
+ *
+ * @throws {Error} If this runtime has no SIMD for WebAssembly.
+ */
+export async function openCpuBench(options: CpuOptions = {}): Promise<Bench & Disposable> {
+  const cpu = await openCpu({ ...options, threads: options.threads ?? defaultThreads() });
+  return { ...cpuBench(cpu), [Symbol.dispose]: () => cpu[Symbol.dispose]() };
+}
+
+/** The bench of a CPU that is open. */
+export function cpuBench(cpu: Cpu): Bench {
+  return sealBench<OwningProgram, CpuTensor, CpuMatrix>({
+    device: describeCpu(cpu, false),
+    build: cpu.build,
+    threads: cpu.threads,
+    ops: CPU_OPS,
+    open: () => new CpuWorkspace(cpu),
+  });
+}
+
+class CpuWorkspace implements Workspace<OwningProgram, CpuTensor, CpuMatrix> {
+  readonly program: OwningProgram;
+  readonly #cpu: Cpu;
+  readonly #owned = new DisposableStack();
+  readonly #guards: CpuTensor[] = [];
+
+  constructor(cpu: Cpu) {
+    this.#cpu = cpu;
+    this.program = this.#owned.use(new OwningProgram(cpu));
+  }
+
+  tensor(words: Uint32Array<ArrayBuffer>): CpuTensor {
+    const whole = this.#owned.use(createCpuTensor(this.#cpu, "guarded", [GUARD + words.length]));
+    const guard = whole.view(0, [GUARD]);
+    guard.write(new Uint32Array(GUARD).fill(NAN_WORD));
+    this.#guards.push(guard);
+    const tensor = whole.view(GUARD * 4, [words.length]);
+    tensor.write(words);
+    return tensor;
+  }
+
+  tensors(words: readonly Uint32Array<ArrayBuffer>[]): CpuTensor[] {
+    return words.map((each) => this.tensor(each));
+  }
+
+  matrix(
+    { dtype, stored }: Parameters<Workspace["matrix"]>[0],
+    shape: readonly [number, number],
+    { guard }: Parameters<Workspace["matrix"]>[2],
+  ): CpuMatrix {
+    const sizeBytes = cpuMatrixBytes(shape, dtype);
+    const words = new Uint32Array(sizeBytes / 4 + guard.length);
+    words.set(guard, sizeBytes / 4);
+    const [rows, columns] = shape;
+    const { address } = this.tensor(words);
+    const cpu = this.#cpu;
+    const matrix = { rows, columns, dtype, address, sizeBytes, cpu, [Symbol.dispose]() {} };
+    writeMatrixRows(matrix, 0, stored);
+    return matrix;
+  }
+
+  matrixOver(): never {
+    throw new TypeError("Cannot make a matrix over a tensor: no op on the CPU writes matrices");
+  }
+
+  // deno-lint-ignore require-await -- other executors have to wait here.
+  async run(tensors: readonly CpuTensor[]): Promise<Uint32Array<ArrayBuffer>[]> {
+    this.program.run();
+    for (const guard of this.#guards) {
+      const at = guard.readWords().findLastIndex((word) => word !== NAN_WORD);
+      if (at >= 0) {
+        throw new RangeError(`Cannot trust the ops: one wrote ${GUARD - at} words below a tensor`);
+      }
+    }
+    return tensors.map((tensor) => tensor.readWords());
+  }
+
+  [Symbol.dispose](): void {
+    this.#owned.dispose();
+  }
+}

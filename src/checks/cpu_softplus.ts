@@ -1,0 +1,46 @@
+/** softplus() of the CPU's module, which its ops have only within: here a scan of one step shows it. */
+
+import { selectiveScanFwd } from "../cpu/ops/selective_scan.ts";
+import { CpuProgram } from "../cpu/program.ts";
+import { type CpuTensor, createCpuTensor } from "../cpu/tensor.ts";
+
+/** A program that owns tensors. */
+export class OwningProgram extends CpuProgram {
+  readonly #owned = new DisposableStack();
+
+  /** A tensor of these values, which is freed with the program. */
+  tensor(values: Float32Array): CpuTensor {
+    const tensor = this.#owned.use(createCpuTensor(this.cpu, "owned", [values.length]));
+    tensor.write(values);
+    return tensor;
+  }
+
+  /** Frees the list and the tensors. */
+  override [Symbol.dispose](): void {
+    super[Symbol.dispose]();
+    this.#owned.dispose();
+  }
+}
+
+/** y (size) = softplus(x). */
+export function softplus(
+  program: OwningProgram,
+  { x, y }: { readonly x: CpuTensor; readonly y: CpuTensor },
+  { size, label }: { readonly size: number; readonly label: string },
+): void {
+  // dt is what a state of zeros becomes where B and u are 1.
+  y.view(0, [size]).clear();
+  const ones = program.tensor(new Float32Array(size).fill(1));
+  const tensors = {
+    u: ones,
+    dt: x,
+    x_dbl: program.tensor(Float32Array.of(0, 1, 1)),
+    xz: program.tensor(new Float32Array(2 * size)),
+    A_log: ones,
+    D: ones,
+    ssm_state: y,
+    y: program.tensor(new Float32Array(size)),
+  };
+  const shape = { batch: 1, seqlen: 1, d_inner: size, d_state: 1, dt_rank: 1 };
+  selectiveScanFwd(program, tensors, { ...shape, label });
+}
