@@ -8,8 +8,8 @@
 // memory, which is kept small: it decides how many workgroups are at work at once. Lane (channel, l) brings steps l,
 // l + LANES, ... of a group, a group ahead of their use, and writes their gradients. Steps past the last have dt, dt u
 // and g 0, which leaves h and p as they are.
-// grad_dt replaces dt and grad_u replaces grad_y: no workgroup reads what another writes. What lies in one buffer is one
-// binding, for WebGPU promises eight: dt behind u, D behind A_log, and behind grad_y the gradients of the state and the
+// grad_dt replaces dt and grad_u replaces grad_y: no workgroup reads what another writes. Tensors of one buffer are one
+// binding, for WebGPU promises eight: dt behind u, D behind A_log, and behind grad_y the gradient of the state and the
 // partials of A_log and D.
 // Sums over more than a workgroup are left as partials, so that their order is fixed: of B and C by block of SUMMED
 // channels, of A_log and D by batch entry.
