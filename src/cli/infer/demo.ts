@@ -93,7 +93,9 @@ async function showDigit({ weights, settings, terminal, signal, seed }: Show): P
 }
 
 async function loadImage(url: URL, layout: ExpectedImage): Promise<PixelArray> {
-  const response = await fetch(url);
+  const response = await fetch(url).catch((cause) => {
+    throw new Error(`Cannot download "${url}": ${describeFailure(cause)}`, { cause });
+  });
   if (!response.ok) {
     throw new Error(`Cannot download "${url}": the server answered ${response.status}`);
   }
