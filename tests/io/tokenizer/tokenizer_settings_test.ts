@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { loadTokenizer } from "../../../src/io/tokenizer/tokenizer.ts";
+import { readGoldenJson } from "../../golden_files.ts";
 
 /** Parts of a tokenizer.json, and what the reference makes of each text: tools/golden_tokenizer_settings.py says more. */
 interface Case {
@@ -8,13 +9,13 @@ interface Case {
   readonly [part: string]: unknown;
 }
 
-const GOLDEN: {
+interface Golden {
   readonly models: Readonly<Record<string, object>>;
   readonly texts: readonly string[];
   readonly cases: readonly Case[];
-} = JSON.parse(
-  Deno.readTextFileSync(new URL("../../golden/tokenizer-settings.json", import.meta.url)),
-);
+}
+
+const GOLDEN = readGoldenJson<Golden>("tokenizers", "settings.json");
 
 Deno.test("loadTokenizer() gives the reference's ids and texts at every setting", () => {
   assert(GOLDEN.cases.length > 100);
