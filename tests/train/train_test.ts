@@ -7,7 +7,8 @@ import {
   type Source,
 } from "../../src/train/batches.ts";
 import { COMMON, type Hyperparameters, newConfig, type Task } from "../../src/train/task.ts";
-import { train, type TrainingStep } from "../../src/train/train.ts";
+import { train } from "../../src/train/train.ts";
+import type { TrainingStep } from "../../src/train/training_step.ts";
 import { laneSource, textWindows } from "../../src/train/text_windows.ts";
 import { loadModel } from "../../mod.ts";
 import { defined } from "../defined.ts";
