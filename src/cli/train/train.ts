@@ -13,6 +13,7 @@ import { Progress } from "../terminal/progress.ts";
 import { holdsRun, saveCommand, withSavedCommand } from "./saved_command.ts";
 import { processTerminal, type Terminal } from "../terminal/terminal.ts";
 import { loadTaskFor, TRAIN } from "./options.ts";
+import { describeTrainingDevice } from "./training_device.ts";
 
 /** Measurements of all steps, in the run's folder. */
 const METRICS_FILE = "training/metrics.jsonl";
@@ -45,8 +46,10 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [name = "mnist"] = args.positionals;
   const resume = args.text("resume");
   const out = args.text("out") ?? resume ?? `trained/${name}`;
+  const device = await describeTrainingDevice();
   const task = await loadTaskFor(name, args);
   const { defaults, config } = task;
+  terminal.writeError(`Device: ${device}\n`);
   terminal.writeError(`Task: ${name}, ${task.summary}\n`);
   terminal.writeError(`Model: ${JSON.stringify(config)}\n`);
   terminal.writeError(`Settings: ${JSON.stringify(defaults)}\n`);
