@@ -51,7 +51,7 @@ export {
 } from "./src/model/config/config.ts";
 export type { FloatDType, MatrixDType } from "./src/model/dtype.ts";
 export { DeviceLostError, UnsupportedDeviceError } from "./src/model/errors.ts";
-export type { LogitsWanted, StateArray } from "./src/model/executor.ts";
+export type { Backend, LogitsWanted, StateArray } from "./src/model/executor.ts";
 export type { WeightDType } from "./src/model/load_plan.ts";
 export type { Mamba1Config } from "./src/model/mixers/mamba1.ts";
 export type { Mamba2Config } from "./src/model/mixers/mamba2.ts";
@@ -62,9 +62,5 @@ export type { Batch, Position, Source } from "./src/train/batches.ts";
 export type { Schedule } from "./src/train/schedule.ts";
 export type { Hyperparameters, ModelSize, Task, TaskOptions } from "./src/train/task.ts";
 export { loadTask, TASK_NAMES } from "./src/train/tasks/load_task.ts";
-export {
-  type SplitResult,
-  train,
-  type TrainingStep,
-  type TrainOptions,
-} from "./src/train/train.ts";
+export { train, type TrainOptions } from "./src/train/train.ts";
+export type { SplitResult, TrainingStep } from "./src/train/training_step.ts";

@@ -17,8 +17,8 @@ export class ThreadChoice {
   readonly #now: () => number;
   /** Numbers of threads to try, ascending. */
   readonly #counts: readonly number[];
-  /** The least time of a step by number of threads, of the trials under way. */
-  readonly #best = new Map<number, number>();
+  /** Times of a step by number of threads, of the trials under way. */
+  readonly #times = new Map<number, number[]>();
   #trial = 0;
   #keepUntil = 0;
 
@@ -44,7 +44,7 @@ export class ThreadChoice {
     work();
     const elapsedMs = (this.#now() - start) / steps;
     if (this.#trial >= length) {
-      this.#best.set(threads, Math.min(elapsedMs, this.#best.get(threads) ?? Infinity));
+      this.#times.set(threads, [...this.#times.get(threads) ?? [], elapsedMs]);
     }
     this.#trial++;
     if (this.#trial === TRIALS * length) this.#choose();
@@ -52,11 +52,13 @@ export class ThreadChoice {
 
   #choose(): void {
     let [chosen, least] = [1, Infinity];
-    for (const [threads, elapsedMs] of this.#best) {
+    for (const [threads, times] of this.#times) {
+      // The median: the least would be that of a lucky moment, the mean that of an interruption.
+      const elapsedMs = times.sort((a, b) => a - b)[times.length >> 1] ?? Infinity;
       if (elapsedMs < least * (1 - MIN_GAIN)) [chosen, least] = [threads, elapsedMs];
     }
     this.#cpu.setThreads(chosen);
-    this.#best.clear();
+    this.#times.clear();
     this.#trial = 0;
     this.#keepUntil = this.#now() + KEEP_MS;
   }

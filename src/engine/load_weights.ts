@@ -1,6 +1,6 @@
 /** Weights from a checkpoint into an executor's sink, one piece of one tensor at a time. */
 
-import { fromFloat32, toFloat32 } from "../io/dtype.ts";
+import { firstOverflow, fromFloat32, toFloat32 } from "../io/dtype.ts";
 import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
 import { isQuantized } from "../model/dtype.ts";
 import type { WeightRows, WeightSink } from "../model/executor.ts";
@@ -52,7 +52,7 @@ export async function loadWeights(
   for (const tensor of plan.tensors) {
     const { stored, weight, part } = tensor;
     const pieceDigests: Uint8Array[] = [];
-    for await (const { bytes, firstRow } of readPieces(file, stored)) {
+    for await (const { bytes, firstRow } of readPieces(file, stored, signal)) {
       signal?.throwIfAborted();
       const digest = sha256(bytes);
       const rows = rowsOf(tensor, bytes, firstRow);
@@ -70,7 +70,7 @@ export async function loadWeights(
       await sha256(concat(pieceDigests)),
     );
   }
-  await checkTiedHead(plan, file, digests);
+  await checkTiedHead(plan, file, digests, signal);
   return await hashOf(digests);
 }
 
@@ -107,12 +107,32 @@ function transformed(
   if (part === "scales") return { scales: words16(bytes) };
   if (transform === "none" && dtype !== "f32") return words16(bytes);
   const values = toFloat32(bytes, stored.dtype);
+  if (stored.dtype === "F64") requireFloat32(values, bytes);
   if (dtype === "f32") return values;
   const rows = isQuantized(dtype)
     ? quantizeRows(values, elementCount(spec.shape.slice(1)), dtype)
-    : words16(fromFloat32(values, dtype === "f16" ? "F16" : "BF16"));
+    : rounded(values, dtype === "f16" ? "F16" : "BF16");
   if (values.buffer !== bytes.buffer) release(values);
   return rows;
+}
+
+/** What a type cannot hold would be infinite, and a state NaN from then on. */
+function rounded(values: Float32Array, dtype: "F16" | "BF16"): Uint16Array<ArrayBuffer> {
+  const lost = firstOverflow(values, dtype);
+  if (lost < 0) return words16(fromFloat32(values, dtype));
+  const largest = dtype === "F16" ? "65504" : "3.39e38";
+  throw new RangeError(
+    `it holds ${values[lost]}, and ${largest} is the largest number of ${dtype}`,
+  );
+}
+
+/** The same for numbers stored in f64. */
+function requireFloat32(values: Float32Array, bytes: Uint8Array<ArrayBuffer>): void {
+  const lost = values.findIndex((value) => Math.abs(value) === Infinity);
+  if (lost < 0) return;
+  const stored = new DataView(bytes.buffer, bytes.byteOffset).getFloat64(lost * 8, true);
+  if (!Number.isFinite(stored)) return;
+  throw new RangeError(`it holds ${stored}, and 3.40e38 is the largest number of F32`);
 }
 
 function words16(bytes: Uint8Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {

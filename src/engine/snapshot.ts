@@ -6,9 +6,19 @@ import { encodeSafetensors } from "../io/safetensors/writer.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import type { StateArray } from "../model/executor.ts";
 import type { SamplerSettings } from "../model/sampler.ts";
+import { crc32 } from "./crc32.ts";
 
 /** The version that this code writes, and the only one that it reads. */
-const FORMAT = "slither-snapshot-1";
+const FORMAT = "slither-snapshot-2";
+
+/** What every file begins with after the header's length; the checksum's digits follow. */
+const BEFORE_CHECKSUM = new TextEncoder().encode('{"__metadata__":{"checksum":"');
+
+/** Where they are, ... */
+const CHECKSUM_AT = 8 + BEFORE_CHECKSUM.length;
+
+/** ... and what stands for them while it is taken. */
+const NO_CHECKSUM = "00000000";
 
 /** What identifies the model that a snapshot belongs to. */
 export interface ModelIdentity {
@@ -36,10 +46,11 @@ export interface Snapshot extends ModelIdentity {
   readonly state: readonly StateArray[];
 }
 
-/** Writes a snapshot as the bytes of a safetensors file. */
+/** Writes a snapshot as the bytes of a safetensors file, with a checksum over all of it. */
 export function encodeSnapshot(snapshot: Snapshot): Uint8Array<ArrayBuffer> {
   const { position, pendingToken, hasLogits, draws, sampler, configHash, weightsHash } = snapshot;
-  return encodeSafetensors(snapshot.state, {
+  const bytes = encodeSafetensors(snapshot.state, {
+    checksum: NO_CHECKSUM,
     format: FORMAT,
     config_hash: configHash,
     weights_hash: weightsHash,
@@ -49,13 +60,26 @@ export function encodeSnapshot(snapshot: Snapshot): Uint8Array<ArrayBuffer> {
     draws: String(draws),
     sampler: JSON.stringify(sampler),
   });
+  bytes.set(new TextEncoder().encode(checksumOf(bytes)), CHECKSUM_AT);
+  return bytes;
+}
+
+/** The checksum of a file, whatever stands in its place there. */
+function checksumOf(bytes: Uint8Array): string {
+  const end = CHECKSUM_AT + NO_CHECKSUM.length;
+  const value = crc32(
+    bytes.subarray(0, CHECKSUM_AT),
+    new TextEncoder().encode(NO_CHECKSUM),
+    bytes.subarray(end),
+  );
+  return value.toString(16).padStart(NO_CHECKSUM.length, "0");
 }
 
 /**
  * Reads a snapshot file.
  *
  * @param name What error messages call it.
- * @throws {SafetensorsError} If the bytes are not a snapshot.
+ * @throws {SafetensorsError} If the bytes are not a snapshot, or damaged: no flip of a bit goes unseen.
  */
 export async function decodeSnapshot(bytes: Uint8Array, name = "snapshot"): Promise<Snapshot> {
   using file = await openSafetensors(fromBytes(name, bytes));
@@ -80,6 +104,12 @@ export async function decodeSnapshot(bytes: Uint8Array, name = "snapshot"): Prom
       `Cannot read "${name}": its format is "${text("format")}", expected "${FORMAT}"`,
     );
   }
+  const checksum = text("checksum"), found = checksumOf(bytes);
+  if (checksum !== found) {
+    throw new SafetensorsError(
+      `Cannot read "${name}": it is damaged: its checksum is "${checksum}", and its bytes give "${found}"`,
+    );
+  }
   const state: StateArray[] = [];
   for (const { name: part, dtype, shape } of file.tensors.values()) {
     if (dtype !== "F32" && dtype !== "U32") {
@@ -89,6 +119,8 @@ export async function decodeSnapshot(bytes: Uint8Array, name = "snapshot"): Prom
     }
     state.push({ name: part, dtype, shape, bytes: await file.read(part) });
   }
+  const nonFinite = describeNonFinite(state);
+  if (nonFinite !== undefined) throw new SafetensorsError(`Cannot read "${name}": ${nonFinite}`);
   return {
     configHash: text("config_hash"),
     weightsHash: text("weights_hash"),
@@ -125,7 +157,7 @@ function parseSampler(text: string, name: string): SamplerSettings {
  * Refuses a snapshot of another model, and says what differs.
  *
  * @throws {TypeError} If it does not belong to this model.
- * @throws {RangeError} If one of its counters is impossible.
+ * @throws {RangeError} If one of its counters is impossible, or its state is not finite.
  */
 export function checkSnapshot(
   snapshot: Snapshot,
@@ -143,6 +175,22 @@ export function checkSnapshot(
     );
   }
   checkCounters(snapshot, config);
+  const nonFinite = describeNonFinite(snapshot.state);
+  if (nonFinite !== undefined) throw new RangeError(`Cannot restore the snapshot: ${nonFinite}`);
+}
+
+/** The first number of a state that is none: every output after it would be none, too. */
+function describeNonFinite(state: readonly StateArray[]): string | undefined {
+  for (const { name, dtype, bytes } of state) {
+    if (dtype !== "F32") continue;
+    // A view of floats must begin at a multiple of four.
+    const { buffer } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+    const offset = bytes.byteOffset % 4 === 0 ? bytes.byteOffset : 0;
+    const floats = new Float32Array(buffer, offset, Math.floor(bytes.byteLength / 4));
+    const index = floats.findIndex((value) => !Number.isFinite(value));
+    if (index >= 0) return `"${name}" is ${floats[index]} at ${index}, expected finite numbers`;
+  }
+  return undefined;
 }
 
 /** What a snapshot says beside its state. */

@@ -1,11 +1,13 @@
 import type { ByteSource } from "./byte_source.ts";
 import { NotFound } from "./file_access.ts";
+import { foreignForm } from "./foreign_file.ts";
 import { type Folder, locate, type LocateOptions } from "./folder.ts";
 import { openPyTorchZip, PyTorchFileError } from "./pytorch/pytorch_zip.ts";
 import { quote } from "./quote.ts";
 import { openSafetensors } from "./safetensors/safetensors.ts";
 import { openShardedSafetensors } from "./safetensors/index_file.ts";
 import { openShards } from "./shards.ts";
+import { unwrapped } from "./state_dict.ts";
 import type { TensorFile } from "./tensor_file.ts";
 
 /** A model's files: what describes it, its tensors, and what lies beside them. */
@@ -96,7 +98,7 @@ export async function openCheckpoint(
 async function openWeights(folder: Folder, file: string | undefined): Promise<TensorFile> {
   for (const name of file === undefined ? WEIGHTS : [file]) {
     const source = await folder.open(name);
-    if (source !== undefined) return await openTensors(folder, name, source);
+    if (source !== undefined) return unwrapped(await openTensors(folder, name, source));
   }
   throw new NotFound(
     file === undefined
@@ -156,7 +158,14 @@ function withFiniteNumbers(text: string): string {
   );
 }
 
-function parseJson(text: string, name: string): unknown {
+/**
+ * Parses a small text file.
+ *
+ * @param text What it holds.
+ * @param name What error messages call it.
+ * @throws {SyntaxError} If it is not JSON.
+ */
+export function parseJson(text: string, name: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -185,6 +194,8 @@ async function readAll(source: ByteSource, limit: number): Promise<string> {
     );
   }
   const bytes = await open.read(0, open.sizeBytes);
+  const foreign = foreignForm(bytes);
+  if (foreign !== undefined) throw new SyntaxError(`Cannot read ${quote(open.name)}: ${foreign}`);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {

@@ -163,6 +163,25 @@ export function fromFloat32(
   }
 }
 
+/** What is rounded to infinity: half a step past the largest number, 65504 and 0x7f7f. */
+const OVERFLOW = { F16: 65520, BF16: 3.3961775292304957e38 } as const;
+
+/**
+ * The first number that a type of float cannot hold, so that {@linkcode fromFloat32} makes it infinite.
+ *
+ * @param values The floats.
+ * @param dtype What they are to become.
+ * @returns Its index, or -1.
+ */
+export function firstOverflow(values: Float32Array, dtype: "F16" | "BF16"): number {
+  const limit = OVERFLOW[dtype];
+  for (let i = 0; i < values.length; i++) {
+    const size = Math.abs(values[i] ?? 0);
+    if (size >= limit && size < Infinity) return i;
+  }
+  return -1;
+}
+
 /** Typed-array arguments for `length` elements of `bytes`, copied where the offset is unaligned. */
 function aligned(
   bytes: Uint8Array,

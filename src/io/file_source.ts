@@ -1,5 +1,6 @@
 import { type ByteSource, checkReadRange } from "./byte_source.ts";
 import { quote } from "./quote.ts";
+import { requireRegularFile } from "./regular_file.ts";
 
 /**
  * Opens a local file for reading at any offset. Needs `--allow-read` for it and nothing else.
@@ -7,14 +8,15 @@ import { quote } from "./quote.ts";
  * @param path A path, or a `file:` URL.
  * @returns The source; it holds a file handle until disposed with `using`.
  * @throws {Deno.errors.NotFound} If there is no such file.
- * @throws {TypeError} If it is a folder.
+ * @throws {TypeError} If it is a folder, a pipe or a device.
  */
 export async function openFile(path: string | URL): Promise<ByteSource> {
+  // Before it is opened, which would wait for a pipe's other end.
+  await requireRegularFile(path);
   const file = await Deno.open(path, { read: true });
   try {
-    const info = await file.stat();
-    if (info.isDirectory) throw new TypeError(`Cannot read ${quote(String(path))}: it is a folder`);
-    return new FileSource(String(path), info.size, file);
+    const { size } = await file.stat();
+    return new FileSource(String(path), size, file);
   } catch (error) {
     file.close();
     throw error;

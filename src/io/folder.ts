@@ -1,7 +1,7 @@
 /** Where a model's files are: a folder, a web server, or a hub. */
 
 import type { ByteSource } from "./byte_source.ts";
-import { HAS_FILES } from "./file_access.ts";
+import { HAS_FILES, NotFound } from "./file_access.ts";
 import { openFile } from "./file_source.ts";
 import { HttpError, openUrl, type OpenUrlOptions } from "./http/source.ts";
 import type { DownloadProgress, HubOptions } from "./hub/client.ts";
@@ -9,6 +9,7 @@ import { type HubId, parseHubId } from "./hub/id.ts";
 import { HubModel } from "./hub/model.ts";
 import { readHubSettings } from "./hub/settings.ts";
 import { quote } from "./quote.ts";
+import { linkLoop } from "./regular_file.ts";
 
 /** A place that has files by plain names. */
 export interface Folder {
@@ -80,6 +81,9 @@ async function locateLocal(
   } catch (error) {
     const hubId = typeof location === "string" ? parseHubId(location) : undefined;
     // Without leave to look, a name that can be a hub's is one.
+    if (error instanceof Deno.errors.FilesystemLoop) {
+      throw linkLoop(String(location), "load", error);
+    }
     const isElsewhere = error instanceof Deno.errors.NotFound ||
       error instanceof Deno.errors.NotCapable;
     if (hubId !== undefined && isElsewhere) {
@@ -173,11 +177,17 @@ function hubOptions({ fetch, signal, onDownload }: LocateOptions): HubOptions {
 }
 
 /** Whether the hub knows nothing of this name, or nobody does: then it may have been meant as a path. */
-function isUnknown(error: unknown): error is HttpError {
-  return error instanceof HttpError && [undefined, 401, 404].includes(error.status);
+function isUnknown(error: unknown): error is Error {
+  return error instanceof NotFound ||
+    error instanceof HttpError && [undefined, 401, 404].includes(error.status);
 }
 
-function alsoNoFolder(error: HttpError, { repository }: HubId): HttpError {
-  const message = `${error.message}. There is no folder ${quote(repository)} here, either`;
-  return new HttpError(message, error.status, { cause: error });
+/** What is not here may have been meant as a path: that comes before what the hub says. */
+function alsoNoFolder(error: Error, { repository }: HubId): Error {
+  const message = `Cannot load ${
+    quote(repository)
+  }: there is no such folder. As a model of the hub: ${error.message}`;
+  return error instanceof HttpError
+    ? new HttpError(message, error.status, { cause: error })
+    : new NotFound(message, { cause: error });
 }

@@ -82,6 +82,8 @@ export function matchTensors<Stored extends StoredTensor>(
     if (!info.name.startsWith(prefix)) continue;
     const wanted = byName.get(info.name);
     if (wanted === undefined) {
+      // Trainers count steps and averages beside the model; a single number is a weight of none.
+      if (info.shape.length === 0) continue;
       if (isTiedHead(config, info.name.slice(prefix.length))) continue;
       throw new TypeError(
         `Cannot load "${info.name}" of "${file.name}": the model that config.json describes has no such tensor`,

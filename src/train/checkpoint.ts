@@ -5,10 +5,12 @@ import { toFloat32 } from "../io/dtype.ts";
 import { openSafetensors, SafetensorsError } from "../io/safetensors/safetensors.ts";
 import { type TensorToWrite, writeSafetensors } from "../io/safetensors/writer.ts";
 import type { TensorFile } from "../io/tensor_file.ts";
+import { writeWhole } from "../io/write_whole.ts";
 import { type ModelConfig, toHfConfig } from "../model/config/config.ts";
 import { weightSpecs } from "../model/weight_specs.ts";
 import type { Position } from "./batches.ts";
 import type { NamedValues } from "./named_values.ts";
+import { RUN_FILES } from "./run_files.ts";
 import type { Saved } from "./trainer.ts";
 
 /** A point of a run: the same point gives the same bits from there on. */
@@ -21,15 +23,7 @@ export interface ResumePoint extends Saved {
   readonly bestLoss: number;
   /** Evaluations since the one that gave it. */
   readonly sinceBest: number;
-  /** Task, data and hyperparameters in one line: a run goes on only with its own. */
-  readonly run: string;
 }
-
-/** The file, in the run's folder, that holds the model of the best evaluation. */
-const MODEL_FILE = "model.safetensors";
-
-/** The file that a run is resumed from. */
-const RESUME_FILE = "training/resume.safetensors";
 
 /** What names of carried states begin with in it. */
 const STATE_PREFIX = "state.";
@@ -51,47 +45,11 @@ export async function writeDescription(
   config: ModelConfig,
   tokenizer: string | undefined,
 ): Promise<void> {
-  await Deno.mkdir(`${folder}/training`, { recursive: true });
-  await writeText(`${folder}/config.json`, `${JSON.stringify(toHfConfig(config), null, 2)}\n`);
+  await Deno.mkdir(folder, { recursive: true });
+  await writeWhole(`${folder}/${RUN_FILES.config}`, toJson(toHfConfig(config)));
   if (tokenizer === undefined) return;
-  await writeText(`${folder}/tokenizer.json`, tokenizer);
-  await writeText(
-    `${folder}/tokenizer_config.json`,
-    `${JSON.stringify(TOKENIZER_CONFIG, null, 2)}\n`,
-  );
-}
-
-/** What another run may have left beside a description: nothing of it belongs to a run that begins. */
-const OF_A_RUN = [
-  RESUME_FILE,
-  MODEL_FILE,
-  ...["tokenizer.json", "tokenizer_config.json", "config.json"],
-  ...["training/metrics.jsonl", "training/command.json", "training/loss.svg"],
-];
-
-/** Makes the folder one of a run that begins: what another run left is gone, and the description is there. */
-export async function beginRun(
-  folder: string,
-  config: ModelConfig,
-  tokenizer: string | undefined,
-): Promise<void> {
-  for (const file of OF_A_RUN) {
-    await Deno.remove(`${folder}/${file}`).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    });
-  }
-  await writeDescription(folder, config, tokenizer);
-}
-
-/** Removes what a killed run was about to write: files that were not renamed yet. */
-export async function removeLeftovers(folder: string): Promise<void> {
-  for (const path of [folder, `${folder}/training`]) {
-    for await (const { name } of Deno.readDir(path)) {
-      if (/\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$/.test(name)) {
-        await Deno.remove(`${path}/${name}`);
-      }
-    }
-  }
+  await writeWhole(`${folder}/${RUN_FILES.tokenizer}`, tokenizer);
+  await writeWhole(`${folder}/${RUN_FILES.tokenizerConfig}`, toJson(TOKENIZER_CONFIG));
 }
 
 /** Writes model.safetensors, in f32: beside first, then renamed. */
@@ -100,7 +58,7 @@ export async function writeModel(
   config: ModelConfig,
   values: NamedValues,
 ): Promise<void> {
-  await writeSafetensors(`${folder}/${MODEL_FILE}`, tensorsOf(config, values, ""), {
+  await writeSafetensors(`${folder}/${RUN_FILES.model}`, tensorsOf(config, values, ""), {
     format: "pt",
   });
 }
@@ -111,7 +69,7 @@ export async function writeResumePoint(
   config: ModelConfig,
   point: ResumePoint,
 ): Promise<void> {
-  const { step, position, bestLoss, sinceBest, run, values, m, v, carried } = point;
+  const { step, position, bestLoss, sinceBest, values, m, v, carried } = point;
   const tensors = [
     ...tensorsOf(config, values, "value."),
     ...tensorsOf(config, m, "m."),
@@ -120,13 +78,12 @@ export async function writeResumePoint(
       ...{ name: STATE_PREFIX + name, dtype: "F32", shape: [state.length], bytes: bytesOf(state) },
     })),
   ];
-  await writeSafetensors(`${folder}/${RESUME_FILE}`, tensors, {
+  await writeSafetensors(`${folder}/${RUN_FILES.resume}`, tensors, {
     point: JSON.stringify({
       step,
       position,
       bestLoss: Number.isFinite(bestLoss) ? bestLoss : null,
       sinceBest,
-      run,
     }),
   });
 }
@@ -137,7 +94,7 @@ export async function writeResumePoint(
  * @throws {SafetensorsError} If the file is not one of these.
  */
 export async function readResumePoint(folder: string, config: ModelConfig): Promise<ResumePoint> {
-  const path = `${folder}/${RESUME_FILE}`;
+  const path = `${folder}/${RUN_FILES.resume}`;
   using file = await openFile(path);
   const read = (prefix: string) => readWeights(config, file, prefix);
   const carried = new Map<string, Float32Array>();
@@ -157,7 +114,7 @@ export async function readResumePoint(folder: string, config: ModelConfig): Prom
  * @throws {SafetensorsError} If the file is not one of these.
  */
 export async function readModel(folder: string, config: ModelConfig): Promise<NamedValues> {
-  using file = await openFile(`${folder}/${MODEL_FILE}`);
+  using file = await openFile(`${folder}/${RUN_FILES.model}`);
   return await readWeights(config, file, "");
 }
 
@@ -185,19 +142,18 @@ async function readWeights(
 function parsePoint(
   path: string,
   text: string | undefined,
-): Pick<ResumePoint, "step" | "position" | "bestLoss" | "sinceBest" | "run"> {
+): Pick<ResumePoint, "step" | "position" | "bestLoss" | "sinceBest"> {
   try {
-    const { step, position, bestLoss, sinceBest = 0, run } = JSON.parse(text ?? "");
+    const { step, position, bestLoss, sinceBest } = JSON.parse(text ?? "");
     const whole = [step, position.epoch, position.index, sinceBest].every((value) =>
       Number.isSafeInteger(value) && value >= 0
     );
-    if (!whole || typeof run !== "string") throw new TypeError("its numbers are not whole");
+    if (!whole) throw new TypeError("its numbers are not whole");
     return {
       step,
       position: { epoch: position.epoch, index: position.index },
       bestLoss: typeof bestLoss === "number" ? bestLoss : Infinity,
       sinceBest,
-      run,
     };
   } catch (cause) {
     throw new SafetensorsError(`Cannot resume from "${path}": it does not say where its run was`, {
@@ -225,17 +181,10 @@ function tensorsOf(config: ModelConfig, values: NamedValues, prefix: string): Te
   });
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
+function toJson(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-async function writeText(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
-  try {
-    await Deno.writeTextFile(temporary, text, { createNew: true });
-    await Deno.rename(temporary, path);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
-    throw error;
-  }
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -1,5 +1,9 @@
 /** `metrics.jsonl`: a line of JSON for each thing measured in a run. */
 
+import { writeError } from "../io/write_error.ts";
+import { writeWhole } from "../io/write_whole.ts";
+import type { SplitResult, TrainingStep } from "./training_step.ts";
+
 /** One line: the step it belongs to, and numbers or words by name. Numbers that are not finite become `null`. */
 export interface Metrics {
   /** Steps done when it was measured. */
@@ -10,8 +14,25 @@ export interface Metrics {
 
 /** A file of metrics, open for appending. */
 export interface MetricsLog extends Disposable {
+  /** All lines of the file. */
+  readonly lines: readonly Metrics[];
   /** Writes a line; it is in the file when this returns. */
   append(metrics: Metrics): void;
+}
+
+/** What is noted of a step. */
+export function toMetrics({ validation, test, ...step }: TrainingStep): Metrics {
+  return { ...step, ...figures("validation", validation), ...figures("test", test) };
+}
+
+function figures(split: string, result: SplitResult | undefined): Record<string, number> {
+  if (result === undefined) return {};
+  const { loss, accuracy, batches } = result;
+  return {
+    [`${split}Loss`]: loss,
+    ...(batches === undefined ? {} : { [`${split}Batches`]: batches }),
+    ...(accuracy === undefined ? {} : { [`${split}Accuracy`]: accuracy }),
+  };
 }
 
 /**
@@ -25,24 +46,23 @@ export interface MetricsLog extends Disposable {
  * @returns The log; it holds a file handle until disposed with `using`.
  */
 export async function openMetrics(path: string, step: number): Promise<MetricsLog> {
-  const kept = step === 0 ? [] : (await readMetrics(path)).filter((line) => line.step <= step);
-  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
-  try {
-    await Deno.writeTextFile(temporary, kept.map(toLine).join(""), { createNew: true });
-    await Deno.rename(temporary, path);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
-    throw error;
-  }
+  const lines = step === 0 ? [] : (await readMetrics(path)).filter((line) => line.step <= step);
+  await writeWhole(path, lines.map(toLine).join(""));
   const file = await Deno.open(path, { append: true });
   const encoder = new TextEncoder();
   return {
+    lines,
     append(metrics) {
       // One write a line: a kill leaves whole lines, and at most one that is cut off at the end.
       const bytes = encoder.encode(toLine(metrics));
-      for (let written = 0; written < bytes.length;) {
-        written += file.writeSync(bytes.subarray(written));
+      try {
+        for (let written = 0; written < bytes.length;) {
+          written += file.writeSync(bytes.subarray(written));
+        }
+      } catch (error) {
+        throw writeError(path, path, error);
       }
+      lines.push(metrics);
     },
     [Symbol.dispose]: () => file.close(),
   };

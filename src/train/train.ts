@@ -4,21 +4,16 @@ import { openGpu } from "../gpu/device.ts";
 import { requireTrainable } from "../webgpu/parameters.ts";
 import { learningRateAt, type Schedule } from "./schedule.ts";
 import { type Batch, type Position, type Source, START } from "./batches.ts";
-import {
-  beginRun,
-  readModel,
-  readResumePoint,
-  removeLeftovers,
-  type ResumePoint,
-  writeModel,
-  writeResumePoint,
-} from "./checkpoint.ts";
+import type { ResumePoint } from "./checkpoint.ts";
 import { eventLoopTurn } from "../io/event_loop_turn.ts";
 import { initialise } from "./initialise.ts";
 import { MAX_IN_FLIGHT } from "./in_flight.ts";
-import type { Task } from "./task.ts";
 import type { NamedValues } from "./named_values.ts";
+import { openRunFolder } from "./run_folder.ts";
+import { SettingError } from "./setting_error.ts";
+import type { Hyperparameters, Task } from "./task.ts";
 import { type StepResult, Trainer } from "./trainer.ts";
+import type { SplitResult, TrainingStep } from "./training_step.ts";
 
 /** About how long the steps take that are handed to the GPU at once: what Ctrl-C and the progress line wait for. */
 const BURST_MS = 250;
@@ -26,52 +21,31 @@ const BURST_MS = 250;
 /** Options of {@linkcode train}. */
 export interface TrainOptions {
   /**
-   * Folder that gets the checkpoint: the model of the best validation loss, and under `training/` what resuming needs.
-   * Another run's in it gives way once the first step is done.
+   * Folder of the run: it gets the model of the best validation loss, and under `training/` metrics, their curve and what
+   * resuming needs. It is locked while the run lasts. One that is neither empty nor a run's is refused.
    *
    * @default {undefined} Nothing is written.
    */
   readonly out?: string | undefined;
   /**
-   * Goes on from the point that `out` holds, with the same bits as a run that was never interrupted.
+   * Goes on with the run that `out` holds, with the same bits as a run that was never interrupted. With another number of
+   * steps the run is extended, or shortened: from there on, the learning rate is that of the new schedule.
    *
    * @default {false}
    */
   readonly resume?: boolean | undefined;
+  /**
+   * Takes the place of the run that `out` holds, which is gone once the first step is done.
+   *
+   * @default {false} Such a folder is refused.
+   */
+  readonly overwrite?: boolean | undefined;
   /** Ends the run after the step under way, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
   /** Is told how many batches of a split an evaluation has taken, of how many. */
   readonly onEvaluation?: ((done: number, total: number) => void) | undefined;
   /** A device of yours to train on; it is not destroyed. */
   readonly device?: GPUDevice | undefined;
-}
-
-/** What a whole split gave. */
-export interface SplitResult {
-  /** Mean cross-entropy over all targets, in nats. */
-  readonly loss: number;
-  /** Share of sequences that a classifier named rightly; undefined for a language model. */
-  readonly accuracy: number | undefined;
-}
-
-/** One step of a run. */
-export interface TrainingStep {
-  /** Steps done, this one included. */
-  readonly step: number;
-  /** Mean cross-entropy of its batch, in nats, before its update; with label smoothing, that of the smoothed targets. */
-  readonly loss: number;
-  /** Learning rate that it used. */
-  readonly learningRate: number;
-  /** Global norm of its gradient, before clipping. */
-  readonly gradientNorm: number;
-  /** How long it took, in milliseconds: the mean of the few steps that were handed to the GPU together. */
-  readonly stepMs: number;
-  /** Steps of all its sequences. */
-  readonly tokensPerStep: number;
-  /** The validation split, after this step, where it was due. */
-  readonly validation: SplitResult | undefined;
-  /** The test split, by the model of the best validation loss: after the last step of a task that has one. */
-  readonly test: SplitResult | undefined;
 }
 
 /**
@@ -81,14 +55,17 @@ export interface TrainingStep {
  *
  * @throws {RangeError} If a setting asks for what this version cannot do, the model is too large for the device, or the
  * loss is not finite.
+ * @throws {TypeError} If `out` holds something else than a run, a run that the options say nothing about, or one with other
+ * data or settings.
  */
 export async function* train(task: Task, options: TrainOptions = {}): AsyncGenerator<TrainingStep> {
-  const { config, defaults } = task;
-  const { out, signal, onEvaluation } = options;
+  const { config } = task;
+  const { out, signal, onEvaluation, resume, overwrite } = options;
   refuseUnsupported(task);
-  // When to stop may differ: it changes no step.
-  const { patience, ...settings } = defaults;
-  const run = JSON.stringify({ task: task.name, config, defaults: settings, data: task.summary });
+  if (resume && out === undefined) throw new TypeError("Cannot resume: no folder is given");
+  using folder = out === undefined ? undefined : await openRunFolder(out, { resume, overwrite });
+  const begun = await folder?.startRun(task);
+  const { settings: defaults, point: resumed } = begun ?? { settings: task.defaults };
   using gpu = await openGpu(options.device);
   requireTrainable(gpu, config);
   using trainer = new Trainer(gpu, config, initialise(config, defaults.seed), {
@@ -109,39 +86,31 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
   let best: NamedValues | undefined;
   /** Evaluations since then. */
   let sinceBest = 0;
-  if (options.resume) {
-    if (out === undefined) throw new TypeError("Cannot resume: no folder is given");
-    const point = await readResumePoint(out, config);
-    if (point.run !== run) {
-      throw new TypeError(
-        `Cannot resume from "${out}": its run had other data or settings. Give the same ones, or another folder`,
-      );
+  if (resumed !== undefined) {
+    trainer.restore(resumed.step, resumed);
+    ({ position, bestLoss, sinceBest } = resumed);
+    if (task.test !== undefined && Number.isFinite(bestLoss)) {
+      best = await folder?.readModel(config);
     }
-    trainer.restore(point.step, point);
-    await removeLeftovers(out);
-    position = point.position;
-    ({ bestLoss, sinceBest } = point);
-    if (task.test !== undefined && Number.isFinite(bestLoss)) best = await readModel(out, config);
   }
-  let hasBegun = options.resume === true;
+  let hasBegun = false;
   let savedStep = trainer.step;
   const pointOfNow = async (): Promise<ResumePoint> => ({
     step: trainer.step,
     position,
     bestLoss,
     sinceBest,
-    run,
     ...await trainer.save(),
   });
   const save = async (point: ResumePoint): Promise<void> => {
-    if (out === undefined) return;
-    await writeResumePoint(out, config, point);
+    await folder?.save(config, point);
     savedStep = point.step;
   };
   // What does not fit is refused before its batches are made.
   trainer.prepare({ batch: defaults.batchSize, seqlen: defaults.seqlen });
   let batches = takeBatches(task.train, position, defaults.accumulation);
   let burstLength = 1;
+  const { patience } = defaults;
   const hasEnded = (): boolean =>
     trainer.step >= defaults.steps || (patience > 0 && sinceBest >= patience);
   while (!hasEnded()) {
@@ -169,14 +138,19 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
         throw new RangeError(describeFailure(step, describeResult(result), out, savedStep));
       }
-      if (out !== undefined && !hasBegun) await beginRun(out, config, task.tokenizer);
+      if (!hasBegun) await folder?.begin();
       hasBegun = true;
       position = nextOf(own);
       let validation: SplitResult | undefined;
       let test: SplitResult | undefined;
       let point: ResumePoint | undefined;
       if (step === due) {
-        validation = await evaluateSplit(trainer, task.validation, onEvaluation);
+        validation = await evaluateSplit(
+          trainer,
+          task.validation,
+          onEvaluation,
+          evaluationBatches(task, defaults),
+        );
         if (!Number.isFinite(validation.loss)) {
           const found = `validation loss is ${validation.loss}`;
           throw new RangeError(describeFailure(step, found, out, savedStep));
@@ -187,7 +161,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
           best = await trainer.values();
           sinceBest = 0;
           // The model before the point: a run killed in between repeats these steps, and writes the same model again.
-          if (out !== undefined) await writeModel(out, config, best);
+          await folder?.writeModel(config, best);
         }
         point = await pointOfNow();
         if (hasEnded() && task.test !== undefined && best !== undefined) {
@@ -195,17 +169,19 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
           test = await evaluateSplit(trainer, task.test, onEvaluation);
         }
       }
+      const told: TrainingStep = {
+        step,
+        loss,
+        learningRate: learningRateAt(defaults, step - 1),
+        gradientNorm: norm,
+        stepMs,
+        tokensPerStep: own.reduce((sum, { batch, seqlen }) => sum + batch * seqlen, 0),
+        validation,
+        test,
+      };
+      folder?.note(told);
       try {
-        yield {
-          step,
-          loss,
-          learningRate: learningRateAt(defaults, step - 1),
-          gradientNorm: norm,
-          stepMs,
-          tokensPerStep: own.reduce((sum, { batch, seqlen }) => sum + batch * seqlen, 0),
-          validation,
-          test,
-        };
+        yield told;
       } finally {
         // Only now: a run killed before it measures again what nobody may have noted.
         if (point !== undefined) await save(point);
@@ -246,26 +222,47 @@ async function takeBack(
   await trainer.results();
 }
 
-/** Evaluates the parameters on a whole split. */
+/** Evaluates the parameters on the first batches of a split, or on all. */
 async function evaluateSplit(
   trainer: Trainer,
   source: Source,
   onEvaluation: TrainOptions["onEvaluation"],
+  most = Infinity,
 ): Promise<SplitResult> {
-  const { loss, count, correct } = await trainer.evaluate(wholeSplit(source, onEvaluation));
-  return { loss: loss / count, accuracy: correct === undefined ? undefined : correct / count };
+  const all = Math.ceil(source.batchesPerEpoch);
+  const batches = Math.min(all, most);
+  const { loss, count, correct } = await trainer.evaluate(
+    firstBatches(source, batches, onEvaluation),
+  );
+  return {
+    loss: loss / count,
+    accuracy: correct === undefined ? undefined : correct / count,
+    ...(batches < all ? { batches } : {}),
+  };
 }
 
-function* wholeSplit(
+/** A step costs its forward pass, and about twice that for the gradients. */
+const STEP_COST = 3;
+
+/** How many validation batches an evaluation takes. */
+function evaluationBatches({ train, validation }: Task, settings: Hyperparameters): number {
+  if (settings.evaluationBatches > 0) return settings.evaluationBatches;
+  const steps = settings.evaluateEvery * settings.accumulation;
+  const trained = steps * train.batchSize * train.seqlen;
+  return Math.ceil(STEP_COST * trained / (validation.batchSize * validation.seqlen));
+}
+
+function* firstBatches(
   source: Source,
+  count: number,
   onEvaluation: TrainOptions["onEvaluation"] = () => {},
 ): Generator<Batch> {
   let done = 0;
-  for (let position = START; position.epoch === 0;) {
+  for (let position = START; position.epoch === 0 && done < count;) {
     const batch = source.batch(position);
     yield batch;
     position = batch.next;
-    onEvaluation(++done, Math.ceil(source.batchesPerEpoch));
+    onEvaluation(++done, count);
   }
 }
 
@@ -291,5 +288,5 @@ function describeFailure(
 /** A state is carried from window to window of a text: other sequences end. */
 function refuseUnsupported({ name, config, defaults }: Task): void {
   if (!defaults.carryState || config.head.kind === "lm") return;
-  throw new RangeError(`Cannot train ${name} with carryState: its model is a classifier`);
+  throw new SettingError(`Cannot train ${name} with carryState: its model is a classifier`);
 }

@@ -102,7 +102,10 @@ Deno.test("infer.ts says in one line what a hub refuses, and what to do", async 
       ["owner/nothing", `Check the name at ${hub.endpoint}/owner/nothing, or set HF_TOKEN`],
       ["owner/name@v9", `there is no revision "v9". See ${hub.endpoint}/owner/name/tree/main`],
       ["owner/gated", `access must be asked for. Ask at ${hub.endpoint}/owner/gated`],
-      ["owner/nothing", '. There is no folder "owner/nothing" here, either'],
+      [
+        "owner/nothing",
+        'Cannot load "owner/nothing": there is no such folder. As a model of the hub: Cannot',
+      ],
       ["owner/name", 'Cannot load "owner/name@main": it has no weights: looked for'],
     ];
     for (const [id, expected] of refused) {

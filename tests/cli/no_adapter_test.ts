@@ -51,7 +51,12 @@ Deno.test("infer.ts --backend webgpu says what to install where there is no adap
 });
 
 Deno.test("train.ts says what to install where there is no adapter, before it downloads anything", async () => {
-  const { code, stdout, stderr } = await run("-A", "train.ts");
-  assertEquals([code, stdout], [1, ""]);
-  assertMatch(stderr, /^Cannot train: there is no GPU adapter, .+mesa-vulkan-drivers.+\n$/);
+  const folder = await Deno.makeTempDir();
+  try {
+    const { code, stdout, stderr } = await run("-A", "train.ts", "--out", `${folder}/mnist`);
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(stderr, /^Cannot train: there is no GPU adapter, .+mesa-vulkan-drivers.+\n$/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { readConfig, readConfigAndHead } from "../../src/engine/read_config.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/io/checkpoint.ts";
 import { goldenPath } from "../golden_files.ts";
@@ -46,3 +46,23 @@ for (
     assertEquals(compared.head.kind === "lm" && compared.head.tied, found);
   });
 }
+
+Deno.test("readConfigAndHead() takes stop tokens from generation_config.json where it names any", async () => {
+  using checkpoint = await openCheckpoint(goldenPath("mamba1"));
+  const ids = async (text: string | undefined) => {
+    const readText = (file: string) =>
+      Promise.resolve(file === "generation_config.json" ? text : undefined);
+    return (await readConfigAndHead({ ...checkpoint, readText })).eos_token_ids;
+  };
+  const own = readConfig(checkpoint).eos_token_ids;
+  assertEquals(await ids(undefined), own);
+  assertEquals(await ids('{"do_sample": true}'), own);
+  assertEquals(await ids('{"eos_token_id": 26}'), [26]);
+  assertEquals(await ids('{"eos_token_id": [3, 26]}'), [3, 26]);
+  assertEquals(await ids('{"eos_token_id": null}'), []);
+  await assertRejects(() => ids('{"eos_token_id": "</s>"}'), SyntaxError, "generation_config.json");
+  await assertRejects(() => ids("{"), SyntaxError, "generation_config.json");
+  using classifier = await openCheckpoint(goldenPath("classifier"));
+  const readText = () => Promise.resolve('{"eos_token_id": 1}');
+  assertEquals((await readConfigAndHead({ ...classifier, readText })).eos_token_ids, []);
+});

@@ -31,3 +31,21 @@ for (const name of ["mamba1", "mamba1-odd-raw", "mamba2", "falcon-mamba"]) {
     assertThrows(() => official(other), TypeError, "has no such tensor");
   });
 }
+
+Deno.test("matchTensors() passes over what trainers count beside a model, and over nothing else", async () => {
+  using checkpoint = await openCheckpoint(goldenPath("mamba1"));
+  const config = parseConfig(checkpoint.config);
+  const { tensors: file } = checkpoint;
+  const beside = (name: string, shape: readonly number[]) => ({
+    name: file.name,
+    tensors: new Map([...file.tensors, [name, { name, shape, dtype: "I64", sizeBytes: 8 }]]),
+  });
+  const plain = matchTensors(config, file, { prefix: "" });
+  const counted = matchTensors(config, beside("n_averaged", []), { prefix: "" });
+  assertEquals(counted.length, plain.length);
+  assertThrows(
+    () => matchTensors(config, beside("extra.weight", [1]), { prefix: "" }),
+    TypeError,
+    '"extra.weight"',
+  );
+});

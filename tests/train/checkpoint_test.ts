@@ -9,13 +9,12 @@ Deno.test("writeDescription() says beside a tokenizer which class of transformer
     const names = async () =>
       (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
     await writeDescription(folder, config, undefined);
-    assertEquals(await names(), ["config.json", "training"]);
+    assertEquals(await names(), ["config.json"]);
     await writeDescription(folder, config, "{}");
     assertEquals(await names(), [
       "config.json",
       "tokenizer.json",
       "tokenizer_config.json",
-      "training",
     ]);
     const { tokenizer_class, model_input_names } = JSON.parse(
       await Deno.readTextFile(`${folder}/tokenizer_config.json`),

@@ -20,14 +20,14 @@ const TICKET_NUMBER: usize = TICKET + 4;
 /** Looks at the ticket before a worker sleeps: some tens of microseconds, longer than ops on one thread take. */
 const WORKER_LOOKS: u32 = 20000;
 
-/** Looks before the caller sleeps: longer than a chunk takes, so that a thread that is still at one is interrupted. */
-const CALLER_LOOKS: u32 = 40000;
+/** Looks before the caller sleeps: longer than a chunk takes, so that a worker that is still at one is interrupted. */
+const CALLER_LOOKS: u32 = 80000;
 
-/** What counts as an interruption of a worker, in milliseconds: far more than a chunk, less than a turn of a scheduler. */
-const STALL_MS: f64 = 0.4;
+/** How long they take, about, in milliseconds. */
+const CALLER_LOOKS_MS: f64 = 0.1;
 
-/** For how many times as long as an interruption the caller works alone: it may then be an eleventh slower than alone. */
-const ALONE_FACTOR: f64 = 10;
+/** For how many times as long as an interruption the caller works alone: what it waits is a twentieth then. */
+const ALONE_FACTOR: f64 = 20;
 
 /** Until when the caller works alone, or 0. */
 let aloneUntil: f64 = 0;
@@ -98,7 +98,7 @@ function waitForWorkers(chunks: u32): void {
   }
   if (start == 0) return;
   const end = now();
-  if (end - start > STALL_MS) aloneUntil = end + ALONE_FACTOR * (end - start);
+  aloneUntil = end + ALONE_FACTOR * (end - start + CALLER_LOOKS_MS);
 }
 
 /** A worker's life: takes chunks until it is told to return. */

@@ -1,9 +1,9 @@
 /** `infer.ts inspect`: what a checkpoint or a snapshot holds, from its headers, without a GPU. */
 
-import { readConfig } from "../../engine/read_config.ts";
+import { readConfig, withOwnEnds } from "../../engine/read_config.ts";
 import { decodeSnapshot } from "../../engine/snapshot.ts";
 import { type Checkpoint, openCheckpoint } from "../../io/checkpoint.ts";
-import { stateDictPrefix } from "../../io/pytorch/pytorch_zip.ts";
+import { stateDictPrefix } from "../../io/state_dict.ts";
 import type { TensorInfo } from "../../io/tensor_file.ts";
 import { parseQuantization } from "../../model/config/quantization.ts";
 import { stateBytes } from "../../model/state_layout.ts";
@@ -67,14 +67,14 @@ interface Facts {
   readonly sampler?: unknown;
 }
 
-function describeModel(checkpoint: Checkpoint): Facts {
+async function describeModel(checkpoint: Checkpoint): Promise<Facts> {
   const { config: json, tensors: file } = checkpoint;
   const prefix = stateDictPrefix(file);
   const own = [...file.tensors.values()].filter(({ name }) => name.startsWith(prefix));
   const metadata = Object.fromEntries(file.metadata);
   const tensorBytes = own.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   if (json === undefined) return { kind: "tensors", tensorBytes, metadata };
-  const config = readConfig(checkpoint);
+  const config = await withOwnEnds(readConfig(checkpoint), checkpoint);
   return {
     kind: "model",
     family: familyOf(config).family.title,

@@ -1,22 +1,24 @@
 /** The training program: `train.ts <task>`. */
 
-import { lossCurve } from "../../train/loss_curve.ts";
-import { type Metrics, openMetrics, readMetrics } from "../../train/metrics.ts";
+import { ConfigError } from "../../model/config/config.ts";
+import { type Metrics, readMetrics, toMetrics } from "../../train/metrics.ts";
 import { progressLine } from "../../train/progress_line.ts";
+import { RUN_FILES } from "../../train/run_files.ts";
+import { openRunFolder } from "../../train/run_folder.ts";
+import { SettingError } from "../../train/setting_error.ts";
 import type { Task } from "../../train/task.ts";
-import { type SplitResult, train, type TrainingStep } from "../../train/train.ts";
-import { type Arguments, UsageError } from "../terminal/arguments.ts";
+import { train } from "../../train/train.ts";
+import type { TrainingStep } from "../../train/training_step.ts";
+import { type Arguments, parseArguments, UsageError } from "../terminal/arguments.ts";
 import { describeError } from "../terminal/describe_error.ts";
 import { commandHelp } from "../terminal/help.ts";
 import { catchInterrupt, INTERRUPTED } from "../terminal/interrupt.ts";
 import { Progress } from "../terminal/progress.ts";
-import { holdsRun, saveCommand, withSavedCommand } from "./saved_command.ts";
+import { asksForVersion, versionLine } from "../terminal/version.ts";
 import { processTerminal, type Terminal } from "../terminal/terminal.ts";
 import { loadTaskFor, TRAIN } from "./options.ts";
+import { askedRun } from "./saved_run.ts";
 import { describeTrainingDevice } from "./training_device.ts";
-
-/** Measurements of all steps, in the run's folder. */
-const METRICS_FILE = "training/metrics.jsonl";
 
 /** Time between two lines of progress where a line cannot be written over. */
 const SHOWN_EVERY_MS = 10_000;
@@ -35,37 +37,50 @@ export async function trainCommand(
       terminal.write(commandHelp(TRAIN, "deno task train"));
       return 0;
     }
-    return await run(await withSavedCommand(args), terminal);
+    if (asksForVersion(args)) {
+      terminal.write(versionLine());
+      return 0;
+    }
+    return await run(parseArguments(TRAIN, args), terminal);
   } catch (error) {
     terminal.writeError(`${describeError(error, "train")}\n`);
-    return error instanceof UsageError ? 2 : 1;
+    // The only config here is what the options make: what is wrong with it is a wrong value.
+    const isUsage = [UsageError, SettingError, ConfigError].some((kind) => error instanceof kind);
+    return isUsage ? 2 : 1;
   }
 }
 
 async function run(args: Arguments, terminal: Terminal): Promise<number> {
-  const [name = "mnist"] = args.positionals;
-  const resume = args.text("resume");
-  const out = args.text("out") ?? resume ?? `trained/${name}`;
+  const { task: name, out, saved } = await askedRun(args);
+  const mode = { resume: saved !== undefined, overwrite: args.has("overwrite") };
+  // What must not be trained into is refused before data is read, or downloaded.
+  (await openRunFolder(out, mode))[Symbol.dispose]();
   const device = await describeTrainingDevice();
-  const task = await loadTaskFor(name, args);
+  const task = await loadTaskFor(name, args, saved);
   const { defaults, config } = task;
   terminal.writeError(`Device: ${device}\n`);
   terminal.writeError(`Task: ${name}, ${task.summary}\n`);
+  for (const note of task.notes ?? []) terminal.writeError(`Note: ${note}\n`);
   terminal.writeError(`Model: ${JSON.stringify(config)}\n`);
   terminal.writeError(`Settings: ${JSON.stringify(defaults)}\n`);
-  const replaced = resume === undefined && await holdsRun(out);
-  terminal.writeError(`Checkpoint: ${out}${replaced ? ", in place of the run there" : ""}\n`);
+  terminal.writeError(`Checkpoint: ${out}${mode.overwrite ? ", in place of a run there" : ""}\n`);
 
   using interrupt = catchInterrupt();
   const { signal } = interrupt;
   const onEvaluation = evaluationLine(terminal);
-  const steps = train(task, { out, resume: resume !== undefined, signal, onEvaluation });
-  const last = await follow(steps, { name, task, out, args, terminal });
-  const metrics = await readMetrics(`${out}/${METRICS_FILE}`);
-  await drawCurve(name, out, metrics);
-  if (last !== undefined && last.step < defaults.steps && !signal.aborted) {
+  const before = mode.resume ? await readMetrics(`${out}/${RUN_FILES.metrics}`) : [];
+  const steps = train(task, { out, ...mode, signal, onEvaluation });
+  terminal.writeError("Compiling kernels for the first step\n");
+  const own = await follow(steps, { task, args, terminal });
+  const last = own.at(-1);
+  if (last === undefined) {
+    terminal.writeError("The run has ended before: give more --steps, or more --patience\n");
+  } else if (last.step < defaults.steps && !signal.aborted) {
     terminal.writeError(`No better loss in ${defaults.patience} evaluations: stopped\n`);
   }
+  // The file may be another run's by now.
+  const first = own[0]?.step ?? Infinity;
+  const metrics = [...before.filter(({ step }) => step < first), ...own];
   const best = bestOf(metrics);
   if (best !== undefined && !args.has("json")) {
     terminal.write(`Best: ${describe(best)}\n`);
@@ -96,59 +111,41 @@ function shellWord(word: string): string {
   return /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** Shows steps, notes them in metrics.jsonl, and gives the last one. */
+/** Shows steps, and gives what was measured. */
 async function follow(
   steps: AsyncIterable<TrainingStep>,
-  { name, task, out, args, terminal }: {
-    name: string;
-    task: Task;
-    out: string;
-    args: Arguments;
-    terminal: Terminal;
-  },
-): Promise<TrainingStep | undefined> {
-  let log: Awaited<ReturnType<typeof openMetrics>> | undefined;
-  let last: TrainingStep | undefined;
+  { task, args, terminal }: { task: Task; args: Arguments; terminal: Terminal },
+): Promise<Metrics[]> {
+  const all: Metrics[] = [];
   let shownAt = -Infinity;
   try {
     for await (const step of steps) {
-      if (log === undefined) {
-        log = await openMetrics(`${out}/${METRICS_FILE}`, step.step - 1);
-        await saveCommand(out, name, args);
-      }
       const metrics = toMetrics(step);
-      log.append(metrics);
-      last = step;
+      all.push(metrics);
       if (args.has("json")) terminal.write(`${JSON.stringify(metrics)}\n`);
-      const evaluated = step.validation !== undefined;
-      if (!terminal.rewrites && !evaluated && performance.now() - shownAt < SHOWN_EVERY_MS) {
+      const isEvaluated = step.validation !== undefined;
+      if (!terminal.rewrites && !isEvaluated && performance.now() - shownAt < SHOWN_EVERY_MS) {
         continue;
       }
       shownAt = performance.now();
-      const line = progressLine({ ...step, steps: task.defaults.steps });
+      // The first step waits for its kernels to be compiled: it says nothing of those to come.
+      const stepMs = all.length === 1 ? undefined : step.stepMs;
+      const line = progressLine({ ...step, stepMs, steps: task.defaults.steps });
       terminal.writeError(terminal.rewrites ? `\r\x1b[K${line}` : `${line}\n`);
-      if (!evaluated) continue;
+      if (step.validation === undefined) continue;
       if (terminal.rewrites) terminal.writeError("\n");
-      terminal.writeError(`${describe(metrics)}\n`);
+      const { batchesPerEpoch } = task.validation;
+      const part = step.validation.batches === undefined
+        ? ""
+        : `, by ${step.validation.batches} of ${
+          Math.ceil(batchesPerEpoch)
+        } batches (--eval-batches)`;
+      terminal.writeError(`${describe(metrics)}${part}\n`);
     }
   } finally {
-    log?.[Symbol.dispose]();
     if (terminal.rewrites) terminal.writeError("\n");
   }
-  return last;
-}
-
-function toMetrics({ validation, test, ...step }: TrainingStep): Metrics {
-  return { ...step, ...figures("validation", validation), ...figures("test", test) };
-}
-
-function figures(split: string, result: SplitResult | undefined): Record<string, number> {
-  if (result === undefined) return {};
-  const { loss, accuracy } = result;
-  return {
-    [`${split}Loss`]: loss,
-    ...(accuracy === undefined ? {} : { [`${split}Accuracy`]: accuracy }),
-  };
+  return all;
 }
 
 /** The evaluation whose model is kept: the first of the lowest loss. */
@@ -173,16 +170,4 @@ function figure(split: "validation" | "test", metrics: Metrics): string {
   const loss = metrics[`${split}Loss`], accuracy = metrics[`${split}Accuracy`];
   const right = typeof accuracy === "number" ? `, ${(accuracy * 100).toFixed(2)}% right` : "";
   return `loss ${Number(loss).toFixed(4)}${right}`;
-}
-
-async function drawCurve(title: string, out: string, metrics: readonly Metrics[]): Promise<void> {
-  const curve = (name: string, key: string) => ({
-    name,
-    points: metrics.flatMap((line) => {
-      const value = line[key];
-      return typeof value === "number" ? [[line.step, value] as const] : [];
-    }),
-  });
-  const svg = lossCurve(title, [curve("training", "loss"), curve("validation", "validationLoss")]);
-  await Deno.writeTextFile(`${out}/training/loss.svg`, svg);
 }

@@ -115,10 +115,13 @@ export function matvecFwd(
   });
 }
 
-/** Rows of x that a panel is unpacked for: 768 columns of them fit in a second cache of 512 KiB. A multiple of a tile's. */
-const MATMUL_BLOCK_ROWS = 96;
+/** Rows of x that a panel is unpacked for, at most: 768 columns of them fit in a second cache of 512 KiB. */
+const MAX_BLOCK_ROWS = 96;
 
-/** Multiply-adds that a thread takes at once: some thirty microseconds. */
+/** And at least, or unpacking takes too much of the time. Both are multiples of the rows of a tile. */
+const MIN_BLOCK_ROWS = 24;
+
+/** Multiply-adds that a thread takes at once: some twenty microseconds. */
 const CHUNK_MULTIPLY_ADDS = 2 ** 19;
 
 /** y (rows, out) = x weight^T + bias, for any number of rows. */
@@ -127,7 +130,9 @@ export function matmulFwd(program: CpuProgram, tensors: LinearTensors, shape: Li
   const { columns, dtype } = weight;
   const { rows, ldX = columns, xOffset = 0, ldY = weight.rows, residual = false, label } = shape;
   requireLinearSizes(tensors, { rows, ldX, xOffset, ldY, label });
-  const blockRows = Math.min(rows, MATMUL_BLOCK_ROWS);
+  const panelMultiplyAdds = PANEL_ROWS * columns;
+  const evenRows = roundUp(CHUNK_MULTIPLY_ADDS / panelMultiplyAdds, MIN_BLOCK_ROWS);
+  const blockRows = Math.min(rows, MAX_BLOCK_ROWS, evenRows);
   const unpackedBytes = dtype === "f32"
     ? 0
     : PANEL_ROWS * 4 * roundUp(columns, isQuantized(dtype) ? 32 : 8);
@@ -135,7 +140,7 @@ export function matmulFwd(program: CpuProgram, tensors: LinearTensors, shape: Li
   program.add({
     kind: OpKind.matmul_fwd,
     items: Math.ceil(weight.rows / PANEL_ROWS) * Math.ceil(rows / blockRows),
-    grain: Math.floor(CHUNK_MULTIPLY_ADDS / (PANEL_ROWS * columns * blockRows)),
+    grain: Math.floor(CHUNK_MULTIPLY_ADDS / (panelMultiplyAdds * blockRows)),
     args: [
       x.address + xOffset * 4,
       weight.address,

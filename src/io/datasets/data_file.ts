@@ -1,7 +1,9 @@
 /** Data files: read whole, or refused in one line that names the file and what should be in it. */
 
 import { createFileHash } from "../file_hash.ts";
+import { foreignForm } from "../foreign_file.ts";
 import { quote } from "../quote.ts";
+import { requireRegularFile } from "../regular_file.ts";
 
 /**
  * Reads a file whole.
@@ -9,8 +11,8 @@ import { quote } from "../quote.ts";
  * @param path A path, or a `file:` URL.
  * @param holds What should be in it, such as "text".
  * @throws {Deno.errors.NotFound} If there is no such file.
- * @throws {TypeError} If it is a folder.
- * @throws {SyntaxError} If it is empty.
+ * @throws {TypeError} If it is a folder, a pipe or a device.
+ * @throws {SyntaxError} If it is empty, or what is known to be something else, such as a Git LFS pointer.
  */
 export async function readDataFile(
   path: string | URL,
@@ -20,10 +22,11 @@ export async function readDataFile(
   const failed = `Cannot read ${quote(name)}:`;
   let bytes: Uint8Array<ArrayBuffer>;
   try {
+    await requireRegularFile(path);
     bytes = await Deno.readFile(path);
   } catch (cause) {
-    if (cause instanceof Deno.errors.IsADirectory) {
-      throw new TypeError(`${failed} it is a folder, expected a file of ${holds}`, { cause });
+    if (cause instanceof TypeError) {
+      throw new TypeError(`${cause.message} of ${holds}`, { cause });
     }
     if (
       cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory
@@ -38,6 +41,9 @@ export async function readDataFile(
     throw cause;
   }
   if (bytes.length === 0) throw new SyntaxError(`${failed} it is empty, expected ${holds}`);
+  // A web page is a text like any other where texts are read.
+  const foreign = foreignForm(bytes, holds === "text");
+  if (foreign !== undefined) throw new SyntaxError(`${failed} ${foreign}`);
   return bytes;
 }
 

@@ -1,4 +1,6 @@
+import { eventLoopTurn, isTurnDue } from "../event_loop_turn.ts";
 import { quote } from "../quote.ts";
+import { describeFailure } from "./failure.ts";
 
 /** How {@linkcode openUrl} reaches the server. */
 export interface OpenUrlOptions {
@@ -25,6 +27,14 @@ export class HttpError extends Error {
   constructor(message: string, status: number | undefined, options?: ErrorOptions) {
     super(message, options);
     this.status = status;
+  }
+}
+
+/** Nobody knows the server's name. Trying again at once will not help. */
+export class UnknownHostError extends HttpError {
+  /** Describes the request. */
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, undefined, options);
   }
 }
 
@@ -108,7 +118,11 @@ export class Requests {
 
   /** The answer's chunks. */
   body(response: Response): Body {
-    return new Body(response, (error) => this.wrap(error, "the connection broke"));
+    return new Body(
+      response,
+      (error) => this.wrap(error, "the connection broke"),
+      this.#signal,
+    );
   }
 
   /** The error for what was found. */
@@ -122,8 +136,7 @@ export class Requests {
     // What sends the requests may know better what an answer means.
     if (error instanceof HttpError) return error;
     if (error instanceof Error && error.name === "NotCapable") return error;
-    const detail = error instanceof Error ? error.message : String(error);
-    const message = `Cannot read ${quote(this.name)}: ${what}: ${detail}`;
+    const message = `Cannot read ${quote(this.name)}: ${what}: ${describeFailure(error)}`;
     return new HttpError(message, undefined, { cause: error });
   }
 }
@@ -132,19 +145,36 @@ export class Requests {
 export class Body {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined;
   readonly #wrap: (error: unknown) => unknown;
+  readonly #signal: AbortSignal | undefined;
 
-  /** Takes over the body of `response`. */
-  constructor(response: Response, wrap: (error: unknown) => unknown) {
+  /** Takes over the body of `response`; an abort ends it, whoever made it. */
+  constructor(
+    response: Response,
+    wrap: (error: unknown) => unknown,
+    signal?: AbortSignal,
+  ) {
     this.#reader = response.body?.getReader();
     this.#wrap = wrap;
+    this.#signal = signal;
   }
 
   /** The next chunk, or undefined at the end. */
   async next(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    // A body in memory has always something to give: an abort would never get its turn.
+    if (isTurnDue()) await eventLoopTurn();
+    const end = (): void => {
+      this.cancel();
+    };
+    this.#signal?.addEventListener("abort", end);
     try {
-      return (await this.#reader?.read())?.value;
+      this.#signal?.throwIfAborted();
+      const chunk = await this.#reader?.read();
+      this.#signal?.throwIfAborted();
+      return chunk?.value;
     } catch (error) {
       throw this.#wrap(error);
+    } finally {
+      this.#signal?.removeEventListener("abort", end);
     }
   }
 

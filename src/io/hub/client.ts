@@ -1,6 +1,7 @@
 /** Speaks to a hub: what a file of a repository is, and what it holds. */
 
-import { Body, HttpError, isEncoded } from "../http/requests.ts";
+import { describeFailure, isUnknownHost } from "../http/failure.ts";
+import { Body, HttpError, isEncoded, UnknownHostError } from "../http/requests.ts";
 import { cannotDownload, hubRefusal } from "./refusal.ts";
 import type { HubSettings } from "./settings.ts";
 import { quote } from "../quote.ts";
@@ -83,6 +84,8 @@ const HASH = /^[0-9A-Za-z][0-9A-Za-z_.-]{0,127}$/;
 export class HubClient {
   readonly #settings: HubSettings;
   readonly #options: HubOptions;
+  /** Whether any host was reached. */
+  #hasAnswered = false;
 
   /** Prepares requests; none is made. */
   constructor(settings: HubSettings, options: HubOptions) {
@@ -198,13 +201,16 @@ export class HubClient {
     const wrap = (cause: unknown): unknown => {
       if (signal?.aborted) return signal.reason;
       if (cause instanceof Error && cause.name === "NotCapable") return cause;
-      return new PassingHttpError(
-        `${cannotDownload(file)}: ${
-          stall.signal.aborted ? `nothing came for ${waitMs / 1000} s` : message(cause)
-        }. Check the network, or set HF_ENDPOINT to a mirror`,
-        undefined,
-        { cause },
-      );
+      const reason = stall.signal.aborted
+        ? `nothing came for ${waitMs / 1000} s`
+        : describeFailure(cause);
+      const message = `${
+        cannotDownload(file)
+      }: ${reason}. Check the network, or set HF_ENDPOINT to a mirror`;
+      // A name that was known a moment ago will be known again.
+      return isUnknownHost(cause) && !this.#hasAnswered
+        ? new UnknownHostError(message, { cause })
+        : new PassingHttpError(message, undefined, { cause });
     };
     let response: Response;
     try {
@@ -217,8 +223,9 @@ export class HubClient {
     } catch (error) {
       throw wrap(error);
     }
+    this.#hasAnswered = true;
     const running = timers.move();
-    const body = new Body(response, wrap);
+    const body = new Body(response, wrap, signal);
     return {
       response,
       next() {
@@ -263,11 +270,4 @@ function checkHash(file: HubFile, etag: string | null): string {
     }, and the cache needs one to name the file by. Check HF_ENDPOINT`,
     undefined,
   );
-}
-
-/** The innermost reason, without the address: storage's are signed. */
-function message(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.cause instanceof Error) return message(error.cause);
-  return error.message.replace(/ for url \([^)]*\)/, "");
 }

@@ -3,7 +3,7 @@
 import type { ByteSource } from "../byte_source.ts";
 import { openFile } from "../file_source.ts";
 import { lockFile } from "./file_lock.ts";
-import { HttpError } from "../http/requests.ts";
+import { HttpError, UnknownHostError } from "../http/requests.ts";
 import { HubCache } from "./cache.ts";
 import { type AbsentFile, type FileFacts, HubClient, type HubOptions } from "./client.ts";
 import { describeWait, downloadContent } from "./download.ts";
@@ -126,7 +126,8 @@ export class HubRepository implements HubFiles {
     try {
       facts = await this.#describe(file, last === undefined ? undefined : 1);
     } catch (error) {
-      if (last === undefined || !(error instanceof PassingHttpError)) throw error;
+      const isUnreachable = error instanceof PassingHttpError || error instanceof UnknownHostError;
+      if (last === undefined || !isUnreachable) throw error;
       this.#commit = lastCommit;
       return last;
     }

@@ -1,6 +1,7 @@
 import type { ByteSource } from "../byte_source.ts";
 import { dtypeSizeBytes } from "../dtype.ts";
 import { unpickle } from "./pickle.ts";
+import { foreignBinary, TOLD_BY_BYTES } from "../foreign_file.ts";
 import { type CheckpointContents, flattenCheckpoint } from "./flatten.ts";
 import { PyTorchFileError } from "./error.ts";
 import type { PyTorchTensor } from "./tensor.ts";
@@ -70,29 +71,9 @@ export async function openPyTorchZip(source: ByteSource): Promise<TensorFile> {
 /** It only names tensors; their bytes are beside it. */
 const MAX_PICKLE_BYTES = 64 * 1024 * 1024;
 
-/**
- * The prefix of the names that belong to the model, where a checkpoint holds other things beside it.
- *
- * @param file Any file of tensors.
- * @returns "model_state_dict.", "state_dict.", "model.", or "" where all of the file is the model.
- */
-export function stateDictPrefix(file: TensorFile): string {
-  const names = [...file.tensors.keys()];
-  for (const prefix of ["model_state_dict.", "state_dict."]) {
-    if (names.some((name) => name.startsWith(prefix))) return prefix;
-  }
-  // "model." is also how many models begin the names of their own blocks: it is a dict of its own
-  // only where nothing but a trainer's belongings is beside it.
-  const others = names.filter((name) => !name.startsWith("model."));
-  const isDict = others.length < names.length && others.every((name) => TRAINER_NAME.test(name));
-  return isDict ? "model." : "";
-}
-
-const TRAINER_NAME = /^(optim|lr_sched|sched|scaler|ema|rng|amp|train)\w*\./;
-
 async function refuseOtherForms(source: ByteSource, fail: (found: string) => Error): Promise<void> {
-  const start = await source.read(0, Math.min(source.sizeBytes, LEGACY_MAGIC.length));
-  if (start.length === LEGACY_MAGIC.length && LEGACY_MAGIC.every((byte, i) => start[i] === byte)) {
+  const start = await source.read(0, Math.min(source.sizeBytes, TOLD_BY_BYTES));
+  if (LEGACY_MAGIC.every((byte, i) => start[i] === byte)) {
     throw fail(
       `it is in the legacy form that torch.save wrote before PyTorch 1.6, and only the zip form is ` +
         `read: ${CONVERT}`,
@@ -101,18 +82,36 @@ async function refuseOtherForms(source: ByteSource, fail: (found: string) => Err
   if (start[0] === 0x80 && (start[1] ?? 255) <= 5) {
     throw fail(`it is a bare pickle, and only the zip form of torch.save is read: ${CONVERT}`);
   }
+  // After the header's length, in 8 bytes, comes the header.
+  if (start[7] === 0 && start[8] === 0x7b) {
+    throw fail("it is safetensors: give it a name that ends in .safetensors");
+  }
+  const foreign = foreignBinary(start);
+  if (foreign !== undefined) throw fail(foreign);
 }
 
 /** The archive's name, which is the file's at the time when it was saved, comes before all others. */
 function findPrefix(archive: ZipArchive, fail: (found: string) => Error): string {
-  const prefixes = [...archive.entries.keys()]
+  const names = [...archive.entries.keys()];
+  const prefixes = names
     .filter((name) => name === "data.pkl" || name.endsWith("/data.pkl"))
     .map((name) => name.slice(0, -"data.pkl".length));
   const [prefix] = prefixes;
+  if (prefix === undefined && names.some((name) => name.endsWith(".npy"))) {
+    throw fail("it is an archive of NumPy arrays (.npz) without data.pkl, so not by torch.save");
+  }
   if (prefix === undefined) {
     throw fail("it is a zip archive without data.pkl, so not by torch.save");
   }
   if (prefixes.length > 1) throw fail(`it has ${prefixes.length} files named data.pkl`);
+  if (
+    names.some((name) => name === `${prefix}constants.pkl` || name.startsWith(`${prefix}code/`))
+  ) {
+    throw fail(
+      "it is a TorchScript archive (torch.jit.save), which holds a program beside the tensors: in Python, save them " +
+        "with torch.save(torch.jit.load(path).state_dict(), path)",
+    );
+  }
   return prefix;
 }
 

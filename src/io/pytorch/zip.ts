@@ -16,14 +16,14 @@ export { type ZipEntry, ZipError } from "./zip_directory.ts";
 /** The sizes follow the data, and the local header may have zeros in their place. */
 const FLAG_DESCRIPTOR = 8;
 
-/** An archive of stored (not compressed) files, each readable at any offset. */
+/** An archive; each file that is stored, not compressed, is readable at any offset. */
 export interface ZipArchive {
   /** All files, in the order of the central directory; folders are left out. */
   readonly entries: ReadonlyMap<string, ZipEntry>;
   /**
    * Reads exactly `length` bytes of one file from `offset` on.
    *
-   * @throws {ZipError} If its local header disagrees with the central directory.
+   * @throws {ZipError} If it is compressed, or its local header disagrees with the central directory.
    * @throws {RangeError} If there is no such file, or the range is not inside it.
    */
   read(name: string, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
@@ -38,7 +38,7 @@ export interface ZipArchive {
  *
  * @param source The bytes; the caller keeps them and disposes them.
  * @returns The archive.
- * @throws {ZipError} If it is malformed, or has compressed, encrypted, overlapping or duplicate files.
+ * @throws {ZipError} If it is malformed, or has encrypted, overlapping or duplicate files.
  */
 export async function openZip(source: ByteSource): Promise<ZipArchive> {
   const fail: Fail = (found) => new ZipError(`Cannot read ${quote(source.name)}: ${found}`);
@@ -85,6 +85,9 @@ class Archive implements ZipArchive {
 
   async #checkLocal(entry: CentralEntry): Promise<number> {
     const fail: Fail = (found) => this.#fail(`file ${quote(entry.name)} ${found}`);
+    if (entry.method !== 0) {
+      throw fail(`is compressed (method ${entry.method}), and only stored files are read`);
+    }
     const nameLength = entry.rawName.length;
     const local = await this.#source.read(entry.begin, LOCAL_BYTES + nameLength);
     const data = view(local);

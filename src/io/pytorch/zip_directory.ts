@@ -11,7 +11,7 @@ export class ZipError extends SyntaxError {
 export interface ZipEntry {
   /** Its path, with "/" between folders. */
   readonly name: string;
-  /** Its length, stored as it is. */
+  /** Bytes that it takes in the archive; its own length where it is stored as it is. */
   readonly sizeBytes: number;
 }
 
@@ -40,6 +40,8 @@ export interface CentralEntry extends ZipEntry {
   readonly rawName: Uint8Array;
   /** General purpose bits. */
   readonly flags: number;
+  /** How it is compressed; 0 where it is stored as it is. */
+  readonly method: number;
   /** The checksum, not verified. */
   readonly crc32: number;
   /** Where its local header begins. */
@@ -186,21 +188,18 @@ function parseCentral(
   const flags = data.getUint16(8, true);
   const method = data.getUint16(10, true);
   if (flags & FLAG_ENCRYPTED) throw fail("is encrypted");
-  if (method !== 0) {
-    throw fail(`is compressed (method ${method}), and only stored files are read`);
-  }
-  const [sizeBytes, compressed, begin, disk] = widen(
+  const [fullBytes, sizeBytes, begin, disk] = widen(
     [data.getUint32(24, true), data.getUint32(20, true), data.getUint32(42, true)],
     data.getUint16(34, true),
     view(bytes.subarray(nameEnd, extraEnd)),
     fail,
   );
-  if (sizeBytes === undefined || compressed === undefined || begin === undefined) {
+  if (fullBytes === undefined || sizeBytes === undefined || begin === undefined) {
     throw fail("has sizes beyond 2^53 - 1");
   }
   if (disk !== 0) throw fail("is in another part of the archive");
-  if (sizeBytes !== compressed) {
-    throw fail(`is stored, and has ${compressed} bytes stored but ${sizeBytes} in all`);
+  if (method === 0 && sizeBytes !== fullBytes) {
+    throw fail(`is stored, and has ${sizeBytes} bytes stored but ${fullBytes} in all`);
   }
   if (begin + LOCAL_BYTES + rawName.length + sizeBytes > directory.begin) {
     throw fail(
@@ -209,7 +208,7 @@ function parseCentral(
     );
   }
   const crc32 = data.getUint32(16, true);
-  return { name, sizeBytes, rawName, flags, crc32, begin, limit: directory.begin };
+  return { name, sizeBytes, rawName, flags, method, crc32, begin, limit: directory.begin };
 }
 
 /** Replaces fields that are full by those of the zip64 extra field, which has only these, in order. */

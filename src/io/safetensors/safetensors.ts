@@ -1,5 +1,6 @@
 import type { ByteSource } from "../byte_source.ts";
 import { type DType, isDType } from "../dtype.ts";
+import { foreignBinary, TOLD_BY_BYTES } from "../foreign_file.ts";
 import { JsonScanner } from "./json_scanner.ts";
 import { quote } from "../quote.ts";
 import {
@@ -47,6 +48,12 @@ export async function openSafetensors(source: ByteSource): Promise<TensorFile> {
   try {
     const fail = (found: string) =>
       new SafetensorsError(`Cannot read ${quote(source.name)}: ${found}`);
+    // Read again only where it is no safetensors: over a network the header is one request.
+    const foreign = async () => {
+      const start = await source.read(0, Math.min(source.sizeBytes, TOLD_BY_BYTES));
+      if (start[0] !== 0x50 || start[1] !== 0x4b) return foreignBinary(start);
+      return "it is a zip archive, such as torch.save writes: give it a name that ends in .bin";
+    };
     if (source.sizeBytes < 8) {
       throw fail(
         `it has ${source.sizeBytes} bytes, and a safetensors file starts with 8 that give the ` +
@@ -57,15 +64,17 @@ export async function openSafetensors(source: ByteSource): Promise<TensorFile> {
     const headerBytes = new DataView(prefix.buffer).getBigUint64(0, true);
     if (headerBytes > BigInt(MAX_HEADER_BYTES)) {
       throw fail(
-        `the header's length is ${headerBytes}, and at most ${MAX_HEADER_BYTES} is allowed: it may ` +
-          `not be a safetensors file`,
+        await foreign() ??
+          `the header's length is ${headerBytes}, and at most ${MAX_HEADER_BYTES} is allowed: it may ` +
+            `not be a safetensors file`,
       );
     }
     const dataStart = 8 + Number(headerBytes);
     if (dataStart > source.sizeBytes) {
       throw fail(
-        `the header ends at byte ${dataStart}, past the end of the file at ${source.sizeBytes}: ` +
-          `the download may be incomplete`,
+        await foreign() ??
+          `the header ends at byte ${dataStart}, past the end of the file at ${source.sizeBytes}: ` +
+            `the download may be incomplete`,
       );
     }
     const header = parseHeader(await source.read(8, dataStart - 8), fail);

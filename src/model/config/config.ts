@@ -9,6 +9,7 @@ import { familyOf } from "../mixers/mixers.ts";
 import { parseEndOfSequence, parseEnds, parseLabels } from "./ends.ts";
 import { parseFamily } from "./family.ts";
 import { agreed, ConfigError, Fields } from "./fields.ts";
+import { withoutLeftovers } from "./leftovers.ts";
 import { MAX_D_MODEL, MAX_N_LAYER } from "./limits.ts";
 import { refuseOverflow } from "./overflow.ts";
 import { parsePreprocessing } from "./preprocessing.ts";
@@ -116,7 +117,7 @@ export function saysTied(json: unknown): boolean {
  *
  * An absent field gets the value that the official code of that dialect gives it. Sizes of the model itself
  * (`d_model`, `n_layer`, `vocab_size`) must be there. A setting that is present under two names, or that others
- * determine, must agree with them.
+ * determine, must agree with them; but where a config of `transformers` kept fields of the other dialect, its own count.
  *
  * @param json What `JSON.parse` gave.
  * @param fileName What error messages call the file.
@@ -139,7 +140,7 @@ export function parseConfig(
   fileName = "config.json",
   tableRows?: number,
 ): ModelConfig {
-  const fields = new Fields(json, fileName);
+  const fields = withoutLeftovers(new Fields(json, fileName));
   const ssm_cfg = fields.object("ssm_cfg");
   const family = parseFamily(fields, ssm_cfg);
 

@@ -2,7 +2,7 @@
 
 import type { HeadConfig, InputConfig, ModelConfig } from "./config.ts";
 import type { Dialect, Family } from "./family.ts";
-import { describe, type Fields, type Setting } from "./fields.ts";
+import { describe, Fields, type Setting } from "./fields.ts";
 import { MAX_D_MODEL, MAX_VOCAB_SIZE } from "./limits.ts";
 
 /** Both ends of the model, and the vocabulary that they share where they have one. */
@@ -93,6 +93,12 @@ export function parseEndOfSequence(
     // The official package stops at none; transformers has these for an absent id, and Codestral's tokenizer the same.
     return isLanguageModel && dialect !== "mamba_ssm" ? [family.eos_token_id] : [];
   }
+  return endIds(fields, input, head);
+}
+
+/** The ids of `eos_token_id`, which is there, below the vocabulary's size. */
+function endIds(fields: Fields, input: InputConfig, head: HeadConfig): readonly number[] {
+  const value = fields.value("eos_token_id");
   if (value === null) return [];
   const vocab_size = head.kind === "lm"
     ? head.vocab_size
@@ -108,6 +114,25 @@ export function parseEndOfSequence(
   });
   // Small models keep the id of their family's tokenizer: past the vocabulary it can end no text.
   return checked.filter((id) => id < vocab_size);
+}
+
+/**
+ * A language model's config with the stop tokens of generation_config.json, which `transformers` generates by where there is
+ * one; a file that names none leaves those of the config.
+ *
+ * @param config The model's.
+ * @param json What `JSON.parse` gave.
+ * @param fileName What error messages call the file.
+ * @throws {ConfigError} If it is no object, or its `eos_token_id` is no id.
+ */
+export function withGenerationConfig(
+  config: ModelConfig,
+  json: unknown,
+  fileName = "generation_config.json",
+): ModelConfig {
+  const fields = new Fields(json, fileName);
+  if (config.head.kind !== "lm" || !fields.has("eos_token_id")) return config;
+  return { ...config, eos_token_ids: endIds(fields, config.input, config.head) };
 }
 
 /** Class names by index: one for each class, or for each id that begins an image of pixels. */

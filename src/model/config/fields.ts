@@ -58,6 +58,12 @@ export class Fields {
     return this.#prefix + name;
   }
 
+  /** The same object without some of its fields. */
+  without(names: readonly string[]): Fields {
+    const kept = Object.entries(this.#object).filter(([name]) => !names.includes(name));
+    return new Fields(Object.fromEntries(kept), this.#fileName, this.#prefix);
+  }
+
   /** The names that the object has. */
   names(): string[] {
     return Object.keys(this.#object);

@@ -12,7 +12,6 @@ import {
   parseCommon,
   parseInnerSize,
   parseStateSize,
-  statedInnerSize,
   toHfFields,
 } from "./mamba_fields.ts";
 import type { BlockConfig, BlockFields, Mixer } from "./mixer.ts";
@@ -118,19 +117,20 @@ function parse(places: BlockFields): BlockConfig<Mamba1Config> {
     [[fields, "time_step_rank"], [fields, "dt_rank"], [ssm_cfg, "dt_rank"]],
     (at, name) => at.value(name) === "auto" ? automaticRank : at.integer(name, 1, MAX_D_MODEL),
   )?.value ?? automaticRank;
+  // The published FalconMamba's `expand` is wrong.
+  const d_inner = parseInnerSize(places, "intermediate_size");
   const sizes = { d_state: parseStateSize(places, 16), dt_rank };
   if (places.model_type !== "falcon_mamba") {
     return {
       model_type: "mamba",
-      d_inner: parseInnerSize(places),
+      d_inner,
       ...sizes,
       ...parseCommon(places),
     };
   }
   return {
     model_type: "falcon_mamba",
-    // The published model's `expand` is wrong; transformers, too, believes intermediate_size.
-    d_inner: statedInnerSize(places)?.value ?? parseInnerSize(places),
+    d_inner,
     ...sizes,
     mixer_rms_eps: fields.positive("mixer_rms_eps", 1) ?? 1e-6,
     ...parseCommon(places),

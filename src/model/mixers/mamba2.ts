@@ -130,7 +130,7 @@ export const mamba2: Mixer<Mamba2Config> = {
 
 function parse(places: BlockFields): BlockConfig<Mamba2Config> {
   const { dialect, fields, ssm_cfg } = places;
-  const d_inner = parseInnerSize(places);
+  const d_inner = parseInnerSize(places, "expand");
   const size = (names: readonly (readonly [Fields | undefined, string])[]) =>
     agreed(names, (at, name) => at.integer(name, 1, MAX_D_MODEL * MAX_EXPAND));
   const headdim = size([[fields, "head_dim"], [fields, "headdim"], [ssm_cfg, "headdim"]])?.value ??

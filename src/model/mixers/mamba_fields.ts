@@ -1,7 +1,7 @@
 /** Fields of a config.json that Mamba-1 and Mamba-2 have in common, read and written. */
 
 import type { ModelConfig } from "../config/config.ts";
-import { agreed, type Fields, type Setting } from "../config/fields.ts";
+import { agreed, type Fields } from "../config/fields.ts";
 import { MAX_D_CONV, MAX_D_MODEL, MAX_D_STATE, MAX_EXPAND } from "../config/limits.ts";
 import type { BlockFields, NewModel } from "./mixer.ts";
 
@@ -27,23 +27,28 @@ export function parseStateSize({ fields, ssm_cfg }: BlockFields, absent: number)
   )?.value ?? absent;
 }
 
-/** d_inner where the file has it, not a factor. */
-export function statedInnerSize({ fields }: BlockFields): Setting<number> | undefined {
-  return agreed(
-    [[fields, "intermediate_size"], [fields, "d_inner"]],
-    (at, name) => at.integer(name, 1, MAX_D_MODEL * MAX_EXPAND),
-  );
-}
-
-/** `expand` times d_model, or the size itself; where both are there they must agree. */
-export function parseInnerSize(places: BlockFields): number {
-  const { fields, ssm_cfg, d_model } = places;
+/**
+ * `expand` times d_model, or the size itself; where both are there they must agree.
+ *
+ * @param places Where the fields are.
+ * @param believed Which of the two `transformers` computes with, in models of this kind, whatever the other says.
+ */
+export function parseInnerSize(
+  { dialect, fields, ssm_cfg, d_model }: BlockFields,
+  believed: "expand" | "intermediate_size",
+): number {
   const expand = agreed(
     [[fields, "expand"], [ssm_cfg, "expand"]],
     (at, name) => at.integer(name, 1, MAX_EXPAND),
   );
-  const d_inner = statedInnerSize(places);
+  const d_inner = agreed(
+    [[fields, "intermediate_size"], [fields, "d_inner"]],
+    (at, name) => at.integer(name, 1, MAX_D_MODEL * MAX_EXPAND),
+  );
   const product = (expand?.value ?? 2) * d_model.value;
+  if (dialect === "transformers" && expand !== undefined) {
+    return believed === "expand" ? product : d_inner?.value ?? product;
+  }
   if (d_inner !== undefined && expand !== undefined && d_inner.value !== product) {
     fields.fail(
       `${d_inner.path} is ${d_inner.value}, and ${expand.path} * ${d_model.path} is ` +

@@ -1,8 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromBytes } from "../../../src/io/byte_source.ts";
+import { infer } from "../../../src/cli/infer/infer.ts";
+import { NUMBERS } from "../../../src/cli/train/setting_options.ts";
 import { trainCommand } from "../../../src/cli/train/train.ts";
 import { openSafetensors } from "../../../src/io/safetensors/safetensors.ts";
 import { readMetrics } from "../../../src/train/metrics.ts";
+import { openRunFolder } from "../../../src/train/run_folder.ts";
+import { COMMON } from "../../../src/train/task.ts";
+import { loadTask, TASK_PRESETS } from "../../../src/train/tasks/load_task.ts";
+import { train } from "../../../src/train/train.ts";
 import { FakeTerminal } from "../terminal/fake_terminal.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
@@ -67,8 +73,10 @@ Deno.test("train.ts --resume alone goes on with the settings that the run began 
     assertEquals(await trainCommand(["--resume", `${folder}/cut`, "--seed", "6"], changed), 1);
     assert(
       changed.stderr.endsWith(
-        "had other data or settings. Give the same ones, or another folder\n",
+        `Cannot resume from "${folder}/cut": seed is 6, and its run has 5. ` +
+          "Give the run's own settings and data, or another folder\n",
       ),
+      changed.stderr,
     );
     const elsewhere = new FakeTerminal();
     assertEquals(await trainCommand(["--resume", `${folder}/cut`, "--out", "b"], elsewhere), 2);
@@ -76,19 +84,25 @@ Deno.test("train.ts --resume alone goes on with the settings that the run began 
       elsewhere.stderr,
       "Cannot use --out with --resume: a run goes on in its own folder. See --help\n",
     );
-    const command = `${folder}/cut/training/command.json`;
-    const noted = await Deno.readTextFile(command);
-    for (const damaged of [noted.slice(0, 20), '["text", "--nothing"]', "{}"]) {
-      await Deno.writeTextFile(command, damaged);
+    const both = new FakeTerminal();
+    assertEquals(await trainCommand(["--resume", `${folder}/cut`, "--overwrite"], both), 2);
+    assertEquals(
+      both.stderr,
+      "Cannot use --overwrite with --resume: a run goes on, or begins anew. See --help\n",
+    );
+    const description = `${folder}/cut/training/run.json`;
+    const noted = await Deno.readTextFile(description);
+    for (const damaged of [noted.slice(0, 20), "[]", "{}", "null"]) {
+      await Deno.writeTextFile(description, damaged);
       const lost = new FakeTerminal();
-      assertEquals(await trainCommand(["--resume", `${folder}/cut`], lost), 2);
+      assertEquals(await trainCommand(["--resume", `${folder}/cut`], lost), 1);
       assertEquals(
         lost.stderr,
-        `Cannot go on with "${folder}/cut": its training/command.json is missing or damaged. ` +
-          `Give the task and its settings. See --help\n`,
+        `Cannot resume from "${folder}/cut": its training/run.json is damaged. ` +
+          "Begin the run anew, with --overwrite (in a program: overwrite)\n",
       );
     }
-    await Deno.writeTextFile(command, noted);
+    await Deno.writeTextFile(description, noted);
     // Something else may be given again: when to stop is no setting of a step.
     const rest = new FakeTerminal();
     const again = ["--resume", `${folder}/cut`, "--patience", "50"];
@@ -98,6 +112,15 @@ Deno.test("train.ts --resume alone goes on with the settings that the run began 
       ["cut", "whole"].map((run) => Deno.readFile(`${folder}/${run}/model.safetensors`)),
     );
     assertEquals(model, expected);
+    const ended = new FakeTerminal();
+    assertEquals(await trainCommand(["--resume", `${folder}/cut`], ended), 0, ended.stderr);
+    assertEquals(ended.stdout, rest.stdout);
+    assert(ended.stderr.endsWith("has ended before: give more --steps, or more --patience\n"));
+    const longer = new FakeTerminal();
+    const extended = ["--resume", `${folder}/cut`, "--steps", "64"];
+    assertEquals(await trainCommand(extended, longer), 0, longer.stderr);
+    const metrics = await readMetrics(`${folder}/cut/training/metrics.jsonl`);
+    assertEquals(metrics.at(-1)?.step, 64);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -124,15 +147,18 @@ Deno.test("train.ts turns --epochs into steps, and ends with the best evaluation
     const line = `Best: step ${best?.step}: validation loss ${Math.min(...losses).toFixed(4)}\n`;
     assertEquals(terminal.stdout, line);
     assert(terminal.stderr.includes(`Checkpoint: ${folder}/out\n`), terminal.stderr);
+    const twice = new FakeTerminal();
+    assertEquals(await trainCommand(args, twice), 1);
+    assert(twice.stderr.includes("with --resume, or begin anew in its place, with --overwrite"));
     const again = new FakeTerminal();
-    assertEquals(await trainCommand(args, again), 0, again.stderr);
-    assert(again.stderr.includes(`Checkpoint: ${folder}/out, in place of the run there\n`));
+    assertEquals(await trainCommand([...args, "--overwrite"], again), 0, again.stderr);
+    assert(again.stderr.includes(`Checkpoint: ${folder}/out, in place of a run there\n`));
     assertEquals(
       await readMetrics(`${folder}/out/training/metrics.jsonl`).then((m) => m.length),
       9,
     );
     const both = new FakeTerminal();
-    assertEquals(await trainCommand([...args, "--steps", "3"], both), 2);
+    assertEquals(await trainCommand([...args, "--overwrite", "--steps", "3"], both), 2);
     assert(both.stderr.includes("Cannot use --steps with --epochs: give one"), both.stderr);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -161,4 +187,122 @@ Deno.test("train.ts goes on in the folder that --resume names, and in no other",
     terminal.stderr,
     "Cannot use --out with --resume: a run goes on in its own folder. See --help\n",
   );
+});
+
+Deno.test("train.ts trains into no folder of somebody else's, and says who trains into one", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/text.txt`, "It was a dark and stormy night. ".repeat(20));
+    const args = ["text", "--data", `${folder}/text.txt`, "--d-model", "8", "--n-layer", "1"];
+    const foreign = new FakeTerminal();
+    assertEquals(await trainCommand([...args, "--overwrite", "--out", folder], foreign), 1);
+    assertEquals(
+      foreign.stderr,
+      `Cannot train into "${folder}": it has "text.txt", and is not a run's, expected a run's ` +
+        "folder, an empty one or none\n",
+    );
+    using _ = await openRunFolder(`${folder}/out`);
+    const second = new FakeTerminal();
+    assertEquals(await trainCommand([...args, "--out", `${folder}/out`], second), 1);
+    assert(second.stderr.includes(`process ${Deno.pid}, since`), second.stderr);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("train.ts goes on with a run that a program began", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/text.txt`, "It was a dark and stormy night. ".repeat(20));
+    const task = await loadTask("text", {
+      data: `${folder}/text.txt`,
+      hyperparameters: { steps: 6, batchSize: 2, seqlen: 8, evaluateEvery: 2, eps: 1e-7 },
+      model: { d_model: 8, n_layer: 1, d_state: 4 },
+    });
+    await Array.fromAsync(train(task, { out: `${folder}/whole` }));
+    for await (const { step } of train(task, { out: `${folder}/cut` })) if (step === 4) break;
+    const terminal = new FakeTerminal();
+    assertEquals(await trainCommand(["--resume", `${folder}/cut`], terminal), 0, terminal.stderr);
+    for (const name of ["model.safetensors", "training/resume.safetensors", "training/run.json"]) {
+      const [cut, whole] = await Promise.all(
+        ["cut", "whole"].map((run) => Deno.readFile(`${folder}/${run}/${name}`)),
+      );
+      assertEquals(cut, whole, name);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("train.ts --help shows every setting's default, and every preset's own", async () => {
+  const terminal = new FakeTerminal();
+  assertEquals(await trainCommand(["--help"], terminal), 0);
+  const own = [...TASK_PRESETS].flatMap(([task, presets]) =>
+    presets.map(({ name, settings, size }) => {
+      const start = terminal.stdout.indexOf(`\n  ${task} --preset ${name}\n`);
+      const text = terminal.stdout.slice(start + 1).split(/\n {2}\S|\n\n/)[0] ?? "";
+      assert(start > 0 && text.includes(` --steps ${settings.steps} `), `${task} ${name}`);
+      assert(text.includes(` --d-model ${size.d_model}`), text);
+      return text;
+    })
+  );
+  assertEquals(own.length, 9);
+  for (const [option, key] of NUMBERS) {
+    const common = Object.entries(COMMON).find(([name]) => name === key)?.[1];
+    const line = terminal.stdout.split("\n  --").find((part) => part.startsWith(`${option} N`));
+    assert(line?.includes(`(default: ${common ?? "the preset's"})`), `${option}: ${line}`);
+  }
+});
+
+Deno.test("train.ts ends with 2 where a value is wrong, as where an option is", async () => {
+  for (
+    const args of [
+      ["nosuch"],
+      ["--preset", "nosuch"],
+      ["--steps", "0"],
+      ["--dropout", "1.5"],
+      ["--seed", "x"],
+      ["--learning-rate", "-1"],
+      ["--d-model", "0"],
+      ["--mixer", "lstm"],
+      ["--tokenizer", "a.json"],
+    ]
+  ) {
+    const terminal = new FakeTerminal();
+    assertEquals(await trainCommand(args, terminal), 2, `${args}: ${terminal.stderr}`);
+  }
+});
+
+Deno.test("train.ts notes what a text has, the kernels that are compiled, and a part of the validation", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/text.txt`, "A dark\r\nand stormy night.\0 ".repeat(200));
+    const args = [
+      ...["text", "--data", `${folder}/text.txt`, "--steps", "3", "--evaluate-every", "1"],
+      ...["--d-model", "8", "--n-layer", "1", "--batch-size", "2", "--seqlen", "8"],
+    ];
+    const few = new FakeTerminal();
+    assertEquals(await trainCommand([...args, "--out", `${folder}/few`], few), 0, few.stderr);
+    assert(few.stderr.includes("Note: the text has 200 line ends of two characters, CR and LF"));
+    assert(few.stderr.includes("Note: the text has 200 characters NUL"), few.stderr);
+    assert(few.stderr.includes("Compiling kernels for the first step\n"), few.stderr);
+    assert(!/step 1\/3.* left/.test(few.stderr) && /step 2\/3.* left/.test(few.stderr), few.stderr);
+    // A step has 2 x 8 tokens, and costs what 3 batches of the 34 cost to evaluate.
+    assert(/step 3: validation loss .*, by 3 of 34 batches \(--eval-batches\)/.test(few.stderr));
+    const all = new FakeTerminal();
+    const asked = [...args, "--eval-batches", "100", "--out", `${folder}/all`];
+    assertEquals(await trainCommand(asked, all), 0, all.stderr);
+    assert(!all.stderr.includes("--eval-batches"), all.stderr);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("--version prints what deno.json says", async () => {
+  const { version } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  for (const program of [trainCommand, infer]) {
+    const terminal = new FakeTerminal();
+    assertEquals(await program(["--version"], terminal), 0);
+    assertEquals(terminal.stdout, `slither ${version} (Deno ${Deno.version.deno})\n`);
+  }
 });

@@ -1,5 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { readDataFile, requireMd5 } from "../../../src/io/datasets/data_file.ts";
+import { openFile } from "../../../src/io/file_source.ts";
+import { openSafetensors } from "../../../src/io/safetensors/safetensors.ts";
 
 Deno.test("readDataFile() reads a file, and says what is wrong with what is none", async () => {
   const folder = await Deno.makeTempDir();
@@ -21,6 +23,33 @@ Deno.test("readDataFile() reads a file, and says what is wrong with what is none
     for (const [path, kind, message] of cases) {
       await assertRejects(() => readDataFile(path, "text"), kind, message);
     }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("readDataFile() refuses at once what never ends, and what only stands for a file", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await new Deno.Command("mkfifo", { args: [`${folder}/pipe`] }).output();
+    await Deno.symlink(`${folder}/loop`, `${folder}/loop`);
+    await Deno.writeTextFile(
+      `${folder}/pointer`,
+      "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+    );
+    await Deno.writeTextFile(`${folder}/page`, "<!doctype html><title>x</title>");
+    const cases: [string, new (message?: string) => Error, string][] = [
+      [`${folder}/pipe`, TypeError, 'pipe": it is a pipe (fifo), expected a file of text'],
+      ["/dev/zero", TypeError, "it is a device"],
+      [`${folder}/loop`, Deno.errors.FilesystemLoop, "lead in a circle"],
+      [`${folder}/pointer`, SyntaxError, "git lfs pull"],
+    ];
+    for (const [path, kind, message] of cases) {
+      await assertRejects(() => readDataFile(path, "text"), kind, message);
+      await assertRejects(() => openFile(path).then((file) => openSafetensors(file)), kind);
+    }
+    await readDataFile(`${folder}/page`, "text");
+    await assertRejects(() => readDataFile(`${folder}/page`, "series"), SyntaxError, "web page");
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -199,8 +199,8 @@ const lasting: Record<string, [Fault, string]> = {
     "answered 429 Too Many Requests. Try again in 3600 s",
   ],
   "no connection": [
-    () => Response.redirect(nobody()),
-    "refused (os error ",
+    () => new Response(null, { status: 302, headers: { location: nobody() } }),
+    "the connection was refused",
   ],
 };
 

@@ -2,12 +2,9 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromBytes } from "../../../src/io/byte_source.ts";
 import { toFloat32 } from "../../../src/io/dtype.ts";
 import { openFile } from "../../../src/io/file_source.ts";
-import {
-  openPyTorchZip,
-  PyTorchFileError,
-  stateDictPrefix,
-} from "../../../src/io/pytorch/pytorch_zip.ts";
+import { openPyTorchZip, PyTorchFileError } from "../../../src/io/pytorch/pytorch_zip.ts";
 import { openSafetensors } from "../../../src/io/safetensors/safetensors.ts";
+import { stateDictPrefix } from "../../../src/io/state_dict.ts";
 import type { TensorFile } from "../../../src/io/tensor_file.ts";
 import { type BytePart, joinBytes } from "../join_bytes.ts";
 import { dict, makePyTorchFile, pickle, tensor, text, tuple } from "./pytorch_file.ts";
@@ -170,18 +167,6 @@ Deno.test("openPyTorchZip() finds the tensors of a pickled module", async () => 
     );
   using file = await open(module("}", dict({ norm: module(dict({ weight: PLAIN }), "}") })));
   assertEquals([...file.tensors.keys()], ["norm.weight"]);
-});
-
-Deno.test("stateDictPrefix() takes model. for a dict only beside a trainer's own entries", async () => {
-  const prefix = async (...names: string[]) => {
-    using file = await open(dict(Object.fromEntries(names.map((name) => [name, PLAIN]))));
-    return stateDictPrefix(file);
-  };
-  assertEquals(await prefix("model.w"), "model.");
-  assertEquals(await prefix("model.w", "optimizer.state.0.m"), "model.");
-  assertEquals(await prefix("model.w", "lm_head.weight"), "");
-  assertEquals(await prefix("backbone.w"), "");
-  assertEquals(await prefix("state_dict.w", "other.x"), "state_dict.");
 });
 
 Deno.test("openPyTorchZip() refuses tensors that their storage does not hold", async () => {

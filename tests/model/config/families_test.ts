@@ -213,7 +213,8 @@ Deno.test("parseConfig() reads limits of dt in each form", () => {
   assertEquals(limit([0, "Infinity"]), [0, Infinity]);
   assertEquals(limit([0, null]), [0, Infinity]);
   assertEquals(limit([0.001, 0.1]), [0.001, 0.1]);
-  const twice = { ...HF_130M, time_step_limit: [0, 1], ssm_cfg: { dt_limit: [0, 2] } };
+  const ssm_cfg = { layer: "Mamba2", dt_limit: [0, 2] };
+  const twice = { ...RAW_130M, dt_limit: [0, 1], ssm_cfg };
   assert(refusal(twice).includes('ssm_cfg.dt_limit is "0 2"'), refusal(twice));
   const infinite = [Infinity, Infinity];
   for (
@@ -249,6 +250,19 @@ Deno.test("parseConfig() reads FalconMamba, and believes its intermediate_size",
   assertEquals(parseConfig(silent), { ...config, mixer_rms_eps: 1e-3 });
 });
 
+Deno.test("parseConfig() believes the expand of a Mamba-2 model of transformers, and no leftovers", () => {
+  const expected = parseMamba2(HF_130M);
+  const leftovers = {
+    d_inner: 100,
+    nheads: 3,
+    headdim: 5,
+    ngroups: 2,
+    ssm_cfg: { layer: "Mamba1" },
+  };
+  assertEquals(parseMamba2({ ...HF_130M, ...leftovers }), expected);
+  assertEquals(parseMamba2({ ...HF_130M, expand: 2, intermediate_size: 100 }), expected);
+});
+
 Deno.test("parseConfig() refuses what contradicts itself or is no Mamba-2", () => {
   const ssm = (settings: object) => ({ ...RAW_130M, ssm_cfg: { layer: "Mamba2", ...settings } });
   const cases: [Record<string, unknown>, string, string][] = [
@@ -259,8 +273,7 @@ Deno.test("parseConfig() refuses what contradicts itself or is no Mamba-2", () =
     [ssm({ d_ssm: 768 }), "ssm_cfg.d_ssm is 768", "d_inner = 1536"],
     [ssm({ rmsnorm: 1 }), "ssm_cfg.rmsnorm is 1", "true or false"],
     [{ ...RAW_130M, model_type: "mamba" }, 'model_type is "mamba"', 'ssm_cfg.layer is "Mamba2"'],
-    [{ ...HF_130M, ssm_cfg: { layer: "Mamba1" } }, '"mamba2"', '"Mamba1"'],
-    [{ ...HF_130M, ssm_cfg: { ngroups: 2 } }, "n_groups is 1", "ssm_cfg.ngroups is 2"],
+    [{ ...ssm({ ngroups: 2 }), n_groups: 1 }, "n_groups is 1", "ssm_cfg.ngroups is 2"],
     [{ ...RAW_130M, attn_layer_idx: [9, 18] }, "attn_layer_idx names 2", "hybrid"],
     [{ ...FALCON, mixer_rms_eps: 0 }, "mixer_rms_eps is 0", "above 0"],
   ];
