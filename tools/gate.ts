@@ -22,6 +22,8 @@ const STEPS: readonly Step[] = [
   { name: "check", args: ["check", "."] },
   { name: "doc", args: ["doc", "--lint", "mod.ts"] },
   { name: "layers", args: ["run", "-A", "tools/lint_layers.ts"] },
+  // The module that runs models on the CPU is what its sources give: here alone a compiler is needed.
+  { name: "cpu", args: ["run", "-A", "tools/build_cpu.ts", "--check"] },
   { name: "test", args: ["task", "test"] },
   // --allow-dirty: the gate also runs before the commit.
   { name: "publish", args: ["publish", "--dry-run", "--allow-dirty"] },
