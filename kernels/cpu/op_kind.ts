@@ -14,4 +14,13 @@ export enum OpKind {
   token_score_fwd,
   sample_fwd,
   scan_rates,
+  product,
+  column_sum,
+  sum_partials,
+  embedding_bwd,
+  rms_norm_bwd,
+  cross_entropy,
+  sum_of_squares,
+  clip_factor,
+  adamw_update,
 }

@@ -2,7 +2,7 @@
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
 import { WeightDType } from "../../../kernels/cpu/weight_dtype.ts";
-import type { CpuMatrix } from "../matrix.ts";
+import { type CpuMatrix, requirePanels } from "../matrix.ts";
 import { roundUp } from "../memory.ts";
 import type { CpuProgram } from "../program.ts";
 import { type CpuTensor, elementCount } from "../tensor.ts";
@@ -134,6 +134,7 @@ export function selectiveScanStep(
   if (dtype === "int8" || dtype === "int4") {
     throw new TypeError(`Cannot run ${label}: dt_proj is ${dtype}, expected f32, f16 or bf16`);
   }
+  requirePanels(label, dt_weight);
   if (rows !== d_inner || columns !== dt_rank) {
     throw new RangeError(
       `Cannot record ${label}: dt_proj is [${rows}, ${columns}], expected [${d_inner}, ${dt_rank}]`,
