@@ -1,6 +1,7 @@
 /** The folder of a run: whose it is, and everything that is written to it. */
 
 import type { ModelConfig } from "../model/config/config.ts";
+import type { NamedValues } from "../model/training_executor.ts";
 import {
   readModel,
   readResumePoint,
@@ -11,7 +12,6 @@ import {
 } from "./checkpoint.ts";
 import { lossCurve } from "./loss_curve.ts";
 import { type MetricsLog, openMetrics, toMetrics } from "./metrics.ts";
-import type { NamedValues } from "./named_values.ts";
 import {
   continuedRun,
   describeRun,

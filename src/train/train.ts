@@ -1,24 +1,22 @@
 /** train(): a task's run from the first step to the last, resumable at every evaluation. */
 
-import { openGpu } from "../gpu/device.ts";
-import { requireTrainable } from "../webgpu/parameters.ts";
-import { learningRateAt, type Schedule } from "./schedule.ts";
+import { eventLoopTurn } from "../io/event_loop_turn.ts";
+import type { NamedValues, TrainingSettings } from "../model/training_executor.ts";
 import { type Batch, type Position, type Source, START } from "./batches.ts";
 import type { ResumePoint } from "./checkpoint.ts";
-import { eventLoopTurn } from "../io/event_loop_turn.ts";
 import { initialise } from "./initialise.ts";
-import { MAX_IN_FLIGHT } from "./in_flight.ts";
-import type { NamedValues } from "./named_values.ts";
+import { type ExecutorOptions, openExecutor } from "./open_executor.ts";
 import { openRunFolder } from "./run_folder.ts";
-import type { Task } from "./task.ts";
+import { learningRateAt, type Schedule } from "./schedule.ts";
+import type { Hyperparameters, Task } from "./task.ts";
 import { type StepResult, Trainer } from "./trainer.ts";
 import type { SplitResult, TrainingStep } from "./training_step.ts";
 
-/** About how long the steps take that are handed to the GPU at once: what Ctrl-C and the progress line wait for. */
+/** About how long the steps take that are handed to the device at once: what Ctrl-C and the progress line wait for. */
 const BURST_MS = 250;
 
 /** Options of {@linkcode train}. */
-export interface TrainOptions {
+export interface TrainOptions extends ExecutorOptions {
   /**
    * Folder of the run: it gets the model of the best validation loss, and under `training/` metrics, their curve and what
    * resuming needs. It is locked while the run lasts. One that is neither empty nor a run's is refused.
@@ -43,8 +41,6 @@ export interface TrainOptions {
   readonly signal?: AbortSignal | undefined;
   /** Is told how many batches of a split an evaluation has taken, of how many. */
   readonly onEvaluation?: ((done: number, total: number) => void) | undefined;
-  /** A device of yours to train on; it is not destroyed. */
-  readonly device?: GPUDevice | undefined;
 }
 
 /**
@@ -65,20 +61,10 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
   using folder = out === undefined ? undefined : await openRunFolder(out, { resume, overwrite });
   const begun = await folder?.startRun(task);
   const { settings: defaults, point: resumed } = begun ?? { settings: task.defaults };
-  using gpu = await openGpu(options.device);
-  requireTrainable(gpu, config);
-  using trainer = new Trainer(gpu, config, initialise(config, defaults.seed), {
-    beta1: defaults.beta1,
-    beta2: defaults.beta2,
-    eps: defaults.eps,
-    weightDecay: defaults.weightDecay,
-    maxNorm: defaults.clipNorm === 0 ? Infinity : defaults.clipNorm,
-    labelSmoothing: defaults.labelSmoothing,
-    ...(defaults.dropout > 0
-      ? { dropout: { probability: defaults.dropout, seed: defaults.seed } }
-      : {}),
-    ...(defaults.carryState ? { carriedSequences: task.train.batchSize } : {}),
-  });
+  using trainer = new Trainer(
+    await openExecutor(config, trainingSettings(defaults, task.train), options),
+  );
+  trainer.load(initialise(config, defaults.seed));
   let position: Position = START;
   let bestLoss = Infinity;
   /** Parameters that gave it. */
@@ -122,13 +108,13 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     while (trainer.step < end) {
       await trainer.submit(batches, learningRateAt(defaults, trainer.step));
       burst.push(batches);
-      // The next batches are made while the GPU works.
+      // The next batches are made while the device works.
       batches = takeBatches(task.train, nextOf(batches), defaults.accumulation);
     }
     await eventLoopTurn();
     const results = await trainer.results();
     const stepMs = (performance.now() - start) / burst.length;
-    const most = Math.min(MAX_IN_FLIGHT / defaults.accumulation, BURST_MS / stepMs);
+    const most = Math.min(trainer.maxInFlight / defaults.accumulation, BURST_MS / stepMs);
     burstLength = Math.max(1, Math.floor(most));
     for (const [index, own] of burst.entries()) {
       const result = results[index];
@@ -187,6 +173,17 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       }
     }
   }
+}
+
+/** What of a run's settings an executor needs. */
+function trainingSettings(settings: Hyperparameters, { batchSize }: Source): TrainingSettings {
+  const { beta1, beta2, eps, weightDecay, clipNorm, labelSmoothing, dropout, seed } = settings;
+  return {
+    ...{ beta1, beta2, eps, weightDecay, labelSmoothing },
+    maxNorm: clipNorm === 0 ? Infinity : clipNorm,
+    ...(dropout > 0 ? { dropout: { probability: dropout, seed } } : {}),
+    ...(settings.carryState ? { carriedSequences: batchSize } : {}),
+  };
 }
 
 /** The batches of one step: their gradients are added up. */

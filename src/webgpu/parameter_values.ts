@@ -2,15 +2,13 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { readFloats } from "../gpu/readback.ts";
+import type { NamedValues } from "../model/training_executor.ts";
 import {
   packParameter,
   type ParameterLayout,
   type ParameterSet,
   unpackParameter,
-} from "../webgpu/parameters.ts";
-
-/** Values by official tensor name, without padding. */
-export type NamedValues = ReadonlyMap<string, Float32Array>;
+} from "./parameters.ts";
 
 /** Reads all of a set, after the work that was submitted before. */
 export async function readValues(

@@ -4,29 +4,16 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config/config.ts";
+import type { OptimiserSettings } from "../model/training_executor.ts";
+import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/adamw.ts";
+import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "../ops/grad_norm.ts";
+import { sumPartials } from "../ops/sum_partials.ts";
 import {
   createParameterSet,
   type ParameterLayout,
   parameterLayout,
   type ParameterSet,
-} from "../webgpu/parameters.ts";
-import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/adamw.ts";
-import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "../ops/grad_norm.ts";
-import { sumPartials } from "../ops/sum_partials.ts";
-
-/** How parameters follow their gradients: torch.optim.AdamW's settings. */
-export interface OptimiserSettings {
-  /** Decay of the gradient's average. */
-  readonly beta1: number;
-  /** Decay of its square's average. */
-  readonly beta2: number;
-  /** Added to the root of the square's average. */
-  readonly eps: number;
-  /** Decoupled; for matrices and convolutions only. */
-  readonly weightDecay: number;
-  /** The gradient's global norm is clipped at this; Infinity for no clipping. */
-  readonly maxNorm: number;
-}
+} from "./parameters.ts";
 
 /** Where a batch stands among those of its step. */
 export interface Part {
