@@ -4,16 +4,12 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config/config.ts";
+import { type ParameterLayout, parameterLayout } from "../model/parameter_layout.ts";
 import type { OptimiserSettings } from "../model/training_executor.ts";
 import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/adamw.ts";
 import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "../ops/grad_norm.ts";
 import { sumPartials } from "../ops/sum_partials.ts";
-import {
-  createParameterSet,
-  type ParameterLayout,
-  parameterLayout,
-  type ParameterSet,
-} from "./parameters.ts";
+import { createParameterSet, type ParameterSet } from "./parameters.ts";
 
 /** Where a batch stands among those of its step. */
 export interface Part {
@@ -47,7 +43,7 @@ export class Optimiser implements Disposable {
   constructor(gpu: Gpu, config: ModelConfig, settings: OptimiserSettings) {
     this.#gpu = gpu;
     this.#settings = settings;
-    this.layout = parameterLayout(config);
+    this.layout = parameterLayout(config, NORM_PART);
     const make = (label: string) => createParameterSet(gpu, config, this.layout, label);
     this.values = make("weights");
     this.gradients = make("gradients");
@@ -67,14 +63,6 @@ export class Optimiser implements Disposable {
   record(program: Program, { isFirst, isLast }: Part): void {
     if (!isFirst || !isLast) this.#recordSum(program, { isFirst, isLast });
     if (isLast) this.#recordUpdate(program);
-  }
-
-  /** The first parameter whose gradient's partial sums are not finite. */
-  firstNotFinite(partials: Float32Array): string | undefined {
-    return this.layout.places.find(({ start, rows, stride }) => {
-      const [first, end] = [start / NORM_PART, Math.ceil((start + rows * stride) / NORM_PART)];
-      return !partials.subarray(first, end).every(Number.isFinite);
-    })?.spec.name;
   }
 
   /** Frees everything. */

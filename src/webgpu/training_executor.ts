@@ -5,6 +5,7 @@ import { type Copy, encode, type Program } from "../gpu/program.ts";
 import { readFloats } from "../gpu/readback.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config/config.ts";
+import { firstNotFinite, packParameters, unpackParameters } from "../model/parameter_layout.ts";
 import {
   type BatchShape,
   carriedState,
@@ -17,7 +18,6 @@ import {
 } from "../model/training_executor.ts";
 import { InFlight, MAX_IN_FLIGHT } from "./in_flight.ts";
 import { Optimiser } from "./optimiser.ts";
-import { readValues, writeValues } from "./parameter_values.ts";
 import { requireTrainable } from "./parameters.ts";
 import { createState, type KeptTensor, keptTensors, type State } from "./state.ts";
 import { clearState, TrainingPrograms } from "./training_programs.ts";
@@ -123,7 +123,9 @@ export class WebGpuTrainingExecutor implements TrainingExecutor {
       return {
         losses: parts.flatMap(([losses]) => losses ?? []),
         norm,
-        culprit: Number.isFinite(norm) ? undefined : this.#optimiser.firstNotFinite(partials),
+        culprit: Number.isFinite(norm)
+          ? undefined
+          : firstNotFinite(this.#optimiser.layout, partials),
       };
     });
   }
@@ -155,12 +157,14 @@ export class WebGpuTrainingExecutor implements TrainingExecutor {
     return this.#programsFor(batch).step(batch.targetCount, { isFirst: true, isLast: true });
   }
 
-  read(set: ParameterSetName): Promise<Map<string, Float32Array>> {
-    return readValues(this.#gpu, this.#optimiser.layout, this.#optimiser[set]);
+  async read(set: ParameterSetName): Promise<Map<string, Float32Array>> {
+    const { layout, [set]: { flat } } = this.#optimiser;
+    return unpackParameters(layout, await readFloats(this.#gpu, flat));
   }
 
   write(set: ParameterSetName, values: NamedValues): void {
-    writeValues(this.#optimiser.layout, this.#optimiser[set], values);
+    const { layout, [set]: { flat } } = this.#optimiser;
+    flat.write(packParameters(layout, values));
   }
 
   async readCarried(): Promise<Map<string, Float32Array>> {
