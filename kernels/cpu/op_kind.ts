@@ -23,4 +23,12 @@ export enum OpKind {
   sum_of_squares,
   clip_factor,
   adamw_update,
+  conv1d_bwd,
+  selective_scan_bwd,
+  selective_scan_bwd_sum,
+  dt_bc_norm_bwd,
+  gated_rms_norm_bwd,
+  mean_pool_bwd,
+  dropout,
+  state_copy,
 }
