@@ -51,7 +51,7 @@ export {
 } from "./src/model/config/config.ts";
 export type { FloatDType, MatrixDType } from "./src/model/dtype.ts";
 export { DeviceLostError, UnsupportedDeviceError } from "./src/model/errors.ts";
-export type { LogitsWanted, StateArray } from "./src/model/executor.ts";
+export type { Backend, LogitsWanted, StateArray } from "./src/model/executor.ts";
 export type { WeightDType } from "./src/model/load_plan.ts";
 export type { Mamba1Config } from "./src/model/mixers/mamba1.ts";
 export type { Mamba2Config } from "./src/model/mixers/mamba2.ts";

@@ -9,6 +9,8 @@
  * Elsewhere, says what to install and exits 1.
  */
 
+import { answerHelp } from "./help.ts";
+
 const PACKAGES = ["mesa-vulkan-drivers", "libvulkan1"];
 
 /** Given to the second process, which must not install again. */
@@ -62,6 +64,7 @@ function fail(found: string): never {
   Deno.exit(1);
 }
 
+answerHelp(import.meta.url);
 const name = await adapterName();
 if (name !== undefined) {
   console.error(`WebGPU adapter: ${name}`);

@@ -8,6 +8,8 @@
  * all the same. `--no-test` leaves the tests out, which are the slow half.
  */
 
+import { answerHelp } from "./help.ts";
+
 interface Step {
   readonly name: string;
   /** What `deno` is given. */
@@ -25,6 +27,7 @@ const STEPS: readonly Step[] = [
   { name: "publish", args: ["publish", "--dry-run", "--allow-dirty"] },
 ];
 
+answerHelp(import.meta.url);
 const options = new Set(Deno.args);
 const withTests = !options.delete("--no-test");
 if (options.size > 0) {

@@ -13,6 +13,8 @@
  * Prints one line for each violation and exits 1 if there is one.
  */
 
+import { answerHelp } from "./help.ts";
+
 /** Which layers each may import besides itself. Type imports count: they tie the layers just as well. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
@@ -244,6 +246,7 @@ function checkNoCode(text: string): string[] {
 }
 
 if (import.meta.main) {
+  answerHelp(import.meta.url);
   const violations = await findViolations(Deno.args[0] ?? ".");
   for (const violation of violations) console.error(violation);
   if (violations.length > 0) Deno.exit(1);

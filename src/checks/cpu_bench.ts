@@ -1,10 +1,10 @@
 /** The CPU executor, as checks see it. */
 
-import { defaultThreads } from "../cpu/default_threads.ts";
 import { describeCpu } from "../cpu/describe_cpu.ts";
 import { type CpuMatrix, cpuMatrixBytes, rowMatrix, writeMatrixRows } from "../cpu/matrix.ts";
 import { type Cpu, type CpuOptions, openCpu } from "../cpu/module.ts";
 import { type CpuTensor, createCpuTensor } from "../cpu/tensor.ts";
+import { defaultThreads } from "../cpu/default_threads.ts";
 import { matrixRowBytes } from "../model/dtype.ts";
 import { type Bench, sealBench, type Workspace } from "./bench.ts";
 import { CPU_OPS } from "./cpu_ops.ts";

@@ -9,7 +9,7 @@ import { cpuMatrixBytes } from "./matrix.ts";
 import { MAX_MEMORY_BYTES } from "./memory.ts";
 
 /**
- * What running takes beside weights and states: activations and logits of a piece of a prompt (some 32 and 25 MiB, see
+ * What running takes beside weights and states: activations and logits of a piece of a prompt (some 32 and 19 MiB, see
  * the executor), and what threads work in.
  */
 const WORKING_BYTES = 128 * 2 ** 20;

@@ -15,8 +15,8 @@ import type { CpuState } from "./state.ts";
 import { type CpuTensor, createCpuTensor } from "./tensor.ts";
 import type { CpuWeights } from "./weights.ts";
 
-/** Logits of a piece may take this much: 50280 of them for 128 steps. */
-const LOGITS_BYTES = 25 * 2 ** 20;
+/** Logits of a piece may take this much: 50280 of them for 96 steps, as many as there are at once. */
+const LOGITS_BYTES = 19 * 2 ** 20;
 
 /** Programs of a state that are kept: those of a step, of a draw, and of sequences of a few lengths. */
 const KEPT_PROGRAMS = 8;

@@ -7,10 +7,10 @@ import { MAX_MEMORY_BYTES } from "./memory.ts";
 import type { Cpu } from "./module.ts";
 
 /**
- * Steps of a sequence that go through the model at once. A matmul is no faster with more, and 128 of mamba-130m take
- * about a second, in which nothing else of the program gets its turn.
+ * Steps of a sequence that go through the model at once: the rows that a matmul unpacks a panel of weights for. It is no
+ * faster with more, and these of mamba-130m take some 0.8 s, in which nothing else of a program gets its turn.
  */
-export const MAX_STEPS = 128;
+const MAX_STEPS = 96;
 
 /** Activations may take this much, where several sequences share them. */
 const SHARED_BYTES = 32 * 2 ** 20;

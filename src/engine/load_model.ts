@@ -91,7 +91,7 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onDownload: onProgress }),
   });
-  const { config, tokenizer } = await describeCheckpoint(checkpoint);
+  const { config, tokenizer } = await describeCheckpoint(checkpoint, signal);
   const { tensors } = checkpoint;
   const plan = planLoad(config, tensors, {
     dtype,
@@ -138,8 +138,9 @@ async function openSink(
  */
 export async function describeCheckpoint(
   checkpoint: Checkpoint,
+  signal?: AbortSignal,
 ): Promise<{ config: ModelConfig; tokenizer: Tokenizer | undefined }> {
-  const config = await readConfigAndHead(checkpoint);
+  const config = await readConfigAndHead(checkpoint, signal);
   const json = config.input.kind === "embedding"
     ? await checkpoint.readText("tokenizer.json")
     : undefined;

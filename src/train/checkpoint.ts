@@ -5,11 +5,12 @@ import { toFloat32 } from "../io/dtype.ts";
 import { openSafetensors, SafetensorsError } from "../io/safetensors/safetensors.ts";
 import { type TensorToWrite, writeSafetensors } from "../io/safetensors/writer.ts";
 import type { TensorFile } from "../io/tensor_file.ts";
+import { writeWhole } from "../io/write_whole.ts";
 import { type ModelConfig, toHfConfig } from "../model/config/config.ts";
 import type { NamedValues } from "../model/training_executor.ts";
 import { weightSpecs } from "../model/weight_specs.ts";
 import type { Position } from "./batches.ts";
-import { RUN_FILES, writeTextWhole } from "./run_files.ts";
+import { RUN_FILES } from "./run_files.ts";
 import type { Saved } from "./trainer.ts";
 
 /** A point of a run: the same point gives the same bits from there on. */
@@ -45,10 +46,10 @@ export async function writeDescription(
   tokenizer: string | undefined,
 ): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
-  await writeTextWhole(`${folder}/${RUN_FILES.config}`, toJson(toHfConfig(config)));
+  await writeWhole(`${folder}/${RUN_FILES.config}`, toJson(toHfConfig(config)));
   if (tokenizer === undefined) return;
-  await writeTextWhole(`${folder}/${RUN_FILES.tokenizer}`, tokenizer);
-  await writeTextWhole(`${folder}/${RUN_FILES.tokenizerConfig}`, toJson(TOKENIZER_CONFIG));
+  await writeWhole(`${folder}/${RUN_FILES.tokenizer}`, tokenizer);
+  await writeWhole(`${folder}/${RUN_FILES.tokenizerConfig}`, toJson(TOKENIZER_CONFIG));
 }
 
 /** Writes model.safetensors, in f32: beside first, then renamed. */

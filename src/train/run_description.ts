@@ -1,7 +1,8 @@
 /** What a run is: task, settings, model and data. A run goes on only with its own. */
 
+import { writeWhole } from "../io/write_whole.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import { RUN_FILES, writeTextWhole } from "./run_files.ts";
+import { RUN_FILES } from "./run_files.ts";
 import type { Hyperparameters, Task, TaskOptions } from "./task.ts";
 
 /** What a task is loaded with again; its settings are the run's. */
@@ -41,7 +42,7 @@ export async function describeRun(
 /** Writes what a folder's run is. */
 export async function writeRun(folder: string, run: RunDescription): Promise<void> {
   const text = `${JSON.stringify(run, null, 2)}\n`;
-  await writeTextWhole(`${folder}/${RUN_FILES.description}`, text);
+  await writeWhole(`${folder}/${RUN_FILES.description}`, text);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The folder of a run: whose it is, and everything that is written to it. */
 
+import { isLeftover, writeWhole } from "../io/write_whole.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import type { NamedValues } from "../model/training_executor.ts";
 import {
@@ -19,7 +20,7 @@ import {
   type RunDescription,
   writeRun,
 } from "./run_description.ts";
-import { isLeftover, RUN_FILES, writeTextWhole } from "./run_files.ts";
+import { RUN_FILES } from "./run_files.ts";
 import { lockFolder } from "./run_lock.ts";
 import type { Hyperparameters, Task } from "./task.ts";
 import type { TrainingStep } from "./training_step.ts";
@@ -155,7 +156,7 @@ export class RunFolder implements Disposable {
       }),
     });
     const curves = [curve("training", "loss"), curve("validation", "validationLoss")];
-    await writeTextWhole(
+    await writeWhole(
       `${this.#path}/${RUN_FILES.curve}`,
       lossCurve(this.#run?.task ?? "", curves),
     );

@@ -8,6 +8,7 @@ import { initialise } from "./initialise.ts";
 import { type ExecutorOptions, openExecutor } from "./open_executor.ts";
 import { openRunFolder } from "./run_folder.ts";
 import { learningRateAt, type Schedule } from "./schedule.ts";
+import { SettingError } from "./setting_error.ts";
 import type { Hyperparameters, Task } from "./task.ts";
 import { type StepResult, Trainer } from "./trainer.ts";
 import type { SplitResult, TrainingStep } from "./training_step.ts";
@@ -130,7 +131,12 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       let test: SplitResult | undefined;
       let point: ResumePoint | undefined;
       if (step === due) {
-        validation = await evaluateSplit(trainer, task.validation, onEvaluation);
+        validation = await evaluateSplit(
+          trainer,
+          task.validation,
+          onEvaluation,
+          evaluationBatches(task, defaults),
+        );
         if (!Number.isFinite(validation.loss)) {
           const found = `validation loss is ${validation.loss}`;
           throw new RangeError(describeFailure(step, found, out, savedStep));
@@ -213,26 +219,47 @@ async function takeBack(
   await trainer.results();
 }
 
-/** Evaluates the parameters on a whole split. */
+/** Evaluates the parameters on the first batches of a split, or on all. */
 async function evaluateSplit(
   trainer: Trainer,
   source: Source,
   onEvaluation: TrainOptions["onEvaluation"],
+  most = Infinity,
 ): Promise<SplitResult> {
-  const { loss, count, correct } = await trainer.evaluate(wholeSplit(source, onEvaluation));
-  return { loss: loss / count, accuracy: correct === undefined ? undefined : correct / count };
+  const all = Math.ceil(source.batchesPerEpoch);
+  const batches = Math.min(all, most);
+  const { loss, count, correct } = await trainer.evaluate(
+    firstBatches(source, batches, onEvaluation),
+  );
+  return {
+    loss: loss / count,
+    accuracy: correct === undefined ? undefined : correct / count,
+    ...(batches < all ? { batches } : {}),
+  };
 }
 
-function* wholeSplit(
+/** A step costs its forward pass, and about twice that for the gradients. */
+const STEP_COST = 3;
+
+/** How many validation batches an evaluation takes. */
+function evaluationBatches({ train, validation }: Task, settings: Hyperparameters): number {
+  if (settings.evaluationBatches > 0) return settings.evaluationBatches;
+  const steps = settings.evaluateEvery * settings.accumulation;
+  const trained = steps * train.batchSize * train.seqlen;
+  return Math.ceil(STEP_COST * trained / (validation.batchSize * validation.seqlen));
+}
+
+function* firstBatches(
   source: Source,
+  count: number,
   onEvaluation: TrainOptions["onEvaluation"] = () => {},
 ): Generator<Batch> {
   let done = 0;
-  for (let position = START; position.epoch === 0;) {
+  for (let position = START; position.epoch === 0 && done < count;) {
     const batch = source.batch(position);
     yield batch;
     position = batch.next;
-    onEvaluation(++done, Math.ceil(source.batchesPerEpoch));
+    onEvaluation(++done, count);
   }
 }
 
@@ -258,5 +285,5 @@ function describeFailure(
 /** A state is carried from window to window of a text: other sequences end. */
 function refuseUnsupported({ name, config, defaults }: Task): void {
   if (!defaults.carryState || config.head.kind === "lm") return;
-  throw new RangeError(`Cannot train ${name} with carryState: its model is a classifier`);
+  throw new SettingError(`Cannot train ${name} with carryState: its model is a classifier`);
 }

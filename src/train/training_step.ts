@@ -6,6 +6,8 @@ export interface SplitResult {
   readonly loss: number;
   /** Share of sequences that a classifier named rightly; undefined for a language model. */
   readonly accuracy: number | undefined;
+  /** Batches that it is of, where the split has more. */
+  readonly batches?: number | undefined;
 }
 
 /** One step of a run. */

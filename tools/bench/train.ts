@@ -1,4 +1,11 @@
-/** `bench train`: the cost of one step of training. */
+/**
+ * `bench train`: the cost of one step of training.
+ *
+ * --row        text, pixels or patches (default: all)
+ * --steps      how many are timed (default 50)
+ * --kernels    also each kernel's share
+ * --batch, --seqlen, --d-model, --n-layer, --d-state, --d-conv, --expand    other sizes than the row's
+ */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";

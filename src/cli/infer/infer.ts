@@ -15,6 +15,7 @@ import { commandHelp, programHelp } from "../terminal/help.ts";
 import { INSPECT, inspect } from "./inspect.ts";
 import { backendSettings } from "./load_model.ts";
 import { SCORE, score } from "./score.ts";
+import { asksForVersion, versionLine } from "../terminal/version.ts";
 import { processTerminal, type Terminal } from "../terminal/terminal.ts";
 
 interface Command {
@@ -70,6 +71,10 @@ export async function infer(
   args: readonly string[],
   terminal: Terminal = processTerminal(),
 ): Promise<number> {
+  if (asksForVersion(args)) {
+    terminal.write(versionLine());
+    return 0;
+  }
   const [name, ...rest] = withCommand(args);
   try {
     return await dispatch(name, rest, terminal);

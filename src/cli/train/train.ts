@@ -1,9 +1,11 @@
 /** The training program: `train.ts <task>`. */
 
+import { ConfigError } from "../../model/config/config.ts";
 import { type Metrics, readMetrics, toMetrics } from "../../train/metrics.ts";
 import { progressLine } from "../../train/progress_line.ts";
 import { RUN_FILES } from "../../train/run_files.ts";
 import { openRunFolder } from "../../train/run_folder.ts";
+import { SettingError } from "../../train/setting_error.ts";
 import type { Task } from "../../train/task.ts";
 import { train } from "../../train/train.ts";
 import type { TrainingStep } from "../../train/training_step.ts";
@@ -12,6 +14,7 @@ import { describeError } from "../terminal/describe_error.ts";
 import { commandHelp } from "../terminal/help.ts";
 import { catchInterrupt, INTERRUPTED } from "../terminal/interrupt.ts";
 import { Progress } from "../terminal/progress.ts";
+import { asksForVersion, versionLine } from "../terminal/version.ts";
 import { processTerminal, type Terminal } from "../terminal/terminal.ts";
 import { loadTaskFor, TRAIN } from "./options.ts";
 import { askedRun } from "./saved_run.ts";
@@ -33,10 +36,16 @@ export async function trainCommand(
       terminal.write(commandHelp(TRAIN, "deno task train"));
       return 0;
     }
+    if (asksForVersion(args)) {
+      terminal.write(versionLine());
+      return 0;
+    }
     return await run(parseArguments(TRAIN, args), terminal);
   } catch (error) {
     terminal.writeError(`${describeError(error, "train")}\n`);
-    return error instanceof UsageError ? 2 : 1;
+    // The only config here is what the options make: what is wrong with it is a wrong value.
+    const isUsage = [UsageError, SettingError, ConfigError].some((kind) => error instanceof kind);
+    return isUsage ? 2 : 1;
   }
 }
 
@@ -48,6 +57,7 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const task = await loadTaskFor(name, args, saved);
   const { defaults, config } = task;
   terminal.writeError(`Task: ${name}, ${task.summary}\n`);
+  for (const note of task.notes ?? []) terminal.writeError(`Note: ${note}\n`);
   terminal.writeError(`Model: ${JSON.stringify(config)}\n`);
   terminal.writeError(`Settings: ${JSON.stringify(defaults)}\n`);
   terminal.writeError(`Checkpoint: ${out}${mode.overwrite ? ", in place of a run there" : ""}\n`);
@@ -57,6 +67,7 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const onEvaluation = evaluationLine(terminal);
   const before = mode.resume ? await readMetrics(`${out}/${RUN_FILES.metrics}`) : [];
   const steps = train(task, { out, ...mode, signal, onEvaluation });
+  terminal.writeError("Compiling kernels for the first step\n");
   const own = await follow(steps, { task, args, terminal });
   const last = own.at(-1);
   if (last === undefined) {
@@ -109,16 +120,24 @@ async function follow(
       const metrics = toMetrics(step);
       all.push(metrics);
       if (args.has("json")) terminal.write(`${JSON.stringify(metrics)}\n`);
-      const evaluated = step.validation !== undefined;
-      if (!terminal.rewrites && !evaluated && performance.now() - shownAt < SHOWN_EVERY_MS) {
+      const isEvaluated = step.validation !== undefined;
+      if (!terminal.rewrites && !isEvaluated && performance.now() - shownAt < SHOWN_EVERY_MS) {
         continue;
       }
       shownAt = performance.now();
-      const line = progressLine({ ...step, steps: task.defaults.steps });
+      // The first step waits for its kernels to be compiled: it says nothing of those to come.
+      const stepMs = all.length === 1 ? undefined : step.stepMs;
+      const line = progressLine({ ...step, stepMs, steps: task.defaults.steps });
       terminal.writeError(terminal.rewrites ? `\r\x1b[K${line}` : `${line}\n`);
-      if (!evaluated) continue;
+      if (step.validation === undefined) continue;
       if (terminal.rewrites) terminal.writeError("\n");
-      terminal.writeError(`${describe(metrics)}\n`);
+      const { batchesPerEpoch } = task.validation;
+      const part = step.validation.batches === undefined
+        ? ""
+        : `, by ${step.validation.batches} of ${
+          Math.ceil(batchesPerEpoch)
+        } batches (--eval-batches)`;
+      terminal.writeError(`${describe(metrics)}${part}\n`);
     }
   } finally {
     if (terminal.rewrites) terminal.writeError("\n");

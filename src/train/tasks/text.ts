@@ -11,7 +11,7 @@ import { readDataFile } from "../../io/datasets/data_file.ts";
 import { quote } from "../../io/quote.ts";
 import { loadTokenizer } from "../../io/tokenizer/tokenizer.ts";
 import { orderedSource, shuffledSource } from "../batches.ts";
-import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
+import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { choosePreset, COMMON, newConfig, settings } from "../task.ts";
 import { laneSource, textWindows } from "../text_windows.ts";
 
@@ -21,6 +21,13 @@ const DEFAULTS: Hyperparameters = {
   ...{ steps: 5000, batchSize: 64, seqlen: 256, dropout: 0.2 },
   ...{ learningRate: 1e-3, minimumLearningRate: 1e-4 },
 };
+
+/** Its presets; the first is the default. */
+export const TEXT_PRESETS: readonly TaskPreset[] = [{
+  name: "text",
+  settings: DEFAULTS,
+  size: SIZE,
+}];
 
 /**
  * One preset, `text`. `data` is the file; the first 90% of its characters train, the last 10% validate, in windows of
@@ -71,9 +78,29 @@ export async function languageTask(
     validation: carryState
       ? laneSource(validation, { batchSize: 1, seqlen: streamWindow(validation) })
       : orderedSource(textWindows(validation, { seqlen }), { batchSize }),
+    notes: notesOf(text),
     summary: `${count(train)} tokens to train on, ${count(validation)} to validate with, ` +
       `${vocab_size} different ones`,
   };
+}
+
+/** What a model of the text learns, and perhaps should not. */
+function notesOf(text: string): string[] {
+  return ([["\r\n", "line ends of two characters, CR and LF: the model learns to write both"], [
+    "\0",
+    "characters NUL: is it a text?",
+  ]] as const).flatMap(([sought, what]) => {
+    const count = occurrences(text, sought);
+    return count === 0 ? [] : [`the text has ${count.toLocaleString("en-US")} ${what}`];
+  });
+}
+
+function occurrences(text: string, sought: string): number {
+  let count = 0;
+  for (let at = text.indexOf(sought); at >= 0; at = text.indexOf(sought, at + sought.length)) {
+    count++;
+  }
+  return count;
 }
 
 /** Steps of a pass over a stream: enough to fill a GPU with one sequence, and the result does not depend on it. */

@@ -249,6 +249,16 @@ Deno.test("infer() score writes PyTorch's logits, and prints the same scores wit
     assertAlmostEquals(Math.log(plain.perplexity), plain.natsPerToken, 1e-9);
   }));
 
+Deno.test("infer() score --summary prints the sums alone", async () => {
+  const command = ["score", LM, "--ids", goldenPath("mamba1", "ids.json")];
+  const whole = (await run(command)).stdout.split("\n");
+  const short = (await run([...command, "--summary"])).stdout.split("\n");
+  assertEquals(short, whole.slice(-short.length));
+  assertEquals(short.map((line) => line.split(" ")[0]), ["scored", "nats", "perplexity", ""]);
+  const { scores: _scores, ...sums } = JSON.parse((await run([...command, "--json"])).stdout);
+  assertEquals(JSON.parse((await run([...command, "--json", "--summary"])).stdout), sums);
+});
+
 Deno.test("infer() score takes independent sequences of one length into one tensor", () =>
   inFolder(async (folder) => {
     const path = `${folder}/logits.safetensors`;
