@@ -107,6 +107,10 @@ export interface TrainingExecutor extends Disposable {
    */
   prepare(shape: BatchShape): void;
   /**
+   * About how long forward and backward of such a batch take, in milliseconds; undefined where only the device knows.
+   */
+  expectedPassMs(shape: BatchShape): number | undefined;
+  /**
    * Makes one step, or hands it to the device: forward and backward of each batch, clip, update.
    *
    * The gradient is that of the mean over all targets of all batches. A norm that is not finite leaves the parameters as

@@ -1,6 +1,7 @@
 /** train(): a task's run from the first step to the last, resumable at every evaluation. */
 
 import { eventLoopTurn } from "../io/event_loop_turn.ts";
+import type { Backend } from "../model/executor.ts";
 import type { NamedValues, TrainingSettings } from "../model/training_executor.ts";
 import { type Batch, type Position, type Source, START } from "./batches.ts";
 import type { ResumePoint } from "./checkpoint.ts";
@@ -40,14 +41,28 @@ export interface TrainOptions extends ExecutorOptions {
   readonly overwrite?: boolean | undefined;
   /** Ends the run after the step under way, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
+  /** Is told what the run trains on, before the first step. */
+  readonly onDevice?: ((device: TrainingDevice) => void) | undefined;
   /** Is told how many batches of a split an evaluation has taken, of how many. */
   readonly onEvaluation?: ((done: number, total: number) => void) | undefined;
+}
+
+/** What a run trains on. */
+export interface TrainingDevice {
+  /** Which executor it is. */
+  readonly backend: Backend;
+  /** The device, in words. */
+  readonly device: string;
+  /** Why it is this one, and whether a run that goes on has other bits on it; undefined where there is nothing to say. */
+  readonly note: string | undefined;
+  /** About how long a step takes, in milliseconds, where that can be told before one was made. */
+  readonly expectedStepMs: number | undefined;
 }
 
 /**
  * Trains a task's model, step by step: stop iterating, and training stops.
  *
- * The same task on the same device gives the same bits, interrupted or not.
+ * The same task on the same executor and device gives the same bits, interrupted or not.
  *
  * @throws {RangeError} If a setting asks for what this version cannot do, the model is too large for the device, or the
  * loss is not finite.
@@ -56,15 +71,19 @@ export interface TrainOptions extends ExecutorOptions {
  */
 export async function* train(task: Task, options: TrainOptions = {}): AsyncGenerator<TrainingStep> {
   const { config } = task;
-  const { out, signal, onEvaluation, resume, overwrite } = options;
+  const { out, signal, onDevice, onEvaluation, resume, overwrite } = options;
   refuseUnsupported(task);
   if (resume && out === undefined) throw new TypeError("Cannot resume: no folder is given");
   using folder = out === undefined ? undefined : await openRunFolder(out, { resume, overwrite });
   const begun = await folder?.startRun(task);
   const { settings: defaults, point: resumed } = begun ?? { settings: task.defaults };
-  using trainer = new Trainer(
-    await openExecutor(config, trainingSettings(defaults, task.train), options),
+  const { executor, note } = await openExecutor(
+    config,
+    trainingSettings(defaults, task.train),
+    options,
+    begun?.backend,
   );
+  using trainer = new Trainer(executor);
   trainer.load(initialise(config, defaults.seed));
   let position: Position = START;
   let bestLoss = Infinity;
@@ -93,7 +112,13 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     savedStep = point.step;
   };
   // What does not fit is refused before its batches are made.
-  trainer.prepare({ batch: defaults.batchSize, seqlen: defaults.seqlen });
+  const shape = { batch: defaults.batchSize, seqlen: defaults.seqlen };
+  trainer.prepare(shape);
+  const passMs = executor.expectedPassMs(shape);
+  onDevice?.({
+    ...{ backend: executor.backend, device: executor.device, note },
+    expectedStepMs: passMs && passMs * defaults.accumulation,
+  });
   let batches = takeBatches(task.train, position, defaults.accumulation);
   let burstLength = 1;
   const { patience } = defaults;
@@ -124,7 +149,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
         throw new RangeError(describeFailure(step, describeResult(result), out, savedStep));
       }
-      if (!hasBegun) await folder?.begin();
+      if (!hasBegun) await folder?.begin(executor.backend);
       hasBegun = true;
       position = nextOf(own);
       let validation: SplitResult | undefined;

@@ -16,11 +16,15 @@ import {
   type TrainingExecutor,
   type TrainingSettings,
 } from "../model/training_executor.ts";
+import { passCost } from "../model/training_cost.ts";
 import { InFlight, MAX_IN_FLIGHT } from "./in_flight.ts";
 import { Optimiser } from "./optimiser.ts";
 import { requireTrainable } from "./parameters.ts";
 import { createState, type KeptTensor, keptTensors, type State } from "./state.ts";
 import { clearState, TrainingPrograms } from "./training_programs.ts";
+
+/** What a software adapter does in a millisecond, as llvmpipe did on two cores. */
+const SOFTWARE_COST_PER_MS = 1e6;
 
 /**
  * Opens a device to train a model on.
@@ -92,6 +96,10 @@ export class WebGpuTrainingExecutor implements TrainingExecutor {
 
   prepare(shape: BatchShape): void {
     this.#programsFor(shape);
+  }
+
+  expectedPassMs(shape: BatchShape): number | undefined {
+    return this.#gpu.isSoftware ? passCost(this.config, shape) / SOFTWARE_COST_PER_MS : undefined;
   }
 
   async submit(
