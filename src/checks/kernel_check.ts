@@ -150,15 +150,14 @@ export class KernelRun<Op extends OpName = never> implements Disposable {
     return this.#workspace.matrix(weight, shape, { guard, rowsPerBlock });
   }
 
+  /** A weight as training has it: f32, and where gradients and updates lie alike. */
+  trainedMatrix(values: Float32Array, shape: readonly [number, number]): OpaqueMatrix {
+    return this.#workspace.matrixOver(this.input(paddedRows(values, shape)), shape);
+  }
+
   /** An f32 matrix that kernels read and write. */
   matrixState(values: Float32Array, shape: readonly [number, number]): MatrixState {
-    const [rows, columns] = shape;
-    const stride = matrixRowBytes(columns, "f32") / 4;
-    const padded = (values: Float32Array | Float64Array) => {
-      const all = new Float32Array(rows * stride);
-      all.set(spreadRows(values, columns, stride, 0));
-      return all;
-    };
+    const padded = (values: Float32Array | Float64Array) => paddedRows(values, shape);
     const tensor = this.state(padded(values));
     return { matrix: this.#workspace.matrixOver(tensor, shape), tensor, padded };
   }
@@ -269,6 +268,17 @@ export function checkKernel<Op extends OpName>(
       return await run.finish();
     },
   };
+}
+
+/** Rows as an f32 matrix has them, each padded with zeros. */
+function paddedRows(
+  values: Float32Array | Float64Array,
+  [rows, columns]: readonly [number, number],
+): Float32Array {
+  const stride = matrixRowBytes(columns, "f32") / 4;
+  const all = new Float32Array(rows * stride);
+  all.set(spreadRows(values, columns, stride, 0));
+  return all;
 }
 
 /** The words of a tensor as floats. */

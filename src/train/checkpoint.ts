@@ -7,9 +7,9 @@ import { type TensorToWrite, writeSafetensors } from "../io/safetensors/writer.t
 import type { TensorFile } from "../io/tensor_file.ts";
 import { writeWhole } from "../io/write_whole.ts";
 import { type ModelConfig, toHfConfig } from "../model/config/config.ts";
+import type { NamedValues } from "../model/training_executor.ts";
 import { weightSpecs } from "../model/weight_specs.ts";
 import type { Position } from "./batches.ts";
-import type { NamedValues } from "./named_values.ts";
 import { RUN_FILES } from "./run_files.ts";
 import type { Saved } from "./trainer.ts";
 

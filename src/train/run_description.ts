@@ -2,6 +2,7 @@
 
 import { writeWhole } from "../io/write_whole.ts";
 import type { ModelConfig } from "../model/config/config.ts";
+import type { Backend } from "../model/executor.ts";
 import { RUN_FILES } from "./run_files.ts";
 import type { Hyperparameters, Task, TaskOptions } from "./task.ts";
 
@@ -20,6 +21,8 @@ export interface RunDescription {
   readonly config: ModelConfig;
   /** The data, in one line. */
   readonly data: string;
+  /** What it is trained on; absent of a run that began before there was a choice, on WebGPU. */
+  readonly backend?: Backend | undefined;
   /** Whether its number of steps was another once. */
   readonly isExtended?: boolean | undefined;
 }

@@ -2,6 +2,8 @@
 
 import { isLeftover, writeWhole } from "../io/write_whole.ts";
 import type { ModelConfig } from "../model/config/config.ts";
+import type { Backend } from "../model/executor.ts";
+import type { NamedValues } from "../model/training_executor.ts";
 import {
   readModel,
   readResumePoint,
@@ -12,7 +14,6 @@ import {
 } from "./checkpoint.ts";
 import { lossCurve } from "./loss_curve.ts";
 import { type MetricsLog, openMetrics, toMetrics } from "./metrics.ts";
-import type { NamedValues } from "./named_values.ts";
 import {
   continuedRun,
   describeRun,
@@ -66,6 +67,8 @@ interface BegunRun {
   readonly settings: Hyperparameters;
   /** Where it goes on from; undefined for the start, and where it was killed before its first checkpoint. */
   readonly point?: ResumePoint | undefined;
+  /** What it was trained on before; undefined for the start. */
+  readonly backend?: Backend | undefined;
 }
 
 /** A folder that is taken for a run. */
@@ -101,7 +104,8 @@ export class RunFolder implements Disposable {
     }
     const point = await readResumePoint(path, task.config);
     this.#step = point.step;
-    if (point.step <= settings.steps) return { settings, point };
+    const { backend = "webgpu" } = this.#saved;
+    if (point.step <= settings.steps) return { settings, point, backend };
     throw new TypeError(
       `Cannot resume from "${path}": steps is ${settings.steps}, and its run has done ${point.step}`,
     );
@@ -112,15 +116,17 @@ export class RunFolder implements Disposable {
    *
    * What the run is stands there before anything else of it does, and until all of another run is gone: whatever kills
    * the process, the folder is a run's.
+   *
+   * @param backend What it is trained on.
    */
-  async begin(): Promise<void> {
+  async begin(backend: Backend): Promise<void> {
     const run = this.#run;
     if (run === undefined) throw new Error("Cannot begin a run that was not started");
     if (this.#step === 0) {
       const { description: _description, lock: _lock, ...others } = RUN_FILES;
       for (const name of Object.values(others)) await removeFile(`${this.#path}/${name}`);
     }
-    await writeRun(this.#path, run);
+    await writeRun(this.#path, { ...run, backend });
     if (this.#step === 0) await writeDescription(this.#path, run.config, this.#tokenizer);
     this.#log = await openMetrics(`${this.#path}/${RUN_FILES.metrics}`, this.#step);
   }

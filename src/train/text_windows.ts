@@ -1,15 +1,9 @@
 /** Windows of a long sequence of ids, for next-token training: shuffled, or in lanes whose state is carried. */
 
-import {
-  type Batch,
-  checkPosition,
-  countTargets,
-  type Examples,
-  IGNORED,
-  type Source,
-} from "./batches.ts";
 import type { TextIds } from "../io/datasets/text.ts";
 import { foldIn, randomAt, type RandomKey, randomKey } from "../model/random.ts";
+import { IGNORED } from "../model/training_executor.ts";
+import { type Batch, checkPosition, countTargets, type Examples, type Source } from "./batches.ts";
 
 /** Options of the windows. */
 export interface WindowOptions {

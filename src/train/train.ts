@@ -1,25 +1,24 @@
 /** train(): a task's run from the first step to the last, resumable at every evaluation. */
 
-import { openGpu } from "../gpu/device.ts";
-import { requireTrainable } from "../webgpu/parameters.ts";
-import { learningRateAt, type Schedule } from "./schedule.ts";
+import { eventLoopTurn } from "../io/event_loop_turn.ts";
+import type { Backend } from "../model/executor.ts";
+import type { NamedValues, TrainingSettings } from "../model/training_executor.ts";
 import { type Batch, type Position, type Source, START } from "./batches.ts";
 import type { ResumePoint } from "./checkpoint.ts";
-import { eventLoopTurn } from "../io/event_loop_turn.ts";
 import { initialise } from "./initialise.ts";
-import { MAX_IN_FLIGHT } from "./in_flight.ts";
-import type { NamedValues } from "./named_values.ts";
+import { type ExecutorOptions, openExecutor } from "./open_executor.ts";
 import { openRunFolder } from "./run_folder.ts";
+import { learningRateAt, type Schedule } from "./schedule.ts";
 import { SettingError } from "./setting_error.ts";
 import type { Hyperparameters, Task } from "./task.ts";
 import { type StepResult, Trainer } from "./trainer.ts";
 import type { SplitResult, TrainingStep } from "./training_step.ts";
 
-/** About how long the steps take that are handed to the GPU at once: what Ctrl-C and the progress line wait for. */
+/** About how long the steps take that are handed to the device at once: what Ctrl-C and the progress line wait for. */
 const BURST_MS = 250;
 
 /** Options of {@linkcode train}. */
-export interface TrainOptions {
+export interface TrainOptions extends ExecutorOptions {
   /**
    * Folder of the run: it gets the model of the best validation loss, and under `training/` metrics, their curve and what
    * resuming needs. It is locked while the run lasts. One that is neither empty nor a run's is refused.
@@ -42,16 +41,28 @@ export interface TrainOptions {
   readonly overwrite?: boolean | undefined;
   /** Ends the run after the step under way, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
+  /** Is told what the run trains on, before the first step. */
+  readonly onDevice?: ((device: TrainingDevice) => void) | undefined;
   /** Is told how many batches of a split an evaluation has taken, of how many. */
   readonly onEvaluation?: ((done: number, total: number) => void) | undefined;
-  /** A device of yours to train on; it is not destroyed. */
-  readonly device?: GPUDevice | undefined;
+}
+
+/** What a run trains on. */
+export interface TrainingDevice {
+  /** Which executor it is. */
+  readonly backend: Backend;
+  /** The device, in words. */
+  readonly device: string;
+  /** Why it is this one, and whether a run that goes on has other bits on it; undefined where there is nothing to say. */
+  readonly note: string | undefined;
+  /** About how long a step takes, in milliseconds, where that can be told before one was made. */
+  readonly expectedStepMs: number | undefined;
 }
 
 /**
  * Trains a task's model, step by step: stop iterating, and training stops.
  *
- * The same task on the same device gives the same bits, interrupted or not.
+ * The same task on the same executor and device gives the same bits, interrupted or not.
  *
  * @throws {RangeError} If a setting asks for what this version cannot do, the model is too large for the device, or the
  * loss is not finite.
@@ -60,26 +71,20 @@ export interface TrainOptions {
  */
 export async function* train(task: Task, options: TrainOptions = {}): AsyncGenerator<TrainingStep> {
   const { config } = task;
-  const { out, signal, onEvaluation, resume, overwrite } = options;
+  const { out, signal, onDevice, onEvaluation, resume, overwrite } = options;
   refuseUnsupported(task);
   if (resume && out === undefined) throw new TypeError("Cannot resume: no folder is given");
   using folder = out === undefined ? undefined : await openRunFolder(out, { resume, overwrite });
   const begun = await folder?.startRun(task);
   const { settings: defaults, point: resumed } = begun ?? { settings: task.defaults };
-  using gpu = await openGpu(options.device);
-  requireTrainable(gpu, config);
-  using trainer = new Trainer(gpu, config, initialise(config, defaults.seed), {
-    beta1: defaults.beta1,
-    beta2: defaults.beta2,
-    eps: defaults.eps,
-    weightDecay: defaults.weightDecay,
-    maxNorm: defaults.clipNorm === 0 ? Infinity : defaults.clipNorm,
-    labelSmoothing: defaults.labelSmoothing,
-    ...(defaults.dropout > 0
-      ? { dropout: { probability: defaults.dropout, seed: defaults.seed } }
-      : {}),
-    ...(defaults.carryState ? { carriedSequences: task.train.batchSize } : {}),
-  });
+  const { executor, note } = await openExecutor(
+    config,
+    trainingSettings(defaults, task.train),
+    options,
+    begun?.backend,
+  );
+  using trainer = new Trainer(executor);
+  trainer.load(initialise(config, defaults.seed));
   let position: Position = START;
   let bestLoss = Infinity;
   /** Parameters that gave it. */
@@ -107,7 +112,13 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     savedStep = point.step;
   };
   // What does not fit is refused before its batches are made.
-  trainer.prepare({ batch: defaults.batchSize, seqlen: defaults.seqlen });
+  const shape = { batch: defaults.batchSize, seqlen: defaults.seqlen };
+  trainer.prepare(shape);
+  const passMs = executor.expectedPassMs(shape);
+  onDevice?.({
+    ...{ backend: executor.backend, device: executor.device, note },
+    expectedStepMs: passMs && passMs * defaults.accumulation,
+  });
   let batches = takeBatches(task.train, position, defaults.accumulation);
   let burstLength = 1;
   const { patience } = defaults;
@@ -123,13 +134,13 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     while (trainer.step < end) {
       await trainer.submit(batches, learningRateAt(defaults, trainer.step));
       burst.push(batches);
-      // The next batches are made while the GPU works.
+      // The next batches are made while the device works.
       batches = takeBatches(task.train, nextOf(batches), defaults.accumulation);
     }
     await eventLoopTurn();
     const results = await trainer.results();
     const stepMs = (performance.now() - start) / burst.length;
-    const most = Math.min(MAX_IN_FLIGHT / defaults.accumulation, BURST_MS / stepMs);
+    const most = Math.min(trainer.maxInFlight / defaults.accumulation, BURST_MS / stepMs);
     burstLength = Math.max(1, Math.floor(most));
     for (const [index, own] of burst.entries()) {
       const result = results[index];
@@ -138,7 +149,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
         throw new RangeError(describeFailure(step, describeResult(result), out, savedStep));
       }
-      if (!hasBegun) await folder?.begin();
+      if (!hasBegun) await folder?.begin(executor.backend);
       hasBegun = true;
       position = nextOf(own);
       let validation: SplitResult | undefined;
@@ -193,6 +204,17 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       }
     }
   }
+}
+
+/** What of a run's settings an executor needs. */
+function trainingSettings(settings: Hyperparameters, { batchSize }: Source): TrainingSettings {
+  const { beta1, beta2, eps, weightDecay, clipNorm, labelSmoothing, dropout, seed } = settings;
+  return {
+    ...{ beta1, beta2, eps, weightDecay, labelSmoothing },
+    maxNorm: clipNorm === 0 ? Infinity : clipNorm,
+    ...(dropout > 0 ? { dropout: { probability: dropout, seed } } : {}),
+    ...(settings.carryState ? { carriedSequences: batchSize } : {}),
+  };
 }
 
 /** The batches of one step: their gradients are added up. */

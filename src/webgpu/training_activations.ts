@@ -8,18 +8,13 @@ import { MATRIX_ROW_STEP } from "../model/dtype.ts";
 import { inputWidth, logitCount, poolsMean } from "../model/ends.ts";
 import type { BlockPart } from "../model/mixers/mixer.ts";
 import { elementCount, roundUp } from "../model/shapes.ts";
+import type { BatchShape } from "../model/training_executor.ts";
 import { weightSpecs } from "../model/weight_specs.ts";
 import { embeddingBwdParts } from "../ops/embedding_bwd.ts";
 import { columnSumScratch, matmulBwdWScratch } from "../ops/linear_bwd.ts";
 import { rmsNormBwdParts } from "../ops/rms_norm_bwd.ts";
 import { partOf, trainingOf } from "./mixers/mixers.ts";
 import type { StateTensors } from "./mixers/part.ts";
-
-/** Size of a training pass. */
-export interface BatchShape {
-  readonly batch: number;
-  readonly seqlen: number;
-}
 
 /** What one half of a block keeps. */
 export interface HalfActivations {

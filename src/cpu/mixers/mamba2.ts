@@ -14,7 +14,7 @@ import type { WeightLookup } from "../weights.ts";
 import type { CpuPart, HalfShape, HalfTensors } from "./part.ts";
 
 /** Weights of one mixer, by their official names. d_in_proj and conv_dim are those of {@linkcode ssdWidths}. */
-interface Mamba2Weights {
+export interface Mamba2Weights {
   /** (d_in_proj, d_model), rows [z, x, B, C, dt]. */
   readonly in_proj: CpuMatrix;
   readonly in_proj_bias: CpuTensor | undefined;
@@ -34,9 +34,11 @@ interface Mamba2Weights {
   readonly out_proj_bias: CpuTensor | undefined;
 }
 
-type Mamba2State = "conv_state" | "ssm_state";
+/** Names of what it carries from step to step. */
+export type Mamba2State = "conv_state" | "ssm_state";
 
-type Mamba2Activation =
+/** Names of activations inside a block. */
+export type Mamba2Activation =
   /** in_proj's output (rows, d_in_proj). */
   | "zxbcdt"
   /** conv1d's output (rows, conv_dim). */
@@ -67,7 +69,7 @@ export const cpuMamba2: CpuPart<Mamba2Config, Mamba2Weights, Mamba2State, Mamba2
    * in one; the recurrence, skip and gate; gated norm, out_proj and the residual.
    */
   forward(program, config, tensors, shape) {
-    const isStep = shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS;
+    const isStep = !shape.chunk && shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS;
     (isStep ? recordStep : recordSequence)(program, config, tensors, shape);
   },
 };
@@ -152,8 +154,8 @@ function recordSequence(
   shape: HalfShape,
 ): void {
   const { d_model, d_inner, d_conv, norm_epsilon } = config;
-  const { norm, weights, state, residual, normed, activations: { zxbcdt, xBC, y, gated } } =
-    tensors;
+  const { norm, weights, state, residual, normed, activations, output } = tensors;
+  const { zxbcdt, xBC, y, gated } = activations;
   const { conv_dim, d_in_proj } = ssdWidths(config);
   const { batch, seqlen, label } = shape;
   const rows = batch * seqlen;
@@ -194,8 +196,8 @@ function recordSequence(
   recordGatedNorm(program, config, tensors, shape);
   linearFwd(
     program,
-    { x: gated, weight: weights.out_proj, bias: weights.out_proj_bias, y: residual },
-    { rows, residual: true, label: `${label}.mixer.out_proj` },
+    { x: gated, weight: weights.out_proj, bias: weights.out_proj_bias, y: output ?? residual },
+    { rows, residual: output === undefined, label: `${label}.mixer.out_proj` },
   );
 }
 

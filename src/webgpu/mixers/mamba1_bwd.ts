@@ -9,7 +9,7 @@ import { columnSum, columnSumScratch, matmulBwdW, matmulBwdX } from "../../ops/l
 import { scanBwdScratch, selectiveScanBwd } from "../../ops/selective_scan_bwd.ts";
 import { SCAN_CHUNK } from "../../ops/selective_scan.ts";
 import type { Mamba1Config } from "../../model/mixers/mamba1.ts";
-import type { BatchShape } from "../training_activations.ts";
+import type { BatchShape } from "../../model/training_executor.ts";
 import type { Mamba1Activations, Mamba1State, Mamba1Weights } from "./mamba1.ts";
 import type { HalfBwdTensors, PartTraining } from "./part.ts";
 import { inProjBwd, outProjBwd } from "./projection_bwd.ts";

@@ -9,7 +9,7 @@ import { columnSumScratch } from "../../ops/linear_bwd.ts";
 import { ssdBwd, ssdBwdScratch } from "../../ops/ssd_bwd.ts";
 import { SSD_CHUNK, ssdWidths } from "../../model/ssd_sizes.ts";
 import type { Mamba2Config } from "../../model/mixers/mamba2.ts";
-import type { BatchShape } from "../training_activations.ts";
+import type { BatchShape } from "../../model/training_executor.ts";
 import type { Mamba2Activations, Mamba2State, Mamba2Weights } from "./mamba2.ts";
 import type { HalfBwdTensors, PartTraining } from "./part.ts";
 import { inProjBwd, outProjBwd } from "./projection_bwd.ts";

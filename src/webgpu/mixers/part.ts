@@ -3,7 +3,8 @@
 import type { Program } from "../../gpu/program.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
 import type { ModelConfig } from "../../model/config/config.ts";
-import type { BatchShape, TrainingActivations } from "../training_activations.ts";
+import type { BatchShape } from "../../model/training_executor.ts";
+import type { TrainingActivations } from "../training_activations.ts";
 import type { HalfWeights, WeightLookup } from "../weights.ts";
 
 /** What a part carries from step to step, by the names of its descriptor. */
