@@ -1,12 +1,11 @@
-"""tests/golden/tokenizer-settings.json: settings of tokenizer.json one by one, and what the reference makes of texts.
+"""tests/golden/tokenizers/settings.json: settings of tokenizer.json one by one, and what the reference makes of texts.
 
 Holds the models by name, the texts, and a list of cases: the parts of a tokenizer.json, then ids and decoded text of each
-text, or null where the reference fails. Run with the path of the file to write.
+text.
 """
 
 import itertools
 import json
-import sys
 
 from tokenizers import Tokenizer, pre_tokenizers
 
@@ -162,12 +161,8 @@ def results(model, parts):
         yield [ids, tokenizer.decode(ids, skip_special_tokens=False)]
 
 
-def main(path):
+def write(path):
+    """All of it, into a new file."""
     found = [{"model": model, **parts, "results": list(results(model, parts))} for model, parts in cases()]
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump({"models": MODELS, "texts": TEXTS, "cases": found}, file, separators=(",", ":"))
-        file.write("\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+    golden = {"models": MODELS, "texts": TEXTS, "cases": found}
+    path.write_text(json.dumps(golden, separators=(",", ":")) + "\n")

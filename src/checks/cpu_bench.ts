@@ -57,6 +57,10 @@ class CpuWorkspace implements Workspace<OwningProgram, CpuTensor, CpuMatrix> {
     return tensor;
   }
 
+  tensors(words: readonly Uint32Array<ArrayBuffer>[]): CpuTensor[] {
+    return words.map((each) => this.tensor(each));
+  }
+
   matrix(
     { dtype, stored }: Parameters<Workspace["matrix"]>[0],
     shape: readonly [number, number],

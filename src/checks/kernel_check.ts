@@ -64,8 +64,12 @@ interface Expectation {
 
 interface Output {
   readonly length: number;
+  readonly guardWord: number;
   readonly expectations: Expectation[];
 }
+
+/** What is in a tensor that shares a binding: of an input, which kernels must leave as it is, or of a state. */
+type Shared = { readonly input: Float32Array } | { readonly state: Float32Array };
 
 /** A matrix that kernels write. */
 export interface MatrixState {
@@ -113,6 +117,27 @@ export class KernelRun<Op extends OpName = never> implements Disposable {
     const tensor = this.state(values);
     this.expectWords(name, tensor, values);
     return tensor;
+  }
+
+  /** Tensors that a kernel has as one binding, in the order in which they lie there; guards follow each of them. */
+  together<N extends string>(tensors: Readonly<Record<N, Shared>>): Record<N, OpaqueTensor> {
+    const parts = Object.entries<Shared>(tensors).map(([name, values]) => {
+      const [words, guardWord] = "input" in values
+        ? [wordsOf(values.input), NAN_WORD]
+        : [wordsOf(values.state), SENTINEL_WORD];
+      return { name, words, guardWord, isInput: "input" in values };
+    });
+    const made = this.#workspace.tensors(
+      parts.map(({ words, guardWord }) => guarded(words, guardWord)),
+    );
+    const named = parts.map(({ name, words, guardWord, isInput }, i) => {
+      const tensor = made[i];
+      if (tensor === undefined) throw new Error(`Cannot check: there is no tensor for ${name}`);
+      this.#outputs.set(tensor, { length: words.length, guardWord, expectations: [] });
+      if (isInput) this.expectWords(name, tensor, words);
+      return [name, tensor] as const;
+    });
+    return Object.fromEntries(named) as Record<N, OpaqueTensor>;
   }
 
   /** A weight; guards follow each of its blocks. */
@@ -190,12 +215,12 @@ export class KernelRun<Op extends OpName = never> implements Disposable {
     const outputs = [...this.#outputs];
     const found = await this.#workspace.run(outputs.map(([tensor]) => tensor));
     let result: Measurement = { worst: 0, detail: "nothing was compared" };
-    for (const [i, [, { length, expectations }]] of outputs.entries()) {
+    for (const [i, [, { length, guardWord, expectations }]] of outputs.entries()) {
       const [first] = expectations;
       if (first === undefined) throw new Error("Cannot check: an output has no expectation");
       const words = found[i] ?? new Uint32Array();
       const results = expectations.map(({ compare }) => compare(words.slice(0, length)));
-      results.push(checkGuard(first.name, words.subarray(length)));
+      results.push(checkGuard(first.name, words.subarray(length), guardWord));
       for (const each of results) if (!(each.worst <= result.worst)) result = each;
       if (result.worst === 0) result = results[0] ?? result;
     }
@@ -208,14 +233,16 @@ export class KernelRun<Op extends OpName = never> implements Disposable {
 
   #output(words: Uint32Array): OpaqueTensor {
     const tensor = this.#tensor(words, SENTINEL_WORD);
-    this.#outputs.set(tensor, { length: words.length, expectations: [] });
+    this.#outputs.set(tensor, {
+      length: words.length,
+      guardWord: SENTINEL_WORD,
+      expectations: [],
+    });
     return tensor;
   }
 
   #tensor(words: Uint32Array, guardWord: number): OpaqueTensor {
-    const guarded = new Uint32Array(roundUp(words.length + GUARD, 4)).fill(guardWord);
-    guarded.set(words);
-    return this.#workspace.tensor(guarded);
+    return this.#workspace.tensor(guarded(words, guardWord));
   }
 
   #expect(tensor: OpaqueTensor, expectation: Expectation, length?: number): void {
@@ -262,8 +289,14 @@ function requireOps<Op extends OpName>(
   throw new TypeError(`Cannot check: ${bench.device} has no ${missing.join(", ")}`);
 }
 
-function checkGuard(name: string, guard: Uint32Array): Measurement {
-  const index = guard.findIndex((word) => word !== SENTINEL_WORD);
+function guarded(words: Uint32Array, guardWord: number): Uint32Array<ArrayBuffer> {
+  const all = new Uint32Array(roundUp(words.length + GUARD, 4)).fill(guardWord);
+  all.set(words);
+  return all;
+}
+
+function checkGuard(name: string, guard: Uint32Array, guardWord: number): Measurement {
+  const index = guard.findIndex((word) => word !== guardWord);
   if (index < 0) return { worst: 0, detail: `the guard of ${name} is whole` };
   return { worst: Infinity, detail: `the guard of ${name} was written at +${index}` };
 }

@@ -1,6 +1,7 @@
 /** Trainable weights: every parameter of a model in one buffer, and buffers of the same layout for what goes with them. */
 
 import type { Gpu } from "../gpu/device.ts";
+import { MAX_STORAGE_BUFFERS } from "../gpu/kernel.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import { elementCount, roundUp } from "../model/shapes.ts";
 import { NORM_PART } from "../ops/grad_norm.ts";
@@ -68,15 +69,24 @@ export function parameterLayout(config: ModelConfig): ParameterLayout {
 }
 
 /**
- * Refuses a model that has no backward, or whose parameters the kernels of the update could not see at once: before they
- * are made, which takes long for such a model.
+ * Refuses a device that gives kernels too few buffers, and a model that has no backward, or whose parameters the kernels of
+ * the update could not see at once: before they are made, which takes long for such a model, and before kernels compile.
  *
  * @throws {TypeError} If a part of a block cannot be trained.
- * @throws {RangeError} If the parameters do not fit in one binding of the device.
+ * @throws {RangeError} If a backward does not take a size of the model, the device gives too few buffers, or the parameters
+ * do not fit in one binding of it.
  */
 export function requireTrainable(gpu: Gpu, config: ModelConfig): void {
-  sharedByPart(config, trainingOf);
-  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+  // What a backward does not take, it refuses at any length.
+  sharedByPart(config, (part) => trainingOf(part).partialElements(config, { batch: 1, seqlen: 1 }));
+  const { maxStorageBufferBindingSize, maxBufferSize, maxStorageBuffersPerShaderStage } =
+    gpu.device.limits;
+  if (maxStorageBuffersPerShaderStage < MAX_STORAGE_BUFFERS) {
+    throw new RangeError(
+      `Cannot train on ${gpu.name}: it gives a kernel ${maxStorageBuffersPerShaderStage} storage buffers, ` +
+        `and ${MAX_STORAGE_BUFFERS} are needed`,
+    );
+  }
   const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
   const sizeBytes = parameterLayout(config).size * 4;
   if (sizeBytes > most) {

@@ -33,14 +33,6 @@ export interface HalfActivations {
   readonly state: StateTensors;
 }
 
-/** Where gradients inside a part go. */
-export interface PartGradients {
-  /** Of its activations. */
-  readonly activations: object;
-  /** Of the state that the sequences began with. */
-  readonly state: StateTensors;
-}
-
 /** Everything a training pass of one shape needs beside the parameters. */
 export interface TrainingActivations extends Disposable {
   readonly shape: BatchShape;
@@ -68,7 +60,7 @@ export interface TrainingActivations extends Disposable {
     /** Of the head's input, for a classifier: (batch, d_model). */
     readonly last: Tensor;
     /** Of what is inside each half of a block; halves of one kind use the same. */
-    readonly parts: readonly PartGradients[];
+    readonly parts: readonly object[];
   };
   /** Partial sums on their way to a parameter's gradient. */
   readonly partials: Tensor;
@@ -159,10 +151,7 @@ export function createTrainingActivations(
       residual: make("grad_residual", rows, d_model),
       normed: make("grad_normed", rows, d_model),
       last: make("grad_last", batch, d_model),
-      parts: sharedByPart(config, (part) => ({
-        activations: trainingOf(part).gradients(config, shape, make),
-        state: mapShapes(config, part, (name, own) => make(`grad_${name}`, batch, ...own)),
-      })),
+      parts: sharedByPart(config, (part) => trainingOf(part).gradients(config, shape, make)),
     },
     partials: make("partials", partialElements(gpu, config, shape)),
     [Symbol.dispose](): void {

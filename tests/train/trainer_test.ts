@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { parseConfig } from "../../src/model/config/config.ts";
+import { openGpu } from "../../src/gpu/device.ts";
 import type { NamedValues } from "../../src/train/named_values.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { type Batch, IGNORED } from "../../src/train/batches.ts";
@@ -7,6 +8,7 @@ import { defined } from "../defined.ts";
 import { goldenPath } from "../golden_files.ts";
 import { GOLDEN_TRAINED, GOLDEN_TRAINED_OTHERS, readGoldenTraining } from "../golden_training.ts";
 import { Random } from "../../src/checks/random.ts";
+import { requireTrainable } from "../../src/webgpu/parameters.ts";
 import { withGpu } from "../with_gpu.ts";
 
 function prepared(folder: string) {
@@ -35,6 +37,26 @@ function prepared(folder: string) {
     settings: { beta1, beta2, eps, weightDecay },
     max_norm,
   };
+}
+
+for (const folder of ["mamba1", "mamba2"]) {
+  Deno.test(`Trainer needs no more than eight storage buffers a kernel for ${folder}`, async () => {
+    const adapter = await navigator.gpu.requestAdapter();
+    const device = await defined(adapter ?? undefined, "adapter").requestDevice({
+      requiredLimits: { maxStorageBuffersPerShaderStage: 8 },
+    });
+    assertEquals(device.limits.maxStorageBuffersPerShaderStage, 8);
+    try {
+      using gpu = await openGpu(device);
+      const { golden, config, values, example, lr, settings, max_norm } = prepared(folder);
+      requireTrainable(gpu, config);
+      using trainer = new Trainer(gpu, config, values, { ...settings, maxNorm: max_norm });
+      const { loss } = await trainer.train(example, lr);
+      assertAlmostEquals(loss, golden.loss, 1e-4 * golden.loss);
+    } finally {
+      device.destroy();
+    }
+  });
 }
 
 for (const folder of [...GOLDEN_TRAINED, ...GOLDEN_TRAINED_OTHERS]) {

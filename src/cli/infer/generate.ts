@@ -70,7 +70,7 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
   const askedTokens = args.integer("max-tokens", { min: 0 });
   const sampling = samplingOptions(args);
   const stop = args.texts("stop");
-  if (stop.includes("")) throw new RangeError("Cannot use --stop: the text is empty");
+  if (stop.includes("")) throw new UsageError("Cannot use --stop: the text is empty");
   const settings = loadSettings(args);
   const loadPath = args.text("load-state"), savePath = args.text("save-state");
   const pngPath = args.text("png");

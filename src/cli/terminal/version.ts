@@ -1,10 +1,11 @@
 /** What `--version` prints. */
 
-import manifest from "../../../deno.json" with { type: "json" };
+/** As deno.json has it, which a program that was started by its URL does not come with. */
+const VERSION = "0.1.0";
 
 /** Slither's version, and what runs it. */
 export function versionLine(): string {
-  return `slither ${manifest.version} (Deno ${Deno.version.deno})\n`;
+  return `slither ${VERSION} (Deno ${Deno.version.deno})\n`;
 }
 
 /** Whether a command line asks for it. */

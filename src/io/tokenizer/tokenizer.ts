@@ -27,6 +27,9 @@ export interface Tokenizer {
    *
    * What a vocabulary without an unknown token cannot express is left out, as the format's reference
    * implementation does. Byte-level vocabularies, such as GPT-NeoX's, express everything.
+   *
+   * @throws {RangeError} If the text is longer than the tokenizer's own limit, or has a word that the vocabulary neither
+   * has nor has an unknown token for.
    */
   encode(text: string): number[];
   /**
@@ -82,6 +85,8 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
   const preTokenize = optional("pre_tokenizer", createPreTokenizer);
   const postProcess = optional("post_processor", createPostProcessor);
   const decoder = optional("decoder", createDecoder);
+  const most = optional("truncation", (truncation) => truncation.count("max_length")) ?? Infinity;
+  optional("padding", refusePadding);
   const model = createModel(new Settings(description.model, "model", fail), description.vocab);
   const added = addedTokens(
     description.added.map((token, i) => new Settings(token, `added_tokens[${i}]`, fail)),
@@ -120,7 +125,12 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
         isFirst = false;
       }
     }
-    return [...postProcess?.(ids) ?? ids];
+    const all = [...postProcess?.(ids) ?? ids];
+    if (all.length <= most) return all;
+    throw new RangeError(
+      `Cannot encode a text of ${all.length} tokens: truncation.max_length of "${name}" is ${most}, and what is beyond ` +
+        "would be lost. Set truncation to null there",
+    );
   }
 
   function hasText(id: number, options: DecodeOptions): boolean {
@@ -148,6 +158,17 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
         options.continues ? textBefore() : [],
       ),
   };
+}
+
+/** One text by itself is padded only where its length is given. */
+function refusePadding(padding: Settings): void {
+  const strategy = padding.value("strategy") ?? "BatchLongest";
+  if (strategy !== "BatchLongest") {
+    throw padding.expected("strategy", '"BatchLongest", or padding to be null: nothing is padded');
+  }
+  if (padding.count("pad_to_multiple_of", 1) > 1) {
+    throw padding.expected("pad_to_multiple_of", "null: nothing is padded");
+  }
 }
 
 /** A token of text, if the vocabulary has one for a letter. */

@@ -3,6 +3,7 @@
 import { readDataFile } from "../../io/datasets/data_file.ts";
 import { decodeText } from "../../io/datasets/text.ts";
 import { createFileHash } from "../../io/file_hash.ts";
+import { describeFailure } from "../../io/http/failure.ts";
 import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { choosePreset, COMMON } from "../task.ts";
 import { languageTask } from "./text.ts";
@@ -59,9 +60,10 @@ async function download(fetchFile: typeof fetch): Promise<Uint8Array> {
     await response.body?.cancel();
     throw new Error(`the server answered ${response.status}`);
   } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause);
     throw new Error(
-      `Cannot download "${ADDRESS}": ${detail}. Check the network, or give the file as data`,
+      `Cannot download "${ADDRESS}": ${
+        describeFailure(cause)
+      }. Check the network, or give the file as data`,
       { cause },
     );
   }

@@ -6,6 +6,7 @@ import {
   decodeText,
   encodeCharacters,
   splitText,
+  type TextIds,
 } from "../../io/datasets/text.ts";
 import { readDataFile } from "../../io/datasets/data_file.ts";
 import { quote } from "../../io/quote.ts";
@@ -66,7 +67,7 @@ export async function languageTask(
     head: { kind: "lm", vocab_size, tied: true },
   }, options);
   const { batchSize, seqlen, seed, carryState } = defaults;
-  const count = (ids: Uint32Array) => ids.length.toLocaleString("en-US");
+  const count = (ids: TextIds) => ids.length.toLocaleString("en-US");
   return {
     name,
     config,
@@ -104,19 +105,20 @@ function occurrences(text: string, sought: string): number {
 }
 
 /** Steps of a pass over a stream: enough to fill a GPU with one sequence, and the result does not depend on it. */
-function streamWindow(ids: Uint32Array): number {
+function streamWindow(ids: TextIds): number {
   return Math.max(1, Math.min(2048, ids.length - 1));
 }
 
 /** Refuses what teaches nothing: no tokens, or one over and over. */
-function requireVariety(train: Uint32Array, { tokenizer }: TaskOptions): void {
+function requireVariety(train: TextIds, { tokenizer }: TaskOptions): void {
   const needed = "expected two different tokens or more to train on";
   if (train.length === 0 && tokenizer !== undefined) {
     throw new SyntaxError(
       `Cannot train on the text: ${quote(tokenizer)} has no token for any of it, ${needed}`,
     );
   }
-  if (train.length > 1 && train.every((id) => id === train[0])) {
+  const [first] = train;
+  if (train.length > 1 && train.every((id: number) => id === first)) {
     throw new SyntaxError(
       `Cannot train on the text: its first 90% are ${train.length} times the same token, ${needed}`,
     );
@@ -127,7 +129,7 @@ function requireVariety(train: Uint32Array, { tokenizer }: TaskOptions): void {
 async function vocabulary(text: string, options: TaskOptions): Promise<{
   readonly tokenizer: string;
   readonly vocab_size: number;
-  readonly encode: (text: string) => Uint32Array;
+  readonly encode: (text: string) => TextIds;
 }> {
   if (options.tokenizer !== undefined) {
     const json = decodeText(

@@ -59,14 +59,12 @@ export interface HalfBwdTensors<
   readonly training: TrainingActivations;
   /** What the part's forward wrote. */
   readonly activations: Activations;
-  /** Where the gradients of it go. */
+  /** Where the gradients of it go, and those of the initial state. */
   readonly grad: Gradients;
   /** The state that the sequences began with. */
   readonly initial: StateTensors<Name>;
   /** The state as forward left it: at the end, or a slot for each chunk and one more. */
   readonly state: StateTensors<Name>;
-  /** Where the gradients of the initial state go. */
-  readonly gradState: StateTensors<Name>;
   /** The residual stream before the half. */
   readonly input: Tensor;
   /** The gradient of what the part added to it, which is read before anything is written. */
@@ -87,7 +85,7 @@ export interface PartTraining<
   readonly keeps: Readonly<Record<Name, "ends" | "borders">>;
   /** Activations that backward computes again instead of keeping them. */
   readonly recomputed: ReadonlySet<string>;
-  /** Allocates the gradients of activations, with what makes a tensor of a size. */
+  /** Allocates the gradients of activations and of the initial state, with what makes a tensor of a size. */
   gradients(
     config: Config,
     shape: BatchShape,

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { loadTokenizer } from "../../../src/io/tokenizer/tokenizer.ts";
+import { readGoldenJson } from "../../golden_files.ts";
 
 /** Parts of a tokenizer.json, and what the reference makes of each text: tools/golden_tokenizer_settings.py says more. */
 interface Case {
@@ -8,13 +9,13 @@ interface Case {
   readonly [part: string]: unknown;
 }
 
-const GOLDEN: {
+interface Golden {
   readonly models: Readonly<Record<string, object>>;
   readonly texts: readonly string[];
   readonly cases: readonly Case[];
-} = JSON.parse(
-  Deno.readTextFileSync(new URL("../../golden/tokenizer-settings.json", import.meta.url)),
-);
+}
+
+const GOLDEN = readGoldenJson<Golden>("tokenizers", "settings.json");
 
 Deno.test("loadTokenizer() gives the reference's ids and texts at every setting", () => {
   assert(GOLDEN.cases.length > 100);
@@ -57,6 +58,8 @@ Deno.test("loadTokenizer() refuses by name what would give other ids than the re
     [{ model: { ...pairs, continuing_subword_prefix: "##" } }, "model.continuing_subword_prefix"],
     [{ model: { ...pairs, unk_token: "x" } }, "model.unk_token"],
     [{ model: { type: "Other" } }, "model.type"],
+    [{ padding: { strategy: { Fixed: 8 } } }, "padding.strategy"],
+    [{ padding: { strategy: "BatchLongest", pad_to_multiple_of: 8 } }, "pad_to_multiple_of"],
     [{ added_tokens: [{ id: 2, content: "x", lstrip: 1 }] }, "added_tokens[0].lstrip"],
   ];
   for (const [parts, expected] of refused) {
@@ -69,4 +72,12 @@ Deno.test("encode() says which piece a vocabulary without an unknown token does 
   const tokenizer = loadTokenizer(JSON.stringify({ model }), "t");
   assertEquals(tokenizer.encode("a"), [0]);
   assertThrows(() => tokenizer.encode("b"), RangeError, 'Cannot encode "b"');
+});
+
+Deno.test("encode() loses nothing to a tokenizer's truncation: it refuses what is longer", () => {
+  const pre_tokenizer = { type: "WhitespaceSplit" }, truncation = { max_length: 2, stride: 0 };
+  const padding = { strategy: "BatchLongest", pad_to_multiple_of: null };
+  const tokenizer = loadTokenizer(words({ pre_tokenizer, truncation, padding }), "t");
+  assertEquals(tokenizer.encode("a b"), [1, 0]);
+  assertThrows(() => tokenizer.encode("a b a"), RangeError, 'truncation.max_length of "t" is 2');
 });
