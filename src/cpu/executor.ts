@@ -49,7 +49,12 @@ export class CpuExecutor implements Executor {
   readonly #threads: ThreadChoice | undefined;
   /** Ops of a sequence that run in one go, as measured. */
   #opsAtOnce = 1;
-  readonly #pace = new Pace({ unit: PIECE_STEPS, fewRows: MATVEC_MAX_ROWS });
+  readonly #pace = new Pace({
+    unit: PIECE_STEPS,
+    fewRows: MATVEC_MAX_ROWS,
+    firstRows: PIECE_STEPS,
+    favorsThroughput: true,
+  });
 
   constructor(
     cpu: Cpu,

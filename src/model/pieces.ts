@@ -11,30 +11,59 @@ export interface PieceLimits {
   readonly unit: number;
   /** Up to this many rows other kernels run, with other sums: a sequence's last piece has more, or is all of it. */
   readonly fewRows: number;
+  /** Rows to begin with: the unit times a power of two. */
+  readonly firstRows: number;
+  /** Whether a turn may take longer than it should where that saves much of the time a row takes. */
+  readonly favorsThroughput: boolean;
 }
 
-/** A piece's share of a turn grows no faster than this: what a short one takes says little of a long one. */
-const MAX_GROWTH = 4;
+/** How much less a row must take in turns of twice the rows for these to be worth more than what others wait. */
+const WORTH = 1.15;
 
-/** How much goes through the model in a turn of about {@linkcode TURN_MS}, as measured. */
+/** How many rows go through the model in a turn of about {@linkcode TURN_MS}, as measured. */
 export class Pace {
   readonly #limits: PieceLimits;
+  /** What a row takes, in milliseconds, by the rows of a turn. */
+  readonly #cost: Map<number, number> = new Map();
+  /** Sizes that ran: the first time kernels are compiled. */
+  readonly #ran: Set<number> = new Set();
   #rows: number;
 
   constructor(limits: PieceLimits) {
     this.#limits = limits;
-    this.#rows = limits.unit;
+    this.#rows = limits.firstRows;
   }
 
-  /** Rows, of all sequences together, that take a turn. */
+  /** Rows of a turn, of all sequences together. */
   get rows(): number {
     return this.#rows;
   }
 
-  /** Notes how long so many rows took. */
+  /** Notes how long the rows of a turn took, and settles how many the next one has. */
   took(rows: number, elapsedMs: number): void {
-    const affordable = rows * TURN_MS / Math.max(elapsedMs, 1e-3);
-    this.#rows = Math.max(this.#limits.unit, Math.min(affordable, this.#rows * MAX_GROWTH));
+    // The rest of a sequence says little: fewer rows take longer each.
+    if (rows < 0.75 * this.#rows) return;
+    if (!this.#ran.has(this.#rows)) {
+      this.#ran.add(this.#rows);
+      return;
+    }
+    this.#cost.set(this.#rows, elapsedMs / rows);
+    this.#rows = this.#next(elapsedMs * this.#rows / rows);
+  }
+
+  /** @param turnMs What a turn takes now. */
+  #next(turnMs: number): number {
+    const { unit, favorsThroughput } = this.#limits;
+    const cost = (rows: number) => this.#cost.get(rows);
+    const [half, twice] = [this.#rows / 2, this.#rows * 2];
+    const own = cost(this.#rows) ?? 0;
+    if (favorsThroughput && (cost(twice) ?? Infinity) * WORTH < own) return twice;
+    // Twice the rows hardly ever take twice as long.
+    if (turnMs < TURN_MS * 0.6) return twice;
+    if (turnMs < TURN_MS * 1.3) return this.#rows;
+    const isHalfWorse = favorsThroughput && (cost(half) ?? 0) > own * WORTH;
+    if (half >= unit && !isHalfWorse) return half;
+    return favorsThroughput && cost(twice) === undefined ? twice : this.#rows;
   }
 
   /**

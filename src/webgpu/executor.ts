@@ -45,6 +45,9 @@ const PIECE = 8;
  */
 const PIECE_STEPS = 64;
 
+/** Rows of a turn that a GPU begins with: fewer leave a large one idle. */
+const FIRST_ROWS = 256;
+
 /** Programs for sequences of this many different lengths are kept. */
 const KEPT_PROGRAMS = 4;
 
@@ -90,12 +93,18 @@ export class WebGpuExecutor implements Executor {
   #targets: Tensor | undefined;
   #scores: Tensor | undefined;
   readonly #maxLogitRows: number;
-  readonly #pace = new Pace({ unit: PIECE_STEPS, fewRows: MATVEC_MAX_ROWS });
+  readonly #pace: Pace;
 
   constructor(gpu: Gpu, config: ModelConfig, loaded: LoadedWeights) {
     this.#gpu = gpu;
     this.config = config;
     this.#loaded = loaded;
+    this.#pace = new Pace({
+      unit: PIECE_STEPS,
+      fewRows: MATVEC_MAX_ROWS,
+      firstRows: gpu.isSoftware ? PIECE_STEPS : FIRST_ROWS,
+      favorsThroughput: !gpu.isSoftware,
+    });
     this.#stepActivations = createActivations(gpu, config, { rows: MATVEC_MAX_ROWS, batch: 0 });
     this.#activations = new SequenceActivations(gpu, config);
     const logitBytes = Math.min(LOGITS_BYTES, gpu.device.limits.maxStorageBufferBindingSize);
@@ -370,7 +379,7 @@ export class WebGpuExecutor implements Executor {
     const key = `${steps} ${output}`;
     const kept = state.chunkPrograms.get(key);
     if (kept !== undefined) return kept;
-    const program = new Program(this.#gpu);
+    const program = new Program(this.#gpu, { sameBits: true });
     const tensors = this.#forwardTensors(state, this.#activations.of(state.batch));
     const shape = { batch: state.batch, seqlen: steps };
     const wantsAll = output !== "none";
