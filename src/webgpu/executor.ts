@@ -48,8 +48,11 @@ const PIECE_STEPS = 64;
 /** Rows of a turn that a GPU begins with: fewer leave a large one idle. */
 const FIRST_ROWS = 256;
 
-/** Programs for sequences of this many different lengths are kept. */
-const KEPT_PROGRAMS = 4;
+/**
+ * Programs for pieces that are kept of each kind: of the usual length, and of what a sequence ends with. A kind's take
+ * the same memory, whatever their lengths, so that a state's does not grow with what it consumes.
+ */
+const KEPT_LENGTHS = 2;
 
 /** What a piece of a sequence gives, beside the state. */
 type PieceOutput = "none" | "all" | "score";
@@ -376,7 +379,7 @@ export class WebGpuExecutor implements Executor {
   }
 
   #pieceProgram(state: WebGpuState, steps: number, output: PieceOutput): Program {
-    const key = `${steps} ${output}`;
+    const key = `${output} ${steps}`;
     const kept = state.chunkPrograms.get(key);
     if (kept !== undefined) return kept;
     const program = new Program(this.#gpu, { sameBits: true });
@@ -423,8 +426,9 @@ export class WebGpuExecutor implements Executor {
   }
 
   #keep(state: WebGpuState, key: string, program: Program): void {
-    for (const [oldest, old] of state.chunkPrograms) {
-      if (state.chunkPrograms.size < KEPT_PROGRAMS) break;
+    const [kind = ""] = key.split(" ");
+    const alike = [...state.chunkPrograms].filter(([other]) => other.startsWith(`${kind} `));
+    for (const [oldest, old] of alike.slice(0, 1 - KEPT_LENGTHS)) {
       state.chunkPrograms.delete(oldest);
       old[Symbol.dispose]();
     }
