@@ -31,4 +31,5 @@ export enum OpKind {
   mean_pool_bwd,
   dropout,
   state_copy,
+  ssd_bwd,
 }

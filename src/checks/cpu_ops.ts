@@ -32,6 +32,7 @@ import {
   selectiveScanBwdSum,
 } from "../cpu/ops/selective_scan_bwd.ts";
 import { ssdFwd, ssdStep } from "../cpu/ops/ssd.ts";
+import { ssdBwd, ssdBwdScratch } from "../cpu/ops/ssd_bwd.ts";
 import { stateCopy } from "../cpu/ops/state_copy.ts";
 import { sumPartials } from "../cpu/ops/sum_partials.ts";
 import { tokenScoreFwd } from "../cpu/ops/token_score.ts";
@@ -86,6 +87,12 @@ export const CPU_OPS = {
   selectiveScanFwd,
   selectiveScanStep,
   softplus,
+  ssdBwd,
+  // Of what the chunked form needs it needs nothing.
+  ssdBwdScratch: (shape) => ({
+    ...{ decays: 0, CB: 0, grad_CB: 0, grad_states: 0 },
+    ...ssdBwdScratch(shape),
+  }),
   ssdFwd,
   // The recurrence goes step by step, and needs none.
   ssdScratch: () => ({ decays: 0, CB: 0, states: 0 }),

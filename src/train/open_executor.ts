@@ -28,8 +28,10 @@ export interface ExecutorOptions {
 /** An executor, and what there is to know of it. */
 export interface OpenedExecutor {
   readonly executor: TrainingExecutor;
-  /** Why it is this one, and whether a run that goes on has other bits on it; undefined where there is nothing to say. */
+  /** What it is, or why it is this one, as it follows the device's name; undefined where there is nothing to say. */
   readonly note: string | undefined;
+  /** That a run that goes on has other bits on it; undefined where it has the same. */
+  readonly warning: string | undefined;
 }
 
 const NAMES: Readonly<Record<Backend, string>> = { webgpu: "WebGPU", cpu: "the CPU" };
@@ -50,13 +52,15 @@ export async function openExecutor(
 ): Promise<OpenedExecutor> {
   const { backend, reason } = await choose(options, before);
   const executor = await openAs(backend, config, settings, options);
-  const others = before === undefined || before === backend
-    ? undefined
-    : `from here on the run's bits are others than those of ${
-      NAMES[before]
-    }, where it was trained before`;
-  const notes = [reason && `as ${reason}`, executor.deviceNote, others].filter((note) => note);
-  return { executor, note: notes.length === 0 ? undefined : notes.join("; ") };
+  return {
+    executor,
+    note: reason === undefined ? executor.deviceNote : `as ${reason}`,
+    warning: before === undefined || before === backend
+      ? undefined
+      : `the run was trained on ${
+        NAMES[before]
+      } before: from here on its bits are others than they would be there`,
+  };
 }
 
 async function openAs(

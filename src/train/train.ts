@@ -53,8 +53,10 @@ export interface TrainingDevice {
   readonly backend: Backend;
   /** The device, in words. */
   readonly device: string;
-  /** Why it is this one, and whether a run that goes on has other bits on it; undefined where there is nothing to say. */
+  /** What it is, or why it is this one, as it follows the name; undefined where there is nothing to say. */
   readonly note: string | undefined;
+  /** That a run that goes on has other bits on it; undefined where it has the same. */
+  readonly warning: string | undefined;
   /** About how long a step takes, in milliseconds, where that can be told before one was made. */
   readonly expectedStepMs: number | undefined;
 }
@@ -77,7 +79,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
   using folder = out === undefined ? undefined : await openRunFolder(out, { resume, overwrite });
   const begun = await folder?.startRun(task);
   const { settings: defaults, point: resumed } = begun ?? { settings: task.defaults };
-  const { executor, note } = await openExecutor(
+  const { executor, ...notes } = await openExecutor(
     config,
     trainingSettings(defaults, task.train),
     options,
@@ -116,7 +118,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
   trainer.prepare(shape);
   const passMs = executor.expectedPassMs(shape);
   onDevice?.({
-    ...{ backend: executor.backend, device: executor.device, note },
+    ...{ backend: executor.backend, device: executor.device, ...notes },
     expectedStepMs: passMs && passMs * defaults.accumulation,
   });
   let batches = takeBatches(task.train, position, defaults.accumulation);

@@ -9,6 +9,7 @@ import { answerHelp } from "../help.ts";
 import { cpuMatmul } from "./cpu_matmul.ts";
 import { cpuMatvec } from "./cpu_matvec.ts";
 import { cpuOps } from "./cpu_ops.ts";
+import { cpuTrain } from "./cpu_train.ts";
 import { decode } from "./decode.ts";
 import { matmul } from "./matmul.ts";
 import { matvec } from "./matvec.ts";
@@ -21,6 +22,7 @@ const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Resu
   cpu_matmul: cpuMatmul,
   cpu_matvec: cpuMatvec,
   cpu_ops: cpuOps,
+  cpu_train: cpuTrain,
   decode,
   matmul,
   matvec,

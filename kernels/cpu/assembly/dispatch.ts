@@ -28,6 +28,7 @@ import { selectiveScanBwd } from "./selective_scan_bwd";
 import { selectiveScanBwdSum } from "./selective_scan_bwd_sum";
 import { selectiveScanFwd } from "./selective_scan_fwd";
 import { selectiveScanStep } from "./selective_scan_step";
+import { ssdBwd } from "./ssd_bwd";
 import { ssdFwd } from "./ssd_fwd";
 import { stateCopy } from "./state_copy";
 import { sumPartials } from "./sum_partials";
@@ -98,6 +99,8 @@ export function dispatch(rec: usize, begin: u32, end: u32): void {
       return dropout(rec, begin, end);
     case OpKind.state_copy:
       return stateCopy(rec, begin, end);
+    case OpKind.ssd_bwd:
+      return ssdBwd(rec, begin, end);
     default:
       unreachable();
   }

@@ -2,7 +2,7 @@
 // rows lie one after the other.
 //   c (m, n) = sum over k of a (m, k) b (k, n), in the order of k, whatever the blocks: no element depends on them.
 // Items: blocks of rowsPerBlock x columnsPerBlock of c, those of the first rows first. Of each, K_BLOCK terms at a time,
-// a's rows go into panels of 4 and b's columns into panels of 8 in scratch memory, padded with zeros; sums go on from c.
+// a's rows go into panels of 6 and b's columns into panels of 8 in scratch memory, padded with zeros; sums go on from c.
 // An operand's `turned` says that its terms lie one after the other, not what panels are made of.
 // Arguments (0 where absent): a, lda, aTurned, b, ldb, bTurned, c, ldc, bias, adds, m, n, k, rowsPerBlock,
 //   columnsPerBlock

@@ -1,10 +1,10 @@
-// Operands of a product as panels: the terms of 4 rows or of 8 columns side by side, padded with zeros.
+// Operands of a product as panels: the terms of 6 rows or of 8 columns side by side, padded with zeros.
 
 import { loadLanes } from "./lanes";
 import { transpose0, transpose1, transpose2, transpose3 } from "./transpose";
 
 /** Rows of c that a panel of a is for. */
-export const PANEL_A: u32 = 4;
+export const PANEL_A: u32 = 6;
 
 /** Columns of c that a panel of b is for. */
 export const PANEL_B: u32 = 8;
@@ -12,17 +12,21 @@ export const PANEL_B: u32 = 8;
 /**
  * Packs `terms` terms of `count` rows or columns.
  *
+ * The later four of a panel go first: of 6 they are two, and what is written too much the next term's replace, or the next
+ * panel.
+ *
  * @param ld From term to term, or, where they are turned, from row to row or column to column.
  */
 export function packPanels(from: usize, ld: u32, turned: bool, count: u32, terms: u32, width: u32, to: usize): void {
   const step: usize = ld * 4;
   for (let first: u32 = 0; first < count; first += width) {
-    for (let four: u32 = 0; four < width; four += 4) {
+    for (let four: i32 = 4; four >= 0; four -= 4) {
+      const own = first + four;
       const at = to + four * 4;
-      const left = count > first + four ? count - first - four : 0;
+      const left = count > own ? count - own : 0;
       if (left == 0) clear(at, terms, width);
-      else if (turned) packTurned(from + (first + four) * step, step, left, terms, at, width * 4);
-      else packStraight(from + (first + four) * 4, step, left, terms, at, width * 4);
+      else if (turned) packTurned(from + own * step, step, left, terms, at, width * 4);
+      else packStraight(from + own * 4, step, left, terms, at, width * 4);
     }
     to += terms * width * 4;
   }

@@ -6,6 +6,7 @@ import {
   parseArguments,
   UsageError,
 } from "../terminal/arguments.ts";
+import { backendSettings } from "../terminal/backend_options.ts";
 import { CLASSIFY, classify } from "./classify.ts";
 import { DEMO, demo } from "./demo.ts";
 import { describeError } from "../terminal/describe_error.ts";
@@ -13,7 +14,6 @@ import { doctor } from "./doctor.ts";
 import { GENERATE, generate } from "./generate.ts";
 import { commandHelp, programHelp } from "../terminal/help.ts";
 import { INSPECT, inspect } from "./inspect.ts";
-import { backendSettings } from "./load_model.ts";
 import { SCORE, score } from "./score.ts";
 import { asksForVersion, versionLine } from "../terminal/version.ts";
 import { processTerminal, type Terminal } from "../terminal/terminal.ts";

@@ -12,6 +12,7 @@ import { mixers } from "../../model/mixers/mixers.ts";
 import type { RunDescription } from "../../train/run_description.ts";
 import { loadTask } from "../../train/tasks/load_task.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
+import { BACKEND_OPTION } from "../terminal/backend_options.ts";
 import { describePresets } from "./presets.ts";
 import { type NumberName, NUMBERS, SIZES } from "./setting_options.ts";
 
@@ -26,13 +27,14 @@ function defaultOf(key: NumberName): string {
 /** What the parser and the help know of it. */
 export const TRAIN: CommandSpec = {
   name: "",
-  summary: "Trains a model on the GPU, and writes a checkpoint that infer.ts loads as it is.",
+  summary:
+    "Trains a model on the GPU or the CPU, and writes a checkpoint that infer.ts loads as it is.",
   positionals: ["[task]"],
   required: 0,
   example: "mnist --preset rows --out trained/mnist",
   details: [
     describePresets(),
-    "Ctrl-C writes a checkpoint, and --resume goes on from it with the same bits. A second Ctrl-C stops at once.",
+    "Ctrl-C writes a checkpoint, and --resume goes on from it with the same bits, on the same device. A second Ctrl-C stops at once.",
     "--version alone prints the version.",
   ],
   options: [
@@ -64,6 +66,8 @@ export const TRAIN: CommandSpec = {
     },
     ...SIZES.map(([name, , help]) => ({ name, value: "N", help })),
     { name: "carry-state", help: "Carry the state from window to window of a text" },
+    BACKEND_OPTION,
+    { name: "threads", value: "N", help: "Threads on the CPU (default: one a core, up to 8)" },
     { name: "json", help: "Print one JSON object a step" },
     { name: "help", help: "Show this help" },
   ],

@@ -7,10 +7,12 @@ import { RUN_FILES } from "../../train/run_files.ts";
 import { openRunFolder } from "../../train/run_folder.ts";
 import { SettingError } from "../../train/setting_error.ts";
 import type { Task } from "../../train/task.ts";
-import { train } from "../../train/train.ts";
+import { train, type TrainingDevice } from "../../train/train.ts";
 import type { TrainingStep } from "../../train/training_step.ts";
 import { type Arguments, parseArguments, UsageError } from "../terminal/arguments.ts";
+import { backendSettings } from "../terminal/backend_options.ts";
 import { describeError } from "../terminal/describe_error.ts";
+import { formatDuration } from "../terminal/format.ts";
 import { commandHelp } from "../terminal/help.ts";
 import { catchInterrupt, INTERRUPTED } from "../terminal/interrupt.ts";
 import { Progress } from "../terminal/progress.ts";
@@ -52,6 +54,7 @@ export async function trainCommand(
 
 async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const { task: name, out, saved } = await askedRun(args);
+  const backend = backendSettings(args);
   const mode = { resume: saved !== undefined, overwrite: args.has("overwrite") };
   // What must not be trained into is refused before data is read, or downloaded.
   (await openRunFolder(out, mode))[Symbol.dispose]();
@@ -69,8 +72,8 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const { signal } = interrupt;
   const onEvaluation = evaluationLine(terminal);
   const before = mode.resume ? await readMetrics(`${out}/${RUN_FILES.metrics}`) : [];
-  const steps = train(task, { out, ...mode, signal, onEvaluation });
-  terminal.writeError("Compiling kernels for the first step\n");
+  const onDevice = (device: TrainingDevice) => terminal.writeError(describeDevice(device));
+  const steps = train(task, { out, ...mode, ...backend, signal, onDevice, onEvaluation });
   const own = await follow(steps, { task, args, terminal });
   const last = own.at(-1);
   if (last === undefined) {
@@ -92,6 +95,19 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const resumed = [name, "--resume", out].map(shellWord).join(" ");
   terminal.writeError(`Stopped. Go on with: deno task train ${resumed}\n`);
   return INTERRUPTED;
+}
+
+/** What trains the model, and what to expect of it, in one line; a second one where there is something to know. */
+function describeDevice({ backend, device, note, warning, ...rest }: TrainingDevice): string {
+  const { expectedStepMs } = rest;
+  const parts = [device, ...(note === undefined ? [] : [note])];
+  if (expectedStepMs !== undefined) parts.push(`about ${describeTime(expectedStepMs)} a step`);
+  if (backend === "webgpu") parts.push("the first step compiles kernels");
+  return `Device: ${parts.join(", ")}\n` + (warning === undefined ? "" : `Note: ${warning}\n`);
+}
+
+function describeTime(ms: number): string {
+  return ms < 1000 ? `${Math.ceil(ms)} ms` : formatDuration(ms);
 }
 
 /** Shows how far an evaluation is that takes its time. */

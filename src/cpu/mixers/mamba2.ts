@@ -11,6 +11,7 @@ import { ssdFwd, ssdStep } from "../ops/ssd.ts";
 import type { CpuProgram } from "../program.ts";
 import type { CpuTensor } from "../tensor.ts";
 import type { WeightLookup } from "../weights.ts";
+import { mamba2Training } from "./mamba2_bwd.ts";
 import type { CpuPart, HalfShape, HalfTensors } from "./part.ts";
 
 /** Weights of one mixer, by their official names. d_in_proj and conv_dim are those of {@linkcode ssdWidths}. */
@@ -72,6 +73,8 @@ export const cpuMamba2: CpuPart<Mamba2Config, Mamba2Weights, Mamba2State, Mamba2
     const isStep = !shape.chunk && shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS;
     (isStep ? recordStep : recordSequence)(program, config, tensors, shape);
   },
+
+  training: mamba2Training,
 };
 
 function weights(
@@ -157,7 +160,7 @@ function recordSequence(
   const { norm, weights, state, residual, normed, activations, output } = tensors;
   const { zxbcdt, xBC, y, gated } = activations;
   const { conv_dim, d_in_proj } = ssdWidths(config);
-  const { batch, seqlen, label } = shape;
+  const { batch, seqlen, chunk = 0, label } = shape;
   const rows = batch * seqlen;
   rmsNormFwd(
     program,
@@ -191,7 +194,7 @@ function recordSequence(
   ssdFwd(
     program,
     { ...weights, xBC, zxbcdt, ssm_state: state.ssm_state, y },
-    { ...config, batch, seqlen, label: `${label}.mixer.ssd` },
+    { ...config, batch, seqlen, chunk, label: `${label}.mixer.ssd` },
   );
   recordGatedNorm(program, config, tensors, shape);
   linearFwd(

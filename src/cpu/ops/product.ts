@@ -26,17 +26,17 @@ export interface ProductOperands {
 /** Rows and columns of the result that an item has at most: two factors' panels fit in a second cache. */
 const MAX_BLOCK = 96;
 
-/** And at least: below, packing takes too much of the time. Multiples of the sides of a tile, as their halves are. */
+/** And at least: below, packing takes too much of the time. Both are multiples of the sides of a tile. */
 const MIN_BLOCK = 24;
 
-/** Blocks of a result, so that threads that begin late still find some. */
-const MIN_ITEMS = 16;
+/** Blocks of a result a thread, where there are several, so that those that begin late still find some. */
+const ITEMS_PER_THREAD = 4;
 
 /** Terms that lie in panels at a time. */
 const K_BLOCK = 256;
 
 /** Rows of a panel of a, columns of a panel of b. */
-const PANEL = { a: 4, b: 8 };
+const PANEL = { a: 6, b: 8 };
 
 /** Records a product. */
 export function addProduct(
@@ -45,7 +45,9 @@ export function addProduct(
   shape: { rows: number; columns: number; depth: number; label: string },
 ): void {
   const { rows, columns, depth, label } = shape;
-  const { rowsPerBlock, columnsPerBlock } = blocksOf(rows, columns);
+  const { maxThreads } = program.cpu;
+  const wanted = maxThreads === 1 ? 1 : ITEMS_PER_THREAD * maxThreads;
+  const { rowsPerBlock, columnsPerBlock } = blocksOf(rows, columns, wanted);
   const panels = roundUp(rowsPerBlock, PANEL.a) + roundUp(columnsPerBlock, PANEL.b);
   program.add({
     kind: OpKind.product,
@@ -60,15 +62,16 @@ export function addProduct(
   });
 }
 
-/** Large blocks, halved until there are enough. */
+/** Large blocks, halved until there are enough: no result depends on them. */
 function blocksOf(
   rows: number,
   columns: number,
+  wanted: number,
 ): { rowsPerBlock: number; columnsPerBlock: number } {
   let rowsPerBlock = MAX_BLOCK;
   let columnsPerBlock = MAX_BLOCK;
   const items = () => Math.ceil(rows / rowsPerBlock) * Math.ceil(columns / columnsPerBlock);
-  while (items() < MIN_ITEMS && rowsPerBlock + columnsPerBlock > 2 * MIN_BLOCK) {
+  while (items() < wanted && rowsPerBlock + columnsPerBlock > 2 * MIN_BLOCK) {
     if (rowsPerBlock >= columnsPerBlock) rowsPerBlock /= 2;
     else columnsPerBlock /= 2;
   }

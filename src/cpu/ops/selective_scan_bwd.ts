@@ -123,7 +123,17 @@ export function selectiveScanBwdSum(
     kind: OpKind.selective_scan_bwd_sum,
     items: rows,
     grain: rowsGrain(2 * blocks * d_state),
-    args: [partials.address, grad_x_dbl.address + dt_rank * 4, width, rows, blocks, d_state],
+    args: [
+      ...[
+        partials.address,
+        grad_x_dbl.address + dt_rank * 4,
+        width,
+        rows,
+        blocks,
+        d_state,
+        d_state,
+      ],
+    ],
     label,
   });
 }
