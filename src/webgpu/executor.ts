@@ -45,8 +45,8 @@ const PIECE = 8;
  */
 const PIECE_STEPS = 64;
 
-/** Rows of a turn that a GPU begins with: fewer leave a large one idle. */
-const FIRST_ROWS = 256;
+/** Rows of a turn that a GPU begins with: fewer leave a large one idle, and a first prompt is mostly no longer. */
+const FIRST_ROWS = 512;
 
 /**
  * Programs for pieces that are kept of each kind: of the usual length, and of what a sequence ends with. A kind's take
