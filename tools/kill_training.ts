@@ -3,7 +3,7 @@
  * Kills a run of the training command again and again, at random moments, and goes on with it each time: its files must be
  * whole at every moment, and in the end those of a run that nobody killed, to the byte.
  *
- *     deno run -A tools/kill_training.ts [--kills N] [--seed N]
+ *     deno run -A tools/kill_training.ts [--kills N] [--seed N] [--backend NAME]
  *
  * --kills    how often (default 100); the tests do it 20 times, and a thousand take hours on a software adapter
  * --seed     of the moments (default 1)
@@ -24,6 +24,8 @@ interface KillOptions {
   readonly kills: number;
   /** Of the moments. */
   readonly seed: number;
+  /** What trains. */
+  readonly backend: string;
   /** Is told after each kill. */
   readonly onKill?: (kills: number) => void;
 }
@@ -41,14 +43,19 @@ interface Killed {
  *
  * @throws {Error} If the run ends before it was killed so often, fails, or leaves a file that is not whole.
  */
-export async function killTraining({ kills, seed, onKill }: KillOptions): Promise<Killed> {
+export async function killTraining(
+  { kills, seed, backend, onKill }: KillOptions,
+): Promise<Killed> {
   const folder = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${folder}/text.txt`, "It was a dark and stormy night. ".repeat(20));
     // More steps than the kills leave time for: most come soon after a checkpoint, one every 3 steps.
     const steps = Math.max(1000, 50 * kills);
     const start = (name: string, resume: boolean) =>
-      startRun(folder, steps, [resume ? "--resume" : "--out", `${folder}/${name}`]);
+      startRun(folder, steps, [
+        ...[resume ? "--resume" : "--out", `${folder}/${name}`],
+        ...["--backend", backend],
+      ]);
     const straight = start("straight", false).status;
     const random = new Random(seed);
     const out = `${folder}/killed`;
@@ -141,7 +148,8 @@ async function main(args: readonly string[]): Promise<number> {
   const onKill = (done: number) => {
     if (done % 20 === 0) console.error(`${done} of ${kills} kills`);
   };
-  const { killed, straight } = await killTraining({ kills, seed, onKill });
+  const { backend = "auto" } = options;
+  const { killed, straight } = await killTraining({ kills, seed, backend, onKill });
   const names = new Set([...killed.keys(), ...straight.keys()]);
   const differing = [...names].filter((name) =>
     !killed.has(name) || !straight.has(name) ||

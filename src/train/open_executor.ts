@@ -50,6 +50,12 @@ export async function openExecutor(
   options: ExecutorOptions,
   before?: Backend,
 ): Promise<OpenedExecutor> {
+  const { threads } = options;
+  if (threads !== undefined && (!Number.isSafeInteger(threads) || threads < 1)) {
+    throw new SettingError(
+      `Cannot train: threads is ${threads}, and it must be a whole number from 1`,
+    );
+  }
   const { backend, reason } = await choose(options, before);
   const executor = await openAs(backend, config, settings, options);
   return {
@@ -69,11 +75,6 @@ async function openAs(
   settings: TrainingSettings,
   { threads, device }: ExecutorOptions,
 ): Promise<TrainingExecutor> {
-  if (threads !== undefined && (!Number.isSafeInteger(threads) || threads < 1)) {
-    throw new SettingError(
-      `Cannot train: threads is ${threads}, and it must be a whole number from 1`,
-    );
-  }
   switch (backend) {
     case "webgpu": {
       const { openTraining } = await import("../webgpu/training_executor.ts");

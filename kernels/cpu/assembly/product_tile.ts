@@ -10,8 +10,8 @@ import { madd } from "./simd";
  * @param nobody Where the rows go that are not there.
  */
 export function productTile(
-  a: usize, b: usize, terms: u32, c: usize, ldc: usize, rows: u32, columns: u32, nobody: usize, start0: v128, start1: v128,
-  adds: bool,
+  a: usize, b: usize, terms: u32, c: usize, ldc: usize, rows: u32, columns: u32, nobody: usize, start0: v128,
+  start1: v128, adds: bool,
 ): void {
   const c1 = rows > 1 ? c + ldc : nobody;
   const c2 = rows > 2 ? c + 2 * ldc : nobody;

@@ -64,8 +64,8 @@ export function quadBwd(
       v128.store(driven, f32x4.mul(step, input));
       v128.store(driven, grad, 16);
       const qB = backStep(
-        states + 4 * t * padded, padded, q, count, nobody, d_state, B + t * ldXBC, C, v128.load32_splat(A_bar + place), driven,
-        partials + 2 * t * padded, p > 0,
+        states + 4 * t * padded, padded, q, count, nobody, d_state, B + t * ldXBC, C, v128.load32_splat(A_bar + place),
+        driven, partials + 2 * t * padded, p > 0,
       );
       D_sums = madd(grad, input, D_sums);
       storeLanes(arg(rec, 19) + (start + t) * ldXBC + column, count, madd(D, grad, f32x4.mul(step, qB)));

@@ -100,10 +100,13 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
 /** What trains the model, and what to expect of it, in one line; a second one where there is something to know. */
 function describeDevice({ backend, device, note, warning, ...rest }: TrainingDevice): string {
   const { expectedStepMs } = rest;
-  const parts = [device, ...(note === undefined ? [] : [note])];
-  if (expectedStepMs !== undefined) parts.push(`about ${describeTime(expectedStepMs)} a step`);
-  if (backend === "webgpu") parts.push("the first step compiles kernels");
-  return `Device: ${parts.join(", ")}\n` + (warning === undefined ? "" : `Note: ${warning}\n`);
+  const what = note === undefined ? device : `${device}, ${note}`;
+  const expected = [
+    ...(expectedStepMs === undefined ? [] : [`about ${describeTime(expectedStepMs)} a step`]),
+    ...(backend === "webgpu" ? ["the first step compiles kernels"] : []),
+  ];
+  return `Device: ${[what, ...expected].join("; ")}\n` +
+    (warning === undefined ? "" : `Note: ${warning}\n`);
 }
 
 function describeTime(ms: number): string {

@@ -287,7 +287,7 @@ Deno.test("train.ts notes what a text has, the device, and a part of the validat
     assert(few.stderr.includes("Note: the text has 200 line ends of two characters, CR and LF"));
     assert(few.stderr.includes("Note: the text has 200 characters NUL"), few.stderr);
     assert(
-      /^Device: CPU, 2 threads, SIMD with FMA, about \d+ ms a step$/m.test(few.stderr),
+      /^Device: CPU, 2 threads, SIMD with FMA; about \d+ ms a step$/m.test(few.stderr),
       few.stderr,
     );
     assert(!/step 1\/3.* left/.test(few.stderr) && /step 2\/3.* left/.test(few.stderr), few.stderr);
