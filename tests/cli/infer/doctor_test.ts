@@ -9,9 +9,9 @@ const SOME: readonly KernelCheck[] = [
   ...new Map(KERNEL_CHECKS.toReversed().map((check) => [check.kernel, check])).values(),
 ];
 
-/** A few that every executor has, and one for training. */
+/** A few that every executor has, and one that WebGPU alone has. */
 const FEW = SOME.filter(({ kernel }) =>
-  ["rms_norm_fwd", "matvec_fwd", "conv1d_fwd", "sum_partials"].includes(kernel)
+  ["rms_norm_fwd", "matvec_fwd", "conv1d_fwd", "ssd_decays"].includes(kernel)
 );
 
 const WRONG: KernelCheck = {
@@ -105,7 +105,7 @@ Deno.test("doctor() looks at the CPU and then at the GPU, unless one is named", 
   assertMatch(text, /\nAll \d+ checks of \d+ kernels pass on CPU, 1 thread, .*\n/);
   const { text: three } = await runDoctor(FEW, { backend: "cpu", threads: 3 });
   assertMatch(three, /^cpu {8}CPU, 3 threads, SIMD with FMA \(the build "relaxed_threads"\)\n\n/);
-  assert(!/adapter|sum_partials/.test(three), three);
+  assert(!/adapter|ssd_decays/.test(three), three);
 });
 
 Deno.test("doctor() writes one object as JSON", async () => {
