@@ -2,6 +2,7 @@
 /** "Text": columns of it, each a stream of its own. */
 
 import type { EngineClient } from "./engine_client.ts";
+import { onChosenFiles } from "./dropped_files.ts";
 import { find } from "./find.ts";
 import type { PageModels } from "./page_models.ts";
 import { type ColumnHost, TextColumn } from "./text_column.ts";
@@ -46,6 +47,9 @@ export class TextSection {
       event.preventDefault();
       this.#try(() => this.#begin());
     });
+    onChosenFiles(find("text-state", HTMLInputElement), (files) => {
+      for (const file of files) this.openState(file);
+    });
     models.beforeReload("text", () => this.#saveAll());
     models.onChange((slot, isSameModel) => {
       if (slot !== "text") return;
@@ -55,10 +59,16 @@ export class TextSection {
   }
 
   /** Opens a column where a state was saved. */
-  async openState(bytes: Uint8Array<ArrayBuffer>, name: string): Promise<void> {
-    await this.#models.ensure("text");
-    const stream = await this.#engine.call("restoreState", { bytes, name });
-    this.#add(new TextColumn(this.#host, stream, `[${name}: ${stream.position} tokens before] `));
+  openState(file: File): void {
+    this.#try(async () => {
+      await this.#models.ensure("text");
+      const { name } = file;
+      const bytes = new Uint8Array(await file.arrayBuffer());
+      const stream = await this.#engine.call("restoreState", { bytes, name });
+      const column = this.#add(new TextColumn(this.#host, stream, `[${name}] `));
+      this.#status.textContent = "";
+      column.element.scrollIntoView({ block: "nearest" });
+    });
   }
 
   async #begin(): Promise<void> {

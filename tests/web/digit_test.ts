@@ -33,6 +33,7 @@ pageTest("the page reads a digit of the test set, and one that is drawn by mouse
 
   await t.step("what is drawn is named", async () => {
     await page.click("#digit-clear");
+    await page.locator("#digit-pad").scrollIntoViewIfNeeded();
     const box = defined(await page.locator("#digit-pad").boundingBox() ?? undefined);
     const at = (x: number, y: number) => [box.x + x * box.width, box.y + y * box.height] as const;
     await page.mouse.move(...at(0.28, 0.22));

@@ -23,8 +23,8 @@ export interface WithPageOptions {
   readonly isolated?: boolean;
   /** The path that it is served under. @default {"/"} */
   readonly base?: string;
-  /** Origins that the page may ask beside its own. */
-  readonly others?: readonly string[];
+  /** Whether the page may ask others than its own server. @default {false} */
+  readonly asksOthers?: boolean;
 }
 
 /** A software adapter, in a browser that is not asked for its sandbox: tests may run as root. */
@@ -61,7 +61,7 @@ export function pageTest(
 
 async function withPage(
   test: (open: OpenPage) => Promise<void>,
-  { isolated = true, base = "/", others = [] }: WithPageOptions,
+  { isolated = true, base = "/", asksOthers = false }: WithPageOptions,
 ): Promise<void> {
   const handler = folderHandler(await builtPage(), { isolated, base });
   let sentBytes = 0;
@@ -88,10 +88,10 @@ async function withPage(
     });
     page.on("pageerror", (error) => found.push(String(error)));
     const origin = `http://localhost:${server.addr.port}`;
-    const allowed = [origin, ...others];
     context.on("request", (request) => {
       const url = new URL(request.url());
-      if (/^https?:$/.test(url.protocol) && !allowed.includes(url.origin)) found.push(url.href);
+      const isOther = /^https?:$/.test(url.protocol) && url.origin !== origin;
+      if (isOther && !asksOthers) found.push(url.href);
     });
     const url = origin + base;
     const reload = async () => void await page.goto(url);
