@@ -60,7 +60,8 @@ export interface Written {
 /** A stream of text, by the number that it is called. */
 export interface OpenStream {
   readonly stream: number;
-  readonly position: number;
+  /** Tokens of the text so far. */
+  readonly tokens: number;
   readonly stateBytes: number;
   readonly seed: number;
 }

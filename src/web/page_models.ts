@@ -27,6 +27,8 @@ export class PageModels {
   readonly #onChange: ((slot: Slot, isSameModel: boolean) => void)[] = [];
   readonly #beforeReload = new Map<Slot, () => Promise<void>>();
   readonly #status = find("executor-status", HTMLElement);
+  /** What is loaded, in words. */
+  readonly #loaded = new Map<Slot, string>();
   #backend: Backend | "auto" = "auto";
 
   constructor(engine: EngineClient) {
@@ -66,7 +68,10 @@ export class PageModels {
   /** The slot's model, loaded where it is not. */
   ensure(slot: Slot): Promise<LoadedModel> {
     const state = this.#slots[slot];
-    state.loading ??= this.#load(slot, state.from).catch((error: unknown) => {
+    state.loading ??= this.#load(slot, state.from).then((loaded) => {
+      this.#describe(slot, loaded);
+      return loaded;
+    }).catch((error: unknown) => {
       state.loading = undefined;
       throw error;
     });
@@ -77,6 +82,7 @@ export class PageModels {
   async use(slot: Slot, from: SlotSource, report: (text: string) => void): Promise<LoadedModel> {
     const loaded = await this.#load(slot, from, report);
     this.#slots[slot] = { from, loading: Promise.resolve(loaded) };
+    this.#describe(slot, loaded);
     for (const listener of this.#onChange) listener(slot, false);
     return loaded;
   }
@@ -109,7 +115,6 @@ export class PageModels {
           );
         },
       });
-      this.#describe(loaded, name);
       return loaded;
     } catch (error) {
       report(`Cannot load ${name}: ${error instanceof Error ? error.message : String(error)}`);
@@ -117,9 +122,13 @@ export class PageModels {
     }
   }
 
-  #describe({ backend, device, note, weightBytes, elapsedMs }: LoadedModel, name: string): void {
+  #describe(slot: Slot, { backend, device, note, weightBytes, elapsedMs }: LoadedModel): void {
+    const name = this.#slots[slot].from.name;
+    this.#loaded.set(slot, `${name}: ${formatBytes(weightBytes)}, in ${formatTime(elapsedMs)}`);
     const executor = backend === "webgpu" ? "WebGPU" : "WebAssembly";
-    this.#status.textContent = `${executor}: ${device}${note === undefined ? "" : `, ${note}`}. ` +
-      `${name}: ${formatBytes(weightBytes)} loaded in ${formatTime(elapsedMs)}.`;
+    const reason = note === undefined ? "" : `, ${note}`;
+    this.#status.textContent = `${executor}: ${device}${reason}. Loaded: ${
+      [...this.#loaded.values()].join("; ")
+    }.`;
   }
 }

@@ -28,13 +28,13 @@ export class TextColumn {
   readonly #go = createButton("Continue", () => this.#toggle());
   #stream: OpenStream;
   #controller: AbortController | undefined;
-  #position: number;
+  #tokens: number;
 
   /** @param before Text that led to the stream's state, as far as it is known. */
   constructor(host: ColumnHost, stream: OpenStream, before: string) {
     this.#host = host;
     this.#stream = stream;
-    this.#position = stream.position;
+    this.#tokens = stream.tokens;
     const seed = create("label", { text: "Seed " });
     this.#seed.type = "number";
     this.#seed.min = "0";
@@ -80,11 +80,11 @@ export class TextColumn {
     if (this.#controller !== undefined) return;
     const controller = this.#controller = new AbortController();
     this.#go.textContent = "Stop";
-    const before = this.#position;
+    const before = this.#tokens;
     const take = ({ text, tokens, elapsedMs }: Written) => {
       this.#output.append(text);
       this.#output.scrollTop = this.#output.scrollHeight;
-      this.#position = before + tokens;
+      this.#tokens = before + tokens;
       this.#describe(tokens / elapsedMs * 1000);
     };
     try {
@@ -132,7 +132,7 @@ export class TextColumn {
 
   async #save(): Promise<void> {
     try {
-      saveFile(`after-${this.#position}.state.safetensors`, await this.state());
+      saveFile(`after-${this.#tokens}.state.safetensors`, await this.state());
     } catch (error) {
       this.fail(error);
     }
@@ -142,7 +142,7 @@ export class TextColumn {
     const rate = tokensPerSecond === undefined || !Number.isFinite(tokensPerSecond)
       ? ""
       : `${formatCount(Math.round(tokensPerSecond))} tokens/s · `;
-    this.#facts.textContent = `${rate}${formatCount(this.#position)} tokens · ${
+    this.#facts.textContent = `${rate}${formatCount(this.#tokens)} tokens · ${
       formatBytes(this.#stream.stateBytes)
     } of state`;
   }

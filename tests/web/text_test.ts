@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Page } from "npm:playwright-core@1.64.1";
 import { defined } from "../defined.ts";
@@ -27,7 +28,7 @@ async function commandText(tokens: number, seed: number): Promise<string> {
 async function columnText(page: Page, index: number, tokens: number): Promise<string> {
   const column = page.locator(".column").nth(index);
   const { length } = PROMPT;
-  await column.filter({ hasText: `${length + tokens} tokens ·` }).waitFor({ timeout: 60_000 });
+  await column.filter({ hasText: `${length + tokens} tokens ·` }).waitFor();
   await column.getByRole("button", { name: "Continue" }).waitFor();
   return await column.locator(".text").innerText();
 }
@@ -81,28 +82,18 @@ pageTest("text in the page is the command's, in forks and after a state was save
     assertEquals(text, `[monday.state.safetensors] ${whole.slice(PROMPT.length + TOKENS)}`);
   });
 
-  await t.step(
-    "a column can be stopped, and moves to the other executor with its state",
-    async () => {
-      await page.fill("#text-tokens", "100000");
-      await button(0, "Continue").click();
-      await button(0, "Stop").click();
-      await button(0, "Continue").waitFor();
-      await page.locator(".switch").getByText("WebGPU").click();
-      await textLike(page, "#executor-status", /^WebGPU: google swiftshader.* Shakespeare/);
-      await page.fill("#text-tokens", "2");
-      const before = await column(0).locator(".text").innerText();
-      await button(0, "Continue").click();
-      await button(0, "Continue").waitFor();
-      assertEquals((await column(0).locator(".text").innerText()).length, before.length + 2);
-    },
-  );
+  await t.step("a column can be stopped", async () => {
+    await page.fill("#text-tokens", "100000");
+    await button(0, "Continue").click();
+    await button(0, "Stop").click();
+    await button(0, "Continue").waitFor();
+  });
 
   await t.step("what is no state is refused in words", async () => {
     await page.setInputFiles("#text-state", {
       name: "not.safetensors",
       mimeType: "",
-      buffer: new TextEncoder().encode("nothing of the kind") as never,
+      buffer: Buffer.from("nothing of the kind"),
     });
     assertMatch(await textLike(page, "#text-status", /not/), /^Cannot read "not.safetensors"/);
   });

@@ -34,6 +34,9 @@ const BROWSER_ARGS = [
   "--enable-unsafe-webgpu",
 ];
 
+/** For what a loaded machine with a software adapter takes at most. */
+const TIMEOUT_MS = 40_000;
+
 let built: Promise<string> | undefined;
 
 /** Builds the page once for all tests of a process. */
@@ -82,6 +85,7 @@ async function withPage(
   try {
     const context = await browser.newContext({ acceptDownloads: true });
     const page = await context.newPage();
+    page.setDefaultTimeout(TIMEOUT_MS);
     const found: string[] = [];
     page.on("console", (message) => {
       if (["error", "warning"].includes(message.type())) found.push(message.text());
@@ -106,6 +110,6 @@ async function withPage(
 /** Waits until an element's text is as it should be, and gives it. */
 export async function textLike(page: Page, selector: string, pattern: RegExp): Promise<string> {
   const element = page.locator(selector);
-  await element.filter({ hasText: pattern }).first().waitFor({ timeout: 60_000 });
+  await element.filter({ hasText: pattern }).first().waitFor();
   return await element.first().innerText();
 }

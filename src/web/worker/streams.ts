@@ -9,12 +9,18 @@ import { modelIn, onUnload } from "./models.ts";
 /** How often the page is told: more than a screen shows would only keep it busy. */
 const TOLD_EVERY_MS = 30;
 
-const sessions = new Map<number, Session>();
+/** A stream, and how many tokens its text has: one more than the session has consumed, where one waits. */
+interface Stream {
+  readonly session: Session;
+  tokens: number;
+}
+
+const streams = new Map<number, Stream>();
 let lastStream = 0;
 
 onUnload("text", () => {
-  for (const session of sessions.values()) session[Symbol.dispose]();
-  sessions.clear();
+  for (const { session } of streams.values()) session[Symbol.dispose]();
+  streams.clear();
 });
 
 /** Begins a text. */
@@ -32,19 +38,20 @@ export const openStream: Handlers["openStream"] = async ({ prompt, seed }) => {
     session[Symbol.dispose]();
     throw error;
   }
-  return register(session);
+  return register({ session, tokens: ids.length });
 };
 
 /** Writes on. Stopping leaves the stream behind the last token that was told. */
 export const write: Handlers["write"] = async ({ stream, drawing }, { signal, emit }) => {
-  const session = sessionOf(stream);
+  const own = streamOf(stream);
   const { seed, temperature, topP, maxTokens } = drawing;
   const start = performance.now();
   let text = "", tokens = 0, toldAt = start;
   const told = () => ({ text, tokens, elapsedMs: performance.now() - start });
-  for await (const token of session.generate({ seed, temperature, topP, maxTokens })) {
+  for await (const token of own.session.generate({ seed, temperature, topP, maxTokens })) {
     text += token.text;
     tokens++;
+    own.tokens++;
     const now = performance.now();
     if (now - toldAt >= TOLD_EVERY_MS) {
       emit(told());
@@ -58,12 +65,14 @@ export const write: Handlers["write"] = async ({ stream, drawing }, { signal, em
 };
 
 /** A second stream at the same point: a copy of the state. */
-export const fork: Handlers["fork"] = ({ stream }) =>
-  Promise.resolve(register(sessionOf(stream).fork()));
+export const fork: Handlers["fork"] = ({ stream }) => {
+  const { session, tokens } = streamOf(stream);
+  return Promise.resolve(register({ session: session.fork(), tokens }));
+};
 
 /** The state as the bytes of a file. */
 export const saveState: Handlers["saveState"] = async ({ stream }) =>
-  encodeSnapshot(await sessionOf(stream).snapshot());
+  encodeSnapshot(await streamOf(stream).session.snapshot());
 
 /** A stream at the point where a state was saved. */
 export const restoreState: Handlers["restoreState"] = async ({ bytes, name }) => {
@@ -75,27 +84,28 @@ export const restoreState: Handlers["restoreState"] = async ({ bytes, name }) =>
     session[Symbol.dispose]();
     throw error;
   }
-  return register(session);
+  const waiting = snapshot.pendingToken === undefined ? 0 : 1;
+  return register({ session, tokens: snapshot.position + waiting });
 };
 
 /** Forgets a stream. */
 export const closeStream: Handlers["closeStream"] = ({ stream }) => {
-  sessions.get(stream)?.[Symbol.dispose]();
-  sessions.delete(stream);
+  streams.get(stream)?.session[Symbol.dispose]();
+  streams.delete(stream);
   return Promise.resolve();
 };
 
-function register(session: Session): OpenStream {
+function register(own: Stream): OpenStream {
   const stream = ++lastStream;
-  sessions.set(stream, session);
-  const { position, stateBytes, sampler } = session;
-  return { stream, position, stateBytes, seed: sampler.seed };
+  streams.set(stream, own);
+  const { session: { stateBytes, sampler }, tokens } = own;
+  return { stream, tokens, stateBytes, seed: sampler.seed };
 }
 
-function sessionOf(stream: number): Session {
-  const session = sessions.get(stream);
-  if (session === undefined) {
+function streamOf(stream: number): Stream {
+  const own = streams.get(stream);
+  if (own === undefined) {
     throw new TypeError("Cannot go on with this text: its model was replaced");
   }
-  return session;
+  return own;
 }
