@@ -1,5 +1,5 @@
 // _scan: what both directions of the Mamba-1 scan read, four states of a channel at a time.
-// The kernel declares x_dbl, A_log, ssm_state, D_INNER, D_STATE and DT_RANK.
+// The kernel declares x_dbl, A_log, D_INNER, D_STATE and DT_RANK.
 
 const LOG2_E = 1.442695;
 
@@ -13,15 +13,6 @@ fn A_2(d: u32, n: u32) -> vec4<f32> {
   let i = d * D_STATE + n;
   let values = -LOG2_E * exp(vec4<f32>(A_log[i], A_log[i + 1u], A_log[i + 2u], A_log[i + 3u]));
   return select(vec4<f32>(0.0), max(vec4<f32>(-3.4e38), values), exist(d, n));
-}
-
-fn state_element(i: u32) -> f32 {
-  return ssm_state[i / 4u][i % 4u];
-}
-
-// Four states from element i on, wherever that is in a vector.
-fn state4(i: u32) -> vec4<f32> {
-  return vec4<f32>(state_element(i), state_element(i + 1u), state_element(i + 2u), state_element(i + 3u));
 }
 
 fn x_dbl_element(i: u32) -> f32 {

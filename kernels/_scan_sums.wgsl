@@ -1,5 +1,5 @@
 // _scan_sums: sums of selective_scan_bwd over a channel's lanes, and over channels, which go through workgroup memory.
-// The kernel declares that memory, terms and parts, and what is written: grad_BC and grad_params.
+// The kernel declares that memory, terms and parts, and what is written: grad_BC and grads.
 
 // Sum over the lanes of one kind of parts, of one step.
 fn sum_of_parts(kind: u32, channel: u32, step: u32) -> f32 {
@@ -73,6 +73,6 @@ fn store_D(b: u32, d: u32, lane: u32, index: u32, own: f32) {
     for (var k = 0u; k < LANES; k++) {
       sum += parts[k * CHANNELS + d % CHANNELS].x;
     }
-    grad_params[params.D_start + b * D_INNER + d] = sum;
+    grads[params.grad_D_start + b * D_INNER + d] = sum;
   }
 }

@@ -18,20 +18,20 @@ struct Params {
   x_offset: u32,
   ld_grad_x: u32,
   grad_x_offset: u32,
-  segment: u32,    // steps of a segment
-  bias_start: u32, // where the partials of bias begin in grad_params
+  segment: u32,         // steps of a segment
+  bias_start: u32,      // where bias (D_INNER) begins in weight,
+  grad_bias_start: u32, // and its partials in grad_params
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;                     // (batch, seqlen, D_INNER) at x_offset
-@group(0) @binding(1) var<storage, read> weight: array<f32>;                // (D_INNER, D_CONV)
-@group(0) @binding(2) var<storage, read> bias: array<f32>;                  // (D_INNER)
-@group(0) @binding(3) var<storage, read> conv_state: array<f32>;            // (batch, D_INNER, D_CONV)
-@group(0) @binding(4) var<storage, read> grad_y: array<f32>;                // (batch, seqlen, D_INNER)
-@group(0) @binding(5) var<storage, read> grad_final: array<f32>;            // (batch, D_INNER, D_CONV)
-@group(0) @binding(6) var<storage, read_write> grad_x: array<f32>;          // (batch, seqlen, D_INNER), like x
-@group(0) @binding(7) var<storage, read_write> grad_conv_state: array<f32>; // (batch, D_INNER, D_CONV)
-@group(0) @binding(8) var<storage, read_write> grad_params: array<f32>;     // (parts, D_INNER, D_CONV); bias
-@group(0) @binding(9) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> weight: array<f32>;                // (D_INNER, D_CONV); bias
+@group(0) @binding(2) var<storage, read> conv_state: array<f32>;            // (batch, D_INNER, D_CONV)
+@group(0) @binding(3) var<storage, read> grad_y: array<f32>;                // (batch, seqlen, D_INNER)
+@group(0) @binding(4) var<storage, read> grad_final: array<f32>;            // (batch, D_INNER, D_CONV)
+@group(0) @binding(5) var<storage, read_write> grad_x: array<f32>;          // (batch, seqlen, D_INNER), like x
+@group(0) @binding(6) var<storage, read_write> grad_conv_state: array<f32>; // (batch, D_INNER, D_CONV)
+@group(0) @binding(7) var<storage, read_write> grad_params: array<f32>;     // (parts, D_INNER, D_CONV); bias
+@group(0) @binding(8) var<uniform> params: Params;
 
 fn grad_y_at(b: u32, d: u32, t: u32) -> f32 {
   if (t >= params.seqlen) {
@@ -94,7 +94,7 @@ fn conv1d_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
   }
   var own_bias = 0.0;
   if (BIAS) {
-    own_bias = bias[d];
+    own_bias = weight[params.bias_start + d];
   }
   let w = window_of_weights(d);
   let v = Window(
@@ -150,5 +150,5 @@ fn conv1d_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) co
     store_weights(start, 24u, w_sum.b);
     store_weights(start, 28u, w_sum.a);
   }
-  grad_params[params.bias_start + part * D_INNER + d] = bias_sum;
+  grad_params[params.grad_bias_start + part * D_INNER + d] = bias_sum;
 }

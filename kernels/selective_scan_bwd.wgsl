@@ -8,7 +8,9 @@
 // memory, which is kept small: it decides how many workgroups are at work at once. Lane (channel, l) brings steps l,
 // l + LANES, ... of a group, a group ahead of their use, and writes their gradients. Steps past the last have dt, dt u
 // and g 0, which leaves h and p as they are.
-// grad_dt replaces dt and grad_u replaces grad_y: no workgroup reads what another writes, and two bindings are saved.
+// grad_dt replaces dt and grad_u replaces grad_y: no workgroup reads what another writes. Tensors of one buffer are one
+// binding, for WebGPU promises eight: dt behind u, D behind A_log, and behind grad_y the gradient of the state and the
+// partials of A_log and D.
 // Sums over more than a workgroup are left as partials, so that their order is fixed: of B and C by block of SUMMED
 // channels, of A_log and D by batch entry.
 override D_INNER: u32;
@@ -32,22 +34,22 @@ override PARTS: u32 = 3u * SIZE;
 
 struct Params {
   seqlen: u32,
-  D_start: u32, // where the partials of D begin in grad_params
+  dt_start: u32,         // where dt (batch, seqlen, D_INNER) begins in u_dt, out grad_dt,
+  D_start: u32,          // D (D_INNER) in A_log,
+  grad_state_start: u32, // and in grads: grad_state (batch, D_INNER, D_STATE), in and out,
+  grad_A_start: u32,     // the partials of A_log (batch, D_INNER, D_STATE),
+  grad_D_start: u32,     // and those of D (batch, D_INNER)
 }
 
-@group(0) @binding(0) var<storage, read> u: array<f32>;                     // (batch, seqlen, D_INNER)
-@group(0) @binding(1) var<storage, read_write> dt: array<f32>;              // (batch, seqlen, D_INNER), out grad_dt
-@group(0) @binding(2) var<storage, read> x_dbl: array<vec4<f32>>;           // (batch, seqlen, DT_RANK + 2 D_STATE)
-@group(0) @binding(3) var<storage, read> xz: array<f32>;                    // (batch, seqlen, 2 D_INNER), z second
-@group(0) @binding(4) var<storage, read> A_log: array<f32>;                 // (D_INNER, D_STATE)
-@group(0) @binding(5) var<storage, read> D: array<f32>;                     // (D_INNER)
-@group(0) @binding(6) var<storage, read> ssm_state: array<vec4<f32>>;       // (batch, groups + 1, D_INNER, D_STATE)
-@group(0) @binding(7) var<storage, read_write> grad_y: array<f32>;          // (batch, seqlen, D_INNER), out grad_u
-@group(0) @binding(8) var<storage, read_write> grad_xz: array<f32>;         // (batch, seqlen, 2 D_INNER): z's half
-@group(0) @binding(9) var<storage, read_write> grad_BC: array<vec4<f32>>;   // (blocks, batch, seqlen, [B, C], LANES)
-@group(0) @binding(10) var<storage, read_write> grad_params: array<f32>;    // (batch, D_INNER, D_STATE); of D
-@group(0) @binding(11) var<storage, read_write> grad_state: array<f32>;     // (batch, D_INNER, D_STATE), in and out
-@group(0) @binding(12) var<uniform> params: Params;
+@group(0) @binding(0) var<storage, read_write> u_dt: array<f32>;          // (batch, seqlen, D_INNER); dt
+@group(0) @binding(1) var<storage, read> x_dbl: array<vec4<f32>>;         // (batch, seqlen, DT_RANK + 2 D_STATE)
+@group(0) @binding(2) var<storage, read> xz: array<f32>;                  // (batch, seqlen, 2 D_INNER), z second
+@group(0) @binding(3) var<storage, read> A_log: array<f32>;               // (D_INNER, D_STATE); D
+@group(0) @binding(4) var<storage, read> ssm_state: array<vec4<f32>>;     // (batch, groups + 1, D_INNER, D_STATE)
+@group(0) @binding(5) var<storage, read_write> grads: array<f32>;         // grad_y (batch, seqlen, D_INNER), out grad_u
+@group(0) @binding(6) var<storage, read_write> grad_xz: array<f32>;       // (batch, seqlen, 2 D_INNER): z's half
+@group(0) @binding(7) var<storage, read_write> grad_BC: array<vec4<f32>>; // (blocks, batch, seqlen, [B, C], LANES)
+@group(0) @binding(8) var<uniform> params: Params;
 
 const LN_2 = 0.69314718;
 // Elements, not vectors: a channel's lanes bring a step each, and a write to a part of a vector may touch all of it.
@@ -73,30 +75,35 @@ fn inputs_at(b: u32, t: u32, d: u32) -> Inputs {
   let steps = min(t + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES), vec4<u32>(params.seqlen - 1u));
   let i = (b * params.seqlen + steps) * D_INNER + min(d, D_INNER - 1u);
   let j = i + (b * params.seqlen + steps) * D_INNER + D_INNER;
+  let k = i + params.dt_start;
   var inputs: Inputs;
-  inputs.dt.x = dt[i.x];
-  inputs.u.x = u[i.x];
+  inputs.dt.x = u_dt[k.x];
+  inputs.u.x = u_dt[i.x];
   inputs.z.x = xz[j.x];
-  inputs.grad_y.x = grad_y[i.x];
+  inputs.grad_y.x = grads[i.x];
   if (BROUGHT > 1u) {
-    inputs.dt.y = dt[i.y];
-    inputs.u.y = u[i.y];
+    inputs.dt.y = u_dt[k.y];
+    inputs.u.y = u_dt[i.y];
     inputs.z.y = xz[j.y];
-    inputs.grad_y.y = grad_y[i.y];
+    inputs.grad_y.y = grads[i.y];
   }
   if (BROUGHT > 2u) {
-    inputs.dt = vec4<f32>(inputs.dt.xy, dt[i.z], dt[i.w]);
-    inputs.u = vec4<f32>(inputs.u.xy, u[i.z], u[i.w]);
+    inputs.dt = vec4<f32>(inputs.dt.xy, u_dt[k.z], u_dt[k.w]);
+    inputs.u = vec4<f32>(inputs.u.xy, u_dt[i.z], u_dt[i.w]);
     inputs.z = vec4<f32>(inputs.z.xy, xz[j.z], xz[j.w]);
-    inputs.grad_y = vec4<f32>(inputs.grad_y.xy, grad_y[i.z], grad_y[i.w]);
+    inputs.grad_y = vec4<f32>(inputs.grad_y.xy, grads[i.z], grads[i.w]);
   }
   return inputs;
 }
 
 fn final_gradient(b: u32, d: u32, n: u32) -> vec4<f32> {
-  let i = (b * D_INNER + d) * D_STATE + n;
-  let values = vec4<f32>(grad_state[i], grad_state[i + 1u], grad_state[i + 2u], grad_state[i + 3u]);
+  let i = params.grad_state_start + (b * D_INNER + d) * D_STATE + n;
+  let values = vec4<f32>(grads[i], grads[i + 1u], grads[i + 2u], grads[i + 3u]);
   return select(vec4<f32>(0.0), values, exist(d, n) & vec4<bool>(GRAD_FINAL));
+}
+
+fn state_element(i: u32) -> f32 {
+  return ssm_state[i / 4u][i % 4u];
 }
 
 // The state before a group of 4 steps.
@@ -105,7 +112,8 @@ fn kept_state(b: u32, group: u32, d: u32, n: u32) -> vec4<f32> {
   if (D_STATE % 4u == 0u) {
     return select(vec4<f32>(0.0), ssm_state[i / 4u], exist(d, n));
   }
-  return select(vec4<f32>(0.0), state4(i), exist(d, n));
+  let values = vec4<f32>(state_element(i), state_element(i + 1u), state_element(i + 2u), state_element(i + 3u));
+  return select(vec4<f32>(0.0), values, exist(d, n));
 }
 
 // Vector i of a group that begins at step t0: [B or C][step][lane].
@@ -212,8 +220,8 @@ fn finish(b: u32, t0: u32, d: u32, step: u32, exists: bool, own: Step) -> f32 {
   let channel = d % CHANNELS;
   let pB = sum_of_parts(2u, channel, step);
   let i = (b * params.seqlen + t0 + step) * D_INNER + d;
-  dt[i] = (LN_2 * sum_of_parts(1u, channel, step) + own.u * pB) / (1.0 + exp(-own.raw));
-  grad_y[i] = own.D * own.g + own.dt * pB;
+  u_dt[params.dt_start + i] = (LN_2 * sum_of_parts(1u, channel, step) + own.u * pB) / (1.0 + exp(-own.raw));
+  grads[i] = own.D * own.g + own.dt * pB;
   grad_xz[2u * i + D_INNER - d] = own.slope * (sum_of_parts(0u, channel, step) + own.D * own.u);
   return own.g * own.u;
 }
@@ -230,8 +238,8 @@ fn store_params(b: u32, d: u32, n: u32, grad_A: vec4<f32>, grad_initial: vec4<f3
 
 fn store_param(i: u32, exists: bool, grad_A: f32, grad_initial: f32) {
   if (exists) {
-    grad_params[i] = grad_A;
-    grad_state[i] = grad_initial;
+    grads[params.grad_A_start + i] = grad_A;
+    grads[params.grad_state_start + i] = grad_initial;
   }
 }
 
@@ -244,7 +252,7 @@ fn selective_scan_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgr
   let lane = lid.y;
   let n = 4u * lane; // of this lane's states
   let A = A_2(d, n);
-  let own_D = D[min(d, D_INNER - 1u)];
+  let own_D = A_log[params.D_start + min(d, D_INNER - 1u)];
   let first_row = (wid.x * BLOCKS * count.y + b) * params.seqlen; // of this workgroup's partials of B and C
   let groups = (params.seqlen + 3u) / 4u;
   let steps = lane + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES);

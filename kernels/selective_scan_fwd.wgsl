@@ -6,7 +6,9 @@
 // out: what loops over single steps leaves each of them to wait for the one before. Lane (channel, g) brings the inputs
 // of group g of its channel, a tile ahead of their use, and writes its outputs, the sum of what the lanes have of them.
 // Steps past the last have dt 0, which leaves h as it is.
-// Inference moves ssm_state on in place. Training keeps the state before every group, and the final one.
+// Inference moves ssm_state on in place. Training keeps the state before every group, and the final one. Either is a
+// binding of vec4s where D_STATE is a multiple of 4, and else one of elements: a write to a part of a vector may touch
+// all of it.
 override D_INNER: u32;
 override D_STATE: u32;
 override DT_RANK: u32;   // B and C follow dt_rank columns in x_dbl
@@ -20,15 +22,16 @@ override SHARED: u32 = select(1u, TILE * LANES, CHANNELS > 1u); // B and C of a 
 
 struct Params {
   seqlen: u32,
+  dt_start: u32, // where dt (batch, seqlen, D_INNER), before softplus, begins in u_dt
 }
 
-@group(0) @binding(0) var<storage, read> u: array<f32>;                     // (batch, seqlen, D_INNER)
-@group(0) @binding(1) var<storage, read> dt: array<f32>;                    // (batch, seqlen, D_INNER), before softplus
-@group(0) @binding(2) var<storage, read> x_dbl: array<vec4<f32>>;           // (batch, seqlen, DT_RANK + 2 D_STATE)
-@group(0) @binding(3) var<storage, read> xz: array<f32>;                    // (batch, seqlen, 2 D_INNER), z second
-@group(0) @binding(4) var<storage, read> A_log: array<f32>;                 // (D_INNER, D_STATE)
-@group(0) @binding(5) var<storage, read> D: array<f32>;                     // (D_INNER)
-@group(0) @binding(6) var<storage, read_write> ssm_state: array<vec4<f32>>; // (batch, slots, D_INNER, D_STATE)
+@group(0) @binding(0) var<storage, read> u_dt: array<f32>;                  // (batch, seqlen, D_INNER); dt
+@group(0) @binding(1) var<storage, read> x_dbl: array<vec4<f32>>;           // (batch, seqlen, DT_RANK + 2 D_STATE)
+@group(0) @binding(2) var<storage, read> xz: array<f32>;                    // (batch, seqlen, 2 D_INNER), z second
+@group(0) @binding(3) var<storage, read> A_log: array<f32>;                 // (D_INNER, D_STATE)
+@group(0) @binding(4) var<storage, read> D: array<f32>;                     // (D_INNER)
+@group(0) @binding(5) var<storage, read_write> ssm_state: array<vec4<f32>>; // (batch, slots, D_INNER, D_STATE)
+@group(0) @binding(6) var<storage, read_write> state_elements: array<f32>;  // the same
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;               // (batch, seqlen, D_INNER)
 @group(0) @binding(8) var<uniform> params: Params;
 
@@ -55,9 +58,10 @@ fn inputs_at(b: u32, t: u32, d: u32) -> Inputs {
   let rows = b * params.seqlen + min(vec4<u32>(t, t + 1u, t + 2u, t + 3u), vec4<u32>(params.seqlen - 1u));
   let i = rows * D_INNER + min(d, D_INNER - 1u);
   let j = i + rows * D_INNER + D_INNER;
+  let k = i + params.dt_start;
   return Inputs(
-    vec4<f32>(dt[i.x], dt[i.y], dt[i.z], dt[i.w]),
-    vec4<f32>(u[i.x], u[i.y], u[i.z], u[i.w]),
+    vec4<f32>(u_dt[k.x], u_dt[k.y], u_dt[k.z], u_dt[k.w]),
+    vec4<f32>(u_dt[i.x], u_dt[i.y], u_dt[i.z], u_dt[i.w]),
     vec4<f32>(xz[j.x], xz[j.y], xz[j.z], xz[j.w]));
 }
 
@@ -68,12 +72,18 @@ fn state_start(b: u32, slot: u32, d: u32, n: u32) -> u32 {
 }
 
 fn initial_state(b: u32, d: u32, n: u32) -> vec4<f32> {
-  return select(vec4<f32>(0.0), state4(state_start(b, 0u, d, n)), exist(d, n));
+  let i = state_start(b, 0u, d, n);
+  if (D_STATE % 4u == 0u) {
+    return select(vec4<f32>(0.0), ssm_state[i / 4u], exist(d, n));
+  }
+  let values = vec4<f32>(
+    state_elements[i], state_elements[i + 1u], state_elements[i + 2u], state_elements[i + 3u]);
+  return select(vec4<f32>(0.0), values, exist(d, n));
 }
 
 fn store_element(i: u32, exists: bool, value: f32) {
   if (exists) {
-    ssm_state[i / 4u][i % 4u] = value;
+    state_elements[i] = value;
   }
 }
 

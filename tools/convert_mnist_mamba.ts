@@ -12,8 +12,10 @@ import { openPyTorchZip } from "../src/io/pytorch/pytorch_zip.ts";
 import { stateDictPrefix } from "../src/io/state_dict.ts";
 import { type TensorToWrite, writeSafetensors } from "../src/io/safetensors/writer.ts";
 import type { TensorFile } from "../src/io/tensor_file.ts";
+import { writeWhole } from "../src/io/write_whole.ts";
 import { type ModelConfig, parseConfig, toHfConfig } from "../src/model/config/config.ts";
 import { weightSpecs } from "../src/model/weight_specs.ts";
+import { answerHelp } from "./help.ts";
 
 /** Their names for the parts outside the blocks. */
 const NAMES: ReadonlyMap<string, string> = new Map([
@@ -115,6 +117,7 @@ export async function convertMnistMamba(
 }
 
 if (import.meta.main) {
+  answerHelp(import.meta.url);
   const [source, target] = Deno.args;
   const print = (text: string) => Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
   if (source === undefined || target === undefined || Deno.args.length !== 2) {
@@ -125,7 +128,7 @@ if (import.meta.main) {
     using file = await openPyTorchZip(await openFile(source));
     const { config, tensors } = await convertMnistMamba(file);
     await Deno.mkdir(target, { recursive: true });
-    await Deno.writeTextFile(
+    await writeWhole(
       `${target}/config.json`,
       `${JSON.stringify(toHfConfig(config), null, 2)}\n`,
     );

@@ -9,6 +9,7 @@
  * Elsewhere, says what to install and exits 1.
  */
 
+import { answerHelp } from "./help.ts";
 import { canInstall, installPackages } from "./install_packages.ts";
 
 const PACKAGES = ["mesa-vulkan-drivers", "libvulkan1"];
@@ -39,6 +40,7 @@ function fail(found: string): never {
   Deno.exit(1);
 }
 
+answerHelp(import.meta.url);
 const name = await adapterName();
 if (name !== undefined) {
   console.error(`WebGPU adapter: ${name}`);

@@ -8,6 +8,8 @@
  * all the same. `--no-test` leaves the tests out, which are the slow half.
  */
 
+import { answerHelp } from "./help.ts";
+
 interface Step {
   readonly name: string;
   /** What `deno` is given. */
@@ -20,11 +22,14 @@ const STEPS: readonly Step[] = [
   { name: "check", args: ["check", "."] },
   { name: "doc", args: ["doc", "--lint", "mod.ts"] },
   { name: "layers", args: ["run", "-A", "tools/lint_layers.ts"] },
+  // The module that runs models on the CPU is what its sources give: here alone a compiler is needed.
+  { name: "cpu", args: ["run", "-A", "tools/build_cpu.ts", "--check"] },
   { name: "test", args: ["task", "test"] },
   // --allow-dirty: the gate also runs before the commit.
   { name: "publish", args: ["publish", "--dry-run", "--allow-dirty"] },
 ];
 
+answerHelp(import.meta.url);
 const options = new Set(Deno.args);
 const withTests = !options.delete("--no-test");
 if (options.size > 0) {

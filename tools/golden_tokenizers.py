@@ -2,11 +2,13 @@
 
 neox.json has the form of GPT-NeoX's: NFC, byte-level BPE, special tokens, and runs of spaces as added
 tokens. llama.json has the form of Llama's and Codestral's: spaces as U+2581, bytes as fallback, and
-a first space that is not shown. cases.json holds [text, ids, decoded] for each.
+a first space that is not shown. cases.json holds [text, ids, decoded] for each. What is in settings.json,
+golden_tokenizer_settings.py says.
 """
 
 import json
 
+import golden_tokenizer_settings
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers import processors, trainers
 
@@ -90,7 +92,7 @@ def llama():
 
 
 def write(folder):
-    """neox.json, llama.json and cases.json, into a new folder."""
+    """neox.json, llama.json, cases.json and settings.json, into a new folder."""
     folder.mkdir()
     cases = {}
     for name, tokenizer in {"neox": neox(), "llama": llama()}.items():
@@ -100,3 +102,4 @@ def write(folder):
             ids = tokenizer.encode(text).ids
             cases[name].append([text, ids, tokenizer.decode(ids, skip_special_tokens=False)])
     (folder / "cases.json").write_text(json.dumps(cases) + "\n")
+    golden_tokenizer_settings.write(folder / "settings.json")

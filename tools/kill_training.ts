@@ -5,7 +5,8 @@
  *
  *     deno run -A tools/kill_training.ts [--kills N] [--seed N]
  *
- * The tests do this with a few kills; many take hours on a software adapter.
+ * --kills    how often (default 100); the tests do it 20 times, and a thousand take hours on a software adapter
+ * --seed     of the moments (default 1)
  */
 
 import { parseArgs } from "@std/cli/parse-args";
@@ -13,19 +14,9 @@ import { Random } from "../src/checks/random.ts";
 import { fromBytes } from "../src/io/byte_source.ts";
 import { openSafetensors } from "../src/io/safetensors/safetensors.ts";
 import { RUN_FILES } from "../src/train/run_files.ts";
+import { answerHelp } from "./help.ts";
 
 const ROOT = new URL("../", import.meta.url);
-
-const HELP =
-  `Kills a training run again and again, and compares what it comes to with a run that nobody killed.
-
-Usage: deno run -A tools/kill_training.ts [options]
-
-Options:
-  --kills N    How often (default: 100)
-  --seed N     Of the moments (default: 1)
-  --help       Show this help
-`;
 
 /** What {@linkcode killTraining} is told. */
 interface KillOptions {
@@ -140,11 +131,7 @@ async function filesOf(out: string): Promise<Map<string, Uint8Array | undefined>
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const options = parseArgs([...args], { string: ["kills", "seed"], boolean: ["help"] });
-  if (options.help) {
-    console.log(HELP.trimEnd());
-    return 0;
-  }
+  const options = parseArgs([...args], { string: ["kills", "seed"] });
   const kills = Number(options.kills ?? 100), seed = Number(options.seed ?? 1);
   if (!Number.isSafeInteger(kills) || kills < 1 || !Number.isSafeInteger(seed)) {
     console.error("Cannot use --kills or --seed: expected whole numbers. See --help");
@@ -168,4 +155,7 @@ async function main(args: readonly string[]): Promise<number> {
   return differing.length === 0 ? 0 : 1;
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  answerHelp(import.meta.url);
+  Deno.exit(await main(Deno.args));
+}

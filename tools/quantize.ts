@@ -2,7 +2,9 @@
 /**
  * Writes a checkpoint with its matrices in int8 or int4, as `--dtype` makes them at load, once.
  *
- *     deno run --allow-read --allow-write tools/quantize.ts IN OUT --dtype int4
+ *     deno run --allow-read --allow-write tools/quantize.ts IN OUT [--dtype int8|int4]
+ *
+ * --dtype    int8 or int4 (default int4)
  *
  * `model.safetensors` has two tensors for a matrix: `NAME.weight`, its codes (I8, or U8 with two codes a byte), and
  * `NAME.weight_scale` (F16, one for 32 columns); src/model/quantize.ts describes the bytes. `quantization_config` in
@@ -17,6 +19,7 @@ import { stateDictPrefix } from "../src/io/state_dict.ts";
 import type { TensorDescription } from "../src/io/safetensors/writer.ts";
 import { createTensorWriter, type TensorWriter } from "../src/io/safetensors/tensor_writer.ts";
 import type { TensorInfo } from "../src/io/tensor_file.ts";
+import { writeWhole } from "../src/io/write_whole.ts";
 import { parseQuantization, toQuantizationConfig } from "../src/model/config/quantization.ts";
 import { isQuantized } from "../src/model/dtype.ts";
 import { planLoad, type PlannedTensor } from "../src/model/load_plan.ts";
@@ -28,6 +31,7 @@ import {
   quantizeRows,
 } from "../src/model/quantize.ts";
 import { makeEmptyFolder } from "./empty_folder.ts";
+import { answerHelp } from "./help.ts";
 
 /** Small files beside the weights that go with a model. */
 const COMPANIONS: readonly string[] = [
@@ -138,16 +142,17 @@ async function writeCompanions(
 ): Promise<void> {
   for (const name of COMPANIONS) {
     const text = await checkpoint.readText(name);
-    if (text !== undefined) await Deno.writeTextFile(`${folder}/${name}`, text);
+    if (text !== undefined) await writeWhole(`${folder}/${name}`, text);
   }
   const config = {
     ...Object(checkpoint.config),
     quantization_config: toQuantizationConfig(dtype),
   };
-  await Deno.writeTextFile(`${folder}/config.json`, `${JSON.stringify(config, null, 2)}\n`);
+  await writeWhole(`${folder}/config.json`, `${JSON.stringify(config, null, 2)}\n`);
 }
 
 if (import.meta.main) {
+  answerHelp(import.meta.url);
   const options = parseArgs(Deno.args, {
     string: ["dtype", "_"],
     default: { dtype: "int4" },

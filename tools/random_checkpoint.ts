@@ -4,17 +4,24 @@
  *
  *     deno run --allow-read --allow-write tools/random_checkpoint.ts --shape mamba-2.8b OUT [--dtype f16] [--seed 1]
  *
- * Never more than some megabytes of it are in memory. Past 5 GB it is sharded; `--shard-bytes` says otherwise.
+ * --shape          a published model's name, such as mamba-130m, mamba2-2.7b, falcon-mamba-7b or codestral-mamba-7b
+ * --dtype          f32, f16 or bf16 (default f16)
+ * --seed           of the weights (default 1)
+ * --shard-bytes    the largest file (default 5 GB)
+ *
+ * Never more than some megabytes of it are in memory.
  */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { fromFloat32 } from "../src/io/dtype.ts";
+import { writeWhole } from "../src/io/write_whole.ts";
 import { createTensorWriter } from "../src/io/safetensors/tensor_writer.ts";
 import { type ModelConfig, toHfConfig } from "../src/model/config/config.ts";
 import { weightSpecs } from "../src/model/weight_specs.ts";
 import { shapeConfig, SHAPES } from "./bench/shapes.ts";
 import { makeEmptyFolder } from "./empty_folder.ts";
 import { randomPieces } from "./random_tensor.ts";
+import { answerHelp } from "./help.ts";
 
 /** What the tensors are stored as. */
 export type StoredDType = "F32" | "F16" | "BF16";
@@ -55,13 +62,14 @@ export async function writeRandomCheckpoint(
   }
   const files = await writer.close();
   const json = JSON.stringify(toHfConfig(config), null, 2);
-  await Deno.writeTextFile(`${folder}/config.json`, `${json}\n`);
+  await writeWhole(`${folder}/config.json`, `${json}\n`);
   return { files, totalBytes: writer.totalBytes };
 }
 
 const DTYPES: Readonly<Record<string, StoredDType>> = { f32: "F32", f16: "F16", bf16: "BF16" };
 
 if (import.meta.main) {
+  answerHelp(import.meta.url);
   const options = parseArgs(Deno.args, {
     string: ["shape", "dtype", "seed", "shard-bytes", "_"],
     default: { dtype: "f16", seed: "1" },

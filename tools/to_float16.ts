@@ -13,9 +13,11 @@ import { fromFloat32, toFloat32 } from "../src/io/dtype.ts";
 import { type TensorToWrite, writeSafetensors } from "../src/io/safetensors/writer.ts";
 import { stateDictPrefix } from "../src/io/state_dict.ts";
 import type { TensorFile } from "../src/io/tensor_file.ts";
+import { writeWhole } from "../src/io/write_whole.ts";
 import { type ModelConfig, parseConfig } from "../src/model/config/config.ts";
 import { parseQuantization } from "../src/model/config/quantization.ts";
 import { matchTensors } from "../src/model/match_tensors.ts";
+import { answerHelp } from "./help.ts";
 
 /** Copied as they are, where they are there. */
 const COPIED = [
@@ -71,16 +73,17 @@ export async function toFloat16(source: string, target: string): Promise<string>
   const config = parseConfig(checkpoint.config, `${source}/config.json`);
   const tensors = await float16Tensors(config, checkpoint.tensors);
   await Deno.mkdir(target, { recursive: true });
+  await writeSafetensors(`${target}/model.safetensors`, tensors, { format: "pt" });
   for (const name of COPIED) {
     const text = await checkpoint.readText(name);
-    if (text !== undefined) await Deno.writeTextFile(`${target}/${name}`, text);
+    if (text !== undefined) await writeWhole(`${target}/${name}`, text);
   }
-  await writeSafetensors(`${target}/model.safetensors`, tensors, { format: "pt" });
   const size = tensors.reduce((sum, { bytes }) => sum + bytes.length, 0);
   return `Wrote ${target}: ${tensors.length} tensors, ${(size / 1e6).toFixed(1)} MB`;
 }
 
 if (import.meta.main) {
+  answerHelp(import.meta.url);
   const [source, target] = Deno.args;
   const print = (text: string) => Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
   if (source === undefined || target === undefined || Deno.args.length !== 2) {

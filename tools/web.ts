@@ -10,15 +10,17 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { answerHelp } from "./help.ts";
 import { buildWeb } from "./build_web.ts";
 import { folderHandler } from "./serve_folder.ts";
 
+answerHelp(import.meta.url);
 const args = parseArgs(Deno.args, {
   boolean: ["isolation", "build-only"],
   negatable: ["isolation"],
   string: ["port"],
   default: { isolation: true, port: "8000" },
-  unknown: (option) => {
+  unknown: (option: string) => {
     console.error(
       `Cannot serve the page: unknown option "${option}", expected --port, --no-isolation or --build-only`,
     );

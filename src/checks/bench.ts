@@ -24,6 +24,8 @@ export interface Workspace<Program = OpaqueProgram, Tensor = OpaqueTensor, Matri
   readonly program: Program;
   /** A tensor of these words, a multiple of 4 of them, and of no more memory. */
   tensor(words: Uint32Array<ArrayBuffer>): Tensor;
+  /** The like, several of them, that ops may have as one binding: in order in one buffer, for an executor that binds buffers. */
+  tensors(words: readonly Uint32Array<ArrayBuffer>[]): Tensor[];
   /** A weight (rows, columns); in memory `guard` follows the rows, or those of each part that the executor splits them into. */
   matrix(
     weight: RoundedWeight,

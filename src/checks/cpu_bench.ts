@@ -1,11 +1,11 @@
 /** The CPU executor, as checks see it. */
 
-import { defaultThreads } from "../cpu/default_threads.ts";
 import { describeCpu } from "../cpu/describe_cpu.ts";
-import { type CpuMatrix, cpuMatrixBytes, writeMatrixRows } from "../cpu/matrix.ts";
+import { type CpuMatrix, cpuMatrixBytes, rowMatrix, writeMatrixRows } from "../cpu/matrix.ts";
 import { type Cpu, type CpuOptions, openCpu } from "../cpu/module.ts";
 import { type CpuTensor, createCpuTensor } from "../cpu/tensor.ts";
-
+import { defaultThreads } from "../cpu/default_threads.ts";
+import { matrixRowBytes } from "../model/dtype.ts";
 import { type Bench, sealBench, type Workspace } from "./bench.ts";
 import { CPU_OPS } from "./cpu_ops.ts";
 import { OwningProgram } from "./cpu_softplus.ts";
@@ -58,6 +58,10 @@ class CpuWorkspace implements Workspace<OwningProgram, CpuTensor, CpuMatrix> {
     return tensor;
   }
 
+  tensors(words: readonly Uint32Array<ArrayBuffer>[]): CpuTensor[] {
+    return words.map((each) => this.tensor(each));
+  }
+
   matrix(
     { dtype, stored }: Parameters<Workspace["matrix"]>[0],
     shape: readonly [number, number],
@@ -74,8 +78,8 @@ class CpuWorkspace implements Workspace<OwningProgram, CpuTensor, CpuMatrix> {
     return matrix;
   }
 
-  matrixOver(): never {
-    throw new TypeError("Cannot make a matrix over a tensor: no op on the CPU writes matrices");
+  matrixOver(tensor: CpuTensor, shape: readonly [number, number]): CpuMatrix {
+    return rowMatrix(this.#cpu, tensor, shape, matrixRowBytes(shape[1], "f32") / 4);
   }
 
   // deno-lint-ignore require-await -- other executors have to wait here.

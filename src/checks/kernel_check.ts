@@ -64,8 +64,12 @@ interface Expectation {
 
 interface Output {
   readonly length: number;
+  readonly guardWord: number;
   readonly expectations: Expectation[];
 }
+
+/** What is in a tensor that shares a binding: of an input, which kernels must leave as it is, or of a state. */
+type Shared = { readonly input: Float32Array } | { readonly state: Float32Array };
 
 /** A matrix that kernels write. */
 export interface MatrixState {
@@ -115,6 +119,27 @@ export class KernelRun<Op extends OpName = never> implements Disposable {
     return tensor;
   }
 
+  /** Tensors that a kernel has as one binding, in the order in which they lie there; guards follow each of them. */
+  together<N extends string>(tensors: Readonly<Record<N, Shared>>): Record<N, OpaqueTensor> {
+    const parts = Object.entries<Shared>(tensors).map(([name, values]) => {
+      const [words, guardWord] = "input" in values
+        ? [wordsOf(values.input), NAN_WORD]
+        : [wordsOf(values.state), SENTINEL_WORD];
+      return { name, words, guardWord, isInput: "input" in values };
+    });
+    const made = this.#workspace.tensors(
+      parts.map(({ words, guardWord }) => guarded(words, guardWord)),
+    );
+    const named = parts.map(({ name, words, guardWord, isInput }, i) => {
+      const tensor = made[i];
+      if (tensor === undefined) throw new Error(`Cannot check: there is no tensor for ${name}`);
+      this.#outputs.set(tensor, { length: words.length, guardWord, expectations: [] });
+      if (isInput) this.expectWords(name, tensor, words);
+      return [name, tensor] as const;
+    });
+    return Object.fromEntries(named) as Record<N, OpaqueTensor>;
+  }
+
   /** A weight; guards follow each of its blocks. */
   matrix(
     weight: RoundedWeight,
@@ -125,15 +150,14 @@ export class KernelRun<Op extends OpName = never> implements Disposable {
     return this.#workspace.matrix(weight, shape, { guard, rowsPerBlock });
   }
 
+  /** A weight as training has it: f32, and where gradients and updates lie alike. */
+  trainedMatrix(values: Float32Array, shape: readonly [number, number]): OpaqueMatrix {
+    return this.#workspace.matrixOver(this.input(paddedRows(values, shape)), shape);
+  }
+
   /** An f32 matrix that kernels read and write. */
   matrixState(values: Float32Array, shape: readonly [number, number]): MatrixState {
-    const [rows, columns] = shape;
-    const stride = matrixRowBytes(columns, "f32") / 4;
-    const padded = (values: Float32Array | Float64Array) => {
-      const all = new Float32Array(rows * stride);
-      all.set(spreadRows(values, columns, stride, 0));
-      return all;
-    };
+    const padded = (values: Float32Array | Float64Array) => paddedRows(values, shape);
     const tensor = this.state(padded(values));
     return { matrix: this.#workspace.matrixOver(tensor, shape), tensor, padded };
   }
@@ -190,12 +214,12 @@ export class KernelRun<Op extends OpName = never> implements Disposable {
     const outputs = [...this.#outputs];
     const found = await this.#workspace.run(outputs.map(([tensor]) => tensor));
     let result: Measurement = { worst: 0, detail: "nothing was compared" };
-    for (const [i, [, { length, expectations }]] of outputs.entries()) {
+    for (const [i, [, { length, guardWord, expectations }]] of outputs.entries()) {
       const [first] = expectations;
       if (first === undefined) throw new Error("Cannot check: an output has no expectation");
       const words = found[i] ?? new Uint32Array();
       const results = expectations.map(({ compare }) => compare(words.slice(0, length)));
-      results.push(checkGuard(first.name, words.subarray(length)));
+      results.push(checkGuard(first.name, words.subarray(length), guardWord));
       for (const each of results) if (!(each.worst <= result.worst)) result = each;
       if (result.worst === 0) result = results[0] ?? result;
     }
@@ -208,14 +232,16 @@ export class KernelRun<Op extends OpName = never> implements Disposable {
 
   #output(words: Uint32Array): OpaqueTensor {
     const tensor = this.#tensor(words, SENTINEL_WORD);
-    this.#outputs.set(tensor, { length: words.length, expectations: [] });
+    this.#outputs.set(tensor, {
+      length: words.length,
+      guardWord: SENTINEL_WORD,
+      expectations: [],
+    });
     return tensor;
   }
 
   #tensor(words: Uint32Array, guardWord: number): OpaqueTensor {
-    const guarded = new Uint32Array(roundUp(words.length + GUARD, 4)).fill(guardWord);
-    guarded.set(words);
-    return this.#workspace.tensor(guarded);
+    return this.#workspace.tensor(guarded(words, guardWord));
   }
 
   #expect(tensor: OpaqueTensor, expectation: Expectation, length?: number): void {
@@ -244,6 +270,17 @@ export function checkKernel<Op extends OpName>(
   };
 }
 
+/** Rows as an f32 matrix has them, each padded with zeros. */
+function paddedRows(
+  values: Float32Array | Float64Array,
+  [rows, columns]: readonly [number, number],
+): Float32Array {
+  const stride = matrixRowBytes(columns, "f32") / 4;
+  const all = new Float32Array(rows * stride);
+  all.set(spreadRows(values, columns, stride, 0));
+  return all;
+}
+
 /** The words of a tensor as floats. */
 export function floatsOf(words: Uint32Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
   return new Float32Array(words.buffer, words.byteOffset, words.length);
@@ -262,8 +299,14 @@ function requireOps<Op extends OpName>(
   throw new TypeError(`Cannot check: ${bench.device} has no ${missing.join(", ")}`);
 }
 
-function checkGuard(name: string, guard: Uint32Array): Measurement {
-  const index = guard.findIndex((word) => word !== SENTINEL_WORD);
+function guarded(words: Uint32Array, guardWord: number): Uint32Array<ArrayBuffer> {
+  const all = new Uint32Array(roundUp(words.length + GUARD, 4)).fill(guardWord);
+  all.set(words);
+  return all;
+}
+
+function checkGuard(name: string, guard: Uint32Array, guardWord: number): Measurement {
+  const index = guard.findIndex((word) => word !== guardWord);
   if (index < 0) return { worst: 0, detail: `the guard of ${name} is whole` };
   return { worst: Infinity, detail: `the guard of ${name} was written at +${index}` };
 }

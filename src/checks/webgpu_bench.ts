@@ -3,6 +3,7 @@
 import { type Gpu, openGpu } from "../gpu/device.ts";
 import { encode, Program } from "../gpu/program.ts";
 import { Staging } from "../gpu/readback.ts";
+import { sizeTogether, viewsOf } from "../gpu/span.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import { matrixRowBytes } from "../model/dtype.ts";
 import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
@@ -48,6 +49,16 @@ class WebgpuWorkspace implements Workspace<Program, Tensor, Matrix> {
     this.#owned.push(tensor);
     tensor.write(words);
     return tensor;
+  }
+
+  tensors(words: readonly Uint32Array<ArrayBuffer>[]): Tensor[] {
+    const sizes = Object.fromEntries(words.map(({ length }, i) => [`${i}`, length]));
+    const tensor = createTensor(this.#gpu, "guarded", [sizeTogether(sizes)]);
+    this.#owned.push(tensor);
+    return Object.values(viewsOf(tensor, sizes)).map((view, i) => {
+      view.write(words[i] ?? new Uint32Array());
+      return view;
+    });
   }
 
   matrix(

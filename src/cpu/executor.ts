@@ -7,9 +7,11 @@ import {
   type Executor,
   type ExecutorState,
   type ForwardOptions,
-  requireLive,
+  type Pauses,
   type StateArray,
+  TURN_MS,
 } from "../model/executor.ts";
+import { Pace } from "../model/pieces.ts";
 import { encodeSettings, NO_TOKEN, RING, type SamplerSettings } from "../model/sampler.ts";
 import { keptParts } from "../model/state_layout.ts";
 import { describeCpu } from "./describe_cpu.ts";
@@ -19,8 +21,13 @@ import type { CpuProgram } from "./program.ts";
 import { type PieceOutput, Programs } from "./programs.ts";
 import { asOurs, CpuState } from "./state.ts";
 import { ThreadChoice } from "./thread_choice.ts";
-import { Turns } from "./turns.ts";
 import type { LoadedWeights } from "./weights.ts";
+
+/**
+ * The fewest steps of a sequence that go through at once where there are more: a matmul of fewer rows reads its weights
+ * too often.
+ */
+const PIECE_STEPS = 32;
 
 /** Part of some sequences: steps [start, start + steps) of each. */
 interface Piece {
@@ -40,7 +47,14 @@ export class CpuExecutor implements Executor {
   readonly #programs: Programs;
   /** Undefined where the caller says how many threads work. */
   readonly #threads: ThreadChoice | undefined;
-  #disposed = false;
+  /** Ops of a sequence that run in one go, as measured. */
+  #opsAtOnce = 1;
+  readonly #pace = new Pace({
+    unit: PIECE_STEPS,
+    fewRows: MATVEC_MAX_ROWS,
+    firstRows: PIECE_STEPS,
+    favorsThroughput: true,
+  });
 
   constructor(
     cpu: Cpu,
@@ -132,7 +146,7 @@ export class CpuExecutor implements Executor {
   async forward(
     state: ExecutorState,
     inputs: Uint32Array | Float32Array,
-    { logits: wanted, onProgress }: ForwardOptions,
+    { logits: wanted, onProgress, pauses }: ForwardOptions,
   ): Promise<Float32Array | undefined> {
     const ours = asOurs(state);
     const { batch } = ours;
@@ -146,20 +160,20 @@ export class CpuExecutor implements Executor {
     }
     const count = logitCount(this.config);
     const { activations, maxLogitRows } = this.#programs;
-    const most = wanted === "all" ? Math.floor(maxLogitRows / batch) : Infinity;
-    const stepsAtOnce = Math.max(1, Math.min(activations.stepsAtOnce(batch), most));
+    const logitSteps = wanted === "all" ? Math.floor(maxLogitRows / batch) : Infinity;
+    const most = Math.max(1, Math.min(activations.stepsAtOnce(batch), logitSteps));
     const all = wanted === "all" ? new Float32Array(batch * seqlen * count) : undefined;
-    const turns = new Turns();
-    for (let start = 0; start < seqlen; start += stepsAtOnce) {
-      const steps = Math.min(stepsAtOnce, seqlen - start);
-      await turns.take();
-      this.#runPiece(ours, inputs, { batch, seqlen, start, steps }, wanted);
+    for (let start = 0; start < seqlen;) {
+      const steps = this.#pace.steps(batch, seqlen - start, most);
+      await this.#runPiece(ours, inputs, { batch, seqlen, start, steps }, wanted, pauses);
       const logits = all && this.#programs.logits.view(0, [batch * steps * count]).read();
       for (let b = 0; logits !== undefined && b < batch; b++) {
         const of = logits.subarray(b * steps * count, (b + 1) * steps * count);
         all?.set(of, (b * seqlen + start) * count);
       }
-      onProgress?.(start + steps);
+      start += steps;
+      onProgress?.(start);
+      if (start < seqlen) await pauses?.between();
     }
     return wanted === "last" ? ours.logits.read() : all;
   }
@@ -168,18 +182,19 @@ export class CpuExecutor implements Executor {
     state: ExecutorState,
     ids: Uint32Array,
     following: Uint32Array,
+    pauses?: Pauses,
   ): Promise<Float32Array> {
     const ours = asOurs(state);
     const { targets, scores, maxLogitRows } = this.#programs;
     const seqlen = ids.length;
     const result = new Float32Array(seqlen * 3);
-    const turns = new Turns();
-    for (let start = 0; start < seqlen; start += maxLogitRows) {
-      const steps = Math.min(maxLogitRows, seqlen - start);
-      await turns.take();
+    for (let start = 0; start < seqlen;) {
+      const steps = this.#pace.steps(1, seqlen - start, maxLogitRows);
       targets.write(following.subarray(start, start + steps));
-      this.#runPiece(ours, ids, { batch: 1, seqlen, start, steps }, "score");
+      await this.#runPiece(ours, ids, { batch: 1, seqlen, start, steps }, "score", pauses);
       result.set(scores.view(0, [steps, 3]).read(), start * 3);
+      start += steps;
+      if (start < seqlen) await pauses?.between();
     }
     return result;
   }
@@ -222,13 +237,7 @@ export class CpuExecutor implements Executor {
     return { ids, logprobs };
   }
 
-  get isDisposed(): boolean {
-    return this.#disposed;
-  }
-
   [Symbol.dispose](): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
     this.#programs[Symbol.dispose]();
     this.#loaded[Symbol.dispose]();
   }
@@ -239,26 +248,45 @@ export class CpuExecutor implements Executor {
   }
 
   /** Runs steps of all sequences, from their places in `inputs`. */
-  #runPiece(
+  async #runPiece(
     state: CpuState,
     inputs: Uint32Array | Float32Array,
     { batch, seqlen, start, steps }: Piece,
     output: PieceOutput,
-  ): void {
-    // Other work had its turn meanwhile, and may have freed what this one needs.
-    requireLive(this, "run the model");
-    if (state.isDisposed) throw new TypeError("Cannot run the model: the state is disposed");
+    pauses: Pauses | undefined,
+  ): Promise<void> {
     const target = this.#programs.activations.of(batch).inputs;
     const width = inputWidth(this.config);
     for (let b = 0; b < batch; b++) {
       const from = (b * seqlen + start) * width;
       target.write(inputs.subarray(from, from + steps * width), b * steps * width * 4);
     }
-    const program = this.#programs.piece(state, steps, output);
-    // Many steps have work for all threads, however few are best for one.
+    const computedMs = await this.#runInParts(this.#programs.piece(state, steps, output), pauses);
+    this.#pace.took(batch * steps, computedMs);
+  }
+
+  /**
+   * Runs a program a few ops at a time, as many as take part of a turn: what nothing can interrupt is an op.
+   *
+   * @returns How long it computed, in milliseconds.
+   */
+  async #runInParts(program: CpuProgram, pauses: Pauses | undefined): Promise<number> {
     const { threads, maxThreads } = this.#cpu;
-    if (threads < maxThreads) this.#cpu.setThreads(maxThreads);
-    program.run();
-    if (threads < maxThreads) this.#cpu.setThreads(threads);
+    let computedMs = 0;
+    for (let done = 0; done < program.length;) {
+      if (done > 0) await pauses?.within();
+      const count = Math.min(this.#opsAtOnce, program.length - done);
+      const began = performance.now();
+      // Many steps have work for all threads, however few are best for one.
+      if (threads < maxThreads) this.#cpu.setThreads(maxThreads);
+      program.runPart(done, count);
+      if (threads < maxThreads) this.#cpu.setThreads(threads);
+      const elapsedMs = performance.now() - began;
+      if (elapsedMs > TURN_MS / 2) this.#opsAtOnce = Math.ceil(count / 2);
+      else if (elapsedMs < TURN_MS / 4 && count === this.#opsAtOnce) this.#opsAtOnce *= 2;
+      computedMs += elapsedMs;
+      done += count;
+    }
+    return computedMs;
   }
 }

@@ -3,6 +3,7 @@
 import { WeightDType } from "../../kernels/cpu/weight_dtype.ts";
 import { roundUp } from "./memory.ts";
 import type { Cpu } from "./module.ts";
+import type { CpuTensor } from "./tensor.ts";
 
 /** How the elements of a matrix are stored. Sums are f32 always. */
 export type CpuMatrixDType = "f32" | "f16" | "bf16" | "int8" | "int4";
@@ -19,10 +20,18 @@ export interface CpuMatrix extends Disposable {
   readonly rows: number;
   readonly columns: number;
   readonly dtype: CpuMatrixDType;
+  /** Elements from row to row, where rows lie one after the other: see {@linkcode rowMatrix}. */
+  readonly stride?: number;
   /** First byte in the module's memory. */
   readonly address: number;
   readonly sizeBytes: number;
   readonly cpu: Cpu;
+}
+
+/** A weight that is trained, or its gradient: f32, rows one after the other. */
+export interface CpuRowMatrix extends CpuMatrix {
+  readonly dtype: "f32";
+  readonly stride: number;
 }
 
 /** Rows of a panel. */
@@ -91,6 +100,44 @@ export function createCpuMatrix(
 }
 
 /**
+ * An f32 matrix over a tensor that others own, with rows of `stride` elements one after the other.
+ *
+ * @throws {RangeError} If the tensor is too small.
+ */
+export function rowMatrix(
+  cpu: Cpu,
+  tensor: CpuTensor,
+  [rows, columns]: readonly [number, number],
+  stride: number = columns,
+): CpuRowMatrix {
+  if (stride < columns || tensor.size < (rows - 1) * stride + columns) {
+    throw new RangeError(
+      `Cannot make a matrix [${rows}, ${columns}] of rows of ${stride} over ${tensor.size} elements`,
+    );
+  }
+  const { address } = tensor;
+  const sizeBytes = rows * stride * 4;
+  return { rows, columns, dtype: "f32", stride, address, sizeBytes, cpu, [Symbol.dispose]() {} };
+}
+
+/** Whether rows lie one after the other. */
+export function isRowMatrix(matrix: CpuMatrix): matrix is CpuRowMatrix {
+  return matrix.stride !== undefined;
+}
+
+/**
+ * Requires panels.
+ *
+ * @throws {TypeError} If rows lie one after the other.
+ */
+export function requirePanels(label: string, matrix: CpuMatrix): void {
+  if (!isRowMatrix(matrix)) return;
+  throw new TypeError(
+    `Cannot record ${label}: the rows of its weight lie one after the other, and it needs panels`,
+  );
+}
+
+/**
  * Writes rows from `rowStart` on.
  *
  * @param elements The rows, back to back with no padding, in the matrix's dtype (`Uint16Array` bits for f16 and bf16),
@@ -102,6 +149,7 @@ export function writeMatrixRows(
   elements: Float32Array | Uint16Array | Partial<QuantizedRows>,
 ): void {
   const { columns, dtype } = matrix;
+  requirePanels("the writing of rows", matrix);
   if (isQuantized(dtype)) {
     if (isPlain(elements)) {
       throw new TypeError(`Cannot write rows of ${columns} ${dtype} elements from floats`);

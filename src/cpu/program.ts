@@ -60,6 +60,13 @@ export class CpuProgram implements Disposable {
     this.cpu.run(this.#list, this.#ops.length, times);
   }
 
+  /** Runs `count` ops from the one with that index on, once. */
+  runPart(first: number, count: number): void {
+    if (this.#ops.length === 0) return;
+    this.#list ??= this.#write();
+    this.cpu.run(this.#list + first * RECORD_WORDS * 4, count, 1);
+  }
+
   #write(): number {
     this.cpu.reserveScratch(Math.max(...this.#ops.map(({ scratchBytes = 0 }) => scratchBytes)));
     const words = new Uint32Array(this.#ops.length * RECORD_WORDS);

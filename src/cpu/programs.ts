@@ -18,8 +18,11 @@ import type { CpuWeights } from "./weights.ts";
 /** Logits of a piece may take this much: 50280 of them for 96 steps, as many as there are at once. */
 const LOGITS_BYTES = 19 * 2 ** 20;
 
-/** Programs of a state that are kept: those of a step, of a draw, and of sequences of a few lengths. */
-const KEPT_PROGRAMS = 8;
+/**
+ * Programs for pieces that are kept of each kind: of the usual length, and of what a sequence ends with. A kind's take
+ * the same memory, whatever their lengths, so that a state's does not grow with what it consumes.
+ */
+const KEPT_LENGTHS = 2;
 
 /** What a piece of a sequence gives, beside the state. */
 export type PieceOutput = LogitsWanted | "score";
@@ -89,7 +92,7 @@ export class Programs implements Disposable {
   piece(state: CpuState, steps: number, output: PieceOutput): CpuProgram {
     // Whatever was asked for, the state has its logits afterwards: the next call may draw from them.
     const extra = output === "last" ? "none" : output;
-    return this.#kept(state, `${steps} steps, ${extra}`, (program) => {
+    return this.#kept(state, `${extra} ${steps}`, (program) => {
       const activations = this.activations.of(state.batch);
       const tensors = {
         weights: this.#weights,
@@ -127,8 +130,11 @@ export class Programs implements Disposable {
     if (kept !== undefined) return kept;
     const program = new CpuProgram(this.#cpu);
     record(program);
-    for (const [oldest, old] of programs) {
-      if (programs.size < KEPT_PROGRAMS) break;
+    const [kind = ""] = name.split(" ");
+    const alike = [...programs].filter(([other]) =>
+      /\d$/.test(other) && other.startsWith(`${kind} `)
+    );
+    for (const [oldest, old] of alike.slice(0, 1 - KEPT_LENGTHS)) {
       programs.delete(oldest);
       old[Symbol.dispose]();
     }

@@ -28,7 +28,6 @@ export class CpuState implements ExecutorState {
   readonly settings: CpuTensor;
   /** Programs over this state, by what they do; the oldest goes first. */
   readonly programs: Map<string, CpuProgram> = new Map();
-  #disposed = false;
 
   constructor(cpu: Cpu, config: ModelConfig, batch: number) {
     this.batch = batch;
@@ -58,13 +57,7 @@ export class CpuState implements ExecutorState {
     return this.layout.parts.get(name)?.isKept ? this.part(name) : undefined;
   }
 
-  /** Whether it is freed: its memory may be another's by now. */
-  get isDisposed(): boolean {
-    return this.#disposed;
-  }
-
   [Symbol.dispose](): void {
-    this.#disposed = true;
     for (const program of this.programs.values()) program[Symbol.dispose]();
     this.programs.clear();
     this.buffer[Symbol.dispose]();

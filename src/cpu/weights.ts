@@ -21,9 +21,9 @@ export interface WeightLookup {
 }
 
 /** The weights of one half of a block. */
-export interface HalfWeights {
+export interface HalfWeights<Weights = object> {
   readonly norm: CpuTensor;
-  readonly part: object;
+  readonly part: Weights;
 }
 
 /** The weights of a model. */

@@ -6,6 +6,7 @@ import type { Inputs } from "./session.ts";
 /** Checks inputs against the model, and gives them the form that executors take. */
 export function checkInputs(config: ModelConfig, inputs: Inputs): Uint32Array | Float32Array {
   const { input, real_vocab_size } = config;
+  requireNumbers(inputs, input.kind === "linear" ? "floats" : "token ids");
   if (inputs.length === 0) throw new TypeError("Cannot run the model: there are no inputs");
   if (input.kind === "linear") {
     const floats = inputs instanceof Float32Array ? inputs : Float32Array.from(inputs);
@@ -29,4 +30,41 @@ export function checkInputs(config: ModelConfig, inputs: Inputs): Uint32Array | 
     }
   }
   return Uint32Array.from(inputs);
+}
+
+/** Who calls from JavaScript may give anything. */
+function requireNumbers(inputs: unknown, expected: string): void {
+  if (Array.isArray(inputs)) {
+    const bad = inputs.findIndex((value) => typeof value !== "number");
+    if (bad < 0) return;
+    throw new TypeError(
+      `Cannot run the model: input ${bad} is ${show(inputs[bad])}, expected ${expected}`,
+    );
+  }
+  if (ArrayBuffer.isView(inputs) && !(inputs instanceof DataView)) return;
+  throw new TypeError(`Cannot run the model: the input is ${show(inputs)}, expected ${expected}`);
+}
+
+function show(value: unknown): string {
+  if (typeof value === "string") {
+    return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value);
+  }
+  return typeof value === "object" && value !== null ? "an object" : String(value);
+}
+
+/**
+ * Refuses a sequence that is not what the checkpoint's preprocessing makes: a part of an image would be classified like any
+ * other, and wrong. What comes step by step may well be a part.
+ *
+ * @param values Values of one sequence.
+ * @throws {RangeError} If the model takes images, and these values are not one.
+ */
+export function requireWholeImage({ preprocessing }: ModelConfig, values: number): void {
+  if (preprocessing?.kind !== "image") return;
+  const { width, height, channels } = preprocessing;
+  const needed = width * height * channels;
+  if (values === needed) return;
+  throw new RangeError(
+    `Cannot classify ${values} values: this model takes images of ${width} x ${height} x ${channels}, which are ${needed}`,
+  );
 }

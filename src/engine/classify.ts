@@ -1,10 +1,10 @@
 /** Classification: of whole sequences, of many at once, and of a stream after every step. */
 
 import { inputWidth } from "../model/ends.ts";
-import { type Executor, requireLive } from "../model/executor.ts";
-import { checkInputs } from "./check_inputs.ts";
+import type { Executor } from "../model/executor.ts";
+import { checkInputs, requireWholeImage } from "./check_inputs.ts";
 import type { Inputs, Session } from "./session.ts";
-import { eventLoopTurn } from "../io/event_loop_turn.ts";
+import type { SessionModel } from "./stream_session.ts";
 
 /** What a classifier says of a sequence. */
 export interface Classification {
@@ -46,36 +46,39 @@ export function classification(
  *
  * @param inputs Floats (batch, seqlen, d_input), or token ids (batch, seqlen) for a model that takes ids.
  * @throws {TypeError} If the model is no classifier, or the inputs do not divide into that many sequences.
+ * @throws {RangeError} If the model takes images, and a sequence is not a whole one.
  */
-export async function classifyBatch(
-  executor: Executor,
+export function classifyBatch(
+  model: SessionModel,
   inputs: Inputs,
   batch: number,
   { signal }: ClassifyOptions = {},
 ): Promise<Classification[]> {
-  requireLive(executor, "classify");
-  requireClassifier(executor);
-  signal?.throwIfAborted();
-  const checked = checkInputs(executor.config, inputs);
-  const { head, labels } = executor.config;
-  const stepSize = inputWidth(executor.config);
-  if (!Number.isInteger(batch) || batch < 1 || checked.length % (batch * stepSize) !== 0) {
-    throw new TypeError(
-      `Cannot classify ${batch} sequences: ${checked.length} values do not divide into steps of ${stepSize} for each`,
+  const { executor, lifetime } = model;
+  return lifetime.call("classify", signal, async (call) => {
+    requireClassifier(executor);
+    const checked = checkInputs(executor.config, inputs);
+    const { head, labels } = executor.config;
+    const stepSize = inputWidth(executor.config);
+    if (!Number.isInteger(batch) || batch < 1 || checked.length % (batch * stepSize) !== 0) {
+      throw new TypeError(
+        `Cannot classify ${batch} sequences: ${checked.length} values do not divide into steps of ${stepSize} for each`,
+      );
+    }
+    requireWholeImage(executor.config, checked.length / batch);
+    using state = executor.createState(batch);
+    const logits = await model.turns.run(
+      call,
+      (pauses) => executor.forward(state, checked, { logits: "last", pauses }),
+    ) ?? new Float32Array();
+    call.check();
+    const n = head.kind === "classifier" ? head.n_classes : 0;
+    return Array.from(
+      { length: batch },
+      (_, b) => classification(logits.subarray(b * n, (b + 1) * n), labels),
     );
-  }
-  using state = executor.createState(batch);
-  const logits = await executor.forward(state, checked, { logits: "last" }) ?? new Float32Array();
-  signal?.throwIfAborted();
-  const n = head.kind === "classifier" ? head.n_classes : 0;
-  return Array.from(
-    { length: batch },
-    (_, b) => classification(logits.subarray(b * n, (b + 1) * n), labels),
-  );
+  });
 }
-
-/** Other work waits no longer than this for its turn, in milliseconds: a turn may cost a sixth of a small model's step. */
-const LONGEST_WAIT_MS = 4;
 
 /** Says after every step of a stream what the classifier makes of it so far; breaking off early costs nothing. */
 export async function* classifyStream(
@@ -83,15 +86,10 @@ export async function* classifyStream(
   inputs: AsyncIterable<Float32Array | number> | Iterable<Float32Array | number>,
   labels: readonly string[] | undefined,
   { signal }: ClassifyOptions = {},
-): AsyncGenerator<Classification> {
+): AsyncGenerator<Classification, void> {
   signal?.throwIfAborted();
-  let turnAt = performance.now();
   for await (const input of inputs) {
-    signal?.throwIfAborted();
-    yield classification(await session.step(input), labels);
-    if (performance.now() - turnAt < LONGEST_WAIT_MS) continue;
-    await eventLoopTurn();
-    turnAt = performance.now();
+    yield classification(await session.step(input, { signal }), labels);
   }
 }
 

@@ -1,14 +1,13 @@
 /** Generation: bursts of draws, turned into a stream of tokens and text. */
 
 import type { Tokenizer } from "../io/tokenizer/tokenizer.ts";
-import type { Draws } from "../model/executor.ts";
+import { type Draws, TURN_MS } from "../model/executor.ts";
 import type { SamplingOptions } from "./sampling.ts";
-import { eventLoopTurn } from "../io/event_loop_turn.ts";
 
 /** Options of `generate`. */
 export interface GenerateOptions extends SamplingOptions {
   /**
-   * The most tokens to draw.
+   * The most tokens to draw; Infinity goes on until something else ends it.
    *
    * @default {256}
    */
@@ -45,18 +44,15 @@ export interface TokenSource {
   keep(draws: Draws, count: number): Promise<void>;
 }
 
-/** Tokens come in bursts of about this long: short enough to read along, long enough to hide the wait for the GPU. */
-const BURST_MS = 25;
-
 /** Draws tokens until a limit or a stop; see `Session.generate`. */
 export async function* generateTokens(
   source: TokenSource,
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedToken> {
   const { maxTokens = 256, signal } = options;
-  if (!Number.isInteger(maxTokens) || maxTokens < 0) {
+  if (maxTokens !== Infinity && (!Number.isInteger(maxTokens) || maxTokens < 0)) {
     throw new RangeError(
-      `Cannot generate: maxTokens is ${maxTokens}, and it must be a whole number`,
+      `Cannot generate: maxTokens is ${maxTokens}, and it must be a whole number, or Infinity`,
     );
   }
   const stopIds = new Set([...source.eosTokenIds, ...options.stopIds ?? []]);
@@ -88,13 +84,15 @@ export async function* generateTokens(
       await source.keep(draws, count);
     }
     if (ended) return;
-    await eventLoopTurn();
   }
 }
 
-/** Grows by doubling, up to what takes about {@linkcode BURST_MS}. */
+/**
+ * Grows by doubling, up to what takes about {@linkcode TURN_MS}: short enough to read along, long enough to hide the wait
+ * for the GPU.
+ */
 function nextBurst(steps: number, elapsedMs: number, most: number): number {
-  const affordable = Math.floor(BURST_MS / Math.max(elapsedMs / steps, 1e-3));
+  const affordable = Math.floor(TURN_MS / Math.max(elapsedMs / steps, 1e-3));
   return Math.max(1, Math.min(steps * 2, affordable, most));
 }
 

@@ -4,11 +4,11 @@ import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
 import type { DownloadProgress } from "../io/hub/client.ts";
 import { stateDictPrefix } from "../io/state_dict.ts";
 import { loadTokenizer, type Tokenizer } from "../io/tokenizer/tokenizer.ts";
+import { type BackendChoice, chooseBackend } from "../model/choose_backend.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { parseQuantization } from "../model/config/quantization.ts";
 import type { Backend, WeightSink } from "../model/executor.ts";
 import { planLoad, type WeightDType } from "../model/load_plan.ts";
-import { type BackendChoice, chooseBackend } from "./choose_backend.ts";
 import { type LoadProgress, loadWeights } from "./load_weights.ts";
 import { createModel, type Model } from "./model.ts";
 import { readConfigAndHead } from "./read_config.ts";
@@ -91,7 +91,7 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onDownload: onProgress }),
   });
-  const { config, tokenizer } = await describeCheckpoint(checkpoint);
+  const { config, tokenizer } = await describeCheckpoint(checkpoint, signal);
   const { tensors } = checkpoint;
   const plan = planLoad(config, tensors, {
     dtype,
@@ -138,8 +138,9 @@ async function openSink(
  */
 export async function describeCheckpoint(
   checkpoint: Checkpoint,
+  signal?: AbortSignal,
 ): Promise<{ config: ModelConfig; tokenizer: Tokenizer | undefined }> {
-  const config = await readConfigAndHead(checkpoint);
+  const config = await readConfigAndHead(checkpoint, signal);
   const json = config.input.kind === "embedding"
     ? await checkpoint.readText("tokenizer.json")
     : undefined;

@@ -52,7 +52,7 @@ export async function loadWeights(
   for (const tensor of plan.tensors) {
     const { stored, weight, part } = tensor;
     const pieceDigests: Uint8Array[] = [];
-    for await (const { bytes, firstRow } of readPieces(file, stored)) {
+    for await (const { bytes, firstRow } of readPieces(file, stored, signal)) {
       signal?.throwIfAborted();
       const digest = sha256(bytes);
       const rows = rowsOf(tensor, bytes, firstRow);
@@ -70,7 +70,7 @@ export async function loadWeights(
       await sha256(concat(pieceDigests)),
     );
   }
-  await checkTiedHead(plan, file, digests);
+  await checkTiedHead(plan, file, digests, signal);
   return await hashOf(digests);
 }
 

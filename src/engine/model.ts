@@ -14,11 +14,17 @@ import type { Backend, Executor } from "../model/executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import { type ScoreOptions, scoreTokens, type TokenScore } from "./score.ts";
+import { awaitedInputs } from "./awaited_inputs.ts";
+import { Call, Lifetime } from "./lifetime.ts";
 import type { Inputs, Session } from "./session.ts";
 import { type SessionModel, StreamSession } from "./stream_session.ts";
+import { Turns } from "./turns.ts";
 
 /**
  * A model on a device. Weights are shared by all sessions; freeing the model frees them.
+ *
+ * It may be disposed at any moment: what is under way on it or its sessions then rejects with a TypeError, as does what
+ * comes later, and the memory is freed when the last call has ended.
  *
  * Every method but {@linkcode Model.createSession} works in a session of its own.
  */
@@ -94,8 +100,13 @@ export interface Model extends Disposable {
  *
  * @param reason Why this device runs it, where that is worth saying.
  */
-export function createModel(parts: SessionModel, reason?: string): Model {
-  const { executor, tokenizer } = parts;
+export function createModel(
+  made: Omit<SessionModel, "lifetime" | "turns">,
+  reason?: string,
+): Model {
+  const { executor, tokenizer } = made;
+  const lifetime = new Lifetime("the model", () => executor[Symbol.dispose]());
+  const parts: SessionModel = { ...made, lifetime, turns: new Turns() };
   const encode = (input: string | readonly number[]): readonly number[] => {
     if (typeof input !== "string") return input;
     if (tokenizer === undefined) {
@@ -104,6 +115,18 @@ export function createModel(parts: SessionModel, reason?: string): Model {
       );
     }
     return tokenizer.encode(input);
+  };
+  /** What a generator does in a session of its own. */
+  const inSession = <T>(
+    action: string,
+    work: (session: StreamSession) => AsyncGenerator<T, void>,
+    options?: SamplingOptions,
+  ): AsyncIterable<T> => {
+    const generator = async function* (): AsyncGenerator<T, void> {
+      using session = new StreamSession(parts, options);
+      yield* work(session);
+    };
+    return lifetime.generator(action, generator());
   };
   return {
     config: executor.config,
@@ -117,32 +140,39 @@ export function createModel(parts: SessionModel, reason?: string): Model {
     get deviceBytes() {
       return executor.deviceBytes;
     },
-    async *generate(prompt, options) {
-      requireLanguageModel(executor, "generate");
-      using session = new StreamSession(parts, options);
-      await session.prefill(encode(prompt), { logits: "none" });
-      yield* session.generate(options);
-    },
-    async classify(input, options) {
-      const [only] = await classifyBatch(executor, input, 1, options);
-      if (only === undefined) throw new TypeError("Cannot classify: there is no input");
-      return only;
-    },
-    async classifyBatch(inputs, batch, options) {
-      return await classifyBatch(executor, inputs, batch, options);
-    },
-    async *classifyStream(inputs, options) {
-      requireClassifier(executor);
-      using session = new StreamSession(parts);
-      yield* classifyStream(session, inputs, executor.config.labels, options);
-    },
-    async *score(input, options) {
-      requireLanguageModel(executor, "score");
-      using session = new StreamSession(parts);
-      yield* scoreTokens(session, typeof input === "string" ? encode(input) : input, options);
-    },
+    generate: (prompt, options) =>
+      inSession("generate", async function* (session) {
+        requireLanguageModel(executor, "generate");
+        await session.prefill(encode(prompt), { logits: "none", signal: options?.signal });
+        yield* session.generate(options);
+      }, options),
+    classify: (input, options) =>
+      lifetime.call("classify", undefined, async () => {
+        const [only] = await classifyBatch(parts, input, 1, options);
+        if (only === undefined) throw new TypeError("Cannot classify: there is no input");
+        return only;
+      }),
+    classifyBatch: (inputs, batch, options) => classifyBatch(parts, inputs, batch, options),
+    classifyStream: (inputs, options) =>
+      inSession("classify", (session) => {
+        requireClassifier(executor);
+        const call = new Call("classify", lifetime, options?.signal);
+        const until = Symbol.asyncIterator in inputs ? awaitedInputs(inputs, call) : inputs;
+        return classifyStream(session, until, executor.config.labels, options);
+      }),
+    score: (input, options) =>
+      inSession("score", (session) => {
+        requireLanguageModel(executor, "score");
+        const call = new Call("score", lifetime, options?.signal);
+        const ids = typeof input === "string"
+          ? encode(input)
+          : Symbol.asyncIterator in input
+          ? awaitedInputs(input, call)
+          : input;
+        return scoreTokens(session, ids, options);
+      }),
     createSession: (options) => new StreamSession(parts, options),
-    [Symbol.dispose]: () => executor[Symbol.dispose](),
+    [Symbol.dispose]: () => lifetime[Symbol.dispose](),
   };
 }
 

@@ -27,11 +27,14 @@ export function readConfig({ config: json, configName, tensors }: Checkpoint): M
  *
  * @throws {ConfigError} If it is of no model that is supported.
  */
-export async function readConfigAndHead(checkpoint: Checkpoint): Promise<ModelConfig> {
+export async function readConfigAndHead(
+  checkpoint: Checkpoint,
+  signal?: AbortSignal,
+): Promise<ModelConfig> {
   const { config: json, tensors } = checkpoint;
   const config = await withOwnEnds(readConfig(checkpoint), checkpoint);
   if (!isOpen(config, json)) return config;
-  return withHead(config, { tied: !await hasOwnHead(tensors, stateDictPrefix(tensors)) });
+  return withHead(config, { tied: !await hasOwnHead(tensors, stateDictPrefix(tensors), signal) });
 }
 
 /**

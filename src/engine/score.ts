@@ -1,7 +1,6 @@
 /** Scoring: how expected each token of a text or a stream was. */
 
 import type { Session } from "./session.ts";
-import { eventLoopTurn } from "../io/event_loop_turn.ts";
 
 /** How expected one token was, given all before it. */
 export interface TokenScore {
@@ -24,6 +23,8 @@ export interface ScoreOptions {
    * @default {Infinity}
    */
   readonly window?: number | undefined;
+  /** Ends the call with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Ids of a list are fed this many at a time, so that a stream of scores starts soon. */
@@ -40,8 +41,8 @@ const PIECE = 1024;
 export async function* scoreTokens(
   session: Session,
   ids: readonly number[] | AsyncIterable<number>,
-  { window = Infinity }: ScoreOptions = {},
-): AsyncGenerator<TokenScore> {
+  { window = Infinity, signal }: ScoreOptions = {},
+): AsyncGenerator<TokenScore, void> {
   if (window !== Infinity && (!Number.isSafeInteger(window) || window < 1)) {
     throw new RangeError(
       `Cannot score in windows of ${window} inputs: expected a whole number from 1`,
@@ -49,14 +50,13 @@ export async function* scoreTokens(
   }
   let position = 0;
   for await (const piece of Symbol.asyncIterator in ids ? one(ids) : pieces(ids, window)) {
-    yield* scored(piece, await session.score(piece), position);
+    yield* scored(piece, await session.score(piece, { signal }), position);
     position += piece.length;
     if (session.position > window) {
       // The last id of a window was foreseen from it, and is the first input of the next.
       session.reset();
-      await session.prefill(piece.slice(-1), { logits: "none" });
+      await session.prefill(piece.slice(-1), { logits: "none", signal });
     }
-    await eventLoopTurn();
   }
 }
 

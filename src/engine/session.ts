@@ -18,6 +18,14 @@ export interface PrefillOptions {
   readonly logits?: LogitsWanted | undefined;
   /** Is told after every piece how many of the inputs are consumed, by the device too. */
   readonly onProgress?: ((inputs: number) => void) | undefined;
+  /** Ends the call with the signal's reason; the session is then as before. It is looked at about every 25 ms. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Options of {@linkcode Session.step} and {@linkcode Session.score}. */
+export interface FeedOptions {
+  /** Ends the call with the signal's reason; the session is then as before. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -25,6 +33,9 @@ export interface PrefillOptions {
  *
  * The state holds all that came before, in the same bytes for any length. A token that was drawn and not yet consumed is
  * pending: whatever comes next is fed after it.
+ *
+ * The sessions of a model are served in turn, and the event loop turns between them. A session may be disposed at any
+ * moment: what is under way on it then rejects with a TypeError, as does what comes later, and no other notices.
  */
 export interface Session extends Disposable {
   /** Inputs consumed so far. */
@@ -48,13 +59,13 @@ export interface Session extends Disposable {
    * @param input A token id, or the d_input floats of one step.
    * @returns The logits after it.
    */
-  step(input: number | Float32Array): Promise<Float32Array>;
+  step(input: number | Float32Array, options?: FeedOptions): Promise<Float32Array>;
   /**
    * Feeds ids and says how expected each was: log-probability, rank and entropy, three floats an id.
    *
    * Nothing is expected before the first input of a session, so there the first id's figures are NaN.
    */
-  score(ids: readonly number[] | Uint32Array): Promise<Float32Array>;
+  score(ids: readonly number[] | Uint32Array, options?: FeedOptions): Promise<Float32Array>;
   /**
    * Draws tokens one after the other, each fed back, until a limit or a stop.
    *

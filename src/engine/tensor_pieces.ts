@@ -5,15 +5,17 @@ import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
 /** The most bytes of a tensor that are read at once. */
 export const PIECE_BYTES = 16 * 2 ** 20;
 
-/** Whole rows of a tensor at a time, as many as fit in a piece. */
+/** Whole rows of a tensor at a time, as many as fit in a piece, until the signal ends it. */
 export async function* readPieces(
   file: TensorFile,
   info: TensorInfo,
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<{ bytes: Uint8Array<ArrayBuffer>; firstRow: number }> {
   const rows = info.shape[0] ?? 1;
   const rowBytes = info.sizeBytes / rows;
   const step = Math.max(1, Math.floor(PIECE_BYTES / rowBytes));
   for (let firstRow = 0; firstRow < rows; firstRow += step) {
+    signal?.throwIfAborted();
     const end = Math.min(rows, firstRow + step);
     const bytes = await file.read(info.name, firstRow * rowBytes, end * rowBytes);
     yield { bytes, firstRow };
@@ -26,9 +28,13 @@ export function release({ buffer }: Uint8Array | Float32Array): void {
 }
 
 /** SHA-256 of a tensor, piece by piece: one pass over it, for sources that only stream forward. */
-export async function digestOf(file: TensorFile, info: TensorInfo): Promise<string> {
+export async function digestOf(
+  file: TensorFile,
+  info: TensorInfo,
+  signal: AbortSignal | undefined,
+): Promise<string> {
   const digests: Uint8Array[] = [];
-  for await (const { bytes } of readPieces(file, info)) {
+  for await (const { bytes } of readPieces(file, info, signal)) {
     digests.push(await sha256(bytes));
     release(bytes);
   }

@@ -7,7 +7,11 @@ import { EMBEDDING_NAMES } from "../model/weight_specs.ts";
 import { digestOf } from "./tensor_pieces.ts";
 
 /** Whether the file has a head of its own, with other numbers than the embedding's. */
-export async function hasOwnHead(file: TensorFile, prefix: string): Promise<boolean> {
+export async function hasOwnHead(
+  file: TensorFile,
+  prefix: string,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
   const head = `${prefix}lm_head.weight`;
   const embedding = EMBEDDING_NAMES.map((name) => prefix + name)
     .find((name) => file.tensors.has(name));
@@ -15,7 +19,7 @@ export async function hasOwnHead(file: TensorFile, prefix: string): Promise<bool
   for (const suffix of ["", SCALES_SUFFIX]) {
     const [one, other] = [file.tensors.get(head + suffix), file.tensors.get(embedding + suffix)];
     if (one === undefined || other === undefined) continue;
-    if (await digestOf(file, one) !== await digestOf(file, other)) return true;
+    if (await digestOf(file, one, signal) !== await digestOf(file, other, signal)) return true;
   }
   return false;
 }
@@ -25,9 +29,11 @@ export async function checkTiedHead(
   { tiedHead }: LoadPlan<TensorInfo>,
   file: TensorFile,
   digests: ReadonlyMap<string, Uint8Array>,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   if (tiedHead === undefined) return;
-  if (await digestOf(file, tiedHead) !== digests.get("backbone.embeddings.weight")?.toHex()) {
+  const embedding = digests.get("backbone.embeddings.weight")?.toHex();
+  if (await digestOf(file, tiedHead, signal) !== embedding) {
     throw new TypeError(
       `Cannot load "${file.name}": config.json ties the head to the embedding, and "${tiedHead.name}" differs from it. ` +
         `Set tie_word_embeddings (tie_embeddings in the raw form) to false to use it`,

@@ -6,6 +6,9 @@ import type { Tensor } from "./tensor.ts";
 /** How a kernel uses a storage buffer. "write" and "read_write" are the same to WebGPU; the word is for the reader. */
 export type Access = "read" | "write" | "read_write";
 
+/** Storage buffers that a kernel may have: what WebGPU promises, and some devices give no more. */
+export const MAX_STORAGE_BUFFERS = 8;
+
 /** What is declared of a kernel's own text, which says the same, in the same order. */
 export interface KernelDeclaration<B extends string, P extends string, O extends string> {
   /** Entry point, and the file's name. */

@@ -30,13 +30,16 @@ export interface Copy {
 export class Program implements Disposable {
   /** The device. */
   readonly gpu: Gpu;
+  /** Whether no bit of a row may depend on how many rows there are: a sequence is cut wherever there is time. */
+  readonly sameBits: boolean;
   readonly #pending: Dispatch[] = [];
   #recorded: readonly Recorded[] | undefined;
   #uniforms: GPUBuffer | undefined;
 
   /** An empty program for the device. */
-  constructor(gpu: Gpu) {
+  constructor(gpu: Gpu, { sameBits = false }: { readonly sameBits?: boolean } = {}) {
     this.gpu = gpu;
+    this.sameBits = sameBits;
   }
 
   /** Appends one dispatch of a kernel. */

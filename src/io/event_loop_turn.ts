@@ -23,7 +23,11 @@ function postTurn(resolve: () => void): void {
 /** How long may pass between two turns in which the system is asked for news, in milliseconds. */
 const POLL_INTERVAL_MS = 200;
 
+/** Other work waits no longer than this for its turn, in milliseconds: a turn may cost a sixth of a small model's step. */
+const LONGEST_WAIT_MS = 4;
+
 let polledAt = 0;
+let turnedAt = 0;
 
 /**
  * Resolves in a later turn of the event loop.
@@ -37,13 +41,22 @@ let polledAt = 0;
 export function eventLoopTurn(): Promise<void> {
   const now = performance.now();
   return new Promise((resolve) => {
+    const turned = (): void => {
+      turnedAt = performance.now();
+      resolve();
+    };
     if (setImmediate === undefined) {
-      postTurn(resolve);
+      postTurn(turned);
     } else if (now - polledAt < POLL_INTERVAL_MS) {
-      setImmediate(resolve);
+      setImmediate(turned);
     } else {
       polledAt = now;
-      setTimeout(resolve, 0);
+      setTimeout(turned, 0);
     }
   });
+}
+
+/** Whether the last turn is so long ago that what computes should take one: a look at the clock costs next to nothing. */
+export function isTurnDue(): boolean {
+  return performance.now() - turnedAt >= LONGEST_WAIT_MS;
 }

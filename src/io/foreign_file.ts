@@ -27,6 +27,9 @@ const FORMS: readonly (readonly [RegExp, string])[] = [
   [/^[^]{257}ustar/, "it is a tar archive: unpack it first"],
   [/^\x89HDF\r\n\x1a\n/, "it is HDF5, which is not read"],
   [/^\x93NUMPY/, "it is a NumPy array, which is not read"],
+  [/^\xff\xd8\xff/, "it is a JPEG image: write it as PNG, which is what is read of images"],
+  [/^GIF8[79]a/, "it is a GIF image: write it as PNG, which is what is read of images"],
+  [/^RIFF[^]{4}WEBP/, "it is a WebP image: write it as PNG, which is what is read of images"],
   [/^%PDF-/, "it is a PDF"],
 ];
 

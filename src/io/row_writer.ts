@@ -32,10 +32,18 @@ export async function createRowWriter(
   const file = await open(temporary, path);
   const writer = file.writable.getWriter();
   let writtenBytes = 0, isOpen = true;
-  await writer.write(encodeHeader(name, shape, sizeBytes));
+  const writeBytes = async (bytes: Uint8Array): Promise<void> => {
+    try {
+      await writer.write(bytes);
+    } catch (error) {
+      await Deno.remove(temporary).catch(() => {});
+      throw writeError(path, temporary, error);
+    }
+  };
+  await writeBytes(encodeHeader(name, shape, sizeBytes));
   return {
     async write(values) {
-      await writer.write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+      await writeBytes(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
       writtenBytes += values.byteLength;
     },
     async close() {

@@ -20,7 +20,20 @@ export interface ForwardOptions {
    * pieces inputs go through the model is the same with and without it, and so are the bits.
    */
   readonly onProgress?: ((steps: number) => void) | undefined;
+  /** What it does between its pieces. */
+  readonly pauses?: Pauses | undefined;
 }
+
+/** What a long call awaits, so that nothing has to wait for all of it. What they throw ends the call. */
+export interface Pauses {
+  /** In the middle of a piece, of which the state is half done: the call cannot be gone on with if this throws. */
+  within(): Promise<void>;
+  /** After about {@linkcode TURN_MS}, between two pieces: other calls on the executor are made meanwhile. */
+  between(): Promise<void>;
+}
+
+/** About how long a turn on the executor takes, in milliseconds, where no single piece takes longer. */
+export const TURN_MS = 25;
 
 /** The state of one or more independent sequences, made by an executor and only understood by it. */
 export interface ExecutorState extends Disposable {
@@ -51,7 +64,8 @@ export interface Draws {
 /**
  * Runs a loaded model. States are values: they are copied, read and written whole.
  *
- * Calls on one state are not made at the same time; calls on different states may be.
+ * Calls that give promises are made one after the other, or in the others' pauses between pieces; the rest may be made on
+ * another state at any time. Nothing is disposed while a call needs it.
  */
 export interface Executor extends Disposable {
   /** Which executor it is. */
@@ -62,8 +76,6 @@ export interface Executor extends Disposable {
   readonly deviceNote: string | undefined;
   /** The model that it runs. */
   readonly config: ModelConfig;
-  /** Whether the weights are freed, and nothing can run any more. */
-  readonly isDisposed: boolean;
   /** Bytes that the weights take on the device. */
   readonly weightBytes: number;
   /** Bytes of the device's memory that are held now: weights, states, programs' parameters and what calls work in. */
@@ -86,7 +98,7 @@ export interface Executor extends Disposable {
   setToken(state: ExecutorState, token: number, draws: number): void;
   /**
    * Runs inputs of shape (batch, seqlen) token ids, or (batch, seqlen, d_input) floats, through the model, in pieces of
-   * its own choice.
+   * its own choice, of which no bit of the result depends.
    *
    * @returns Logits (batch, n) of the last step, or (batch, seqlen, n) of all.
    */
@@ -101,7 +113,12 @@ export interface Executor extends Disposable {
    * @param following The id after each of `ids`.
    * @returns (ids.length, 3): log-probability, rank and entropy of each following id.
    */
-  score(state: ExecutorState, ids: Uint32Array, following: Uint32Array): Promise<Float32Array>;
+  score(
+    state: ExecutorState,
+    ids: Uint32Array,
+    following: Uint32Array,
+    pauses?: Pauses,
+  ): Promise<Float32Array>;
   /** The same for one id, given the logits that the state has now. */
   scoreNext(state: ExecutorState, id: number): Promise<Float32Array>;
   /**
@@ -145,15 +162,4 @@ export interface WeightSink extends Disposable {
   flush(): Promise<void>;
   /** What runs the model. It owns the weights, and whatever else the sink held. */
   finish(): Promise<Executor>;
-}
-
-/**
- * Says so where the model was freed, rather than letting the device complain about its buffers.
- *
- * @throws {TypeError} If the executor is disposed.
- */
-export function requireLive(executor: Executor, action: string): void {
-  if (executor.isDisposed) {
-    throw new TypeError(`Cannot ${action}: the model is disposed. Load it again`);
-  }
 }

@@ -1,13 +1,14 @@
 /** conv1d_bwd: gradients of the depth-wise convolution, and the sums that follow it. */
 
 import type { Program } from "../gpu/program.ts";
+import { spanOf } from "../gpu/span.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/conv1d_bwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { sumPartials } from "./sum_partials.ts";
 import { placeholders } from "./placeholders.ts";
 
-/** The kernel. Nine storage buffers: training needs a device that has them. */
+/** The kernel. */
 export const conv1dBwdKernel = defineKernel({
   name: "conv1d_bwd",
   source,
@@ -15,7 +16,6 @@ export const conv1dBwdKernel = defineKernel({
   bindings: {
     x: "read",
     weight: "read",
-    bias: "read",
     conv_state: "read",
     grad_y: "read",
     grad_final: "read",
@@ -31,22 +31,22 @@ export const conv1dBwdKernel = defineKernel({
     grad_x_offset: "u32",
     segment: "u32",
     bias_start: "u32",
+    grad_bias_start: "u32",
   },
   overrides: ["D_INNER", "D_CONV", "BIAS", "GRAD_FINAL"],
   sizes: (values, [, segments, batch]) => {
     const { D_INNER, D_CONV, BIAS, GRAD_FINAL, seqlen, ld_x, x_offset } = values;
-    const { ld_grad_x, grad_x_offset, bias_start } = values;
+    const { ld_grad_x, grad_x_offset, bias_start, grad_bias_start } = values;
     const window = batch * D_INNER * D_CONV;
     return {
       x: x_offset + (batch * seqlen - 1) * ld_x + D_INNER,
-      weight: D_INNER * D_CONV,
-      bias: BIAS * D_INNER,
+      weight: BIAS ? bias_start + D_INNER : D_INNER * D_CONV,
       conv_state: window,
       grad_y: batch * seqlen * D_INNER,
       grad_final: GRAD_FINAL * window,
       grad_x: grad_x_offset + (batch * seqlen - 1) * ld_grad_x + D_INNER,
       grad_conv_state: window,
-      grad_params: bias_start + batch * segments * D_INNER,
+      grad_params: grad_bias_start + batch * segments * D_INNER,
     };
   },
 });
@@ -77,8 +77,8 @@ export interface Conv1dShape {
  * @throws {RangeError} If d_conv is above 32.
  */
 export function conv1dBwdScratch(shape: Conv1dShape): number {
-  const { parts, bias_start } = split(shape);
-  return bias_start + parts * shape.d_inner;
+  const { parts, grad_bias_start } = split(shape);
+  return grad_bias_start + parts * shape.d_inner;
 }
 
 /**
@@ -87,7 +87,7 @@ export function conv1dBwdScratch(shape: Conv1dShape): number {
  * conv_state (batch, d_inner, d_conv) is the window before the forward, which moves its own on: keep a copy.
  * grad_final, of the window after the forward, is zeros when absent; grad_conv_state, of the window before, is another
  * tensor, as workgroups still read the one while others write the other.
- * grad_weight (d_inner, d_conv) and grad_bias (d_inner) are written, or added to.
+ * grad_weight (d_inner, d_conv) and grad_bias (d_inner) are written, or added to. bias lies behind weight in one buffer.
  *
  * @param shape Step t of x, counted through the batch, starts at element `xOffset + t * ldX`, and that of grad_x at
  * `gradXOffset + t * ldGradX` (default: steps lie back to back); `accumulate` (default false) adds to grad_weight and
@@ -121,14 +121,17 @@ export function conv1dBwd(
 ): void {
   const { batch, seqlen, d_inner, d_conv, ldX = d_inner, ldGradX = d_inner, label } = shape;
   const { xOffset = 0, gradXOffset = 0, accumulate = false } = shape;
-  const { bias, grad_final, grad_weight, grad_bias, partials, ...bound } = tensors;
-  const { segment, segments, parts, bias_start } = split(shape);
-  const unused = placeholders(program.gpu).read;
+  const { weight, bias, grad_final, grad_weight, grad_bias, partials, ...bound } = tensors;
+  const { segment, segments, parts, grad_bias_start } = split(shape);
+  const weights = spanOf(program.gpu, `conv1d_bwd in ${label}`, {
+    weight: [weight, d_inner * d_conv],
+    bias: [bias, d_inner],
+  });
   program.add(conv1dBwdKernel, {
     tensors: {
       ...bound,
-      bias: bias ?? unused,
-      grad_final: grad_final ?? unused,
+      weight: weights.tensor,
+      grad_final: grad_final ?? placeholders(program.gpu).read,
       grad_params: partials,
     },
     overrides: {
@@ -144,7 +147,8 @@ export function conv1dBwd(
       ld_grad_x: ldGradX,
       grad_x_offset: gradXOffset,
       segment,
-      bias_start,
+      bias_start: weights.starts.bias,
+      grad_bias_start,
     },
     workgroups: [Math.ceil(d_inner / 64), segments, batch],
     label,
@@ -157,7 +161,7 @@ export function conv1dBwd(
   if (grad_bias === undefined) return;
   sumPartials(
     program,
-    { partials: partials.view(4 * bias_start, [parts, d_inner]), y: grad_bias },
+    { partials: partials.view(4 * grad_bias_start, [parts, d_inner]), y: grad_bias },
     { parts, size: d_inner, accumulate, label: `${label}.grad_bias` },
   );
 }
@@ -173,6 +177,6 @@ function split({ batch, seqlen, d_inner, d_conv }: Conv1dShape) {
   const segment = Math.max(MIN_SEGMENT, 2 * d_conv, Math.ceil(seqlen / wanted));
   const segments = Math.ceil(seqlen / segment);
   const parts = batch * segments;
-  const bias_start = Math.ceil(parts * d_inner * d_conv / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
-  return { segment, segments, parts, bias_start };
+  const grad_bias_start = Math.ceil(parts * d_inner * d_conv / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
+  return { segment, segments, parts, grad_bias_start };
 }

@@ -246,7 +246,8 @@ export function matmulFwd(
     shape;
   for (const block of weight.blocks) {
     const sizes = { rows, columns: block.rows, depth: weight.columns };
-    const side = tile ?? matmulTile(program.gpu, sizes);
+    // Compilers round otherwise in the larger one.
+    const side = tile ?? (program.sameBits ? 64 : matmulTile(program.gpu, sizes));
     const isAligned = areMultiplesOf4(block.rows, block.rowStart, ldY);
     const [vec4s, elements] = byVec4sOrElements(program.gpu, y, isAligned);
     program.add(matmulFwdKernel, {

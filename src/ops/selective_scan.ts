@@ -1,10 +1,12 @@
 /** selective_scan_fwd and selective_scan_step: the Mamba-1 recurrence over a sequence, and for a single step. */
 
 import type { Program } from "../gpu/program.ts";
+import { spanOf } from "../gpu/span.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import fwdSource from "../../kernels/selective_scan_fwd.wgsl" with { type: "text" };
 import stepSource from "../../kernels/selective_scan_step.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
+import { byVec4sOrElements } from "./placeholders.ts";
 import { blockWords, type Matrix, W_DTYPE } from "./matrix.ts";
 import { isQuantized } from "../model/dtype.ts";
 
@@ -14,28 +16,29 @@ export const selectiveScanFwdKernel = defineKernel({
   source: fwdSource,
   preludes: ["_scan"],
   bindings: {
-    u: "read",
-    dt: "read",
+    u_dt: "read",
     x_dbl: "read",
     xz: "read",
     A_log: "read",
     D: "read",
     ssm_state: "read_write",
+    state_elements: "read_write",
     y: "write",
   },
-  params: { seqlen: "u32" },
+  params: { seqlen: "u32", dt_start: "u32" },
   overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "GROUPS", "KEEP"],
-  sizes: ({ D_INNER, D_STATE, DT_RANK, KEEP, seqlen }, [, batch]) => {
+  sizes: ({ D_INNER, D_STATE, DT_RANK, KEEP, seqlen, dt_start }, [, batch]) => {
     const rows = batch * seqlen;
     const slots = KEEP ? Math.ceil(seqlen / SCAN_CHUNK) + 1 : 1;
+    const states = batch * slots * D_INNER * D_STATE;
     return {
-      u: rows * D_INNER,
-      dt: rows * D_INNER,
+      u_dt: dt_start + rows * D_INNER,
       x_dbl: rows * (DT_RANK + 2 * D_STATE),
       xz: rows * 2 * D_INNER,
       A_log: D_INNER * D_STATE,
       D: D_INNER,
-      ssm_state: batch * slots * D_INNER * D_STATE,
+      ssm_state: D_STATE % 4 === 0 ? states : 0,
+      state_elements: D_STATE % 4 === 0 ? 0 : states,
       y: rows * D_INNER,
     };
   },
@@ -105,7 +108,7 @@ function groupsAtOnce({ lanes, channels }: { lanes: number; channels: number }):
 
 /**
  * y (batch, seqlen, d_inner) from u and the pre-softplus dt of that shape, B and C in x_dbl (batch, seqlen, dt_rank +
- * 2 d_state), z in the second half of xz; ssm_state (batch, d_inner, d_state) moves on.
+ * 2 d_state), z in the second half of xz; ssm_state (batch, d_inner, d_state) moves on. dt lies behind u in one buffer.
  *
  * @param shape With `keep` (default false), as training needs it, ssm_state is (batch, chunks + 1, d_inner, d_state) with
  * chunks = ceil(seqlen / SCAN_CHUNK): slot 0 is the initial state and stays, slot c + 1 becomes the state after chunk c,
@@ -126,9 +129,16 @@ export function selectiveScanFwd(
   shape: ScanSizes & { batch: number; seqlen: number; keep?: boolean; label: string },
 ): void {
   const { batch, seqlen, d_inner, d_state, dt_rank, keep = false, label } = shape;
+  const { u, dt, ssm_state, ...bound } = tensors;
   const { lanes, channels } = scanLanes(d_state);
+  const elements = batch * seqlen * d_inner;
+  const u_dt = spanOf(program.gpu, `selective_scan_fwd in ${label}`, {
+    u: [u, elements],
+    dt: [dt, elements],
+  });
+  const [vec4s, state_elements] = byVec4sOrElements(program.gpu, ssm_state, d_state % 4 === 0);
   program.add(selectiveScanFwdKernel, {
-    tensors,
+    tensors: { ...bound, u_dt: u_dt.tensor, ssm_state: vec4s, state_elements },
     overrides: {
       D_INNER: d_inner,
       D_STATE: d_state,
@@ -138,7 +148,7 @@ export function selectiveScanFwd(
       GROUPS: groupsAtOnce({ lanes, channels }),
       KEEP: keep,
     },
-    params: { seqlen },
+    params: { seqlen, dt_start: u_dt.starts.dt },
     workgroups: [Math.ceil(d_inner / channels), batch, 1],
     label,
   });

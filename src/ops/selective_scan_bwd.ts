@@ -1,6 +1,8 @@
 /** selective_scan_bwd: gradients of the Mamba-1 recurrence, and the sums that follow it. */
 
+import type { Gpu } from "../gpu/device.ts";
 import type { Program } from "../gpu/program.ts";
+import { spanOf } from "../gpu/span.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import bwdSource from "../../kernels/selective_scan_bwd.wgsl" with { type: "text" };
 import sumSource from "../../kernels/selective_scan_bwd_sum.wgsl" with { type: "text" };
@@ -9,47 +11,49 @@ import { foldWorkgroups } from "./fold_workgroups.ts";
 import { SCAN_CHUNK, scanLanes, type ScanSizes } from "./selective_scan.ts";
 import { sumPartials } from "./sum_partials.ts";
 
-/** The recurrence backwards. Twelve storage buffers: training needs a device that has them. */
+/** The recurrence backwards. */
 export const selectiveScanBwdKernel = defineKernel({
   name: "selective_scan_bwd",
   source: bwdSource,
   preludes: ["_scan", "_scan_sums"],
   bindings: {
-    u: "read",
-    dt: "read_write",
+    u_dt: "read_write",
     x_dbl: "read",
     xz: "read",
     A_log: "read",
-    D: "read",
     ssm_state: "read",
-    grad_y: "read_write",
+    grads: "read_write",
     grad_xz: "write",
     grad_BC: "write",
-    grad_params: "write",
-    grad_state: "read_write",
   },
-  params: { seqlen: "u32", D_start: "u32" },
+  params: {
+    seqlen: "u32",
+    dt_start: "u32",
+    D_start: "u32",
+    grad_state_start: "u32",
+    grad_A_start: "u32",
+    grad_D_start: "u32",
+  },
   overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "GRAD_FINAL"],
-  sizes: (
-    { D_INNER, D_STATE, DT_RANK, LANES, CHANNELS, seqlen, D_start },
-    [channelGroups, batch],
-  ) => {
+  sizes: (values, [channelGroups, batch]) => {
+    const { D_INNER, D_STATE, DT_RANK, LANES, CHANNELS, seqlen } = values;
+    const { dt_start, D_start, grad_state_start, grad_A_start, grad_D_start } = values;
     const rows = batch * seqlen;
     const states = D_INNER * D_STATE;
     const blocks = channelGroups * CHANNELS / Math.min(CHANNELS, MAX_SUMMED);
     return {
-      u: rows * D_INNER,
-      dt: rows * D_INNER,
+      u_dt: dt_start + rows * D_INNER,
       x_dbl: rows * (DT_RANK + 2 * D_STATE),
       xz: rows * 2 * D_INNER,
-      A_log: states,
-      D: D_INNER,
+      A_log: D_start + D_INNER,
       ssm_state: batch * (Math.ceil(seqlen / SCAN_CHUNK) + 1) * states,
-      grad_y: rows * D_INNER,
+      grads: Math.max(
+        grad_state_start + batch * states,
+        grad_A_start + batch * states,
+        grad_D_start + batch * D_INNER,
+      ),
       grad_xz: rows * 2 * D_INNER,
       grad_BC: blocks * rows * 2 * LANES * 4,
-      grad_params: D_start + batch * D_INNER,
-      grad_state: batch * states,
     };
   },
 });
@@ -87,8 +91,35 @@ export function scanBwdScratch(
 ): { partials_BC: number; partials_params: number } {
   return {
     partials_BC: channelBlocks({ d_inner, d_state }) * batch * seqlen * 2 * padded(d_state),
-    partials_params: partialsOfDStart({ batch, d_inner, d_state }) + batch * d_inner,
+    partials_params: partialsOfD({ batch, d_inner, d_state }) + batch * d_inner,
   };
+}
+
+/** What selectiveScanBwd() works on. */
+interface ScanBwdTensors {
+  readonly u: Tensor;
+  readonly dt: Tensor;
+  readonly x_dbl: Tensor;
+  readonly xz: Tensor;
+  readonly A_log: Tensor;
+  readonly D: Tensor;
+  readonly ssm_state: Tensor;
+  readonly grad_y: Tensor;
+  readonly grad_xz: Tensor;
+  readonly grad_x_dbl: Tensor;
+  readonly grad_A_log: Tensor;
+  readonly grad_D: Tensor;
+  readonly grad_state: Tensor;
+  /** Scratch: see {@linkcode scanBwdScratch}. */
+  readonly partials_BC: Tensor;
+  /** Scratch: see {@linkcode scanBwdScratch}. */
+  readonly partials_params: Tensor;
+}
+
+interface ScanBwdShape extends ScanSizes, ScanShape {
+  readonly gradFinal?: boolean;
+  readonly accumulate?: boolean;
+  readonly label: string;
 }
 
 /**
@@ -99,43 +130,29 @@ export function scanBwdScratch(
  * Written: the z half of grad_xz (batch, seqlen, 2 d_inner), the B and C columns of grad_x_dbl (batch, seqlen, dt_rank +
  * 2 d_state), grad_A_log and grad_D.
  *
+ * In one buffer, as they are one binding: dt behind u, D behind A_log, grad_state and partials_params behind grad_y.
+ *
  * @param shape `gradFinal` false (default true): grad_state is taken to be zeros and only written. `accumulate`
  * (default false): grad_A_log and grad_D are added to.
  */
 export function selectiveScanBwd(
   program: Program,
-  tensors: {
-    u: Tensor;
-    dt: Tensor;
-    x_dbl: Tensor;
-    xz: Tensor;
-    A_log: Tensor;
-    D: Tensor;
-    ssm_state: Tensor;
-    grad_y: Tensor;
-    grad_xz: Tensor;
-    grad_x_dbl: Tensor;
-    grad_A_log: Tensor;
-    grad_D: Tensor;
-    grad_state: Tensor;
-    /** Scratch: see {@linkcode scanBwdScratch}. */
-    partials_BC: Tensor;
-    /** Scratch: see {@linkcode scanBwdScratch}. */
-    partials_params: Tensor;
-  },
-  shape: ScanSizes & ScanShape & {
-    gradFinal?: boolean;
-    accumulate?: boolean;
-    label: string;
-  },
+  tensors: ScanBwdTensors,
+  shape: ScanBwdShape,
 ): void {
   const { batch, seqlen, d_inner, d_state, dt_rank, label } = shape;
   const { gradFinal = true, accumulate = false } = shape;
-  const { grad_x_dbl, grad_A_log, grad_D, partials_BC, partials_params, ...bound } = tensors;
+  const { grad_x_dbl, grad_xz, grad_A_log, grad_D, partials_BC, partials_params } = tensors;
+  const { x_dbl, xz, ssm_state } = tensors;
   const { lanes, channels } = scanLanes(d_state);
-  const D_start = partialsOfDStart(shape);
+  const { u_dt, A_log, grads } = sharedBindings(program.gpu, tensors, shape);
+  const partials_D = partialsOfD(shape);
+  const grad_A_start = grads.starts.partials_params;
   program.add(selectiveScanBwdKernel, {
-    tensors: { ...bound, grad_BC: partials_BC, grad_params: partials_params },
+    tensors: {
+      ...{ u_dt: u_dt.tensor, x_dbl, xz, A_log: A_log.tensor, ssm_state },
+      ...{ grads: grads.tensor, grad_xz, grad_BC: partials_BC },
+    },
     overrides: {
       D_INNER: d_inner,
       D_STATE: d_state,
@@ -144,7 +161,14 @@ export function selectiveScanBwd(
       CHANNELS: channels,
       GRAD_FINAL: gradFinal,
     },
-    params: { seqlen, D_start },
+    params: {
+      seqlen,
+      dt_start: u_dt.starts.dt,
+      D_start: A_log.starts.D,
+      grad_state_start: grads.starts.grad_state,
+      grad_A_start,
+      grad_D_start: grad_A_start + partials_D,
+    },
     workgroups: [Math.ceil(d_inner / channels), batch, 1],
     label,
   });
@@ -162,9 +186,26 @@ export function selectiveScanBwd(
   );
   sumPartials(
     program,
-    { partials: partials_params.view(4 * D_start, [batch, d_inner]), y: grad_D },
+    { partials: partials_params.view(4 * partials_D, [batch, d_inner]), y: grad_D },
     { parts: batch, size: d_inner, accumulate, label: `${label}.grad_D` },
   );
+}
+
+/** Those of its tensors that share a binding. */
+function sharedBindings(gpu: Gpu, tensors: ScanBwdTensors, shape: ScanBwdShape) {
+  const { u, dt, A_log, D, grad_y, grad_state, partials_params } = tensors;
+  const { batch, seqlen, d_inner, d_state, label } = shape;
+  const [elements, states] = [batch * seqlen * d_inner, d_inner * d_state];
+  const use = `selective_scan_bwd in ${label}`;
+  return {
+    u_dt: spanOf(gpu, use, { u: [u, elements], dt: [dt, elements] }),
+    A_log: spanOf(gpu, use, { A_log: [A_log, states], D: [D, d_inner] }),
+    grads: spanOf(gpu, use, {
+      grad_y: [grad_y, elements],
+      grad_state: [grad_state, batch * states],
+      partials_params: [partials_params, scanBwdScratch(shape).partials_params],
+    }),
+  };
 }
 
 /** The B and C columns of grad_x_dbl (rows, dt_rank + 2 d_state) from partials (blocks, rows, 2, padded(d_state)). */
@@ -194,6 +235,7 @@ function channelBlocks({ d_inner, d_state }: Pick<ScanShape, "d_inner" | "d_stat
   return Math.ceil(d_inner / channels) * channels / Math.min(channels, MAX_SUMMED);
 }
 
-function partialsOfDStart({ batch, d_inner, d_state }: Omit<ScanShape, "seqlen">): number {
+/** Where the partials of D begin, behind those of A_log. */
+function partialsOfD({ batch, d_inner, d_state }: Omit<ScanShape, "seqlen">): number {
   return Math.ceil(batch * d_inner * d_state / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
 }

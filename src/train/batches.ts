@@ -1,6 +1,7 @@
 /** Batches of one shape, as a function of a position that is plain JSON: what resuming and repeating need. */
 
 import { foldIn, permutation, randomKey } from "../model/random.ts";
+import { IGNORED, type TrainingBatch } from "../model/training_executor.ts";
 
 /** Where a source stands. `{ epoch: 0, index: 0 }` is the start; plain JSON, so that a checkpoint can hold it. */
 export interface Position {
@@ -13,23 +14,8 @@ export interface Position {
 /** The start of any source. */
 export const START: Position = { epoch: 0, index: 0 };
 
-/** A target that counts for nothing: -1 as the loss kernel reads it. */
-export const IGNORED = 0xffffffff;
-
 /** Inputs and targets of one step, always in the source's one shape. */
-export interface Batch {
-  /** Ids (batch, seqlen), or vectors (batch, seqlen, d_input). */
-  readonly inputs: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
-  /** What to predict at each step, (batch, seqlen), or the class of each sequence, (batch). `IGNORED` where nothing is. */
-  readonly targets: Uint32Array<ArrayBuffer>;
-  /** Sequences. */
-  readonly batch: number;
-  /** Steps of each sequence. */
-  readonly seqlen: number;
-  /** Targets that are not `IGNORED`: what a mean over the batch divides by. */
-  readonly targetCount: number;
-  /** Whether lane b goes on where lane b of the batch before ended: the state is carried over. */
-  readonly continues: boolean;
+export interface Batch extends TrainingBatch {
   /** Where the batch after this one begins. */
   readonly next: Position;
 }

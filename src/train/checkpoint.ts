@@ -3,13 +3,18 @@
 import { fromBytes } from "../io/byte_source.ts";
 import { toFloat32 } from "../io/dtype.ts";
 import { openSafetensors, SafetensorsError } from "../io/safetensors/safetensors.ts";
-import { type TensorToWrite, writeSafetensors } from "../io/safetensors/writer.ts";
+import {
+  encodeSafetensors,
+  type TensorToWrite,
+  writeSafetensors,
+} from "../io/safetensors/writer.ts";
 import type { TensorFile } from "../io/tensor_file.ts";
+import { writeWhole } from "../io/write_whole.ts";
 import { type ModelConfig, toHfConfig } from "../model/config/config.ts";
+import type { NamedValues } from "../model/training_executor.ts";
 import { weightSpecs } from "../model/weight_specs.ts";
 import type { Position } from "./batches.ts";
-import type { NamedValues } from "./named_values.ts";
-import { RUN_FILES, writeTextWhole } from "./run_files.ts";
+import { RUN_FILES } from "./run_files.ts";
 import type { Saved } from "./trainer.ts";
 
 /** A point of a run: the same point gives the same bits from there on. */
@@ -45,10 +50,27 @@ export async function writeDescription(
   tokenizer: string | undefined,
 ): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
-  await writeTextWhole(`${folder}/${RUN_FILES.config}`, toJson(toHfConfig(config)));
+  await writeWhole(`${folder}/${RUN_FILES.config}`, toJson(toHfConfig(config)));
   if (tokenizer === undefined) return;
-  await writeTextWhole(`${folder}/${RUN_FILES.tokenizer}`, tokenizer);
-  await writeTextWhole(`${folder}/${RUN_FILES.tokenizerConfig}`, toJson(TOKENIZER_CONFIG));
+  await writeWhole(`${folder}/${RUN_FILES.tokenizer}`, tokenizer);
+  await writeWhole(`${folder}/${RUN_FILES.tokenizerConfig}`, toJson(TOKENIZER_CONFIG));
+}
+
+/** The same files and the model's, as bytes: for who has no folder to write to. */
+export function encodeCheckpoint(
+  config: ModelConfig,
+  values: NamedValues,
+  tokenizer: string | undefined,
+): Map<string, Uint8Array<ArrayBuffer>> {
+  const encoder = new TextEncoder();
+  const files = new Map<string, Uint8Array<ArrayBuffer>>();
+  files.set(RUN_FILES.config, encoder.encode(toJson(toHfConfig(config))));
+  if (tokenizer !== undefined) {
+    files.set(RUN_FILES.tokenizer, encoder.encode(tokenizer));
+    files.set(RUN_FILES.tokenizerConfig, encoder.encode(toJson(TOKENIZER_CONFIG)));
+  }
+  const tensors = tensorsOf(config, values, "");
+  return files.set(RUN_FILES.model, encodeSafetensors(tensors, { format: "pt" }));
 }
 
 /** Writes model.safetensors, in f32: beside first, then renamed. */

@@ -2,7 +2,7 @@
 
 import { logitCount } from "../model/ends.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import { IGNORED } from "./batches.ts";
+import { IGNORED } from "../model/training_executor.ts";
 
 /** What an evaluation gives of its batches, as sums over their targets. */
 export interface Evaluation {
@@ -38,7 +38,7 @@ export function classify(
 export function sum(values: Float32Array | undefined): number {
   if (values === undefined) return NaN;
   let total = 0;
-  // A plain loop: the GPU waits while this adds up tens of thousands of losses a step.
+  // A plain loop: the device waits while this adds up tens of thousands of losses a step.
   for (let i = 0; i < values.length; i++) total += values[i] ?? NaN;
   return total;
 }

@@ -1,7 +1,7 @@
 /** `metrics.jsonl`: a line of JSON for each thing measured in a run. */
 
 import { writeError } from "../io/write_error.ts";
-import { writeTextWhole } from "./run_files.ts";
+import { writeWhole } from "../io/write_whole.ts";
 import type { SplitResult, TrainingStep } from "./training_step.ts";
 
 /** One line: the step it belongs to, and numbers or words by name. Numbers that are not finite become `null`. */
@@ -27,9 +27,10 @@ export function toMetrics({ validation, test, ...step }: TrainingStep): Metrics 
 
 function figures(split: string, result: SplitResult | undefined): Record<string, number> {
   if (result === undefined) return {};
-  const { loss, accuracy } = result;
+  const { loss, accuracy, batches } = result;
   return {
     [`${split}Loss`]: loss,
+    ...(batches === undefined ? {} : { [`${split}Batches`]: batches }),
     ...(accuracy === undefined ? {} : { [`${split}Accuracy`]: accuracy }),
   };
 }
@@ -46,7 +47,7 @@ function figures(split: string, result: SplitResult | undefined): Record<string,
  */
 export async function openMetrics(path: string, step: number): Promise<MetricsLog> {
   const lines = step === 0 ? [] : (await readMetrics(path)).filter((line) => line.step <= step);
-  await writeTextWhole(path, lines.map(toLine).join(""));
+  await writeWhole(path, lines.map(toLine).join(""));
   const file = await Deno.open(path, { append: true });
   const encoder = new TextEncoder();
   return {

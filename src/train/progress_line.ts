@@ -12,8 +12,8 @@ export interface ProgressNumbers {
   readonly learningRate: number;
   /** Norm of the whole gradient, before clipping. */
   readonly gradientNorm: number;
-  /** Time of a step, in milliseconds; the mean of the latest ones moves less. */
-  readonly stepMs: number;
+  /** Time of a step, in milliseconds; the mean of the latest ones moves less. Without it no time left is shown. */
+  readonly stepMs: number | undefined;
   /** Steps of the sequences, or tokens, in a training step. */
   readonly tokensPerStep: number;
 }
@@ -30,7 +30,7 @@ export function progressLine(numbers: ProgressNumbers): string {
     `lr ${learningRate.toExponential(1)}`,
     `norm ${gradientNorm.toFixed(2)}`,
   ];
-  if (stepMs > 0 && Number.isFinite(stepMs)) {
+  if (stepMs !== undefined && stepMs > 0 && Number.isFinite(stepMs)) {
     parts.push(`${stepMs.toFixed(1)} ms`, `${Math.round(tokensPerStep / stepMs * 1000)} tok/s`);
     if (step < steps) parts.push(`${timeLeft((steps - step) * stepMs)} left`);
   }

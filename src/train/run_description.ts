@@ -1,7 +1,9 @@
 /** What a run is: task, settings, model and data. A run goes on only with its own. */
 
+import { writeWhole } from "../io/write_whole.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import { RUN_FILES, writeTextWhole } from "./run_files.ts";
+import type { Backend } from "../model/executor.ts";
+import { RUN_FILES } from "./run_files.ts";
 import type { Hyperparameters, Task, TaskOptions } from "./task.ts";
 
 /** What a task is loaded with again; its settings are the run's. */
@@ -19,6 +21,8 @@ export interface RunDescription {
   readonly config: ModelConfig;
   /** The data, in one line. */
   readonly data: string;
+  /** What it is trained on; absent of a run that began before there was a choice, on WebGPU. */
+  readonly backend?: Backend | undefined;
   /** Whether its number of steps was another once. */
   readonly isExtended?: boolean | undefined;
 }
@@ -41,7 +45,7 @@ export async function describeRun(
 /** Writes what a folder's run is. */
 export async function writeRun(folder: string, run: RunDescription): Promise<void> {
   const text = `${JSON.stringify(run, null, 2)}\n`;
-  await writeTextWhole(`${folder}/${RUN_FILES.description}`, text);
+  await writeWhole(`${folder}/${RUN_FILES.description}`, text);
 }
 
 /**

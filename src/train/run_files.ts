@@ -1,6 +1,4 @@
-/** What a run's files are called, and how small ones are written: nothing else spells their names. */
-
-import { writeError } from "../io/write_error.ts";
+/** What a run's files are called: nothing else spells their names. */
 
 /** The files of a run, in its folder: the model as infer.ts loads it, and under `training/` what belongs to the run. */
 export const RUN_FILES = {
@@ -23,30 +21,3 @@ export const RUN_FILES = {
   /** Who is training, while somebody is. */
   lock: "training/lock",
 } as const;
-
-/** Whether a file's name is one that is written before it is renamed: what a killed process leaves. */
-export function isLeftover(name: string): boolean {
-  return /\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$/.test(name);
-}
-
-/** Writes a file beside its place, then renames it: whatever kills the process, the old or the new one is there. */
-export async function writeTextWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
-  try {
-    const file = await Deno.open(temporary, { write: true, createNew: true });
-    try {
-      const bytes = new TextEncoder().encode(text);
-      for (let written = 0; written < bytes.length;) {
-        written += await file.write(bytes.subarray(written));
-      }
-      // A rename may reach the disk before the data does.
-      await file.syncData();
-    } finally {
-      file.close();
-    }
-    await Deno.rename(temporary, path);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
-    throw writeError(path, temporary, error);
-  }
-}

@@ -1,6 +1,9 @@
 /** The folder of a run: whose it is, and everything that is written to it. */
 
+import { isLeftover, writeWhole } from "../io/write_whole.ts";
 import type { ModelConfig } from "../model/config/config.ts";
+import type { Backend } from "../model/executor.ts";
+import type { NamedValues } from "../model/training_executor.ts";
 import {
   readModel,
   readResumePoint,
@@ -11,7 +14,6 @@ import {
 } from "./checkpoint.ts";
 import { lossCurve } from "./loss_curve.ts";
 import { type MetricsLog, openMetrics, toMetrics } from "./metrics.ts";
-import type { NamedValues } from "./named_values.ts";
 import {
   continuedRun,
   describeRun,
@@ -19,7 +21,7 @@ import {
   type RunDescription,
   writeRun,
 } from "./run_description.ts";
-import { isLeftover, RUN_FILES, writeTextWhole } from "./run_files.ts";
+import { RUN_FILES } from "./run_files.ts";
 import { lockFolder } from "./run_lock.ts";
 import type { Hyperparameters, Task } from "./task.ts";
 import type { TrainingStep } from "./training_step.ts";
@@ -65,6 +67,8 @@ interface BegunRun {
   readonly settings: Hyperparameters;
   /** Where it goes on from; undefined for the start, and where it was killed before its first checkpoint. */
   readonly point?: ResumePoint | undefined;
+  /** What it was trained on before; undefined for the start. */
+  readonly backend?: Backend | undefined;
 }
 
 /** A folder that is taken for a run. */
@@ -100,7 +104,8 @@ export class RunFolder implements Disposable {
     }
     const point = await readResumePoint(path, task.config);
     this.#step = point.step;
-    if (point.step <= settings.steps) return { settings, point };
+    const { backend = "webgpu" } = this.#saved;
+    if (point.step <= settings.steps) return { settings, point, backend };
     throw new TypeError(
       `Cannot resume from "${path}": steps is ${settings.steps}, and its run has done ${point.step}`,
     );
@@ -111,15 +116,17 @@ export class RunFolder implements Disposable {
    *
    * What the run is stands there before anything else of it does, and until all of another run is gone: whatever kills
    * the process, the folder is a run's.
+   *
+   * @param backend What it is trained on.
    */
-  async begin(): Promise<void> {
+  async begin(backend: Backend): Promise<void> {
     const run = this.#run;
     if (run === undefined) throw new Error("Cannot begin a run that was not started");
     if (this.#step === 0) {
       const { description: _description, lock: _lock, ...others } = RUN_FILES;
       for (const name of Object.values(others)) await removeFile(`${this.#path}/${name}`);
     }
-    await writeRun(this.#path, run);
+    await writeRun(this.#path, { ...run, backend });
     if (this.#step === 0) await writeDescription(this.#path, run.config, this.#tokenizer);
     this.#log = await openMetrics(`${this.#path}/${RUN_FILES.metrics}`, this.#step);
   }
@@ -155,7 +162,7 @@ export class RunFolder implements Disposable {
       }),
     });
     const curves = [curve("training", "loss"), curve("validation", "validationLoss")];
-    await writeTextWhole(
+    await writeWhole(
       `${this.#path}/${RUN_FILES.curve}`,
       lossCurve(this.#run?.task ?? "", curves),
     );

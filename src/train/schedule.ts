@@ -1,5 +1,7 @@
 /** The learning rate as a function of the step: warm-up, then a cosine down to a minimum, or constant. */
 
+import { SettingError } from "./setting_error.ts";
+
 /** How the learning rate moves. */
 export interface Schedule {
   /** What follows the warm-up. */
@@ -42,13 +44,13 @@ export function learningRateAt(schedule: Schedule, step: number): number {
 /**
  * Refuses a schedule that no run can follow.
  *
- * @throws {RangeError} If a rate is not a positive number, the minimum is above the rate, or a number of steps is not
+ * @throws {SettingError} If a rate is not a positive number, the minimum is above the rate, or a number of steps is not
  * whole.
  */
 export function checkSchedule(schedule: Schedule): void {
   const { learningRate, minimumLearningRate, warmupSteps, steps } = schedule;
   const fail = (detail: string) => {
-    throw new RangeError(`Cannot schedule the learning rate: ${detail}`);
+    throw new SettingError(`Cannot schedule the learning rate: ${detail}`);
   };
   if (!(learningRate > 0) || !Number.isFinite(learningRate)) {
     fail(`learningRate is ${learningRate}, expected a number above 0`);

@@ -4,6 +4,7 @@ import { type ModelConfig, parseConfig, toHfConfig } from "../model/config/confi
 import { mixers } from "../model/mixers/mixers.ts";
 import type { Source } from "./batches.ts";
 import { checkSchedule, type Schedule } from "./schedule.ts";
+import { SettingError } from "./setting_error.ts";
 
 /** The settings of a training run. The schedule of the learning rate is among them, steps included. */
 export interface Hyperparameters extends Schedule {
@@ -31,6 +32,11 @@ export interface Hyperparameters extends Schedule {
   readonly labelSmoothing: number;
   /** Steps between two evaluations. */
   readonly evaluateEvery: number;
+  /**
+   * Validation batches of an evaluation, from the first; 0 for as many as cost no more than the training between two
+   * evaluations, which is all of them unless there are many.
+   */
+  readonly evaluationBatches: number;
   /** The run ends after so many evaluations in a row without a better loss; 0 for never. */
   readonly patience: number;
   /** Whether the state is carried from window to window of a text. */
@@ -117,10 +123,22 @@ export interface Task {
   readonly defaults: Hyperparameters;
   /** Text of the `tokenizer.json` that belongs to the model. */
   readonly tokenizer?: string;
+  /** What somebody may want to know of the data before a run: a sentence each. */
+  readonly notes?: readonly string[];
   /** What `loadTask` was given: a run's folder keeps it, so that the command goes on with the run as it is. */
   readonly options?: TaskOptions;
   /** The data in one line, such as "55,000 images to train on, 5,000 to validate with". */
   readonly summary: string;
+}
+
+/** One of a task's presets. */
+export interface TaskPreset {
+  /** What `preset` calls it. */
+  readonly name: string;
+  /** Its settings; `seqlen` is missing where the data has a length of its own. */
+  readonly settings: Partial<Hyperparameters>;
+  /** The model's sizes. */
+  readonly size: ModelSize;
 }
 
 /** What most tasks agree on; the rest is each task's own. */
@@ -140,6 +158,7 @@ export const COMMON: Omit<
   dropout: 0,
   labelSmoothing: 0,
   evaluateEvery: 250,
+  evaluationBatches: 0,
   patience: 0,
   carryState: false,
 };
@@ -148,7 +167,7 @@ export const COMMON: Omit<
  * Puts the caller's settings in place of a task's own. A learning rate without a minimum keeps the task's ratio of both;
  * fewer steps without a warm-up shorten the warm-up to a tenth of them.
  *
- * @throws {RangeError} If a setting is out of range.
+ * @throws {SettingError} If a setting is out of range.
  */
 export function settings(
   own: Hyperparameters,
@@ -173,27 +192,30 @@ export function settings(
     "seqlen",
     "accumulation",
     "evaluateEvery",
+    "evaluationBatches",
   ] as const;
   for (const name of whole) {
-    const least = name === "seed" || name === "patience" ? 0 : 1;
+    const least = ["seed", "patience", "evaluationBatches"].includes(name) ? 0 : 1;
     if (!Number.isSafeInteger(merged[name]) || merged[name] < least) {
-      throw new RangeError(
+      throw new SettingError(
         `Cannot train: ${name} is ${merged[name]}, expected a whole number from ${least}`,
       );
     }
   }
   for (const name of ["weightDecay", "beta1", "beta2", "dropout", "labelSmoothing"] as const) {
     if (!(merged[name] >= 0 && merged[name] < 1)) {
-      throw new RangeError(
+      throw new SettingError(
         `Cannot train: ${name} is ${merged[name]}, expected a number from 0 to below 1`,
       );
     }
   }
   if (!(merged.eps > 0)) {
-    throw new RangeError(`Cannot train: eps is ${merged.eps}, expected a number above 0`);
+    throw new SettingError(`Cannot train: eps is ${merged.eps}, expected a number above 0`);
   }
   if (!(merged.clipNorm >= 0)) {
-    throw new RangeError(`Cannot train: clipNorm is ${merged.clipNorm}, expected a number from 0`);
+    throw new SettingError(
+      `Cannot train: clipNorm is ${merged.clipNorm}, expected a number from 0`,
+    );
   }
   return merged;
 }
@@ -204,7 +226,7 @@ export function settings(
  * @param size The task's sizes; those that the options give come in their place.
  * @param ends Input, head, and what else belongs to the data.
  * @throws {ConfigError} If a size is out of range.
- * @throws {RangeError} If there is no such mixer, or `headdim` does not fit it.
+ * @throws {SettingError} If there is no such mixer, or `headdim` does not fit it.
  */
 export function newConfig(
   size: ModelSize,
@@ -221,12 +243,14 @@ export function newConfig(
   const found = known.find(({ name }) => name === mixer);
   if (found === undefined) {
     const names = known.map(({ name }) => `"${name}"`).join(" or ");
-    throw new RangeError(`Cannot train: mixer is "${mixer}", expected ${names}`);
+    throw new SettingError(`Cannot train: mixer is "${mixer}", expected ${names}`);
   }
   if (headdim !== undefined && !found.ownSizes.includes("headdim")) {
     const names = known.filter(({ ownSizes }) => ownSizes.includes("headdim"))
       .map(({ name }) => `"${name}"`).join(" or ");
-    throw new RangeError(`Cannot train: headdim is for the mixer ${names}, and this is "${mixer}"`);
+    throw new SettingError(
+      `Cannot train: headdim is for the mixer ${names}, and this is "${mixer}"`,
+    );
   }
   const config = found.newConfig({
     ...{ d_model, n_layer, d_state, d_conv, expand, headdim },
@@ -243,7 +267,7 @@ export function newConfig(
 /**
  * The preset that the options name, or the first.
  *
- * @throws {RangeError} If the task has no preset of that name.
+ * @throws {SettingError} If the task has no preset of that name.
  */
 export function choosePreset<Name extends string>(
   task: string,
@@ -253,7 +277,7 @@ export function choosePreset<Name extends string>(
   if (preset === undefined) return names[0];
   const found = names.find((name) => name === preset);
   if (found === undefined) {
-    throw new RangeError(
+    throw new SettingError(
       `Cannot load the task "${task}": it has no preset "${preset}", expected ${names.join(", ")}`,
     );
   }
@@ -263,17 +287,17 @@ export function choosePreset<Name extends string>(
 /**
  * Refuses what only text can have: a length other than the data's, and a state that is carried on.
  *
- * @throws {RangeError} If the options ask for either.
+ * @throws {SettingError} If the options ask for either.
  */
 export function checkLength(task: string, seqlen: number, { hyperparameters }: TaskOptions): void {
   const asked = hyperparameters?.seqlen;
   if (asked !== undefined && asked !== seqlen) {
-    throw new RangeError(
+    throw new SettingError(
       `Cannot load the task "${task}": seqlen is ${asked}, and its sequences have ${seqlen} steps`,
     );
   }
   if (hyperparameters?.carryState === true) {
-    throw new RangeError(
+    throw new SettingError(
       `Cannot load the task "${task}" with carryState: its sequences do not follow one another`,
     );
   }

@@ -1,24 +1,24 @@
 /** train(): a task's run from the first step to the last, resumable at every evaluation. */
 
-import { openGpu } from "../gpu/device.ts";
-import { requireTrainable } from "../webgpu/parameters.ts";
-import { learningRateAt, type Schedule } from "./schedule.ts";
-import { type Batch, type Position, type Source, START } from "./batches.ts";
-import type { ResumePoint } from "./checkpoint.ts";
 import { eventLoopTurn } from "../io/event_loop_turn.ts";
+import type { Backend } from "../model/executor.ts";
+import type { NamedValues, TrainingSettings } from "../model/training_executor.ts";
+import { type Batch, type Position, type Source, START } from "./batches.ts";
+import { encodeCheckpoint, type ResumePoint } from "./checkpoint.ts";
 import { initialise } from "./initialise.ts";
-import { MAX_IN_FLIGHT } from "./in_flight.ts";
-import type { NamedValues } from "./named_values.ts";
+import { type ExecutorOptions, openExecutor } from "./open_executor.ts";
 import { openRunFolder } from "./run_folder.ts";
-import type { Task } from "./task.ts";
+import { learningRateAt, type Schedule } from "./schedule.ts";
+import { SettingError } from "./setting_error.ts";
+import type { Hyperparameters, Task } from "./task.ts";
 import { type StepResult, Trainer } from "./trainer.ts";
 import type { SplitResult, TrainingStep } from "./training_step.ts";
 
-/** About how long the steps take that are handed to the GPU at once: what Ctrl-C and the progress line wait for. */
+/** About how long the steps take that are handed to the device at once: what Ctrl-C and the progress line wait for. */
 const BURST_MS = 250;
 
 /** Options of {@linkcode train}. */
-export interface TrainOptions {
+export interface TrainOptions extends ExecutorOptions {
   /**
    * Folder of the run: it gets the model of the best validation loss, and under `training/` metrics, their curve and what
    * resuming needs. It is locked while the run lasts. One that is neither empty nor a run's is refused.
@@ -41,16 +41,35 @@ export interface TrainOptions {
   readonly overwrite?: boolean | undefined;
   /** Ends the run after the step under way, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
+  /** Is told what the run trains on, before the first step. */
+  readonly onDevice?: ((device: TrainingDevice) => void) | undefined;
+  /**
+   * Is given the model of the best validation loss whenever there is a better one: the files of its checkpoint by name, as
+   * `out` would get them.
+   */
+  readonly onModel?: ((files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>) => void) | undefined;
   /** Is told how many batches of a split an evaluation has taken, of how many. */
   readonly onEvaluation?: ((done: number, total: number) => void) | undefined;
-  /** A device of yours to train on; it is not destroyed. */
-  readonly device?: GPUDevice | undefined;
+}
+
+/** What a run trains on. */
+export interface TrainingDevice {
+  /** Which executor it is. */
+  readonly backend: Backend;
+  /** The device, in words. */
+  readonly device: string;
+  /** What it is, or why it is this one, as it follows the name; undefined where there is nothing to say. */
+  readonly note: string | undefined;
+  /** That a run that goes on has other bits on it; undefined where it has the same. */
+  readonly warning: string | undefined;
+  /** About how long a step takes, in milliseconds, where that can be told before one was made. */
+  readonly expectedStepMs: number | undefined;
 }
 
 /**
  * Trains a task's model, step by step: stop iterating, and training stops.
  *
- * The same task on the same device gives the same bits, interrupted or not.
+ * The same task on the same executor and device gives the same bits, interrupted or not.
  *
  * @throws {RangeError} If a setting asks for what this version cannot do, the model is too large for the device, or the
  * loss is not finite.
@@ -59,26 +78,20 @@ export interface TrainOptions {
  */
 export async function* train(task: Task, options: TrainOptions = {}): AsyncGenerator<TrainingStep> {
   const { config } = task;
-  const { out, signal, onEvaluation, resume, overwrite } = options;
+  const { out, signal, onDevice, onModel, onEvaluation, resume, overwrite } = options;
   refuseUnsupported(task);
   if (resume && out === undefined) throw new TypeError("Cannot resume: no folder is given");
   using folder = out === undefined ? undefined : await openRunFolder(out, { resume, overwrite });
   const begun = await folder?.startRun(task);
   const { settings: defaults, point: resumed } = begun ?? { settings: task.defaults };
-  using gpu = await openGpu(options.device);
-  requireTrainable(gpu, config);
-  using trainer = new Trainer(gpu, config, initialise(config, defaults.seed), {
-    beta1: defaults.beta1,
-    beta2: defaults.beta2,
-    eps: defaults.eps,
-    weightDecay: defaults.weightDecay,
-    maxNorm: defaults.clipNorm === 0 ? Infinity : defaults.clipNorm,
-    labelSmoothing: defaults.labelSmoothing,
-    ...(defaults.dropout > 0
-      ? { dropout: { probability: defaults.dropout, seed: defaults.seed } }
-      : {}),
-    ...(defaults.carryState ? { carriedSequences: task.train.batchSize } : {}),
-  });
+  const { executor, ...notes } = await openExecutor(
+    config,
+    trainingSettings(defaults, task.train),
+    options,
+    begun?.backend,
+  );
+  using trainer = new Trainer(executor);
+  trainer.load(initialise(config, defaults.seed));
   let position: Position = START;
   let bestLoss = Infinity;
   /** Parameters that gave it. */
@@ -106,7 +119,13 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     savedStep = point.step;
   };
   // What does not fit is refused before its batches are made.
-  trainer.prepare({ batch: defaults.batchSize, seqlen: defaults.seqlen });
+  const shape = { batch: defaults.batchSize, seqlen: defaults.seqlen };
+  trainer.prepare(shape);
+  const passMs = executor.expectedPassMs(shape);
+  onDevice?.({
+    ...{ backend: executor.backend, device: executor.device, ...notes },
+    expectedStepMs: passMs && passMs * defaults.accumulation,
+  });
   let batches = takeBatches(task.train, position, defaults.accumulation);
   let burstLength = 1;
   const { patience } = defaults;
@@ -122,13 +141,13 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     while (trainer.step < end) {
       await trainer.submit(batches, learningRateAt(defaults, trainer.step));
       burst.push(batches);
-      // The next batches are made while the GPU works.
+      // The next batches are made while the device works.
       batches = takeBatches(task.train, nextOf(batches), defaults.accumulation);
     }
     await eventLoopTurn();
     const results = await trainer.results();
     const stepMs = (performance.now() - start) / burst.length;
-    const most = Math.min(MAX_IN_FLIGHT / defaults.accumulation, BURST_MS / stepMs);
+    const most = Math.min(trainer.maxInFlight / defaults.accumulation, BURST_MS / stepMs);
     burstLength = Math.max(1, Math.floor(most));
     for (const [index, own] of burst.entries()) {
       const result = results[index];
@@ -137,14 +156,19 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
         throw new RangeError(describeFailure(step, describeResult(result), out, savedStep));
       }
-      if (!hasBegun) await folder?.begin();
+      if (!hasBegun) await folder?.begin(executor.backend);
       hasBegun = true;
       position = nextOf(own);
       let validation: SplitResult | undefined;
       let test: SplitResult | undefined;
       let point: ResumePoint | undefined;
       if (step === due) {
-        validation = await evaluateSplit(trainer, task.validation, onEvaluation);
+        validation = await evaluateSplit(
+          trainer,
+          task.validation,
+          onEvaluation,
+          evaluationBatches(task, defaults),
+        );
         if (!Number.isFinite(validation.loss)) {
           const found = `validation loss is ${validation.loss}`;
           throw new RangeError(describeFailure(step, found, out, savedStep));
@@ -156,6 +180,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
           sinceBest = 0;
           // The model before the point: a run killed in between repeats these steps, and writes the same model again.
           await folder?.writeModel(config, best);
+          onModel?.(encodeCheckpoint(config, best, task.tokenizer));
         }
         point = await pointOfNow();
         if (hasEnded() && task.test !== undefined && best !== undefined) {
@@ -189,6 +214,17 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
   }
 }
 
+/** What of a run's settings an executor needs. */
+function trainingSettings(settings: Hyperparameters, { batchSize }: Source): TrainingSettings {
+  const { beta1, beta2, eps, weightDecay, clipNorm, labelSmoothing, dropout, seed } = settings;
+  return {
+    ...{ beta1, beta2, eps, weightDecay, labelSmoothing },
+    maxNorm: clipNorm === 0 ? Infinity : clipNorm,
+    ...(dropout > 0 ? { dropout: { probability: dropout, seed } } : {}),
+    ...(settings.carryState ? { carriedSequences: batchSize } : {}),
+  };
+}
+
 /** The batches of one step: their gradients are added up. */
 type Batches = readonly [Batch, ...Batch[]];
 
@@ -216,26 +252,47 @@ async function takeBack(
   await trainer.results();
 }
 
-/** Evaluates the parameters on a whole split. */
+/** Evaluates the parameters on the first batches of a split, or on all. */
 async function evaluateSplit(
   trainer: Trainer,
   source: Source,
   onEvaluation: TrainOptions["onEvaluation"],
+  most = Infinity,
 ): Promise<SplitResult> {
-  const { loss, count, correct } = await trainer.evaluate(wholeSplit(source, onEvaluation));
-  return { loss: loss / count, accuracy: correct === undefined ? undefined : correct / count };
+  const all = Math.ceil(source.batchesPerEpoch);
+  const batches = Math.min(all, most);
+  const { loss, count, correct } = await trainer.evaluate(
+    firstBatches(source, batches, onEvaluation),
+  );
+  return {
+    loss: loss / count,
+    accuracy: correct === undefined ? undefined : correct / count,
+    ...(batches < all ? { batches } : {}),
+  };
 }
 
-function* wholeSplit(
+/** A step costs its forward pass, and about twice that for the gradients. */
+const STEP_COST = 3;
+
+/** How many validation batches an evaluation takes. */
+function evaluationBatches({ train, validation }: Task, settings: Hyperparameters): number {
+  if (settings.evaluationBatches > 0) return settings.evaluationBatches;
+  const steps = settings.evaluateEvery * settings.accumulation;
+  const trained = steps * train.batchSize * train.seqlen;
+  return Math.ceil(STEP_COST * trained / (validation.batchSize * validation.seqlen));
+}
+
+function* firstBatches(
   source: Source,
+  count: number,
   onEvaluation: TrainOptions["onEvaluation"] = () => {},
 ): Generator<Batch> {
   let done = 0;
-  for (let position = START; position.epoch === 0;) {
+  for (let position = START; position.epoch === 0 && done < count;) {
     const batch = source.batch(position);
     yield batch;
     position = batch.next;
-    onEvaluation(++done, Math.ceil(source.batchesPerEpoch));
+    onEvaluation(++done, count);
   }
 }
 
@@ -261,5 +318,5 @@ function describeFailure(
 /** A state is carried from window to window of a text: other sequences end. */
 function refuseUnsupported({ name, config, defaults }: Task): void {
   if (!defaults.carryState || config.head.kind === "lm") return;
-  throw new RangeError(`Cannot train ${name} with carryState: its model is a classifier`);
+  throw new SettingError(`Cannot train ${name} with carryState: its model is a classifier`);
 }

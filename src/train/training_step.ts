@@ -6,6 +6,8 @@ export interface SplitResult {
   readonly loss: number;
   /** Share of sequences that a classifier named rightly; undefined for a language model. */
   readonly accuracy: number | undefined;
+  /** Batches that it is of, where the split has more. */
+  readonly batches?: number | undefined;
 }
 
 /** One step of a run. */
@@ -18,7 +20,7 @@ export interface TrainingStep {
   readonly learningRate: number;
   /** Global norm of its gradient, before clipping. */
   readonly gradientNorm: number;
-  /** How long it took, in milliseconds: the mean of the few steps that were handed to the GPU together. */
+  /** How long it took, in milliseconds: the mean of the few steps that were handed to the device together. */
   readonly stepMs: number;
   /** Steps of all its sequences. */
   readonly tokensPerStep: number;

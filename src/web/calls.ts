@@ -78,6 +78,15 @@ export interface Offer {
   readonly isIsolated: boolean;
 }
 
+/** What training tells: where it runs, once, and then each step. */
+export type TrainingEvent = { readonly device: string; readonly summary: string } | {
+  readonly step: number;
+  readonly loss: number;
+  readonly tokensPerSecond: number;
+  /** The loss of what was kept apart, where it was measured. */
+  readonly validation: number | undefined;
+};
+
 /** Every call by name. */
 export interface Calls {
   offer: Call<undefined, never, Offer>;
@@ -95,6 +104,11 @@ export interface Calls {
   closeStream: Call<{ stream: number }, never, void>;
   check: Call<{ backend: Backend; isQuick: boolean; hasDefaultLimits: boolean }, CheckRow, void>;
   inspect: Call<{ source: ModelSource; keep: boolean }, never, Inspection>;
+  trainText: Call<
+    { text: string; steps: number; seed: number; backend: Backend | "auto" },
+    TrainingEvent,
+    { files: readonly File[]; zip: Uint8Array<ArrayBuffer> }
+  >;
   listKept: Call<undefined, never, readonly KeptFile[]>;
   deleteKept: Call<{ url: string }, never, void>;
 }

@@ -20,6 +20,11 @@ const handlers: Handlers = {
   closeStream,
   check,
   inspect,
+  trainText: async (argument, context) => {
+    // Who trains nothing loads none of it.
+    const { trainText } = await import("./worker/train_text.ts");
+    return await trainText(argument, context);
+  },
   listKept,
   deleteKept,
 };

@@ -8,11 +8,13 @@ import { openDigitSection } from "./digit_section.ts";
 import { EngineClient } from "./engine_client.ts";
 import { PageModels } from "./page_models.ts";
 import { openTextSection } from "./text_section.ts";
+import { openTrainingSection } from "./training_section.ts";
 
 const worker = new Worker(new URL("./engine_worker.js", import.meta.url), { type: "module" });
 const engine = new EngineClient(worker);
 const models = new PageModels(engine);
 const text = openTextSection(engine, models);
+openTrainingSection(engine, models);
 openChecksSection(engine);
 const checkpoint = openCheckpointSection(engine, models);
 onDroppedFiles((files) => void takeFiles(files));

@@ -60,9 +60,9 @@ export class PageModels {
     this.#beforeReload.set(slot, action);
   }
 
-  /** What the slot's model is called. */
-  nameOf(slot: Slot): string {
-    return this.#slots[slot].from.name;
+  /** The executor that the switch asks for. */
+  get backend(): Backend | "auto" {
+    return this.#backend;
   }
 
   /** The slot's model, loaded where it is not. */

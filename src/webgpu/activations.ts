@@ -48,10 +48,11 @@ function ownName(part: BlockPart, name: string): string {
   return `${part.name}.${name}`;
 }
 
-/** Bytes a row of activations takes, all of them together. */
+/** Bytes that a row more takes, of all activations together. */
 export function rowBytes(config: ModelConfig): number {
-  const sizes = activationSizes(config, { rows: SAMPLE_ROWS, batch: 0 });
-  return sizes.values().reduce((sum, count) => sum + 4 * count / SAMPLE_ROWS, 0);
+  const elements = (rows: number) =>
+    activationSizes(config, { rows, batch: 0 }).values().reduce((sum, count) => sum + count, 0);
+  return 4 * (elements(SAMPLE_ROWS) - elements(0)) / SAMPLE_ROWS;
 }
 
 /** The most rows in `batch` sequences of which no activation exceeds `maxBytes`; below 1 where there are none. */

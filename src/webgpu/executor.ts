@@ -26,9 +26,10 @@ import type {
   Executor,
   ExecutorState,
   ForwardOptions,
-  LogitsWanted,
+  Pauses,
   StateArray,
 } from "../model/executor.ts";
+import { Pace } from "../model/pieces.ts";
 import { SequenceActivations } from "./sequence_activations.ts";
 import { asOurs, stateCopy, WebGpuState } from "./executor_state.ts";
 
@@ -39,15 +40,46 @@ const LOGITS_BYTES = 50 * 2 ** 20;
 const PIECE = 8;
 
 /**
- * Steps of a sequence that go through the model at once on a software adapter: 512 of mamba-130m take the same time on
- * the CPU in pieces of 128 as at once, and seconds pass between two pieces.
+ * A matmul's smaller tile, and a chunk of Mamba-2: parts of either cost as much as wholes. A software adapter, on which
+ * these take seconds, is no slower with them than with more.
  */
-const SOFTWARE_STEPS = 128;
+const PIECE_STEPS = 64;
 
-/** Programs for sequences of this many different lengths are kept. */
-const KEPT_PROGRAMS = 4;
+/** Rows of a turn that a GPU begins with: fewer leave a large one idle. */
+const FIRST_ROWS = 256;
 
-type ChunkOutput = LogitsWanted | "score";
+/**
+ * Programs for pieces that are kept of each kind: of the usual length, and of what a sequence ends with. A kind's take
+ * the same memory, whatever their lengths, so that a state's does not grow with what it consumes.
+ */
+const KEPT_LENGTHS = 2;
+
+/** What a piece of a sequence gives, beside the state. */
+type PieceOutput = "none" | "all" | "score";
+
+/** What goes through the model in pieces. */
+interface Sequence extends Pick<ForwardOptions, "onProgress" | "pauses"> {
+  readonly batch: number;
+  readonly seqlen: number;
+  readonly inputs: Uint32Array | Float32Array;
+  /** The id after each, where they are scored. */
+  readonly following?: Uint32Array;
+}
+
+/** Part of a sequence: steps [start, start + steps) of each of its batch. */
+interface Piece {
+  readonly start: number;
+  readonly steps: number;
+}
+
+/** What is wanted of the pieces. */
+interface PieceResults {
+  readonly output: PieceOutput;
+  /** Whether the logits of the last step are. */
+  readonly lastLogits?: boolean;
+  /** Is given what each piece gave. */
+  readonly collect?: (read: Float32Array, piece: Piece) => void;
+}
 
 /** Runs a model on a WebGPU device. It owns the weights; the device is the caller's. */
 export class WebGpuExecutor implements Executor {
@@ -64,12 +96,18 @@ export class WebGpuExecutor implements Executor {
   #targets: Tensor | undefined;
   #scores: Tensor | undefined;
   readonly #maxLogitRows: number;
-  #disposed = false;
+  readonly #pace: Pace;
 
   constructor(gpu: Gpu, config: ModelConfig, loaded: LoadedWeights) {
     this.#gpu = gpu;
     this.config = config;
     this.#loaded = loaded;
+    this.#pace = new Pace({
+      unit: PIECE_STEPS,
+      fewRows: MATVEC_MAX_ROWS,
+      firstRows: gpu.isSoftware ? PIECE_STEPS : FIRST_ROWS,
+      favorsThroughput: !gpu.isSoftware,
+    });
     this.#stepActivations = createActivations(gpu, config, { rows: MATVEC_MAX_ROWS, batch: 0 });
     this.#activations = new SequenceActivations(gpu, config);
     const logitBytes = Math.min(LOGITS_BYTES, gpu.device.limits.maxStorageBufferBindingSize);
@@ -166,7 +204,7 @@ export class WebGpuExecutor implements Executor {
   async forward(
     state: ExecutorState,
     inputs: Uint32Array | Float32Array,
-    { logits, onProgress }: ForwardOptions,
+    { logits, onProgress, pauses }: ForwardOptions,
   ): Promise<Float32Array | undefined> {
     const ours = asOurs(state);
     const { batch } = ours;
@@ -184,57 +222,38 @@ export class WebGpuExecutor implements Executor {
       onProgress?.(1);
       return logits === "last" ? last : undefined;
     }
-    const rows = Math.min(
-      this.#activations.maxRows(batch),
-      logits === "all" ? this.#maxLogitRows : Infinity,
-    );
-    const mostSteps = this.#gpu.isSoftware ? SOFTWARE_STEPS : Infinity;
-    const chunk = Math.max(1, Math.min(Math.floor(rows / batch), mostSteps));
-    const all = logits === "all" ? new Float32Array(batch * seqlen * count) : undefined;
-    let last: Float32Array | undefined;
-    for (let start = 0; start < seqlen; start += chunk) {
-      const steps = Math.min(chunk, seqlen - start);
-      const output = logits === "last" && start + steps < seqlen ? "none" : logits;
-      const program = this.#chunkProgram(ours, steps, output);
-      this.#writeChunk(inputs, { batch, seqlen, start, steps, stepSize });
-      const from = output === "all" ? this.#logitsTensor() : ours.parts.logits;
-      // A piece whose logits nobody wants is waited for by reading one of them.
-      const floats = output === "none"
-        ? (onProgress === undefined ? 0 : 1)
-        : output === "last"
-        ? batch * count
-        : batch * steps * count;
-      last = await this.#run(ours, program, from, { floats });
-      if (all !== undefined && last !== undefined) {
-        for (let b = 0; b < batch; b++) {
-          all.set(
-            last.subarray(b * steps * count, (b + 1) * steps * count),
-            (b * seqlen + start) * count,
-          );
-        }
-      }
-      onProgress?.(start + steps);
+    const sequence = { batch, seqlen, inputs, onProgress, pauses };
+    if (logits !== "all") {
+      return await this.#runPieces(ours, sequence, {
+        output: "none",
+        lastLogits: logits === "last",
+      });
     }
-    return logits === "none" ? undefined : all ?? last;
+    const all = new Float32Array(batch * seqlen * count);
+    await this.#runPieces(ours, sequence, {
+      output: "all",
+      collect: (read, { start, steps }) => {
+        for (let b = 0; b < batch; b++) {
+          const of = read.subarray(b * steps * count, (b + 1) * steps * count);
+          all.set(of, (b * seqlen + start) * count);
+        }
+      },
+    });
+    return all;
   }
 
   async score(
     state: ExecutorState,
     ids: Uint32Array,
     following: Uint32Array,
+    pauses?: Pauses,
   ): Promise<Float32Array> {
-    const ours = asOurs(state);
     const scores = new Float32Array(ids.length * 3);
-    for (let start = 0; start < ids.length; start += this.#maxLogitRows) {
-      const steps = Math.min(this.#maxLogitRows, ids.length - start);
-      const program = this.#chunkProgram(ours, steps, "score");
-      this.#writeChunk(ids, { batch: 1, seqlen: ids.length, start, steps, stepSize: 1 });
-      this.#scoreTensors().targets.write(following.subarray(start, start + steps));
-      const part = await this.#run(ours, program, this.#scoreTensors().scores, {
-        floats: steps * 3,
-      });
-      if (part !== undefined) scores.set(part, start * 3);
-    }
+    await this.#runPieces(
+      asOurs(state),
+      { batch: 1, seqlen: ids.length, inputs: ids, following, pauses },
+      { output: "score", collect: (read, { start }) => scores.set(read, start * 3) },
+    );
     return scores;
   }
 
@@ -298,13 +317,7 @@ export class WebGpuExecutor implements Executor {
     return { ids, logprobs };
   }
 
-  get isDisposed(): boolean {
-    return this.#disposed;
-  }
-
   [Symbol.dispose](): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
     this.#stepActivations[Symbol.dispose]();
     this.#activations[Symbol.dispose]();
     this.#chunkLogits?.[Symbol.dispose]();
@@ -322,7 +335,7 @@ export class WebGpuExecutor implements Executor {
   sequenceProgramOf(state: ExecutorState, steps: number): Program {
     const ours = asOurs(state);
     const most = Math.floor(this.#activations.maxRows(ours.batch) / ours.batch);
-    return this.#chunkProgram(ours, Math.min(steps, most), "last");
+    return this.#pieceProgram(ours, Math.min(steps, most), "none");
   }
 
   /** The program of one draw. */
@@ -365,14 +378,14 @@ export class WebGpuExecutor implements Executor {
     return state.sampleProgram;
   }
 
-  #chunkProgram(state: WebGpuState, steps: number, output: ChunkOutput): Program {
-    const key = `${steps} ${output}`;
+  #pieceProgram(state: WebGpuState, steps: number, output: PieceOutput): Program {
+    const key = `${output} ${steps}`;
     const kept = state.chunkPrograms.get(key);
     if (kept !== undefined) return kept;
-    const program = new Program(this.#gpu);
+    const program = new Program(this.#gpu, { sameBits: true });
     const tensors = this.#forwardTensors(state, this.#activations.of(state.batch));
     const shape = { batch: state.batch, seqlen: steps };
-    const wantsAll = output === "all" || output === "score";
+    const wantsAll = output !== "none";
     recordBlocks(program, this.config, tensors, shape);
     if (wantsAll || tensors.pool_state !== undefined) {
       recordNormF(program, this.config, tensors, shape);
@@ -413,8 +426,9 @@ export class WebGpuExecutor implements Executor {
   }
 
   #keep(state: WebGpuState, key: string, program: Program): void {
-    for (const [oldest, old] of state.chunkPrograms) {
-      if (state.chunkPrograms.size < KEPT_PROGRAMS) break;
+    const [kind = ""] = key.split(" ");
+    const alike = [...state.chunkPrograms].filter(([other]) => other.startsWith(`${kind} `));
+    for (const [oldest, old] of alike.slice(0, 1 - KEPT_LENGTHS)) {
       state.chunkPrograms.delete(oldest);
       old[Symbol.dispose]();
     }
@@ -434,21 +448,67 @@ export class WebGpuExecutor implements Executor {
     return { targets: this.#targets, scores: this.#scores };
   }
 
+  /**
+   * Runs a sequence in pieces: as many as take a turn are handed to the device one after the other, and then waited for.
+   *
+   * @returns The logits of the last step, where they are wanted.
+   */
+  async #runPieces(
+    state: WebGpuState,
+    sequence: Sequence,
+    { output, lastLogits = false, collect }: PieceResults,
+  ): Promise<Float32Array | undefined> {
+    const { batch, seqlen, following, onProgress, pauses } = sequence;
+    const logitRows = output === "none" ? Infinity : this.#maxLogitRows;
+    const rowsAtOnce = Math.min(this.#activations.maxRows(batch), logitRows);
+    const most = Math.max(1, Math.floor(rowsAtOnce / batch));
+    let read: Float32Array | undefined;
+    for (let start = 0; start < seqlen;) {
+      const began = performance.now();
+      let rows = 0;
+      while (start < seqlen && (rows === 0 || rows < this.#pace.rows)) {
+        const steps = this.#pace.steps(batch, seqlen - start, most);
+        const program = this.#pieceProgram(state, steps, output);
+        this.#writePiece(sequence, { start, steps });
+        if (following !== undefined) {
+          this.#scoreTensors().targets.write(following.subarray(start, start + steps));
+        }
+        rows += batch * steps;
+        const { tensor, width } = this.#resultOf(state, output);
+        const isLast = start + steps === seqlen;
+        // A turn whose results nobody wants is waited for by reading one float, where it is worth waiting for.
+        const waits = onProgress !== undefined || rows > PIECE_STEPS;
+        const isTurnOver = isLast || rows >= this.#pace.rows;
+        const floats = output !== "none"
+          ? batch * steps * width
+          : isLast && lastLogits
+          ? batch * width
+          : Number(isTurnOver && waits);
+        read = await this.#run(state, program, tensor, { floats });
+        if (read !== undefined) collect?.(read, { start, steps });
+        start += steps;
+      }
+      if (read !== undefined) this.#pace.took(rows, performance.now() - began);
+      onProgress?.(start);
+      if (start < seqlen) await pauses?.between();
+    }
+    return lastLogits ? read : undefined;
+  }
+
+  /** What a piece's results are read from, and how many there are of a row. */
+  #resultOf(state: WebGpuState, output: PieceOutput): { tensor: Tensor; width: number } {
+    if (output === "score") return { tensor: this.#scoreTensors().scores, width: 3 };
+    const tensor = output === "all" ? this.#logitsTensor() : state.parts.logits;
+    return { tensor, width: logitCount(this.config) };
+  }
+
   /** Brings steps [start, start + steps) of every sequence next to each other. */
-  #writeChunk(
-    inputs: Uint32Array | Float32Array,
-    { batch, seqlen, start, steps, stepSize }: {
-      batch: number;
-      seqlen: number;
-      start: number;
-      steps: number;
-      stepSize: number;
-    },
-  ): void {
+  #writePiece({ batch, seqlen, inputs }: Sequence, { start, steps }: Piece): void {
     const target = this.#activations.of(batch).inputs;
+    const width = inputWidth(this.config);
     for (let b = 0; b < batch; b++) {
-      const from = (b * seqlen + start) * stepSize;
-      target.write(inputs.subarray(from, from + steps * stepSize), b * steps * stepSize * 4);
+      const from = (b * seqlen + start) * width;
+      target.write(inputs.subarray(from, from + steps * width), b * steps * width * 4);
     }
   }
 

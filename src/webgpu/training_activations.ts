@@ -8,18 +8,13 @@ import { MATRIX_ROW_STEP } from "../model/dtype.ts";
 import { inputWidth, logitCount, poolsMean } from "../model/ends.ts";
 import type { BlockPart } from "../model/mixers/mixer.ts";
 import { elementCount, roundUp } from "../model/shapes.ts";
+import type { BatchShape } from "../model/training_executor.ts";
 import { weightSpecs } from "../model/weight_specs.ts";
 import { embeddingBwdParts } from "../ops/embedding_bwd.ts";
 import { columnSumScratch, matmulBwdWScratch } from "../ops/linear_bwd.ts";
 import { rmsNormBwdParts } from "../ops/rms_norm_bwd.ts";
 import { partOf, trainingOf } from "./mixers/mixers.ts";
 import type { StateTensors } from "./mixers/part.ts";
-
-/** Size of a training pass. */
-export interface BatchShape {
-  readonly batch: number;
-  readonly seqlen: number;
-}
 
 /** What one half of a block keeps. */
 export interface HalfActivations {
@@ -30,14 +25,6 @@ export interface HalfActivations {
   /** The state that the sequences began with. */
   readonly initial: StateTensors;
   /** The state at the end; of a piece that is kept at borders, (batch, chunks + 1, ...), and the same as `initial`'s. */
-  readonly state: StateTensors;
-}
-
-/** Where gradients inside a part go. */
-export interface PartGradients {
-  /** Of its activations. */
-  readonly activations: object;
-  /** Of the state that the sequences began with. */
   readonly state: StateTensors;
 }
 
@@ -68,7 +55,7 @@ export interface TrainingActivations extends Disposable {
     /** Of the head's input, for a classifier: (batch, d_model). */
     readonly last: Tensor;
     /** Of what is inside each half of a block; halves of one kind use the same. */
-    readonly parts: readonly PartGradients[];
+    readonly parts: readonly object[];
   };
   /** Partial sums on their way to a parameter's gradient. */
   readonly partials: Tensor;
@@ -159,10 +146,7 @@ export function createTrainingActivations(
       residual: make("grad_residual", rows, d_model),
       normed: make("grad_normed", rows, d_model),
       last: make("grad_last", batch, d_model),
-      parts: sharedByPart(config, (part) => ({
-        activations: trainingOf(part).gradients(config, shape, make),
-        state: mapShapes(config, part, (name, own) => make(`grad_${name}`, batch, ...own)),
-      })),
+      parts: sharedByPart(config, (part) => trainingOf(part).gradients(config, shape, make)),
     },
     partials: make("partials", partialElements(gpu, config, shape)),
     [Symbol.dispose](): void {

@@ -152,7 +152,6 @@ export function recordBackward(
 
   for (const [index, { label, part }] of [...blockHalves(config).entries()].reverse()) {
     const { activations: own, initial, state } = at(halves, index);
-    const { activations: gradOwn, state: gradState } = at(grad.parts, index);
     const site = { site: index, label: `${label}.dropout_bwd` };
     trainingOf(part).backward(
       program,
@@ -162,10 +161,9 @@ export function recordBackward(
         gradients: at(gradients.halves, index),
         training: activations,
         activations: own,
-        grad: gradOwn,
+        grad: at(grad.parts, index),
         initial,
         state,
-        gradState,
         input: residualBefore(forward, index),
         gradOutput: recordGradOutput(program, config, tensors, site),
       },

@@ -13,14 +13,14 @@ Deno.test("a long prefill lets timers run, and ends where its session or its mod
   const pieces: number[] = [];
   const first = session.prefill(LONG, { onProgress: (inputs) => pieces.push(inputs) });
   setTimeout(() => session[Symbol.dispose](), 10);
-  await assertRejects(() => first, TypeError, "Cannot run the model: the state is disposed");
+  await assertRejects(() => first, TypeError, "Cannot prefill: the session is disposed");
   assert((pieces.at(-1) ?? Infinity) < LONG.length, "the timer came after the prefill");
   // What another has in that memory by now is as it was.
   other.reset();
   assertEquals(await other.prefill([1, 2, 3]), expected);
   const second = other.prefill(LONG);
   setTimeout(() => model[Symbol.dispose](), 10);
-  await assertRejects(() => second, TypeError, "Cannot run the model: the model is disposed");
+  await assertRejects(() => second, TypeError, "Cannot prefill: the model is disposed");
   other[Symbol.dispose]();
   assertEquals(model.deviceBytes, 0);
 });

@@ -1,7 +1,5 @@
 /** Past a tensor's end lies another's memory: every op refuses a tensor that is one element short. */
 
-import { assertEquals, assertThrows } from "@std/assert";
-import { openCpu } from "../../src/cpu/module.ts";
 import { conv1dFwd } from "../../src/cpu/ops/conv1d.ts";
 import { dtBCNormFwd } from "../../src/cpu/ops/dt_bc_norm.ts";
 import { gatedRmsNormFwd } from "../../src/cpu/ops/gated_rms_norm.ts";
@@ -11,41 +9,7 @@ import { RING, sampleFwd } from "../../src/cpu/ops/sample.ts";
 import { scanRates, selectiveScanFwd } from "../../src/cpu/ops/selective_scan.ts";
 import { ssdFwd, ssdStep } from "../../src/cpu/ops/ssd.ts";
 import { tokenScoreFwd } from "../../src/cpu/ops/token_score.ts";
-import { CpuProgram } from "../../src/cpu/program.ts";
-import { type CpuTensor, createCpuTensor } from "../../src/cpu/tensor.ts";
-
-interface SizedOp<Name extends string> {
-  readonly name: string;
-  /** Elements that each tensor needs. */
-  readonly sizes: Readonly<Record<Name, number>>;
-  readonly record: (program: CpuProgram, tensors: Record<Name, CpuTensor>) => void;
-}
-
-const LABEL = "layers.3.op";
-
-/** Makes a test of the op: a function, for each op has tensors of its own names. */
-function testSizes<Name extends string>({ name, sizes, record }: SizedOp<Name>): void {
-  Deno.test(`${name}() refuses tensors that are too small`, async () => {
-    using cpu = await openCpu();
-    using made = new DisposableStack();
-    const names = Object.keys(sizes) as Name[];
-    const whole = Object.fromEntries(
-      names.map((each) => [each, made.use(createCpuTensor(cpu, each, [sizes[each]]))]),
-    ) as Record<Name, CpuTensor>;
-    const program = made.use(new CpuProgram(cpu));
-    record(program, whole);
-    assertEquals(program.labels, [LABEL]);
-    for (const each of names) {
-      const short = whole[each].view(0, [sizes[each] - 1]);
-      assertThrows(
-        () => record(program, { ...whole, [each]: short }),
-        RangeError,
-        `Cannot record ${LABEL}: ${each} has ${sizes[each] - 1} elements, ` +
-          `and the sizes given need ${sizes[each]}`,
-      );
-    }
-  });
-}
+import { LABEL, testSizes } from "./test_sizes.ts";
 
 testSizes({
   name: "rmsNormFwd",

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import {
   type GenerateOptions,
   generateTokens,
@@ -53,6 +53,15 @@ async function pieces(
 }
 
 const bytes = (text: string) => [...new TextEncoder().encode(text)];
+
+Deno.test("generateTokens() goes on without end where maxTokens is Infinity, and refuses what is no count", async () => {
+  const tokens = generateTokens(source([5, 6, 7, 0, 8]), { maxTokens: Infinity });
+  assertEquals((await Array.fromAsync(tokens)).map(({ id }) => id), [5, 6, 7, 0]);
+  for (const maxTokens of [-1, 1.5, NaN, -Infinity]) {
+    const none = generateTokens(source([5]), { maxTokens });
+    await assertRejects(() => none.next(), RangeError, "it must be a whole number, or Infinity");
+  }
+});
 
 Deno.test("generateTokens() gives whole characters alone", async () => {
   assertEquals(await pieces(bytes("é🙂!")), ["", "é", "", "", "", "🙂", "!"]);

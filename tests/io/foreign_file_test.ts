@@ -25,6 +25,7 @@ const FILES: readonly (readonly [string, Uint8Array<ArrayBuffer>, string])[] = [
     joinBytes("model/w.bin".padEnd(257, "\0"), "ustar\0", new Uint8Array(64)),
     "tar archive",
   ],
+  ["JPEG", joinBytes([0xff, 0xd8, 0xff, 0xe0], new Uint8Array(64)), "JPEG"],
   ["JSON", joinBytes('{"error": "not found"}'), "begins"],
 ];
 

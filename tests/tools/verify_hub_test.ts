@@ -84,9 +84,26 @@ Deno.test("verify_hub.ts fails another text, other logits, and what it cannot lo
   );
   assertMatch(
     lines[3] ?? "",
-    /^FAIL {2}owner\/large \(f32\): Cannot download "config.json" .+ 401/,
+    /^FAIL {2}owner\/large \(f32\): Cannot load .+ Cannot download "config.json" .+ 401/,
   );
   assertEquals(lines[4], "4 outputs are not as published");
+});
+
+Deno.test("verify_hub.ts says that nothing was checked where no hub can be reached", async () => {
+  const home = await Deno.makeTempDir();
+  try {
+    const output = { model: "owner/name", dtype: "f32", downloadBytes: 1, prompt: "a", text: "b" };
+    await Deno.writeTextFile(`${home}/outputs.json`, JSON.stringify([output]));
+    const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", PROGRAM, "--outputs", `${home}/outputs.json`],
+      env: { NO_COLOR: "1", HF_HOME: home, HF_HUB_CACHE: "", HF_HUB_OFFLINE: "1" },
+    }).output();
+    const lines = new TextDecoder().decode(stdout).trimEnd().split("\n");
+    assertMatch(lines[0] ?? "", /^not checked {2}owner\/name \(f32\): /);
+    assertEquals([code, lines[1]], [3, "1 models could not be had, and were not checked"]);
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
 });
 
 Deno.test("published_outputs.json names models, prompts and what was printed", async () => {

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { IGNORED } from "../../src/model/training_executor.ts";
 import {
   type Batch,
   type Draw,
   type Examples,
-  IGNORED,
   orderedSource,
   type Position,
   shuffledSource,

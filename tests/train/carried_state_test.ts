@@ -1,13 +1,12 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type ModelConfig, parseConfig } from "../../src/model/config/config.ts";
+import type { NamedValues } from "../../src/model/training_executor.ts";
 import { type Batch, START } from "../../src/train/batches.ts";
 import { initialise } from "../../src/train/initialise.ts";
-import type { NamedValues } from "../../src/train/named_values.ts";
 import { laneSource } from "../../src/train/text_windows.ts";
-import { Trainer } from "../../src/train/trainer.ts";
 import { defined } from "../defined.ts";
 import { goldenPath } from "../golden_files.ts";
-import { withGpu } from "../with_gpu.ts";
+import { eachTrainer } from "./each_trainer.ts";
 
 /** Small models, one of each kind of block. */
 const CONFIGS: Readonly<Record<string, ModelConfig>> = {
@@ -62,11 +61,11 @@ function close(found: number, expected: number, limit: number, name: string): vo
 for (const [name, config] of Object.entries(CONFIGS)) {
   const values = initialise(config, 1);
 
-  Deno.test(
+  eachTrainer(
     `Trainer with a carried state evaluates windows as it does one long window, lane by lane: ${name}`,
-    withGpu(async (gpu) => {
-      using carrying = new Trainer(gpu, config, values, { ...SETTINGS, carriedSequences: 2 });
-      using plain = new Trainer(gpu, config, values, SETTINGS);
+    async (makeTrainer) => {
+      using carrying = makeTrainer(config, values, { ...SETTINGS, carriedSequences: 2 });
+      using plain = makeTrainer(config, values, SETTINGS);
       for (const seqlen of [21, 66]) {
         const parts = windows(3, 2, seqlen);
         const whole = await plain.evaluate([joined(parts)]);
@@ -85,17 +84,17 @@ for (const [name, config] of Object.entries(CONFIGS)) {
           before = loss;
         }
       }
-    }),
+    },
   );
 
-  Deno.test(
+  eachTrainer(
     `Trainer trains from the carried state, which evaluations leave alone, and saves it: ${name}`,
-    withGpu(async (gpu) => {
-      const make = () => new Trainer(gpu, config, values, { ...SETTINGS, carriedSequences: 2 });
+    async (makeTrainer) => {
+      const make = () => makeTrainer(config, values, { ...SETTINGS, carriedSequences: 2 });
       using straight = make();
       using begun = make();
       using resumed = make();
-      using plain = new Trainer(gpu, config, values, SETTINGS);
+      using plain = makeTrainer(config, values, SETTINGS);
       const parts = windows(4);
       const losses: number[] = [];
       for (const part of parts) losses.push((await straight.train(part, 0)).loss);
@@ -121,14 +120,14 @@ for (const [name, config] of Object.entries(CONFIGS)) {
         RangeError,
         'the state "layers.0.conv_state"',
       );
-    }),
+    },
   );
 
-  Deno.test(
+  eachTrainer(
     `Trainer with a carried state has the gradients of the loss that it had, by a step along them: ${name}`,
-    withGpu(async (gpu) => {
+    async (makeTrainer) => {
       const [first, second] = windows(2) as [Batch, Batch];
-      using trainer = new Trainer(gpu, config, values, {
+      using trainer = makeTrainer(config, values, {
         ...{ ...SETTINGS, maxNorm: Infinity, carriedSequences: 2 },
       });
       await trainer.train(first, 0);
@@ -147,6 +146,6 @@ for (const [name, config] of Object.entries(CONFIGS)) {
       };
       const slope = (await lossAt(1) - await lossAt(-1)) / (2 * length);
       close(slope, norm, 1e-2, "slope");
-    }),
+    },
   );
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { IGNORED, orderedSource, type Position, START } from "../../src/train/batches.ts";
+import { IGNORED } from "../../src/model/training_executor.ts";
+import { orderedSource, type Position, START } from "../../src/train/batches.ts";
 import { laneSource, textWindows } from "../../src/train/text_windows.ts";
 
 const count = (length: number) => Uint32Array.from({ length }, (_, i) => i);

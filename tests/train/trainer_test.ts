@@ -1,13 +1,16 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { parseConfig } from "../../src/model/config/config.ts";
-import type { NamedValues } from "../../src/train/named_values.ts";
+import { openGpu } from "../../src/gpu/device.ts";
+import { IGNORED, type NamedValues } from "../../src/model/training_executor.ts";
+import type { Batch } from "../../src/train/batches.ts";
 import { Trainer } from "../../src/train/trainer.ts";
-import { type Batch, IGNORED } from "../../src/train/batches.ts";
 import { defined } from "../defined.ts";
 import { goldenPath } from "../golden_files.ts";
 import { GOLDEN_TRAINED, GOLDEN_TRAINED_OTHERS, readGoldenTraining } from "../golden_training.ts";
 import { Random } from "../../src/checks/random.ts";
-import { withGpu } from "../with_gpu.ts";
+import { requireTrainable } from "../../src/webgpu/parameters.ts";
+import { WebGpuTrainingExecutor } from "../../src/webgpu/training_executor.ts";
+import { eachTrainer } from "./each_trainer.ts";
 
 function prepared(folder: string) {
   const golden = readGoldenTraining(folder);
@@ -37,12 +40,34 @@ function prepared(folder: string) {
   };
 }
 
+for (const folder of ["mamba1", "mamba2"]) {
+  Deno.test(`Trainer needs no more than eight storage buffers a kernel for ${folder}`, async () => {
+    const adapter = await navigator.gpu.requestAdapter();
+    const device = await defined(adapter ?? undefined, "adapter").requestDevice({
+      requiredLimits: { maxStorageBuffersPerShaderStage: 8 },
+    });
+    assertEquals(device.limits.maxStorageBuffersPerShaderStage, 8);
+    try {
+      using gpu = await openGpu(device);
+      const { golden, config, values, example, lr, settings, max_norm } = prepared(folder);
+      requireTrainable(gpu, config);
+      const executor = new WebGpuTrainingExecutor(gpu, config, { ...settings, maxNorm: max_norm });
+      using trainer = new Trainer(executor);
+      trainer.load(values);
+      const { loss } = await trainer.train(example, lr);
+      assertAlmostEquals(loss, golden.loss, 1e-4 * golden.loss);
+    } finally {
+      device.destroy();
+    }
+  });
+}
+
 for (const folder of [...GOLDEN_TRAINED, ...GOLDEN_TRAINED_OTHERS]) {
-  Deno.test(
+  eachTrainer(
     `Trainer gives PyTorch's gradients within 1e-3 a tensor for ${folder}`,
-    withGpu(async (gpu) => {
+    async (makeTrainer) => {
       const { golden, config, values, example, settings } = prepared(folder);
-      using trainer = new Trainer(gpu, config, values, { ...settings, maxNorm: Infinity });
+      using trainer = makeTrainer(config, values, { ...settings, maxNorm: Infinity });
       const { loss, norm } = await trainer.train(example, 0);
       assert(
         Math.abs(loss - golden.loss) < 1e-4 * golden.loss,
@@ -62,16 +87,16 @@ for (const folder of [...GOLDEN_TRAINED, ...GOLDEN_TRAINED_OTHERS]) {
         const relative = Math.sqrt(difference / size);
         assert(relative < 1e-3, `${name}: relative difference ${relative}`);
       }
-    }),
+    },
   );
 
   for (const run of ["plain", "clipped"] as const) {
-    Deno.test(
+    eachTrainer(
       `Trainer follows ten of PyTorch's AdamW steps, ${run}, for ${folder}`,
-      withGpu(async (gpu) => {
+      async (makeTrainer) => {
         const { golden, config, values, example, settings, lr, max_norm } = prepared(folder);
         const maxNorm = run === "clipped" ? max_norm : Infinity;
-        using trainer = new Trainer(gpu, config, values, { ...settings, maxNorm });
+        using trainer = makeTrainer(config, values, { ...settings, maxNorm });
         for (const [index, expected] of golden[run].losses.entries()) {
           const { loss } = await trainer.train(example, lr);
           assert(
@@ -80,16 +105,16 @@ for (const folder of [...GOLDEN_TRAINED, ...GOLDEN_TRAINED_OTHERS]) {
           );
         }
         assertEquals(trainer.step, golden[run].losses.length);
-      }),
+      },
     );
   }
 }
 
-Deno.test(
+eachTrainer(
   "Trainer gives the same bits twice, and after restore()",
-  withGpu(async (gpu) => {
+  async (makeTrainer) => {
     const { config, values, example, settings, lr } = prepared("mamba1-odd");
-    const make = () => new Trainer(gpu, config, values, { ...settings, maxNorm: 1 });
+    const make = () => makeTrainer(config, values, { ...settings, maxNorm: 1 });
     using straight = make();
     using begun = make();
     using resumed = make();
@@ -99,16 +124,16 @@ Deno.test(
     for (let step = 0; step < 3; step++) await resumed.train(example, lr);
     assertEquals(await resumed.values(), await straight.values());
     assertEquals(await resumed.moments(), await straight.moments());
-  }),
+  },
 );
 
-Deno.test(
+eachTrainer(
   "Trainer gives the same bits and losses with steps in flight, and after rewind()",
-  withGpu(async (gpu) => {
+  async (makeTrainer) => {
     const { config, values, example, settings, lr } = prepared("mamba1-odd");
     const make = () => {
       const dropout = { probability: 0.1, seed: 2 };
-      return new Trainer(gpu, config, values, { ...settings, maxNorm: 1, dropout });
+      return makeTrainer(config, values, { ...settings, maxNorm: 1, dropout });
     };
     using straight = make();
     using flying = make();
@@ -125,7 +150,7 @@ Deno.test(
     assertEquals((await flying.results()).map(({ loss }) => loss), losses.slice(1));
     assertEquals(await flying.values(), await straight.values());
     assertEquals(await flying.moments(), await straight.moments());
-  }),
+  },
 );
 
 /** One sequence of a batch, its first targets ignored. */
@@ -152,15 +177,15 @@ function joined(batches: readonly Batch[]): Batch {
   };
 }
 
-Deno.test(
+eachTrainer(
   "Trainer adds up the gradients of a step's batches: those of one batch as large, whatever their targets",
-  withGpu(async (gpu) => {
+  async (makeTrainer) => {
     const { config, values, example, settings } = prepared("mamba1-odd");
     assert(example.batch >= 2);
     const parts = [sequence(example, 0, 0), sequence(example, 1, 3), sequence(example, 0, 7)];
     for (const count of [2, 3]) {
-      using accumulating = new Trainer(gpu, config, values, { ...settings, maxNorm: 1 });
-      using whole = new Trainer(gpu, config, values, { ...settings, maxNorm: 1 });
+      using accumulating = makeTrainer(config, values, { ...settings, maxNorm: 1 });
+      using whole = makeTrainer(config, values, { ...settings, maxNorm: 1 });
       // Two steps: the second begins its sum anew.
       for (let step = 0; step < 2; step++) {
         await accumulating.submit(parts.slice(0, count), 0);
@@ -179,15 +204,15 @@ Deno.test(
         assert(relative < 1e-5, `${name}: relative difference ${relative}`);
       }
     }
-  }),
+  },
 );
 
-Deno.test(
+eachTrainer(
   "Trainer evaluates many batches at once as it does one after the other",
-  withGpu(async (gpu) => {
+  async (makeTrainer) => {
     for (const folder of ["mamba1-odd", "classifier"]) {
       const { config, values, example, settings } = prepared(folder);
-      using trainer = new Trainer(gpu, config, values, { ...settings, maxNorm: 1 });
+      using trainer = makeTrainer(config, values, { ...settings, maxNorm: 1 });
       const one = await trainer.evaluate([example]);
       const many = await trainer.evaluate(Array.from({ length: 11 }, () => example));
       assertEquals(one.count, example.targetCount);
@@ -195,17 +220,17 @@ Deno.test(
       assertEquals(many.correct, one.correct === undefined ? undefined : 11 * one.correct);
       assert(Math.abs(many.loss / (11 * one.loss) - 1) < 1e-12, `${many.loss}, ${one.loss}`);
     }
-  }),
+  },
 );
 
-Deno.test(
+eachTrainer(
   "Trainer with dropout has the gradients of the loss that it had, by a step along them",
-  withGpu(async (gpu) => {
+  async (makeTrainer) => {
     const { config, values, example, settings } = prepared("mamba1-odd");
     const dropout = { probability: 0.3, seed: 5 };
     // The same draw (step 0) for both: the mask is the same, so the loss is a function of the parameters.
     const lossAt = async (parameters: NamedValues) => {
-      using trainer = new Trainer(gpu, config, parameters, {
+      using trainer = makeTrainer(config, parameters, {
         ...settings,
         maxNorm: Infinity,
         dropout,
@@ -222,14 +247,14 @@ Deno.test(
       }));
     const slope = ((await lossAt(moved(1))).loss - (await lossAt(moved(-1))).loss) / (2 * length);
     assert(Math.abs(slope / norm - 1) < 1e-2, `slope ${slope}, norm ${norm}`);
-    using without = new Trainer(gpu, config, values, { ...settings, maxNorm: Infinity });
+    using without = makeTrainer(config, values, { ...settings, maxNorm: Infinity });
     assert(Math.abs((await without.train(example, 0)).loss - loss) > 1e-3, "nothing was dropped");
-  }),
+  },
 );
 
-Deno.test(
+eachTrainer(
   "Trainer has Mamba-2's gradients over several chunks, by a step along them",
-  withGpu(async (gpu) => {
+  async (makeTrainer) => {
     const { config, values, settings, ...golden } = prepared("mamba2-groups");
     const [batch, seqlen] = [2, 150];
     const ids = new Random(8).ids(batch * (seqlen + 1), 101);
@@ -244,7 +269,7 @@ Deno.test(
       targetCount: batch * seqlen,
     };
     const lossAt = async (parameters: NamedValues) => {
-      using trainer = new Trainer(gpu, config, parameters, { ...settings, maxNorm: Infinity });
+      using trainer = makeTrainer(config, parameters, { ...settings, maxNorm: Infinity });
       const { loss, norm } = await trainer.train(example, 0);
       return { loss, norm, gradients: await trainer.gradients() };
     };
@@ -257,29 +282,29 @@ Deno.test(
       }));
     const slope = ((await lossAt(moved(1))).loss - (await lossAt(moved(-1))).loss) / (2 * length);
     assert(Math.abs(slope / norm - 1) < 1e-2, `slope ${slope}, norm ${norm}`);
-  }),
+  },
 );
 
-Deno.test(
+eachTrainer(
   "Trainer drives the loss of one batch to near zero",
-  withGpu(async (gpu) => {
+  async (makeTrainer) => {
     const { config, values, example, settings } = prepared("mamba1");
-    using trainer = new Trainer(gpu, config, values, { ...settings, weightDecay: 0, maxNorm: 1 });
+    using trainer = makeTrainer(config, values, { ...settings, weightDecay: 0, maxNorm: 1 });
     let loss = Infinity;
     for (let step = 0; step < 150 && loss > 0.05; step++) {
       loss = (await trainer.train(example, 1e-2)).loss;
     }
     assert(loss < 0.05, `loss is ${loss}`);
-  }),
+  },
 );
 
-Deno.test(
+eachTrainer(
   "Trainer leaves the parameters alone where the gradient is not finite",
-  withGpu(async (gpu) => {
+  async (makeTrainer) => {
     const { config, values, example, settings } = prepared("mamba1");
     const broken = new Map(values);
     broken.set("backbone.layers.1.mixer.D", new Float32Array(128).fill(NaN));
-    using trainer = new Trainer(gpu, config, broken, { ...settings, maxNorm: 1 });
+    using trainer = makeTrainer(config, broken, { ...settings, maxNorm: 1 });
     const { loss, step, culprit } = await trainer.train(example, 1e-3);
     assert(Number.isNaN(loss));
     assertEquals(step, 1);
@@ -289,19 +314,19 @@ Deno.test(
       (await trainer.values()).get("backbone.layers.0.mixer.D"),
       values.get("backbone.layers.0.mixer.D"),
     );
-  }),
+  },
 );
 
-Deno.test(
+eachTrainer(
   "Trainer smooths the targets it trains on, and not those it is measured by",
-  withGpu(async (gpu) => {
+  async (makeTrainer) => {
     const { config, values, example, settings } = prepared("classifier");
     const [smoothing, classes] = [
       0.3,
       config.head.kind === "classifier" ? config.head.n_classes : NaN,
     ];
     const lossWith = async (batch: Batch, labelSmoothing: number) => {
-      using trainer = new Trainer(gpu, config, values, {
+      using trainer = makeTrainer(config, values, {
         ...settings,
         maxNorm: Infinity,
         labelSmoothing,
@@ -320,5 +345,5 @@ Deno.test(
     }
     const expected = (1 - smoothing) * plain.trained + smoothing * ofAll;
     assertAlmostEquals(smoothed.trained, expected, 1e-5);
-  }),
+  },
 );

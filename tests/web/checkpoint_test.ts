@@ -21,7 +21,7 @@ pageTest("a checkpoint that is dropped on the page says what it takes, and then 
   await page.fill("#text-prompt", "Hey");
   await page.fill("#text-tokens", "8");
   await page.fill("#text-temperature", "0");
-  await page.getByRole("button", { name: "Write" }).click();
+  await page.getByRole("button", { name: "Write", exact: true }).click();
   const column = page.locator(".column");
   await column.filter({ hasText: "tokens/s" }).waitFor();
   await column.getByRole("button", { name: "Continue" }).waitFor();

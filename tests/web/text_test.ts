@@ -45,7 +45,7 @@ pageTest("text in the page is the command's, in forks and after a state was save
   await t.step("for the same seed it is the same", async () => {
     await page.fill("#text-prompt", PROMPT);
     await page.fill("#text-tokens", String(TOKENS));
-    await page.getByRole("button", { name: "Write" }).click();
+    await page.getByRole("button", { name: "Write", exact: true }).click();
     assertEquals(await columnText(page, 0, TOKENS), whole.slice(0, PROMPT.length + TOKENS));
     assertMatch(await page.innerText("#executor-status"), /^WebAssembly: CPU, up to 2 threads/);
   });

@@ -1,4 +1,12 @@
-/** `bench decode`: the cost of one token. */
+/**
+ * `bench decode`: the cost of one token.
+ *
+ * --shape      a published model's (default mamba-130m)
+ * --dtype      f32, f16, bf16, int8 or int4 (default f16)
+ * --tokens     how many are timed (default 256)
+ * --batch      sequences (default 1)
+ * --kernels    also each kernel's share
+ */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../../src/gpu/device.ts";

@@ -1,9 +1,15 @@
 // deno-lint-ignore-file no-console -- a program, whose output this is
-/** `deno task bench <name> [options]`: benchmarks, a JSON line a result with --json, else readable. */
+/**
+ * `deno task bench <name> [options]`: benchmarks, a JSON line a result with --json, else readable.
+ *
+ * Their names: cpu_matmul, cpu_matvec, cpu_ops, decode, matmul, matvec, prefill, ssd and train. `deno task bench <name> --help` shows a benchmark's options.
+ */
 
+import { answerHelp } from "../help.ts";
 import { cpuMatmul } from "./cpu_matmul.ts";
 import { cpuMatvec } from "./cpu_matvec.ts";
 import { cpuOps } from "./cpu_ops.ts";
+import { cpuTrain } from "./cpu_train.ts";
 import { decode } from "./decode.ts";
 import { matmul } from "./matmul.ts";
 import { matvec } from "./matvec.ts";
@@ -16,6 +22,7 @@ const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Resu
   cpu_matmul: cpuMatmul,
   cpu_matvec: cpuMatvec,
   cpu_ops: cpuOps,
+  cpu_train: cpuTrain,
   decode,
   matmul,
   matvec,
@@ -26,6 +33,7 @@ const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Resu
 
 const [name = "", ...args] = Deno.args;
 const benchmark = BENCHMARKS[name];
+answerHelp(new URL(benchmark === undefined ? "main.ts" : `${name}.ts`, import.meta.url));
 if (benchmark === undefined) {
   console.error(
     `Usage: deno task bench <${Object.keys(BENCHMARKS).join(" | ")}> [--json] [options]`,

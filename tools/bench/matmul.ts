@@ -1,4 +1,11 @@
-/** `bench matmul`: TFLOP/s of a linear layer's forward and of its two gradients, in f32. */
+/**
+ * `bench matmul`: TFLOP/s of a linear layer's forward and of its two gradients, in f32.
+ *
+ * --shape      ROWSxOUTxIN, such as 16384x1024x256 (default: those of the models)
+ * --tile       edge of the tile
+ * --parts      what the weight's sum is split into
+ * --all        every tiling
+ */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";

@@ -1,4 +1,10 @@
-/** `bench matvec`: how long a matvec of each of the models' shapes takes under each tiling. */
+/**
+ * `bench matvec`: how long a matvec of each of the models' shapes takes under each tiling.
+ *
+ * --shape      ROWSxCOLUMNS, one of the models' (default: all)
+ * --dtype      of the weights (default f16)
+ * --all        every tiling
+ */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../../src/gpu/device.ts";

@@ -1,4 +1,10 @@
-/** `bench prefill`: tokens a second of a prompt. */
+/**
+ * `bench prefill`: tokens a second of a prompt.
+ *
+ * --shape      a published model's (default mamba-130m)
+ * --dtype      of the weights (default f16)
+ * --tokens     of the prompt (default 512)
+ */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../../src/gpu/device.ts";

@@ -1,4 +1,11 @@
-/** `bench ssd`: Mamba-2's recurrence of one layer: over a sequence in chunks, its gradients, and a single step. */
+/**
+ * `bench ssd`: Mamba-2's recurrence of one layer: over a sequence in chunks, its gradients, and a single step.
+ *
+ * --shape      a Mamba-2's (default mamba2-130m)
+ * --batch      sequences (default 1)
+ * --tokens     of each
+ * --kernels    also each kernel's share
+ */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";

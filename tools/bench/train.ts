@@ -1,4 +1,11 @@
-/** `bench train`: the cost of one step of training. */
+/**
+ * `bench train`: the cost of one step of training.
+ *
+ * --row        text, pixels or patches (default: all)
+ * --steps      how many are timed (default 50)
+ * --kernels    also each kernel's share
+ * --batch, --seqlen, --d-model, --n-layer, --d-state, --d-conv, --expand    other sizes than the row's
+ */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
@@ -8,9 +15,9 @@ import { mixerOf } from "../../src/model/mixers/mixers.ts";
 import { weightSpecs } from "../../src/model/weight_specs.ts";
 import { type Batch, START } from "../../src/train/batches.ts";
 import { initialise } from "../../src/train/initialise.ts";
-import { MAX_IN_FLIGHT } from "../../src/train/in_flight.ts";
 import { COMMON, type ModelSize, newConfig } from "../../src/train/task.ts";
 import { Trainer } from "../../src/train/trainer.ts";
+import { WebGpuTrainingExecutor } from "../../src/webgpu/training_executor.ts";
 import { type Result, round } from "./result.ts";
 import { warmTime } from "./warm_time.ts";
 
@@ -63,32 +70,34 @@ async function* timeSteps(
   options: { readonly steps: number; readonly kernels: boolean },
 ): AsyncGenerator<Result> {
   using gpu = await openGpu();
-  using trainer = new Trainer(gpu, config, initialise(config, 1), {
+  const executor = new WebGpuTrainingExecutor(gpu, config, {
     beta1: COMMON.beta1,
     beta2: COMMON.beta2,
     eps: COMMON.eps,
     weightDecay: COMMON.weightDecay,
     maxNorm: COMMON.clipNorm,
   });
+  using trainer = new Trainer(executor);
+  trainer.load(initialise(config, 1));
   const learningRate = 1e-3;
   const { loss: firstLoss } = await trainer.train(batch, learningRate);
   let lastLoss = NaN;
   const train = async (steps: number): Promise<void> => {
     for (let step = 1; step <= steps; step++) {
       await trainer.submit([batch], learningRate);
-      if (step % MAX_IN_FLIGHT === 0 || step === steps) {
+      if (step % trainer.maxInFlight === 0 || step === steps) {
         lastLoss = (await trainer.results()).at(-1)?.loss ?? NaN;
       }
     }
   };
   // A device that was idle runs at a fraction of its clock at first.
-  if (!gpu.isSoftware) await train(MAX_IN_FLIGHT);
+  if (!gpu.isSoftware) await train(trainer.maxInFlight);
   const start = performance.now();
   await train(options.steps);
   const millisecondsPerStep = (performance.now() - start) / options.steps;
   checkLosses(config, firstLoss, lastLoss);
 
-  const program = trainer.stepProgramOf(batch);
+  const program = executor.stepProgramOf(batch);
   const gpuMilliseconds = gpu.hasTimestamps ? await warmTime(gpu, [program]) / 1000 : NaN;
   const tokens = batch.batch * batch.seqlen;
   yield {

@@ -65,7 +65,7 @@ export function conv1dFwd(rec: usize, begin: u32, end: u32): void {
 }
 
 /** (count, d_conv) to (d_conv, 16); what is of no channel is zero. */
-function byTap(from: usize, to: usize, count: u32, d_conv: u32): void {
+export function byTap(from: usize, to: usize, count: u32, d_conv: u32): void {
   for (let k: u32 = 0; k < d_conv; k++) {
     for (let c: u32 = 0; c < CHANNELS; c++) {
       const value: f32 = c < count ? load<f32>(from + (c * d_conv + k) * 4) : 0;

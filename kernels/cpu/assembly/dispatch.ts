@@ -1,20 +1,37 @@
 // Which function computes which op: one line an op.
 
 import { OpKind } from "../op_kind";
+import { adamwUpdate } from "./adamw_update";
+import { columnSum } from "./column_sum";
+import { conv1dBwd } from "./conv1d_bwd";
 import { conv1dFwd } from "./conv1d_fwd";
+import { crossEntropy } from "./cross_entropy";
+import { dropout } from "./dropout";
+import { dtBCNormBwd } from "./dt_bc_norm_bwd";
 import { dtBCNormFwd } from "./dt_bc_norm_fwd";
+import { embeddingBwd } from "./embedding_bwd";
 import { embeddingFwd } from "./embedding_fwd";
+import { gatedRmsNormBwd } from "./gated_rms_norm_bwd";
 import { gatedRmsNormFwd } from "./gated_rms_norm_fwd";
+import { clipFactor, sumSquares } from "./grad_norm";
 import { matmulFwd } from "./matmul_fwd";
 import { matvecFwd } from "./matvec_fwd";
+import { meanPoolBwd } from "./mean_pool_bwd";
 import { meanPoolFwd } from "./mean_pool_fwd";
+import { product } from "./product";
 import { kindOf } from "./record";
+import { rmsNormBwd } from "./rms_norm_bwd";
 import { rmsNormFwd } from "./rms_norm_fwd";
 import { sampleFwd } from "./sample_fwd";
 import { scanRates } from "./scan_rates";
+import { selectiveScanBwd } from "./selective_scan_bwd";
+import { selectiveScanBwdSum } from "./selective_scan_bwd_sum";
 import { selectiveScanFwd } from "./selective_scan_fwd";
 import { selectiveScanStep } from "./selective_scan_step";
+import { ssdBwd } from "./ssd_bwd";
 import { ssdFwd } from "./ssd_fwd";
+import { stateCopy } from "./state_copy";
+import { sumPartials } from "./sum_partials";
 import { tokenScoreFwd } from "./token_score_fwd";
 
 /** Computes items [begin, end) of the op at `rec`. */
@@ -48,6 +65,42 @@ export function dispatch(rec: usize, begin: u32, end: u32): void {
       return sampleFwd(rec, begin, end);
     case OpKind.scan_rates:
       return scanRates(rec, begin, end);
+    case OpKind.product:
+      return product(rec, begin, end);
+    case OpKind.column_sum:
+      return columnSum(rec, begin, end);
+    case OpKind.sum_partials:
+      return sumPartials(rec, begin, end);
+    case OpKind.embedding_bwd:
+      return embeddingBwd(rec, begin, end);
+    case OpKind.rms_norm_bwd:
+      return rmsNormBwd(rec, begin, end);
+    case OpKind.cross_entropy:
+      return crossEntropy(rec, begin, end);
+    case OpKind.sum_of_squares:
+      return sumSquares(rec, begin, end);
+    case OpKind.clip_factor:
+      return clipFactor(rec);
+    case OpKind.adamw_update:
+      return adamwUpdate(rec, begin, end);
+    case OpKind.conv1d_bwd:
+      return conv1dBwd(rec, begin, end);
+    case OpKind.selective_scan_bwd:
+      return selectiveScanBwd(rec, begin, end);
+    case OpKind.selective_scan_bwd_sum:
+      return selectiveScanBwdSum(rec, begin, end);
+    case OpKind.dt_bc_norm_bwd:
+      return dtBCNormBwd(rec, begin, end);
+    case OpKind.gated_rms_norm_bwd:
+      return gatedRmsNormBwd(rec, begin, end);
+    case OpKind.mean_pool_bwd:
+      return meanPoolBwd(rec, begin, end);
+    case OpKind.dropout:
+      return dropout(rec, begin, end);
+    case OpKind.state_copy:
+      return stateCopy(rec, begin, end);
+    case OpKind.ssd_bwd:
+      return ssdBwd(rec, begin, end);
     default:
       unreachable();
   }

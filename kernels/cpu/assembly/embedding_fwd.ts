@@ -1,6 +1,7 @@
 // embedding_fwd: y[row] = weight[ids[row]], and the ids are noted as seen (for the repetition penalty).
 // Items: rows of y, row = b * seqlen + t. Ids that the table has no row for leave theirs alone.
-// Arguments (0 where absent): ids, weight, y, seen, dtype, d_model, vocab_size, seqlen
+// Arguments (0 where absent): ids, weight, y, seen, dtype, d_model, vocab_size, seqlen, from row to row of weight where its
+//   rows lie one after the other
 // seen is a bitmap (batch, ceil(vocab_size / 32)).
 
 import { WeightDType } from "../weight_dtype";
@@ -20,6 +21,11 @@ export function embeddingFwd(rec: usize, begin: u32, end: u32): void {
     if (seen != 0) {
       const words = (vocab_size + 31) / 32;
       note(seen + ((row / arg(rec, 7)) * words + id / 32) * 4, 1 << (id % 32));
+    }
+    const ld = arg(rec, 8);
+    if (ld != 0) {
+      memory.copy(arg(rec, 2) + row * d_model * 4, arg(rec, 1) + id * ld * 4, d_model * 4);
+      continue;
     }
     const panel: usize = arg(rec, 1) + id / PANEL_ROWS * bytes;
     readRow(panel, id % PANEL_ROWS, dtype, arg(rec, 2) + row * d_model * 4, d_model);

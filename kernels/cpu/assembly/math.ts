@@ -87,6 +87,21 @@ export function silu4(x: v128): v128 {
   return f32x4.div(x, f32x4.add(one(), exp4(f32x4.neg(x))));
 }
 
+/** 1 / (1 + exp(-x)), which is the derivative of softplus. */
+// @ts-ignore: decorator
+@inline
+export function sigmoid4(x: v128): v128 {
+  return f32x4.div(one(), f32x4.add(one(), exp4(f32x4.neg(x))));
+}
+
+/** The derivative of silu, x finite. */
+// @ts-ignore: decorator
+@inline
+export function siluDerivative4(x: v128): v128 {
+  const s = sigmoid4(x);
+  return f32x4.mul(s, madd(x, f32x4.sub(one(), s), one()));
+}
+
 /** log(1 + exp(x)): why without a log, see kernels/_math.wgsl. */
 // @ts-ignore: decorator
 @inline

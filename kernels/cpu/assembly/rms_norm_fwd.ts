@@ -35,7 +35,7 @@ export function rstdOf(x: usize, size: u32, eps: f32): f32 {
 }
 
 /** Four sums of four lanes, each of every sixteenth element: one alone would wait for itself. */
-function sumOfSquares(x: usize, size: u32): f32 {
+export function sumOfSquares(x: usize, size: u32): f32 {
   let a = f32x4.splat(0);
   let b = f32x4.splat(0);
   let c = f32x4.splat(0);

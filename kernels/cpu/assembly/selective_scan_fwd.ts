@@ -2,7 +2,10 @@
 //   dt = softplus(dt_raw)      A = -exp(A_log); for the rest see selective_scan
 // Items: blocks of 16 channels of a sequence.
 // Arguments: u (batch, seqlen, d_inner), dt_raw of that shape, B in the first row of x_dbl, from row to row of x_dbl, z
-//   in the first row of xz, from row to row of xz, A_log, D, ssm_state, y, seqlen, d_inner, d_state, rates of A_log or 0
+//   in the first row of xz, from row to row of xz, A_log, D, ssm_state, y, seqlen, d_inner, d_state, rates of A_log or 0,
+//   steps from one kept state to the next or 0
+// States that are kept, for the backward, lie side by side: ssm_state (batch, chunks + 1, d_inner, d_state), the first
+// that before the sequence, the last that after it.
 // Scratch: the states and the rates of a block
 
 import { threadScratch } from "./control";
@@ -17,13 +20,15 @@ export function selectiveScanFwd(rec: usize, begin: u32, end: u32): void {
   const d_inner = arg(rec, 11);
   const d_state = arg(rec, 12);
   const blocks = (d_inner + CHANNELS - 1) / CHANNELS;
+  const chunk = arg(rec, 14);
+  const slots = chunk == 0 ? 1 : (seqlen + chunk - 1) / chunk + 1;
   const size = blockStateBytes(d_state);
   const states = threadScratch();
   for (let item = begin; item < end; item++) {
     const b = item / blocks;
     const d = item % blocks * CHANNELS;
     const count = min(CHANNELS, d_inner - d);
-    const ssm_state = arg(rec, 8) + (b * d_inner + d) * d_state * 4;
+    let ssm_state = arg(rec, 8) + (b * slots * d_inner + d) * d_state * 4;
     turnState(ssm_state, states, count, d_state);
     let rates: usize = arg(rec, 13) + item % blocks * size;
     if (arg(rec, 13) == 0) {
@@ -34,6 +39,7 @@ export function selectiveScanFwd(rec: usize, begin: u32, end: u32): void {
     let B = arg(rec, 2) + b * seqlen * ldDbl;
     let z = arg(rec, 4) + b * seqlen * ldXz + d * 4;
     let row: usize = (b * seqlen * d_inner + d) * 4;
+    let border = chunk;
     for (let t: u32 = 0; t < seqlen; t++, row += d_inner * 4, B += ldDbl, z += ldXz) {
       for (let c: u32 = 0; c < count; c += 4) {
         const left = count - c;
@@ -44,7 +50,13 @@ export function selectiveScanFwd(rec: usize, begin: u32, end: u32): void {
           left,
         );
       }
+      if (t + 1 == border && border < seqlen) {
+        border += chunk;
+        ssm_state += d_inner * d_state * 4;
+        turnStateBack(states, ssm_state, count, d_state);
+      }
     }
+    if (chunk != 0) ssm_state += d_inner * d_state * 4;
     turnStateBack(states, ssm_state, count, d_state);
   }
 }

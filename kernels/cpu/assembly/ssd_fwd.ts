@@ -8,7 +8,9 @@
 // Items: four channels of a head of a sequence. Those of a head that follow each other share its dt.
 // Arguments: x in the first row of xBC, from row to row of xBC, z in the first row of zxbcdt or 0, dt likewise, from row
 // to row of zxbcdt, A_log, D, dt_bias, ssm_state (batch, nheads, headdim, d_state), y, seqlen, nheads, headdim, d_state,
-// ngroups, dt_min, dt_max, D_has_hdim
+// ngroups, dt_min, dt_max, D_has_hdim, steps from one kept state to the next or 0
+// States that are kept, for the backward, lie side by side: ssm_state (batch, chunks + 1, nheads, headdim, d_state), the
+// first that before the sequence, the last that after it.
 // Scratch: dt and exp(dt A) of every step, each in whole vectors; 4 floats; a row of states
 
 import { threadScratch } from "./control";
@@ -26,6 +28,8 @@ export function ssdFwd(rec: usize, begin: u32, end: u32): void {
   const d_state = arg(rec, 13);
   const ngroups = arg(rec, 14);
   const D_has_hdim = arg(rec, 17) != 0;
+  const chunk = arg(rec, 18);
+  const slots = chunk == 0 ? 1 : (seqlen + chunk - 1) / chunk + 1;
   const quads = (headdim + 3) / 4;
   const ldY: usize = nheads * headdim * 4;
   const dt = threadScratch();
@@ -42,12 +46,9 @@ export function ssdFwd(rec: usize, begin: u32, end: u32): void {
     prepared = head;
     const count = min<u32>(4, headdim - p);
     const row: usize = d_state * 4;
-    const s0: usize = arg(rec, 8) + (head * headdim + p) * row;
+    let s0: usize = arg(rec, 8) + ((b * slots * nheads + h) * headdim + p) * row;
     // Channels that are not there have a state of zeros, which no input moves.
     if (count < 4) memory.fill(nobody, 0, row);
-    const s1 = count > 1 ? s0 + row : nobody;
-    const s2 = count > 2 ? s0 + 2 * row : nobody;
-    const s3 = count > 3 ? s0 + 3 * row : nobody;
     const column: usize = (h * headdim + p) * 4;
     const first = arg(rec, 0) + b * seqlen * ldXBC;
     let x = first + column;
@@ -57,6 +58,15 @@ export function ssdFwd(rec: usize, begin: u32, end: u32): void {
     let z: usize = arg(rec, 2) == 0 ? 0 : arg(rec, 2) + b * seqlen * ldZ + column;
     let y = arg(rec, 9) + b * seqlen * ldY + column;
     for (let t: u32 = 0; t < seqlen; t++, x += ldXBC, B += ldXBC, y += ldY) {
+      // What a chunk begins with stays.
+      if (chunk != 0 && t % chunk == 0) {
+        const next = s0 + nheads * headdim * row;
+        memory.copy(next, s0, count * row);
+        s0 = next;
+      }
+      const s1 = count > 1 ? s0 + row : nobody;
+      const s2 = count > 2 ? s0 + 2 * row : nobody;
+      const s3 = count > 3 ? s0 + 3 * row : nobody;
       const input = loadLanes(x, count);
       v128.store(driven, f32x4.mul(v128.load32_splat(dt + t * 4), input));
       const sums = moveOn(s0, s1, s2, s3, B, C, v128.load32_splat(A_bar + t * 4), driven, d_state);
@@ -72,12 +82,12 @@ export function ssdFwd(rec: usize, begin: u32, end: u32): void {
 
 // @ts-ignore: decorator
 @inline
-function vectorsOf(seqlen: u32): usize {
+export function vectorsOf(seqlen: u32): usize {
   return ((seqlen + 3) & ~3) << 2;
 }
 
 /** dt and exp(dt A) of every step of a head, four steps at a time. */
-function prepareSteps(rec: usize, b: u32, h: u32, dt: usize, A_bar: usize): void {
+export function prepareSteps(rec: usize, b: u32, h: u32, dt: usize, A_bar: usize): void {
   const seqlen = arg(rec, 10);
   const ld: usize = arg(rec, 4) * 4;
   const raw = arg(rec, 3) + b * seqlen * ld + h * 4;

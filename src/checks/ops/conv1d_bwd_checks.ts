@@ -100,7 +100,9 @@ function recordCase(
   const final = gradFinal ? random.normal(batch * d_inner * d_conv) : undefined;
   const expected = reference(x, weight, bias, state, grad_y, whole, final);
 
-  const weights = { weight: run.input(weight), bias: bias && run.input(bias) };
+  const weights = bias === undefined
+    ? { weight: run.input(weight) }
+    : run.together({ weight: { input: weight }, bias: { input: bias } });
   const grad_weight = run.output(d_inner * d_conv);
   const grad_bias = bias && run.output(d_inner);
   let grad_final = final && run.input(final);

@@ -18,6 +18,8 @@ interface EmbeddingCase {
   readonly rowsPerBlock?: number;
   /** How large the weights are: at 1e-5 those of f16, and f16 scales, are subnormal. */
   readonly scale?: number;
+  /** Whether the table lies as one that is trained. */
+  readonly trained?: boolean;
 }
 
 const DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
@@ -78,6 +80,18 @@ const CASES: readonly EmbeddingCase[] = [
     scale: 1e-5,
   })),
   {
+    name: "a trained table",
+    ...{
+      vocab_size: 101,
+      d_model: 52,
+      batch: 2,
+      seqlen: 17,
+      dtype: "f32",
+      seen: true,
+      trained: true,
+    },
+  },
+  {
     name: "more rows than a dimension has workgroups",
     vocab_size: 65,
     d_model: 1,
@@ -99,7 +113,9 @@ export const EMBEDDING_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) =
     const ids = random.ids(batch * seqlen, vocab_size);
     // Both ends of the table, where a wrong block would show.
     ids.set([vocab_size - 1, 0].slice(0, ids.length));
-    const weight = run.matrix(table, [vocab_size, d_model], each.rowsPerBlock);
+    const weight = each.trained
+      ? run.trainedMatrix(table.values, [vocab_size, d_model])
+      : run.matrix(table, [vocab_size, d_model], each.rowsPerBlock);
 
     const words = Math.ceil(vocab_size / 32);
     const before = random.ids(batch * words, 2 ** 32).map((word, i) => i % 2 ? word : 0);

@@ -2,7 +2,6 @@ import { Random } from "../random.ts";
 import { matmulBwd } from "../reference/matmul_bwd.ts";
 import { checkKernel, type KernelCheck, type KernelRun } from "../kernel_check.ts";
 import { sumLimits } from "./linear_checks.ts";
-import { roundedWeight } from "./rounded_weight.ts";
 import { spreadRows } from "./spread_rows.ts";
 
 interface LinearBwdCase {
@@ -84,7 +83,7 @@ function checkX(run: KernelRun<"matmulBwdX">, each: LinearBwdCase, seed: number)
     run.program,
     {
       grad_y: run.input(spreadRows(grad_y, out, ldY, NaN)),
-      weight: run.matrix(roundedWeight(weight, "f32"), [out, d_in]),
+      weight: run.trainedMatrix(weight, [out, d_in]),
       grad_x: tensor,
     },
     { rows, ldX, xOffset, ldY, accumulate, label: "check" },

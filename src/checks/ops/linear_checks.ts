@@ -25,6 +25,8 @@ interface LinearCase extends MatmulCase {
   readonly scale?: number;
   /** Rows a block, where the weight is to be split. */
   readonly rowsPerBlock?: number;
+  /** Whether the weight lies as one that is trained. */
+  readonly trained?: boolean;
   /** For the matmul alone. */
   readonly tile?: 64 | 128;
   /** For the matvec alone. */
@@ -115,6 +117,13 @@ function inTiles(each: LinearCase): LinearCase {
 
 const MATMUL: readonly LinearCase[] = [
   ...MATMUL_CASES,
+  ...[...MATMUL_CASES.filter(({ rows }) => rows === 3 || rows === 65), ...layoutCases(5, [3, 101])]
+    .filter(({ dtype, rowsPerBlock }: LinearCase) => dtype === undefined && !rowsPerBlock)
+    .map((each) => ({ ...each, name: `${each.name}, a trained weight`, trained: true })),
+  {
+    ...{ name: "two blocks of terms, a trained weight", rows: 9, in: 259, out: 13, seed: 3 },
+    ...{ bias: true, residual: true, trained: true },
+  },
   ...layoutCases(3, [3, 101]),
   ...layoutCases(5, [3, 101]),
   ...layoutCases(66, [3, 101]),
@@ -266,7 +275,9 @@ function makeCase(run: KernelRun, each: LinearCase) {
   const x = random.normal(rows * d_in, each.scale);
   const bias = each.bias ? random.normal(out, 0.3) : undefined;
   const residual = each.residual ? random.normal(rows * out) : undefined;
-  const matrix = run.matrix(weight, [out, d_in], each.rowsPerBlock);
+  const matrix = each.trained
+    ? run.trainedMatrix(weight.values, [out, d_in])
+    : run.matrix(weight, [out, d_in], each.rowsPerBlock);
   const strided = spreadRows(x, d_in, ldX, NaN, xOffset);
   const y = run.state(
     spreadRows(residual ?? new Float32Array(rows * out).fill(SENTINEL), out, ldY, SENTINEL),

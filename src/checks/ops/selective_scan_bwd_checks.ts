@@ -9,6 +9,7 @@ import {
   type KernelRun,
   type Limits,
 } from "../kernel_check.ts";
+import type { OpaqueTensor } from "../op_set.ts";
 import { type ScanCase, scanData, type ScanShape } from "./selective_scan_checks.ts";
 import { stepsOf } from "./steps_of.ts";
 
@@ -114,6 +115,36 @@ function inColumns(
   return all;
 }
 
+/**
+ * The gradients that share a binding: of the output, for each piece; of the state, which goes from piece to piece; and what
+ * is partial, which is NaN before.
+ */
+function sharedGradients(
+  run: KernelRun,
+  pieces: readonly { readonly grad_y: Float32Array; readonly partials: number }[],
+  grad_state: Float32Array,
+) {
+  const tensors: Partial<Record<string, OpaqueTensor>> = run.together(Object.fromEntries([
+    ...pieces.map(({ grad_y }, i) => [`grad_y ${i}`, { state: grad_y }]),
+    ["grad_state", { state: grad_state }],
+    ...pieces.map(({ partials }, i) => [
+      `partials ${i}`,
+      { state: new Float32Array(partials).fill(NaN) },
+    ]),
+  ]));
+  const named = (name: string): OpaqueTensor => {
+    const tensor = tensors[name];
+    if (tensor === undefined) throw new RangeError(`Cannot check: there is no ${name}`);
+    return tensor;
+  };
+  pieces.forEach((_, i) => run.expectAnything("partials_params", named(`partials ${i}`)));
+  return (piece: number) => ({
+    grad_y: named(`grad_y ${piece}`),
+    grad_state: named("grad_state"),
+    partials_params: named(`partials ${piece}`),
+  });
+}
+
 /** What a case calls: the forward in training's form, and the backward. */
 const OPS = ["selectiveScanFwd", "SCAN_CHUNK", "selectiveScanBwd", "scanBwdScratch"] as const;
 
@@ -129,11 +160,18 @@ function recordCase(run: KernelRun<typeof OPS[number]>, each: BwdCase, seed: num
   const inputs = { u, dt, ...data };
   const expected = reference(inputs, grad_y, whole, gradFinal ? grad_final : undefined);
 
-  const weights = { A_log: run.input(data.A_log), D: run.input(data.D) };
-  const grad_state = run.state(grad_final);
+  const weights = run.together({ A_log: { input: data.A_log }, D: { input: data.D } });
   const [grad_A_log, grad_D] = [run.output(d_inner * d_state), run.output(d_inner)];
   const pieces = starts.map((first, i) => [first, starts[i + 1] ?? seqlen] as const).toReversed();
-  for (const [first, end] of pieces) {
+  const shared = sharedGradients(
+    run,
+    pieces.map(([first, end]) => ({
+      grad_y: stepsOf(grad_y, [batch, seqlen], [first, end]),
+      partials: run.ops.scanBwdScratch({ ...whole, seqlen: end - first }).partials_params,
+    })),
+    grad_final,
+  );
+  for (const [i, [first, end]] of pieces.entries()) {
     const piece = { ...whole, seqlen: end - first };
     const rows = batch * piece.seqlen;
     const part = <T extends Float32Array | Float64Array>(values: T) =>
@@ -146,8 +184,7 @@ function recordCase(run: KernelRun<typeof OPS[number]>, each: BwdCase, seed: num
     const y = run.output(rows * d_inner);
     const tensors = {
       ...weights,
-      u: run.input(partInputs.u),
-      dt: run.state(partInputs.dt),
+      ...run.together({ u: { input: partInputs.u }, dt: { state: partInputs.dt } }),
       x_dbl: run.input(part(x_dbl)),
       xz: run.input(part(xz)),
       ssm_state,
@@ -162,14 +199,12 @@ function recordCase(run: KernelRun<typeof OPS[number]>, each: BwdCase, seed: num
     run.expect("ssm_state", ssm_state, keptStates(partInputs, piece, run.ops.SCAN_CHUNK), SCAN);
 
     const scratch = run.ops.scanBwdScratch(piece);
-    const [partials_BC, partials_params] = [
-      run.scratch("partials_BC", scratch.partials_BC),
-      run.scratch("partials_params", scratch.partials_params),
-    ];
+    const partials_BC = run.scratch("partials_BC", scratch.partials_BC);
+    const { grad_y, grad_state, partials_params } = shared(i);
     const width = dt_rank + 2 * d_state;
     const fillers = { xz: random.normal(rows * 2 * d_inner), x_dbl: random.normal(rows * width) };
     const grads = {
-      grad_y: run.state(part(grad_y)),
+      grad_y,
       grad_xz: run.state(fillers.xz),
       grad_x_dbl: run.state(fillers.x_dbl),
     };
@@ -193,7 +228,7 @@ function recordCase(run: KernelRun<typeof OPS[number]>, each: BwdCase, seed: num
     const grad_BC = inColumns(part(expected.grad_C), rows, [width, dt_rank + d_state], grad_B);
     run.expect("grad_x_dbl", grads.grad_x_dbl, grad_BC, SCAN_BWD);
   }
-  run.expect("grad_state", grad_state, expected.grad_ssm_state, SCAN_BWD);
+  run.expect("grad_state", shared(0).grad_state, expected.grad_ssm_state, SCAN_BWD);
   run.expect("grad_A_log", grad_A_log, expected.grad_A_log, SCAN_BWD);
   run.expect("grad_D", grad_D, expected.grad_D, SCAN_BWD);
 }

@@ -137,8 +137,7 @@ const FWD_CHECKS = CASES.map((each, seed): KernelCheck => ({
     const ssm_state = run.state(data.ssm_state);
     const y = run.output(u.length);
     const tensors = {
-      u: run.input(u),
-      dt: run.input(dt),
+      ...run.together({ u: { input: u }, dt: { input: dt } }),
       x_dbl: run.input(x_dbl),
       xz: run.input(xz),
       ...decay(data.A_log, shape),

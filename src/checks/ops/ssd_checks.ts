@@ -185,9 +185,9 @@ function recordChunked(
 const FWD_CHECKS = CHUNKED_CASES.map((each, seed): KernelCheck => ({
   kernel: "ssd_y_fwd",
   name: `${each.name}, chunk ${each.chunk}`,
-  // Training's form, which keeps a state for every chunk, needs an executor that has chunks.
+  // Training's form, which keeps a state for every chunk, needs an executor that trains.
   ...(each.chunk > 0
-    ? checkKernel(["ssdFwd", "ssdScratch", "ssdPass"], (run) => recordChunked(run, each, seed))
+    ? checkKernel(["ssdFwd", "ssdScratch", "ssdBwd"], (run) => recordChunked(run, each, seed))
     : checkKernel(["ssdFwd", "ssdScratch"], (run) => recordChunked(run, each, seed))),
 }));
 

@@ -2,7 +2,9 @@
 
 import { readDataFile } from "../../io/datasets/data_file.ts";
 import { isIdx } from "../../io/datasets/idx.ts";
+import { quoteStart, readRows, toNumber } from "../../io/datasets/number_rows.ts";
 import { parseIdxImages } from "../../io/datasets/image_dataset.ts";
+import { foreignForm } from "../../io/foreign_file.ts";
 import { imageToInput } from "../../io/images/image.ts";
 import { decodePng, isPng } from "../../io/images/png.ts";
 import type { ImagePreprocessing, ModelConfig } from "../../model/config/config.ts";
@@ -104,31 +106,66 @@ export async function toModelInput(raw: RawInput, config: ModelConfig): Promise<
   return numbersToInput(parseNumbers(bytes, name), name, config);
 }
 
-/** Reads numbers separated by white space or commas, or a JSON array of them. */
-function parseNumbers(bytes: Uint8Array, name: string): Float32Array {
+/** Numbers of a file, in the rows that it has them in. */
+type NumberRows = readonly (readonly number[])[];
+
+/** Reads numbers separated by white space or commas, or a JSON array of them, or of arrays. */
+function parseNumbers(bytes: Uint8Array, name: string): NumberRows {
+  const fail = (found: string) => new SyntaxError(`Cannot read ${JSON.stringify(name)}: ${found}`);
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
     throw new SyntaxError(`Cannot read "${name}": it is not PNG, IDX, or text`, { cause });
   }
-  const words = text.split(/[\s,;[\]]+/).filter((word) => word !== "");
-  return Float32Array.from(words, (word, i) => {
-    const value = Number(word);
-    if (!Number.isFinite(value)) {
-      const shown = word.length > 40 ? `${word.slice(0, 40)}...` : word;
-      throw new SyntaxError(
-        `Cannot read "${name}": entry ${i} is ${JSON.stringify(shown)}, and the file is not PNG ` +
-          `or IDX: expected finite numbers`,
-      );
-    }
-    return value;
-  });
+  const foreign = foreignForm(bytes);
+  if (foreign !== undefined) throw fail(foreign);
+  const isJson = /^\s*\[/.test(text);
+  let entry = 0;
+  return (isJson ? jsonRows(text, fail) : readRows(text, fail).map(({ cells }) => cells)).map((
+    row,
+  ) =>
+    row.map((cell) => {
+      const value = toNumber(cell);
+      if (value === undefined) {
+        throw fail(
+          `entry ${entry} is ${
+            quoteStart(cell)
+          }, and the file is not PNG or IDX: expected finite numbers`,
+        );
+      }
+      entry++;
+      return value;
+    })
+  );
 }
 
-function numbersToInput(values: Float32Array, name: string, config: ModelConfig): Float32Array {
+/** The numbers of a JSON array, or of the arrays in one, as text. */
+function jsonRows(text: string, fail: (found: string) => Error): string[][] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw fail(`it begins as JSON, and is none: ${cause instanceof Error ? cause.message : cause}`);
+  }
+  const rows: unknown[] = Array.isArray(value) && value.some(Array.isArray) ? value : [value];
+  return rows.map((row) => (Array.isArray(row) ? row.flat(Infinity) : [row]).map(String));
+}
+
+/** Rows must be steps: a column too many would shift all that follows it, without a word. */
+function requireSteps(rows: NumberRows, name: string, d_input: number): void {
+  const other = rows.find((row) => row.length !== d_input);
+  if (rows.length < 2 || other === undefined) return;
+  throw new RangeError(
+    `Cannot use "${name}": it has ${rows.length} rows, one of them of ${other.length} columns, and each step of this ` +
+      `model takes ${d_input}: give a step a row, without names or indices, or all numbers in one row`,
+  );
+}
+
+function numbersToInput(rows: NumberRows, name: string, config: ModelConfig): Float32Array {
   const { preprocessing } = config;
   const d_input = stepSize(config);
+  const values = Float32Array.from(rows.flat());
   if (preprocessing?.kind === "image") {
     const { width, height, channels } = preprocessing;
     const bad = values.findIndex((v) => !Number.isInteger(v) || v < 0 || v > 255);
@@ -141,6 +178,7 @@ function numbersToInput(values: Float32Array, name: string, config: ModelConfig)
     }
     return imageToInput(Uint8Array.from(values), width, height, channels, preprocessing);
   }
+  requireSteps(rows, name, d_input);
   if (values.length === 0 || values.length % d_input !== 0) {
     throw new RangeError(
       `Cannot use "${name}": it holds ${values.length} numbers, and each step of this model takes ` +

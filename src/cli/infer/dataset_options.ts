@@ -22,7 +22,7 @@ export type DatasetLoader = () => Promise<ImageDataset>;
  * @throws {UsageError} If an option is given that only a data set has.
  */
 export function datasetLoader(args: Arguments): DatasetLoader | undefined {
-  const name = args.text("dataset");
+  const name = args.word("dataset", DATASET_NAMES);
   const path = args.text("data");
   const split = args.word("split", ["train", "test"]) ?? "test";
   const limit = args.integer("limit", { min: 1 }) ?? Infinity;

@@ -1,6 +1,7 @@
 /** The demonstration, which `infer.ts` is without a command: a digit is read, and Shakespeare written. */
 
 import type { LoadOptions } from "../../engine/load_model.ts";
+import { describeFailure } from "../../io/http/failure.ts";
 import type { PixelArray } from "../../io/images/image.ts";
 import { decodePng, type ExpectedImage } from "../../io/images/png.ts";
 import type { Arguments, CommandSpec } from "../terminal/arguments.ts";
@@ -93,7 +94,9 @@ async function showDigit({ weights, settings, terminal, signal, seed }: Show): P
 }
 
 async function loadImage(url: URL, layout: ExpectedImage): Promise<PixelArray> {
-  const response = await fetch(url);
+  const response = await fetch(url).catch((cause) => {
+    throw new Error(`Cannot download "${url}": ${describeFailure(cause)}`, { cause });
+  });
   if (!response.ok) {
     throw new Error(`Cannot download "${url}": the server answered ${response.status}`);
   }

@@ -20,8 +20,8 @@ export interface Digit {
   readonly label: string;
 }
 
-/** On a fast device a pixel waits this long for the one before: the eye should see them come. */
-const PIXEL_MS = 5;
+/** On a terminal a digit takes this long at least: the eye should see its pixels come. */
+const DRAWING_MS = 3000;
 
 /** Half the rate of the usual screen. */
 const FRAME_MS = 33;
@@ -102,7 +102,7 @@ interface Summary {
   readonly last: Reading;
   /** Pixels of the first step, in which the kernels are compiled. */
   readonly first: number;
-  /** What the steps after it took. */
+  /** What the steps after it took, without what was waited to draw them. */
   readonly laterMs: number;
 }
 
@@ -140,7 +140,7 @@ async function drawReadings(
       drawnAt = now;
       block.draw(frame(image, seen, result, labels, screen, terminal.colors));
     }
-    const early = start + seen * PIXEL_MS - now;
+    const early = start + seen / pixels * DRAWING_MS - performance.now();
     if (early > 0) await new Promise((resolve) => setTimeout(resolve, early));
   });
 }

@@ -6,6 +6,7 @@ import type { SamplingOptions } from "../../engine/sampling.ts";
 import { decodeSnapshot, encodeSnapshot, type Snapshot } from "../../engine/snapshot.ts";
 import { readDataFile } from "../../io/datasets/data_file.ts";
 import { encodePng } from "../../io/images/png.ts";
+import { writeWhole } from "../../io/write_whole.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
 import { describeStatistics, GenerationClock } from "./generation_clock.ts";
 import { catchInterrupt, INTERRUPTED } from "../terminal/interrupt.ts";
@@ -13,7 +14,7 @@ import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
 import { PixelImage, pixelLayout } from "./pixel_image.ts";
 import { feedPrompt, promptIds, readPrompt } from "./prompt.ts";
 import type { Terminal } from "../terminal/terminal.ts";
-import { checkWritable, writeFileWhole } from "../terminal/write_file.ts";
+import { checkWritable } from "../terminal/write_file.ts";
 
 /** What the parser and the help know of this command. */
 export const GENERATE: CommandSpec = {
@@ -69,7 +70,7 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
   const askedTokens = args.integer("max-tokens", { min: 0 });
   const sampling = samplingOptions(args);
   const stop = args.texts("stop");
-  if (stop.includes("")) throw new RangeError("Cannot use --stop: the text is empty");
+  if (stop.includes("")) throw new UsageError("Cannot use --stop: the text is empty");
   const settings = loadSettings(args);
   const loadPath = args.text("load-state"), savePath = args.text("save-state");
   const pngPath = args.text("png");
@@ -121,11 +122,11 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
   const statistics = clock.statistics();
   output.end({ seed, ...statistics });
   if (pngPath !== undefined && image !== undefined) {
-    await writeFileWhole(pngPath, encodePng(image));
+    await writeWhole(pngPath, encodePng(image));
     terminal.writeError(`Image: ${pngPath}, ${image.width} x ${image.height}\n`);
   }
   if (savePath !== undefined) {
-    await writeFileWhole(savePath, encodeSnapshot(await session.snapshot()));
+    await writeWhole(savePath, encodeSnapshot(await session.snapshot()));
     terminal.writeError(`State: ${savePath}, after ${session.position} inputs\n`);
   }
   terminal.writeError(`${describeStatistics(statistics, model)}\n`);

@@ -6,6 +6,7 @@ import {
   parseArguments,
   UsageError,
 } from "../terminal/arguments.ts";
+import { backendSettings } from "../terminal/backend_options.ts";
 import { CLASSIFY, classify } from "./classify.ts";
 import { DEMO, demo } from "./demo.ts";
 import { describeError } from "../terminal/describe_error.ts";
@@ -13,8 +14,8 @@ import { doctor } from "./doctor.ts";
 import { GENERATE, generate } from "./generate.ts";
 import { commandHelp, programHelp } from "../terminal/help.ts";
 import { INSPECT, inspect } from "./inspect.ts";
-import { backendSettings } from "./load_model.ts";
 import { SCORE, score } from "./score.ts";
+import { asksForVersion, versionLine } from "../terminal/version.ts";
 import { processTerminal, type Terminal } from "../terminal/terminal.ts";
 
 interface Command {
@@ -70,6 +71,10 @@ export async function infer(
   args: readonly string[],
   terminal: Terminal = processTerminal(),
 ): Promise<number> {
+  if (asksForVersion(args)) {
+    terminal.write(versionLine());
+    return 0;
+  }
   const [name, ...rest] = withCommand(args);
   try {
     return await dispatch(name, rest, terminal);

@@ -3,23 +3,16 @@
 import { loadModel, type LoadOptions } from "../../engine/load_model.ts";
 import type { Model } from "../../engine/model.ts";
 import type { Arguments, OptionSpec } from "../terminal/arguments.ts";
+import { BACKEND_OPTION, backendSettings } from "../terminal/backend_options.ts";
 import { formatBytes, formatDuration } from "../terminal/format.ts";
 import { LoadLine } from "./load_line.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 
-const BACKENDS = ["auto", "webgpu", "cpu"] as const;
 const DTYPES = ["auto", "f32", "f16", "bf16", "int8", "int4"] as const;
-
-/** As many as the CPU executor can share its memory with. */
-const MOST_THREADS = 256;
 
 /** The options that every command with a model has. */
 export const LOAD_OPTIONS: readonly OptionSpec[] = [
-  {
-    name: "backend",
-    value: "NAME",
-    help: "auto, webgpu or cpu (default auto: a GPU, or else the CPU)",
-  },
+  BACKEND_OPTION,
   {
     name: "threads",
     value: "N",
@@ -32,14 +25,6 @@ export const LOAD_OPTIONS: readonly OptionSpec[] = [
   },
   { name: "help", help: "Show this help" },
 ];
-
-/** Reads `--backend` and `--threads`. */
-export function backendSettings(args: Arguments): Pick<LoadOptions, "backend" | "threads"> {
-  return {
-    backend: args.word("backend", BACKENDS) ?? "auto",
-    threads: args.integer("threads", { min: 1, max: MOST_THREADS }),
-  };
-}
 
 /** Reads the options; call it before anything slow, so that mistakes show at once. */
 export function loadSettings(args: Arguments): LoadOptions {

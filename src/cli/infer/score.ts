@@ -12,7 +12,7 @@ import { formatCount, formatDuration, formatRate } from "../terminal/format.ts";
 import { checkIdRange, readIds } from "./id_file.ts";
 import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
 import { Progress } from "../terminal/progress.ts";
-import { scoresToJson, scoresToLines, summarize } from "./score_output.ts";
+import { scoresToJson, scoresToLines, summarize, summaryToLines } from "./score_output.ts";
 import { scoreDataset } from "./score_dataset.ts";
 import { scoreLogits } from "./score_logits.ts";
 import type { Terminal } from "../terminal/terminal.ts";
@@ -42,6 +42,7 @@ export const SCORE: CommandSpec = {
       help: "Also write f32 logits [T, vocab_size], as safetensors",
     },
     ...DATASET_OPTIONS,
+    { name: "summary", help: "Print the sums alone" },
     { name: "json", help: "Print one JSON object" },
     ...LOAD_OPTIONS,
   ],
@@ -99,11 +100,11 @@ export async function score(args: Arguments, terminal: Terminal): Promise<void> 
   );
   const text = "text" in input ? input.text : undefined;
   const summary = summarize(scored, text, model);
-  terminal.write(
-    args.has("json")
-      ? `${JSON.stringify(scoresToJson(scored, nested, summary, model))}\n`
-      : scoresToLines(scored, summary, model),
-  );
+  const isShort = args.has("summary");
+  if (args.has("json")) {
+    const shown = isShort ? summary : scoresToJson(scored, nested, summary, model);
+    terminal.write(`${JSON.stringify(shown)}\n`);
+  } else terminal.write((isShort ? "" : scoresToLines(scored, model)) + summaryToLines(summary));
 }
 
 type Input = { readonly text: string } | Sequences;

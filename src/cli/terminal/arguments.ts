@@ -84,14 +84,14 @@ export class Arguments {
   /**
    * The option's value where it must be one of a few words.
    *
-   * @throws {RangeError} If it is another.
+   * @throws {UsageError} If it is another.
    */
   word<Word extends string>(name: string, words: readonly Word[]): Word | undefined {
     const text = this.text(name);
     if (text === undefined) return undefined;
     const word = words.find((candidate) => candidate === text);
     if (word === undefined) {
-      throw new RangeError(`Cannot use --${name} ${text}: expected ${listed(words)}`);
+      throw new UsageError(`Cannot use --${name} ${text}: expected ${listed(words)}`);
     }
     return word;
   }
@@ -99,7 +99,7 @@ export class Arguments {
   /**
    * The option's value as a number.
    *
-   * @throws {RangeError} If it is not a finite number within the bounds.
+   * @throws {UsageError} If it is not a finite number within the bounds.
    */
   number(name: string, bounds: Bounds = {}): number | undefined {
     return this.#number(name, bounds, "a number", Number.isFinite);
@@ -108,7 +108,7 @@ export class Arguments {
   /**
    * The option's value as a whole number.
    *
-   * @throws {RangeError} If it is not a whole number within the bounds.
+   * @throws {UsageError} If it is not a whole number within the bounds.
    */
   integer(name: string, bounds: Bounds = {}): number | undefined {
     return this.#number(name, bounds, "a whole number", Number.isSafeInteger);
@@ -131,7 +131,7 @@ export class Arguments {
         ? ` of ${min} or more`
         : "";
       const upper = max < Infinity ? `${lower === "" ? "" : ","} at most ${max}` : "";
-      throw new RangeError(
+      throw new UsageError(
         `Cannot use --${name} ${text || '""'}: expected ${kind}${lower}${upper}`,
       );
     }

@@ -34,7 +34,7 @@ export function programHelp(specs: readonly CommandSpec[]): string {
     "Commands:",
     ...specs.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`),
     "",
-    "Without a command it is the demonstration.",
+    "Without a command it is the demonstration. --version prints the version.",
     "A <model> is a folder with config.json and weights, a weights file in one, the URL of either, or a model of",
     "the hub: owner/name or owner/name@revision.",
     `Options of a command: ${PROGRAM} <command> --help`,

@@ -1,4 +1,4 @@
-/** Files that are whole or not there. */
+/** Whether a file can be written. */
 
 import { writeError } from "../../io/write_error.ts";
 
@@ -15,18 +15,6 @@ export async function checkWritable(path: string): Promise<void> {
     await Deno.writeFile(temporary, new Uint8Array(), { createNew: true });
     await Deno.remove(temporary);
   } catch (error) {
-    throw writeError(path, temporary, error);
-  }
-}
-
-/** Writes beside the final place, then renames: nobody ever sees half a file under that name. */
-export async function writeFileWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
-  try {
-    await Deno.writeFile(temporary, bytes, { createNew: true });
-    await Deno.rename(temporary, path);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
     throw writeError(path, temporary, error);
   }
 }

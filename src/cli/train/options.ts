@@ -1,6 +1,7 @@
 /** The command line of `train.ts`, and the task that it asks for. */
 
 import {
+  COMMON,
   type Hyperparameters,
   type ModelSize,
   settings,
@@ -9,62 +10,32 @@ import {
 } from "../../train/task.ts";
 import { mixers } from "../../model/mixers/mixers.ts";
 import type { RunDescription } from "../../train/run_description.ts";
-import { loadTask, TASK_NAMES } from "../../train/tasks/load_task.ts";
+import { loadTask } from "../../train/tasks/load_task.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
-
-/** Names of the settings that are numbers. */
-type NumberName = {
-  [Name in keyof Hyperparameters]: Hyperparameters[Name] extends number ? Name : never;
-}[keyof Hyperparameters];
+import { BACKEND_OPTION } from "../terminal/backend_options.ts";
+import { describePresets } from "./presets.ts";
+import { type NumberName, NUMBERS, SIZES } from "./setting_options.ts";
 
 const MIXER_NAMES = mixers().map(({ name }) => name).join(" or ");
 
-/** Settings with numbers for values: option, key, what it is. */
-const NUMBERS: readonly (readonly [string, NumberName, string])[] = [
-  ["steps", "steps", "Steps of the whole run"],
-  ["batch-size", "batchSize", "Sequences of a batch"],
-  ["seqlen", "seqlen", "Steps of a sequence; only text can be cut to any"],
-  ["accumulation", "accumulation", "Batches whose gradients are added up for each step"],
-  ["learning-rate", "learningRate", "Highest learning rate"],
-  ["minimum-learning-rate", "minimumLearningRate", "Where the cosine ends"],
-  ["warmup-steps", "warmupSteps", "Steps over which the rate rises"],
-  ["weight-decay", "weightDecay", "Decoupled; for matrices and convolutions only"],
-  ["beta1", "beta1", "Decay of AdamW's mean of gradients"],
-  ["beta2", "beta2", "Decay of AdamW's mean of squares"],
-  ["dropout", "dropout", "Share of embedding and block outputs dropped in training"],
-  ["label-smoothing", "labelSmoothing", "Share of each target spread over all classes in training"],
-  ["clip-norm", "clipNorm", "Largest norm of the gradient; 0 for any"],
-  ["evaluate-every", "evaluateEvery", "Steps between evaluations, each with a checkpoint"],
-  [
-    "patience",
-    "patience",
-    "Evaluations without a better loss that end the run (default: 0, none do)",
-  ],
-  ["seed", "seed", "Of weights and order of the data (default: 1)"],
-];
-
-/** Sizes of the model. */
-const SIZES: readonly (readonly [string, Exclude<keyof ModelSize, "mixer">, string])[] = [
-  ["d-model", "d_model", "Width of the residual stream"],
-  ["n-layer", "n_layer", "Blocks"],
-  ["d-state", "d_state", "States a channel"],
-  ["d-conv", "d_conv", "Taps of the convolution"],
-  ["expand", "expand", "Channels of a block, times d_model"],
-  ["headdim", "headdim", "Channels of a head of Mamba-2 (default: 64)"],
-];
+/** The default in words, where most tasks agree on it: what differs stands beside the presets. */
+function defaultOf(key: NumberName): string {
+  const common: Partial<Hyperparameters> = COMMON;
+  return common[key] === undefined ? " (default: the preset's)" : ` (default: ${common[key]})`;
+}
 
 /** What the parser and the help know of it. */
 export const TRAIN: CommandSpec = {
   name: "",
-  summary: "Trains a model on the GPU, and writes a checkpoint that infer.ts loads as it is.",
+  summary:
+    "Trains a model on the GPU or the CPU, and writes a checkpoint that infer.ts loads as it is.",
   positionals: ["[task]"],
   required: 0,
   example: "mnist --preset rows --out trained/mnist",
   details: [
-    `Tasks: ${
-      TASK_NAMES.join(", ")
-    } (default: mnist). Settings that are not given are the task's own.`,
-    "Ctrl-C writes a checkpoint, and --resume goes on from it with the same bits. A second Ctrl-C stops at once.",
+    describePresets(),
+    "Ctrl-C writes a checkpoint, and --resume goes on from it with the same bits, on the same device. A second Ctrl-C stops at once.",
+    "--version alone prints the version.",
   ],
   options: [
     {
@@ -87,7 +58,7 @@ export const TRAIN: CommandSpec = {
     },
     { name: "overwrite", help: "Begin anew in the place of the run in --out" },
     { name: "epochs", value: "N", help: "Times through the data, instead of --steps" },
-    ...NUMBERS.map(([name, , help]) => ({ name, value: "N", help })),
+    ...NUMBERS.map(([name, key, help]) => ({ name, value: "N", help: help + defaultOf(key) })),
     {
       name: "mixer",
       value: "NAME",
@@ -95,6 +66,8 @@ export const TRAIN: CommandSpec = {
     },
     ...SIZES.map(([name, , help]) => ({ name, value: "N", help })),
     { name: "carry-state", help: "Carry the state from window to window of a text" },
+    BACKEND_OPTION,
+    { name: "threads", value: "N", help: "Threads on the CPU (default: one a core, up to 8)" },
     { name: "json", help: "Print one JSON object a step" },
     { name: "help", help: "Show this help" },
   ],

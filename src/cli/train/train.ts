@@ -1,20 +1,26 @@
 /** The training program: `train.ts <task>`. */
 
+import { ConfigError } from "../../model/config/config.ts";
 import { type Metrics, readMetrics, toMetrics } from "../../train/metrics.ts";
 import { progressLine } from "../../train/progress_line.ts";
 import { RUN_FILES } from "../../train/run_files.ts";
 import { openRunFolder } from "../../train/run_folder.ts";
+import { SettingError } from "../../train/setting_error.ts";
 import type { Task } from "../../train/task.ts";
-import { train } from "../../train/train.ts";
+import { train, type TrainingDevice } from "../../train/train.ts";
 import type { TrainingStep } from "../../train/training_step.ts";
 import { type Arguments, parseArguments, UsageError } from "../terminal/arguments.ts";
+import { backendSettings } from "../terminal/backend_options.ts";
 import { describeError } from "../terminal/describe_error.ts";
+import { formatDuration } from "../terminal/format.ts";
 import { commandHelp } from "../terminal/help.ts";
 import { catchInterrupt, INTERRUPTED } from "../terminal/interrupt.ts";
 import { Progress } from "../terminal/progress.ts";
+import { asksForVersion, versionLine } from "../terminal/version.ts";
 import { processTerminal, type Terminal } from "../terminal/terminal.ts";
 import { loadTaskFor, TRAIN } from "./options.ts";
 import { askedRun } from "./saved_run.ts";
+import { describeTrainingDevice } from "./training_device.ts";
 
 /** Time between two lines of progress where a line cannot be written over. */
 const SHOWN_EVERY_MS = 10_000;
@@ -33,21 +39,31 @@ export async function trainCommand(
       terminal.write(commandHelp(TRAIN, "deno task train"));
       return 0;
     }
+    if (asksForVersion(args)) {
+      terminal.write(versionLine());
+      return 0;
+    }
     return await run(parseArguments(TRAIN, args), terminal);
   } catch (error) {
     terminal.writeError(`${describeError(error, "train")}\n`);
-    return error instanceof UsageError ? 2 : 1;
+    // The only config here is what the options make: what is wrong with it is a wrong value.
+    const isUsage = [UsageError, SettingError, ConfigError].some((kind) => error instanceof kind);
+    return isUsage ? 2 : 1;
   }
 }
 
 async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const { task: name, out, saved } = await askedRun(args);
+  const backend = backendSettings(args);
   const mode = { resume: saved !== undefined, overwrite: args.has("overwrite") };
   // What must not be trained into is refused before data is read, or downloaded.
   (await openRunFolder(out, mode))[Symbol.dispose]();
+  const device = await describeTrainingDevice();
   const task = await loadTaskFor(name, args, saved);
   const { defaults, config } = task;
+  terminal.writeError(`Device: ${device}\n`);
   terminal.writeError(`Task: ${name}, ${task.summary}\n`);
+  for (const note of task.notes ?? []) terminal.writeError(`Note: ${note}\n`);
   terminal.writeError(`Model: ${JSON.stringify(config)}\n`);
   terminal.writeError(`Settings: ${JSON.stringify(defaults)}\n`);
   terminal.writeError(`Checkpoint: ${out}${mode.overwrite ? ", in place of a run there" : ""}\n`);
@@ -56,7 +72,8 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const { signal } = interrupt;
   const onEvaluation = evaluationLine(terminal);
   const before = mode.resume ? await readMetrics(`${out}/${RUN_FILES.metrics}`) : [];
-  const steps = train(task, { out, ...mode, signal, onEvaluation });
+  const onDevice = (device: TrainingDevice) => terminal.writeError(describeDevice(device));
+  const steps = train(task, { out, ...mode, ...backend, signal, onDevice, onEvaluation });
   const own = await follow(steps, { task, args, terminal });
   const last = own.at(-1);
   if (last === undefined) {
@@ -78,6 +95,19 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const resumed = [name, "--resume", out].map(shellWord).join(" ");
   terminal.writeError(`Stopped. Go on with: deno task train ${resumed}\n`);
   return INTERRUPTED;
+}
+
+/** What trains the model, and what to expect of it, in one line; a second one where there is something to know. */
+function describeDevice({ backend, device, note, warning, ...rest }: TrainingDevice): string {
+  const { expectedStepMs } = rest;
+  const parts = [device, ...(note === undefined ? [] : [note])];
+  if (expectedStepMs !== undefined) parts.push(`about ${describeTime(expectedStepMs)} a step`);
+  if (backend === "webgpu") parts.push("the first step compiles kernels");
+  return `Device: ${parts.join(", ")}\n` + (warning === undefined ? "" : `Note: ${warning}\n`);
+}
+
+function describeTime(ms: number): string {
+  return ms < 1000 ? `${Math.ceil(ms)} ms` : formatDuration(ms);
 }
 
 /** Shows how far an evaluation is that takes its time. */
@@ -109,16 +139,24 @@ async function follow(
       const metrics = toMetrics(step);
       all.push(metrics);
       if (args.has("json")) terminal.write(`${JSON.stringify(metrics)}\n`);
-      const evaluated = step.validation !== undefined;
-      if (!terminal.rewrites && !evaluated && performance.now() - shownAt < SHOWN_EVERY_MS) {
+      const isEvaluated = step.validation !== undefined;
+      if (!terminal.rewrites && !isEvaluated && performance.now() - shownAt < SHOWN_EVERY_MS) {
         continue;
       }
       shownAt = performance.now();
-      const line = progressLine({ ...step, steps: task.defaults.steps });
+      // The first step waits for its kernels to be compiled: it says nothing of those to come.
+      const stepMs = all.length === 1 ? undefined : step.stepMs;
+      const line = progressLine({ ...step, stepMs, steps: task.defaults.steps });
       terminal.writeError(terminal.rewrites ? `\r\x1b[K${line}` : `${line}\n`);
-      if (!evaluated) continue;
+      if (step.validation === undefined) continue;
       if (terminal.rewrites) terminal.writeError("\n");
-      terminal.writeError(`${describe(metrics)}\n`);
+      const { batchesPerEpoch } = task.validation;
+      const part = step.validation.batches === undefined
+        ? ""
+        : `, by ${step.validation.batches} of ${
+          Math.ceil(batchesPerEpoch)
+        } batches (--eval-batches)`;
+      terminal.writeError(`${describe(metrics)}${part}\n`);
     }
   } finally {
     if (terminal.rewrites) terminal.writeError("\n");

@@ -15,10 +15,11 @@ import {
 import type { CpuProgram } from "../program.ts";
 import type { CpuTensor } from "../tensor.ts";
 import type { WeightLookup } from "../weights.ts";
+import { mamba1Training } from "./mamba1_bwd.ts";
 import type { CpuPart, HalfShape, HalfTensors } from "./part.ts";
 
 /** Weights of one mixer, by their official names. */
-interface Mamba1Weights {
+export interface Mamba1Weights {
   /** (2 d_inner, d_model), rows [x, z]. */
   readonly in_proj: CpuMatrix;
   readonly in_proj_bias: CpuTensor | undefined;
@@ -41,15 +42,19 @@ interface Mamba1Weights {
   readonly out_proj_bias: CpuTensor | undefined;
 }
 
-type Mamba1State = "conv_state" | "ssm_state";
+/** Names of what it carries from step to step. */
+export type Mamba1State = "conv_state" | "ssm_state";
 
-type Mamba1Activation =
+/** Names of activations inside a block. */
+export type Mamba1Activation =
   /** in_proj's output (rows, 2 d_inner). */
   | "xz"
   /** conv1d's output (rows, d_inner). */
   | "u"
   /** x_proj's output (rows, dt_rank + 2 d_state), normalized in FalconMamba. */
   | "x_dbl"
+  /** FalconMamba: 1 / the root mean square of dt, B and C (rows, 3). */
+  | "x_dbl_rstd"
   /** dt_proj's output (rows, d_inner). */
   | "dt"
   /** The gated scan's output (rows, d_inner). */
@@ -61,11 +66,12 @@ type Mamba1Tensors = HalfTensors<Mamba1Weights, Mamba1State, Mamba1Activation>;
 export const cpuMamba1: CpuPart<Mamba1Config, Mamba1Weights, Mamba1State, Mamba1Activation> = {
   weights,
 
-  activationSizes({ d_inner, d_state, dt_rank }, rows) {
+  activationSizes({ d_inner, d_state, dt_rank, mixer_rms_eps }, rows) {
     return {
       xz: rows * 2 * d_inner,
       u: rows * d_inner,
       x_dbl: rows * (dt_rank + 2 * d_state),
+      x_dbl_rstd: mixer_rms_eps === undefined ? 0 : rows * 3,
       dt: rows * d_inner,
       y: rows * d_inner,
     };
@@ -76,9 +82,11 @@ export const cpuMamba1: CpuPart<Mamba1Config, Mamba1Weights, Mamba1State, Mamba1
    * one; out_proj and the residual. Everything else takes seven, from the same formulas. FalconMamba takes one more.
    */
   forward(program, config, tensors, shape) {
-    const isStep = shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS;
+    const isStep = !shape.chunk && shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS;
     (isStep ? recordStep : recordSequence)(program, config, tensors, shape);
   },
+
+  training: mamba1Training,
 };
 
 function weights(
@@ -110,10 +118,11 @@ function weights(
 function recordStep(
   program: CpuProgram,
   config: Mamba1Config,
-  { norm, weights, state, residual, activations: { xz, x_dbl, y } }: Mamba1Tensors,
+  { norm, weights, state, residual, activations }: Mamba1Tensors,
   { batch, label }: HalfShape,
 ): void {
   const { d_inner, d_conv, norm_epsilon } = config;
+  const { xz, x_dbl, y } = activations;
   matvecFwd(
     program,
     { x: residual, weight: weights.in_proj, bias: weights.in_proj_bias, y: xz },
@@ -134,7 +143,7 @@ function recordStep(
     { x: xz, weight: weights.x_proj, y: x_dbl },
     { rows: batch, ldX: 2 * d_inner, label: `${label}.mixer.x_proj` },
   );
-  normalizeDtBC(program, config, x_dbl, { rows: batch, label });
+  normalizeDtBC(program, config, activations, { rows: batch, label });
   selectiveScanStep(
     program,
     {
@@ -160,10 +169,11 @@ function recordStep(
 function recordSequence(
   program: CpuProgram,
   config: Mamba1Config,
-  { norm, weights, state, residual, normed, activations: { xz, u, x_dbl, dt, y } }: Mamba1Tensors,
-  { batch, seqlen, label }: HalfShape,
+  { norm, weights, state, residual, normed, activations, output }: Mamba1Tensors,
+  { batch, seqlen, chunk = 0, label }: HalfShape,
 ): void {
   const { d_model, d_inner, d_state, d_conv, dt_rank, norm_epsilon } = config;
+  const { xz, u, x_dbl, dt, y } = activations;
   const rows = batch * seqlen;
   rmsNormFwd(
     program,
@@ -191,7 +201,7 @@ function recordSequence(
     { x: u, weight: weights.x_proj, y: x_dbl },
     { rows, label: `${label}.mixer.x_proj` },
   );
-  normalizeDtBC(program, config, x_dbl, { rows, label });
+  normalizeDtBC(program, config, activations, { rows, label });
   linearFwd(
     program,
     { x: x_dbl, weight: weights.dt_proj, bias: weights.dt_proj_bias, y: dt },
@@ -200,12 +210,12 @@ function recordSequence(
   selectiveScanFwd(
     program,
     { ...weights, u, dt, x_dbl, xz, ssm_state: state.ssm_state, y },
-    { batch, seqlen, d_inner, d_state, dt_rank, label: `${label}.mixer.scan` },
+    { batch, seqlen, d_inner, d_state, dt_rank, keep: chunk > 0, label: `${label}.mixer.scan` },
   );
   linearFwd(
     program,
-    { x: y, weight: weights.out_proj, bias: weights.out_proj_bias, y: residual },
-    { rows, residual: true, label: `${label}.mixer.out_proj` },
+    { x: y, weight: weights.out_proj, bias: weights.out_proj_bias, y: output ?? residual },
+    { rows, residual: output === undefined, label: `${label}.mixer.out_proj` },
   );
 }
 
@@ -213,11 +223,11 @@ function recordSequence(
 function normalizeDtBC(
   program: CpuProgram,
   { dt_rank, d_state, mixer_rms_eps: eps }: Mamba1Config,
-  x_dbl: CpuTensor,
+  { x_dbl, x_dbl_rstd }: Mamba1Tensors["activations"],
   { rows, label }: { rows: number; label: string },
 ): void {
   if (eps === undefined) return;
-  dtBCNormFwd(program, { x_dbl }, {
+  dtBCNormFwd(program, { x_dbl, rstd: x_dbl_rstd }, {
     rows,
     dt_rank,
     d_state,

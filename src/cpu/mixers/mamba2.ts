@@ -11,10 +11,11 @@ import { ssdFwd, ssdStep } from "../ops/ssd.ts";
 import type { CpuProgram } from "../program.ts";
 import type { CpuTensor } from "../tensor.ts";
 import type { WeightLookup } from "../weights.ts";
+import { mamba2Training } from "./mamba2_bwd.ts";
 import type { CpuPart, HalfShape, HalfTensors } from "./part.ts";
 
 /** Weights of one mixer, by their official names. d_in_proj and conv_dim are those of {@linkcode ssdWidths}. */
-interface Mamba2Weights {
+export interface Mamba2Weights {
   /** (d_in_proj, d_model), rows [z, x, B, C, dt]. */
   readonly in_proj: CpuMatrix;
   readonly in_proj_bias: CpuTensor | undefined;
@@ -34,9 +35,11 @@ interface Mamba2Weights {
   readonly out_proj_bias: CpuTensor | undefined;
 }
 
-type Mamba2State = "conv_state" | "ssm_state";
+/** Names of what it carries from step to step. */
+export type Mamba2State = "conv_state" | "ssm_state";
 
-type Mamba2Activation =
+/** Names of activations inside a block. */
+export type Mamba2Activation =
   /** in_proj's output (rows, d_in_proj). */
   | "zxbcdt"
   /** conv1d's output (rows, conv_dim). */
@@ -67,9 +70,11 @@ export const cpuMamba2: CpuPart<Mamba2Config, Mamba2Weights, Mamba2State, Mamba2
    * in one; the recurrence, skip and gate; gated norm, out_proj and the residual.
    */
   forward(program, config, tensors, shape) {
-    const isStep = shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS;
+    const isStep = !shape.chunk && shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS;
     (isStep ? recordStep : recordSequence)(program, config, tensors, shape);
   },
+
+  training: mamba2Training,
 };
 
 function weights(
@@ -152,10 +157,10 @@ function recordSequence(
   shape: HalfShape,
 ): void {
   const { d_model, d_inner, d_conv, norm_epsilon } = config;
-  const { norm, weights, state, residual, normed, activations: { zxbcdt, xBC, y, gated } } =
-    tensors;
+  const { norm, weights, state, residual, normed, activations, output } = tensors;
+  const { zxbcdt, xBC, y, gated } = activations;
   const { conv_dim, d_in_proj } = ssdWidths(config);
-  const { batch, seqlen, label } = shape;
+  const { batch, seqlen, chunk = 0, label } = shape;
   const rows = batch * seqlen;
   rmsNormFwd(
     program,
@@ -189,13 +194,13 @@ function recordSequence(
   ssdFwd(
     program,
     { ...weights, xBC, zxbcdt, ssm_state: state.ssm_state, y },
-    { ...config, batch, seqlen, label: `${label}.mixer.ssd` },
+    { ...config, batch, seqlen, chunk, label: `${label}.mixer.ssd` },
   );
   recordGatedNorm(program, config, tensors, shape);
   linearFwd(
     program,
-    { x: gated, weight: weights.out_proj, bias: weights.out_proj_bias, y: residual },
-    { rows, residual: true, label: `${label}.mixer.out_proj` },
+    { x: gated, weight: weights.out_proj, bias: weights.out_proj_bias, y: output ?? residual },
+    { rows, residual: output === undefined, label: `${label}.mixer.out_proj` },
   );
 }
 

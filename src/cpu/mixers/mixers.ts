@@ -3,7 +3,7 @@
 import type { BlockPart } from "../../model/mixers/mixer.ts";
 import { cpuMamba1 } from "./mamba1.ts";
 import { cpuMamba2 } from "./mamba2.ts";
-import type { CpuPart } from "./part.ts";
+import type { CpuPart, CpuPartTraining } from "./part.ts";
 
 const PARTS: Map<string, CpuPart> = new Map<string, CpuPart>([
   ["mamba1", cpuMamba1],
@@ -26,4 +26,17 @@ export function partOf({ name }: BlockPart): CpuPart {
     throw new TypeError(`Cannot run "${name}" on the CPU: none is registered`);
   }
   return part;
+}
+
+/**
+ * How the CPU trains a part.
+ *
+ * @throws {TypeError} If it cannot.
+ */
+export function trainingOf(part: BlockPart): CpuPartTraining {
+  const { training } = partOf(part);
+  if (training === undefined) {
+    throw new TypeError(`Cannot train "${part.name}" on the CPU: it has no backward`);
+  }
+  return training;
 }

@@ -39,6 +39,7 @@ export function embeddingFwd(
       weight.columns,
       weight.rows,
       seqlen,
+      weight.stride ?? 0,
     ],
     label,
   });

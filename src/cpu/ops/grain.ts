@@ -10,3 +10,6 @@ export const CHANNELS = 16;
 export function rowsGrain(elements: number): number {
   return Math.max(1, Math.floor(ELEMENTS / elements));
 }
+
+/** Parts that sums over rows are made of: enough for many threads, and soon added up. No number of threads changes it. */
+export const MAX_PARTS = 64;

@@ -2,10 +2,18 @@
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
 import { WeightDType } from "../../../kernels/cpu/weight_dtype.ts";
-import { type CpuMatrix, cpuPanelBytes, isQuantized, PANEL_ROWS } from "../matrix.ts";
+import {
+  type CpuMatrix,
+  cpuPanelBytes,
+  isQuantized,
+  isRowMatrix,
+  PANEL_ROWS,
+  requirePanels,
+} from "../matrix.ts";
 import { roundUp } from "../memory.ts";
 import { type CpuProgram, floatBits } from "../program.ts";
 import type { CpuTensor } from "../tensor.ts";
+import { addProduct } from "./product.ts";
 import { requireSize } from "./require_size.ts";
 
 /** Up to this many rows each panel of weights is multiplied with one row after the other. */
@@ -74,6 +82,7 @@ export function matvecFwd(
   const { x, weight, bias, y } = tensors;
   const { columns, dtype } = weight;
   const { rows, ldX = columns, xOffset = 0, ldY = weight.rows, residual = false, label } = shape;
+  requirePanels(label, weight);
   requireLinearSizes(tensors, { rows, ldX, xOffset, ldY, label });
   if (norm !== undefined) requireSize(label, "norm_weight", norm.weight, columns);
   const { d_conv = 0, d_inner = 0, start = 0 } = conv ?? {};
@@ -124,12 +133,22 @@ const MIN_BLOCK_ROWS = 24;
 /** Multiply-adds that a thread takes at once: some twenty microseconds. */
 const CHUNK_MULTIPLY_ADDS = 2 ** 19;
 
-/** y (rows, out) = x weight^T + bias, for any number of rows. */
+/** y (rows, out) = x weight^T + bias, for any number of rows, and for weights that are trained. */
 export function matmulFwd(program: CpuProgram, tensors: LinearTensors, shape: LinearShape): void {
   const { x, weight, bias, y } = tensors;
   const { columns, dtype } = weight;
   const { rows, ldX = columns, xOffset = 0, ldY = weight.rows, residual = false, label } = shape;
   requireLinearSizes(tensors, { rows, ldX, xOffset, ldY, label });
+  if (isRowMatrix(weight)) {
+    addProduct(program, {
+      a: { address: x.address + xOffset * 4, ld: ldX, turned: true },
+      b: { address: weight.address, ld: weight.stride, turned: true },
+      c: { address: y.address, ld: ldY },
+      bias: bias?.address,
+      adds: residual,
+    }, { rows, columns: weight.rows, depth: columns, label });
+    return;
+  }
   const panelMultiplyAdds = PANEL_ROWS * columns;
   const evenRows = roundUp(CHUNK_MULTIPLY_ADDS / panelMultiplyAdds, MIN_BLOCK_ROWS);
   const blockRows = Math.min(rows, MAX_BLOCK_ROWS, evenRows);
@@ -162,7 +181,8 @@ export function matmulFwd(program: CpuProgram, tensors: LinearTensors, shape: Li
 
 /** y (rows, out) = x weight^T + bias, by whichever op suits the number of rows. */
 export function linearFwd(program: CpuProgram, tensors: LinearTensors, shape: LinearShape): void {
-  if (shape.rows <= MATVEC_MAX_ROWS) matvecFwd(program, tensors, shape);
+  const isShort = shape.rows <= MATVEC_MAX_ROWS && !isRowMatrix(tensors.weight);
+  if (isShort) matvecFwd(program, tensors, shape);
   else matmulFwd(program, tensors, shape);
 }
 

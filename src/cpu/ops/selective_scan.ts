@@ -2,7 +2,7 @@
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
 import { WeightDType } from "../../../kernels/cpu/weight_dtype.ts";
-import type { CpuMatrix } from "../matrix.ts";
+import { type CpuMatrix, requirePanels } from "../matrix.ts";
 import { roundUp } from "../memory.ts";
 import type { CpuProgram } from "../program.ts";
 import { type CpuTensor, elementCount } from "../tensor.ts";
@@ -18,6 +18,14 @@ export interface ScanSizes {
 
 /** About how many elementary operations a state takes, of which an exponential is most. */
 const STATE_COST = 8;
+
+/** Steps from one state to the next that training keeps: what lies between stays in a second cache. */
+export const SCAN_CHUNK = 16;
+
+/** States of a sequence that training keeps: that before each chunk, and the final one. */
+export function keptStates(seqlen: number): number {
+  return Math.ceil(seqlen / SCAN_CHUNK) + 1;
+}
 
 /** The states and the rates of a block, in whole vectors. */
 function scratchBytes(d_state: number): number {
@@ -65,6 +73,9 @@ function requireRates(
  * 2 d_state), z in the second half of xz; ssm_state (batch, d_inner, d_state) moves on.
  *
  * @param tensors With `rates`, made of A_log by {@linkcode scanRates}, A_log itself is not read.
+ * @param shape With `keep` (default false), as training needs it, ssm_state is (batch, chunks + 1, d_inner, d_state) with
+ * chunks = ceil(seqlen / SCAN_CHUNK): slot 0 is the initial state and stays, slot c + 1 becomes the state after chunk c,
+ * the last slot the final state.
  */
 export function selectiveScanFwd(
   program: CpuProgram,
@@ -79,10 +90,11 @@ export function selectiveScanFwd(
     ssm_state: CpuTensor;
     y: CpuTensor;
   },
-  shape: ScanSizes & { batch: number; seqlen: number; label: string },
+  shape: ScanSizes & { batch: number; seqlen: number; keep?: boolean; label: string },
 ): void {
   const { u, dt, x_dbl, xz, A_log, rates, D, ssm_state, y } = tensors;
-  const { batch, seqlen, d_inner, d_state, dt_rank, label } = shape;
+  const { batch, seqlen, d_inner, d_state, dt_rank, keep = false, label } = shape;
+  const slots = keep ? keptStates(seqlen) : 1;
   const width = dt_rank + 2 * d_state;
   const rows = batch * seqlen;
   requireSize(label, "u", u, rows * d_inner);
@@ -92,7 +104,7 @@ export function selectiveScanFwd(
   requireSize(label, "A_log", A_log, d_inner * d_state);
   requireRates(label, rates, shape);
   requireSize(label, "D", D, d_inner);
-  requireSize(label, "ssm_state", ssm_state, batch * d_inner * d_state);
+  requireSize(label, "ssm_state", ssm_state, batch * slots * d_inner * d_state);
   requireSize(label, "y", y, rows * d_inner);
   program.add({
     kind: OpKind.selective_scan_fwd,
@@ -101,7 +113,7 @@ export function selectiveScanFwd(
     args: [
       ...[u.address, dt.address, x_dbl.address + dt_rank * 4, width],
       ...[xz.address + d_inner * 4, 2 * d_inner, A_log.address, D.address, ssm_state.address],
-      ...[y.address, seqlen, d_inner, d_state, rates?.address ?? 0],
+      ...[y.address, seqlen, d_inner, d_state, rates?.address ?? 0, keep ? SCAN_CHUNK : 0],
     ],
     scratchBytes: scratchBytes(d_state),
     label,
@@ -134,6 +146,7 @@ export function selectiveScanStep(
   if (dtype === "int8" || dtype === "int4") {
     throw new TypeError(`Cannot run ${label}: dt_proj is ${dtype}, expected f32, f16 or bf16`);
   }
+  requirePanels(label, dt_weight);
   if (rows !== d_inner || columns !== dt_rank) {
     throw new RangeError(
       `Cannot record ${label}: dt_proj is [${rows}, ${columns}], expected [${d_inner}, ${dt_rank}]`,

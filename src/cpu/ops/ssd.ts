@@ -36,6 +36,14 @@ export interface SsdTensors {
   readonly y: CpuTensor;
 }
 
+/** Steps from one state to the next that training keeps: what lies between stays in a second cache. */
+export const SSD_CHUNK = 16;
+
+/** States of a sequence that training keeps: that before each chunk, and the final one; without chunks only that. */
+export function ssdSlots(seqlen: number, chunk: number): number {
+  return chunk > 0 ? Math.ceil(seqlen / chunk) + 1 : 1;
+}
+
 /** Widths of activations: in_proj's output is [z, x, B, C, dt], conv1d's [x, B, C]. */
 export function ssdWidths(
   { nheads, headdim, d_state, ngroups }: SsdSizes,
@@ -50,11 +58,19 @@ export function ssdWidths(
  *
  * @param tensors xBC (batch, seqlen, conv_dim) is conv1d's output; zxbcdt (batch, seqlen, d_in_proj) in_proj's, of which
  * dt is read.
+ * @param shape With a `chunk` above 0 (the default), as training needs it, ssm_state is (batch, chunks + 1, nheads,
+ * headdim, d_state) with chunks = ceil(seqlen / chunk): slot 0 is the initial state and stays, slot c + 1 becomes the state
+ * after chunk c, the last slot the final state.
  */
 export function ssdFwd(
   program: CpuProgram,
   tensors: SsdTensors,
-  shape: SsdSizes & SsdOptions & { batch: number; seqlen: number; label: string },
+  shape: SsdSizes & SsdOptions & {
+    batch: number;
+    seqlen: number;
+    chunk?: number;
+    label: string;
+  },
 ): void {
   addRecurrence(program, tensors, shape);
 }
@@ -90,6 +106,7 @@ function addRecurrence(
   shape: SsdSizes & SsdOptions & {
     batch: number;
     seqlen: number;
+    chunk?: number;
     gated?: boolean;
     ldXBC?: number;
     xBCOffset?: number;
@@ -98,7 +115,7 @@ function addRecurrence(
 ): void {
   const { batch, seqlen, nheads, headdim, d_state, ngroups, label } = shape;
   const { d_inner, conv_dim, d_in_proj } = ssdWidths(shape);
-  const { D_has_hdim = false, gated = false, ldXBC = conv_dim, xBCOffset = 0 } = shape;
+  const { chunk = 0, D_has_hdim = false, gated = false, ldXBC = conv_dim, xBCOffset = 0 } = shape;
   const [dt_min, dt_max] = shape.dt_limit ?? [0, Infinity];
   const rows = batch * seqlen;
   requireSize(label, "xBC", xBC, xBCOffset + (rows - 1) * ldXBC + conv_dim);
@@ -106,7 +123,7 @@ function addRecurrence(
   requireSize(label, "A_log", A_log, nheads);
   requireSize(label, "D", D, D_has_hdim ? d_inner : nheads);
   requireSize(label, "dt_bias", dt_bias, nheads);
-  requireSize(label, "ssm_state", ssm_state, batch * d_inner * d_state);
+  requireSize(label, "ssm_state", ssm_state, batch * ssdSlots(seqlen, chunk) * d_inner * d_state);
   requireSize(label, "y", y, rows * d_inner);
   const quads = Math.ceil(headdim / CHANNELS);
   program.add({
@@ -119,7 +136,7 @@ function addRecurrence(
       ...[zxbcdt.address + (d_in_proj - nheads) * 4, d_in_proj],
       ...[A_log.address, D.address, dt_bias.address, ssm_state.address, y.address],
       ...[seqlen, nheads, headdim, d_state, ngroups],
-      ...[floatBits(dt_min), floatBits(dt_max), Number(D_has_hdim)],
+      ...[floatBits(dt_min), floatBits(dt_max), Number(D_has_hdim), chunk],
     ],
     scratchBytes: 2 * roundUp(seqlen, 4) * 4 + 16 + d_state * 4,
     label,

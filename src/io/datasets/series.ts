@@ -1,8 +1,10 @@
-/** Labelled series of numbers, in the text form of the UCR archive: a line a series, its class first, then its values. */
+/** Labelled series of numbers, in the text forms of the UCR and UEA archives. */
 
 import { quote } from "../quote.ts";
 import { readDataFile } from "./data_file.ts";
 import type { Split } from "./image_dataset.ts";
+import { type Fail, isMissing, quoteStart, toNumber } from "./number_rows.ts";
+import { type LabelledRow, labelledRows } from "./series_files.ts";
 import { decodeText } from "./text.ts";
 
 /** Labelled series of one length. */
@@ -22,12 +24,13 @@ export interface SeriesDataset {
 }
 
 /**
- * Reads a file of series. Spaces, tabs, commas and semicolons separate; empty lines are skipped.
+ * Reads a file of series: a line each, its class first, then its values; or sktime's `.ts`, or Weka's `.arff`. Spaces,
+ * tabs, commas and semicolons separate; empty lines are skipped.
  *
  * @param text The file's text.
  * @param name What error messages call it.
  * @param classNames The classes to expect, such as those of the training file; without them, the file's own, sorted.
- * @throws {SyntaxError} If a value is no finite number, lines differ in length, there are no series, or a class is not
+ * @throws {SyntaxError} If a value is missing or no finite number, a line or column is no series, lines differ in length, there are no series, or a class is not
  * one of `classNames`: the line is named.
  */
 export function parseSeries(
@@ -36,33 +39,30 @@ export function parseSeries(
   classNames?: readonly string[],
 ): SeriesDataset {
   const fail = (detail: string) => new SyntaxError(`Cannot read ${quote(name)}: ${detail}`);
-  const rows: { readonly line: number; readonly label: string; readonly values: number[] }[] = [];
-  text.split(/\r\n|\r|\n/).forEach((content, index) => {
-    const words = content.trim().split(/\s*[,;]\s*|\s+/);
-    const [label = "", ...rest] = words;
-    if (label === "" && rest.length === 0) return;
-    const line = index + 1;
-    if (label === "") throw fail(`line ${line} begins with a comma, expected a class`);
-    if (/^(nan|\?)$/i.test(label)) throw fail(`line ${line} is of no class: ${quote(label)}`);
-    const values = rest.map((word, i) => {
-      // Values are kept in f32, which ends at 3.4e38.
-      const value = word === "" ? NaN : Math.fround(Number(word));
-      if (!Number.isFinite(value)) {
-        const shown = word.length > 40 ? `${word.slice(0, 40)}...` : word;
-        throw fail(`value ${i + 1} of line ${line} is ${quote(shown)}, expected a finite number`);
-      }
-      return value;
+  const found = labelledRows(text, fail);
+  refuseHeader(found, fail);
+  const rows = found.map(({ line, label, cells }) => {
+    if (label === "") {
+      throw fail(`line ${line} has no class: it begins with a separator, or ends without one`);
+    }
+    if (isMissing(label)) throw fail(`line ${line} is of no class: ${quote(label)}`);
+    refuseMissing(line, cells, fail);
+    const values = cells.map((cell, i) => {
+      const value = toNumber(cell);
+      if (value !== undefined) return value;
+      throw fail(`value ${i + 1} of line ${line} is ${quoteStart(cell)}, expected a finite number`);
     });
-    const expected = rows[0]?.values.length ?? values.length;
+    const expected = found[0]?.cells.length ?? values.length;
     if (values.length === 0 || values.length !== expected) {
       throw fail(
         `line ${line} has ${values.length} values after its class, expected ` +
-          `${expected === 0 ? "at least 1" : `${expected} as in line ${rows[0]?.line ?? line}`}`,
+          `${expected === 0 ? "at least 1" : `${expected} as in line ${found[0]?.line ?? line}`}`,
       );
     }
-    rows.push({ line, label: canonical(label), values });
+    return { line, label: canonical(label), values };
   });
   if (rows.length === 0) throw fail("it holds no series, expected lines of a class and its values");
+  if (classNames === undefined) refuseIndex(rows, fail);
   const names = classNames ?? [...new Set(rows.map(({ label }) => label))].sort(byNumber);
   const indices = new Map(names.map((label, index) => [label, index]));
   const length = rows[0]?.values.length ?? 0;
@@ -85,10 +85,57 @@ export function parseSeries(
   return dataset;
 }
 
+/** Names of columns are no series, though a class of that name may be meant. */
+function refuseHeader([first]: readonly LabelledRow[], fail: Fail): void {
+  if (first === undefined || first.cells.length === 0) return;
+  const { line, label, cells } = first;
+  const isHeader = cells.every((cell) => toNumber(cell) === undefined && !isMissing(cell));
+  // Numbers as names: a table of pandas with its index, whose own column has none.
+  const isCount = label === "" && cells.every((cell, i) => toNumber(cell) === i);
+  if (!isHeader && !isCount) return;
+  const names = [label, ...cells].slice(0, 3).map(quoteStart).join(", ");
+  throw fail(
+    `line ${line} has names of columns (${names}, ...): take it out, and any column that counts lines, so that each line ` +
+      "is a class and its values",
+  );
+}
+
+/** Fewer series may well have their classes in order. */
+const FEWEST_TO_COUNT = 4;
+
+/** A first column that counts 0, 1, 2, ... is an index: as classes, there would be one for each series. */
+function refuseIndex(rows: readonly { readonly label: string }[], fail: Fail): void {
+  const first = Number(rows[0]?.label);
+  const isIndex = rows.length >= FEWEST_TO_COUNT && (first === 0 || first === 1) &&
+    rows.every(({ label }, i) => label === String(first + i));
+  if (!isIndex) return;
+  throw fail(
+    `its first column counts the ${rows.length} lines (${first}, ${first + 1}, ${
+      first + 2
+    }, ...), and each line should ` +
+      "begin with a class: take that column out",
+  );
+}
+
+/** What a missing value means is not for a reader to choose. */
+function refuseMissing(line: number, cells: readonly string[], fail: Fail): void {
+  const at = cells.findIndex(isMissing);
+  if (at < 0) return;
+  const found = `value ${at + 1} of line ${line} is ${
+    cells[at] === "" ? "missing" : quoteStart(cells[at] ?? "")
+  }`;
+  throw fail(
+    cells.slice(at).every(isMissing) && at > 0
+      ? `${found}, and so is what follows: the series is shorter than others, and all must have one length. Cut all to ` +
+        "the shortest, or go on with the last value (the archive has corrected sets of its own)"
+      : `${found}, expected a finite number: fill such gaps first, from the values beside them, say`,
+  );
+}
+
 /** "1.0000000e+000" and "1" are one class. */
 function canonical(label: string): string {
-  const number = Number(label);
-  return Number.isFinite(number) ? String(number) : label;
+  const number = toNumber(label);
+  return number === undefined ? label : String(Number(label));
 }
 
 function byNumber(a: string, b: string): number {

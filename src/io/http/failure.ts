@@ -31,7 +31,7 @@ export function isUnknownHost(error: unknown): boolean {
 function innermost(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.cause instanceof Error) return innermost(error.cause);
-  return error.message
+  return error.message.replaceAll(/\s*\n\s*/g, " ").replace(/\.\s*$/, "")
     .replace(/^error sending request (?:from \S+ )?for (?:url )?\S+(?: \([^)]*\))?:? ?/, "")
     .replace(/^client error \(\w+\): /, "")
     .replace(/ for url \([^)]*\)/, "") || error.message;

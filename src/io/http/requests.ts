@@ -1,3 +1,4 @@
+import { eventLoopTurn, isTurnDue } from "../event_loop_turn.ts";
 import { quote } from "../quote.ts";
 import { describeFailure } from "./failure.ts";
 
@@ -117,7 +118,11 @@ export class Requests {
 
   /** The answer's chunks. */
   body(response: Response): Body {
-    return new Body(response, (error) => this.wrap(error, "the connection broke"));
+    return new Body(
+      response,
+      (error) => this.wrap(error, "the connection broke"),
+      this.#signal,
+    );
   }
 
   /** The error for what was found. */
@@ -140,19 +145,36 @@ export class Requests {
 export class Body {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined;
   readonly #wrap: (error: unknown) => unknown;
+  readonly #signal: AbortSignal | undefined;
 
-  /** Takes over the body of `response`. */
-  constructor(response: Response, wrap: (error: unknown) => unknown) {
+  /** Takes over the body of `response`; an abort ends it, whoever made it. */
+  constructor(
+    response: Response,
+    wrap: (error: unknown) => unknown,
+    signal?: AbortSignal,
+  ) {
     this.#reader = response.body?.getReader();
     this.#wrap = wrap;
+    this.#signal = signal;
   }
 
   /** The next chunk, or undefined at the end. */
   async next(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    // A body in memory has always something to give: an abort would never get its turn.
+    if (isTurnDue()) await eventLoopTurn();
+    const end = (): void => {
+      this.cancel();
+    };
+    this.#signal?.addEventListener("abort", end);
     try {
-      return (await this.#reader?.read())?.value;
+      this.#signal?.throwIfAborted();
+      const chunk = await this.#reader?.read();
+      this.#signal?.throwIfAborted();
+      return chunk?.value;
     } catch (error) {
       throw this.#wrap(error);
+    } finally {
+      this.#signal?.removeEventListener("abort", end);
     }
   }
 

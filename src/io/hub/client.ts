@@ -225,7 +225,7 @@ export class HubClient {
     }
     this.#hasAnswered = true;
     const running = timers.move();
-    const body = new Body(response, wrap);
+    const body = new Body(response, wrap, signal);
     return {
       response,
       next() {

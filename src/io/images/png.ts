@@ -1,15 +1,10 @@
 /** PNG files to grey or RGB bytes, and back. */
 
-import { convertIndexedToRgb, decode, type DecodedPng, encode } from "npm:fast-png@8.0.0";
+import { encode } from "npm:fast-png@8.0.0";
 import { describeSize, type PixelArray } from "./image.ts";
+import { dataBytes, parseHeader, type PngHeader, readSamples, samplesOf } from "./png_samples.ts";
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
-
-/** Samples a pixel, by color type: grey, RGB, palette index, grey + alpha, RGB + alpha. */
-const SAMPLES = new Map([[0, 1], [2, 3], [3, 1], [4, 2], [6, 4]]);
-
-/** The chunks that pixels depend on. The others (text, profiles) may hide more compressed data: dropped. */
-const NEEDED_CHUNKS = new Set(["IHDR", "PLTE", "tRNS", "IDAT", "IEND"]);
 
 /** Whether `bytes` begin with the PNG signature. */
 export function isPng(bytes: Uint8Array): boolean {
@@ -27,7 +22,8 @@ export interface ExpectedImage {
 }
 
 /**
- * Decodes a PNG of a known size: any bit depth, palette or interlacing, to 8 bits a sample.
+ * Decodes a PNG of a known size: any bit depth, palette, interlacing or transparent color that no pixel has, to 8 bits a
+ * sample.
  *
  * Color becomes grey with the weights of ITU-R BT.601 (0.299, 0.587, 0.114), grey becomes RGB by repetition.
  * The size is compared before anything is decompressed, and never more than the image's own bytes are.
@@ -48,36 +44,28 @@ export async function decodePng(
   if (channels !== 1 && channels !== 3) {
     throw new RangeError(`Cannot decode "${name}" to ${channels} channels: expected 1 or 3`);
   }
-  const needed = neededChunks(bytes, name);
-  const header = new DataView(needed.buffer, SIGNATURE.length + 8, 13);
-  const foundWidth = header.getUint32(0), foundHeight = header.getUint32(4);
-  if (foundWidth !== width || foundHeight !== height) {
+  const fail = (found: string, cause?: unknown) =>
+    new SyntaxError(`Cannot read "${name}" as PNG: ${found}`, { cause });
+  const chunks = readChunks(bytes, fail);
+  const header = parseHeader(chunks.header, fail);
+  if (header.width !== width || header.height !== height) {
     throw new RangeError(
-      `Cannot use "${name}": the image is ${foundWidth} x ${foundHeight}, expected ` +
+      `Cannot use "${name}": the image is ${header.width} x ${header.height}, expected ` +
         `${describeSize(width, height, channels)}: nothing is resized`,
     );
   }
-  await checkDataSize(needed, name, header);
-  let png: DecodedPng;
-  let palette: Uint8Array | undefined;
-  try {
-    png = decode(needed, { checkCrc: true });
-    if (png.palette !== undefined) palette = convertIndexedToRgb(png);
-  } catch (cause) {
-    throw invalid(name, cause instanceof Error ? cause.message : String(cause), cause);
-  }
-  const samples = palette ?? to8Bits(png);
-  const count = palette === undefined ? png.channels : samples.length / (width * height);
-  if (samples.length !== width * height * count) {
-    throw invalid(name, `${samples.length} samples, expected ${width * height * count}`);
-  }
-  if (hasTransparency(png, samples, count)) {
+  const data = await inflate(chunks.data, dataBytes(header), fail);
+  const samples = readSamples(header, data, fail);
+  const colors = header.colorType === 3
+    ? lookUp(samples, chunks, fail)
+    : toOpaque(samples, header, chunks.transparency);
+  if (colors.isTransparent) {
     throw new RangeError(
       `Cannot use "${name}": it has transparent pixels, and what lies behind them is not known. ` +
         `Flatten the image first`,
     );
   }
-  return { width, height, channels, pixels: toChannels(samples, count, channels) };
+  return { width, height, channels, pixels: toChannels(colors.samples, colors.count, channels) };
 }
 
 /** Encodes an image of 8 bits a sample: `decodePng` gives the same pixels. */
@@ -85,115 +73,163 @@ export function encodePng({ width, height, channels, pixels }: PixelArray): Uint
   return encode({ width, height, channels, data: pixels, depth: 8 });
 }
 
-function invalid(name: string, detail: string, cause?: unknown): SyntaxError {
-  return new SyntaxError(`Cannot read "${name}" as PNG: ${detail}`, { cause });
+type Fail = (found: string, cause?: unknown) => SyntaxError;
+
+/** What pixels depend on. The other chunks (text, profiles) may hide more compressed data: passed over. */
+interface Chunks {
+  readonly header: DataView;
+  readonly palette: Uint8Array | undefined;
+  readonly transparency: Uint8Array | undefined;
+  readonly data: readonly Uint8Array<ArrayBuffer>[];
 }
 
-/** The signature and the chunks that pixels depend on, with the header first. */
-function neededChunks(bytes: Uint8Array, name: string): Uint8Array<ArrayBuffer> {
-  if (!isPng(bytes)) throw invalid(name, "the PNG signature is missing");
+function readChunks(bytes: Uint8Array, fail: Fail): Chunks {
+  if (!isPng(bytes)) throw fail("the PNG signature is missing");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const kept = [bytes.subarray(0, SIGNATURE.length)];
+  let header: DataView | undefined;
+  let palette: Uint8Array | undefined, transparency: Uint8Array | undefined;
+  const data: Uint8Array<ArrayBuffer>[] = [];
   let offset = SIGNATURE.length;
   for (let type = ""; type !== "IEND";) {
     if (offset + 12 > bytes.length) {
-      throw invalid(name, `the file ends at byte ${bytes.length}, inside a chunk`);
+      throw fail(`the file ends at byte ${bytes.length}, inside a chunk`);
     }
     const length = view.getUint32(offset);
     const end = offset + 12 + length;
     type = String.fromCharCode(...bytes.subarray(offset + 4, offset + 8));
     if (end > bytes.length) {
-      throw invalid(
-        name,
+      throw fail(
         `chunk "${type}" ends at byte ${end}, past the end of the file at ${bytes.length}`,
       );
     }
-    const isHeader = type === "IHDR";
-    if (isHeader !== (kept.length === 1) || (isHeader && length !== 13)) {
-      throw invalid(name, "it does not begin with one header of 13 bytes");
+    if ((type === "IHDR") !== (header === undefined) || (type === "IHDR" && length !== 13)) {
+      throw fail("it does not begin with one header of 13 bytes");
     }
-    if (NEEDED_CHUNKS.has(type)) kept.push(bytes.subarray(offset, end));
+    const content = bytes.slice(offset + 8, end - 4);
+    if (type === "IHDR") header = new DataView(content.buffer);
+    else if (type === "PLTE") palette = content;
+    else if (type === "tRNS") transparency = content;
+    else if (type === "IDAT") data.push(content);
+    // A capital letter at its beginning says that pixels depend on it.
+    else if (type !== "IEND" && /^[A-Z]/.test(type)) {
+      throw fail(`it has the chunk "${type}", which this version does not know`);
+    }
+    const isKept = /^(IHDR|PLTE|tRNS|IDAT|IEND)$/.test(type);
+    if (isKept && checksum(bytes.subarray(offset + 4, end - 4)) !== view.getUint32(end - 4)) {
+      throw fail(`chunk "${type}" has another checksum than its bytes: it is damaged`);
+    }
     offset = end;
   }
-  const joined = new Uint8Array(kept.reduce((sum, part) => sum + part.length, 0));
-  let written = 0;
-  for (const part of kept) {
-    joined.set(part, written);
-    written += part.length;
-  }
-  return joined;
+  if (header === undefined) throw fail("it does not begin with one header of 13 bytes");
+  return { header, palette, transparency, data };
+}
+
+/** CRC-32 of each byte by itself. */
+const CHECKSUMS = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let value = byte;
+  for (let bit = 0; bit < 8; bit++) value = value & 1 ? value >>> 1 ^ 0xedb88320 : value >>> 1;
+  return value;
+});
+
+function checksum(bytes: Uint8Array): number {
+  let value = 0xffffffff;
+  for (const byte of bytes) value = (CHECKSUMS[(value ^ byte) & 255] ?? 0) ^ value >>> 8;
+  return ~value >>> 0;
 }
 
 /** A piece decompresses at once, to 1032 times its size at most: 4 MB. */
 const PIECE_BYTES = 4096;
 
-/** Throws if the data is not what the pixels need: a small file could otherwise fill the memory. */
-async function checkDataSize(png: Uint8Array<ArrayBuffer>, name: string, header: DataView) {
-  const width = header.getUint32(0), height = header.getUint32(4);
-  const samples = SAMPLES.get(header.getUint8(9));
-  if (samples === undefined) throw invalid(name, `color type ${header.getUint8(9)}`);
-  const depth = header.getUint8(8), interlaced = header.getUint8(12) !== 0;
-  if (interlaced && depth < 8) {
-    throw invalid(
-      name,
-      `interlaced with ${depth} bits a sample, which the decoder does not support`,
-    );
-  }
-  const rowBytes = 1 + Math.ceil(width * samples * depth / 8);
-  // Interlacing splits the rows: up to 15/8 as many, each with a filter byte and a partly used last byte.
-  const limit = 2 * height * (rowBytes + 1) + 64;
-  const view = new DataView(png.buffer);
+/** Decompresses what the pixels need: a small file could otherwise fill the memory. */
+async function inflate(
+  chunks: readonly Uint8Array<ArrayBuffer>[],
+  needed: number,
+  fail: Fail,
+): Promise<Uint8Array> {
+  // Encoders may leave a little more than there are pixels.
+  const limit = 2 * needed + 64;
   const { readable, writable } = new DecompressionStream("deflate");
   const writer = writable.getWriter();
   const feed = async () => {
-    for (let offset = SIGNATURE.length; offset < png.length;) {
-      const length = view.getUint32(offset);
-      const isData = view.getUint32(offset + 4) === 0x49444154; // "IDAT"
-      const end = offset + 8 + length;
-      for (let at = offset + 8; isData && at < end; at += PIECE_BYTES) {
-        await writer.write(png.subarray(at, Math.min(at + PIECE_BYTES, end)));
+    for (const chunk of chunks) {
+      for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
+        await writer.write(chunk.subarray(at, at + PIECE_BYTES));
       }
-      offset = end + 4;
     }
     await writer.close();
   };
   const fed = feed().catch(() => {}); // The reader below sees the same failure.
+  const data = new Uint8Array(needed);
   let total = 0;
   try {
     for await (const chunk of readable) {
+      data.set(chunk.subarray(0, Math.max(0, needed - total)), Math.min(total, needed));
       total += chunk.length;
       if (total > limit) break;
     }
   } catch (cause) {
-    throw invalid(name, "its compressed data is damaged", cause);
+    throw fail("its compressed data is damaged", cause);
   }
   await fed;
-  const needed = height * rowBytes;
-  if (total > limit) {
-    throw invalid(name, `its pixels need ${needed} bytes, and its data holds more`);
+  if (total > limit) throw fail(`its pixels need ${needed} bytes, and its data holds more`);
+  if (total < needed) throw fail(`its pixels need ${needed} bytes, and it holds ${total}`);
+  return data;
+}
+
+/** Pixels of 8 bits a sample. */
+interface Colors {
+  readonly samples: Uint8Array;
+  /** Samples of a pixel: 1 or 3, after which there may be alpha. */
+  readonly count: number;
+  readonly isTransparent: boolean;
+}
+
+/** Colors of a palette; the first of them may be transparent. */
+function lookUp(indices: ArrayLike<number>, { palette, transparency }: Chunks, fail: Fail): Colors {
+  if (palette === undefined || palette.length % 3 !== 0) throw fail("it has no palette of colors");
+  const samples = new Uint8Array(indices.length * 3);
+  let isTransparent = false;
+  for (let i = 0; i < indices.length; i++) {
+    const index = indices[i] ?? 0;
+    if (index * 3 >= palette.length) {
+      throw fail(`a pixel has color ${index} of a palette of ${palette.length / 3}`);
+    }
+    samples.set(palette.subarray(index * 3, index * 3 + 3), i * 3);
+    isTransparent ||= (transparency?.[index] ?? 255) !== 255;
   }
-  if (total < needed) throw invalid(name, `its pixels need ${needed} bytes, and it holds ${total}`);
+  return { samples, count: 3, isTransparent };
+}
+
+function toOpaque(
+  samples: Uint8Array | Uint16Array,
+  header: PngHeader,
+  transparency: Uint8Array | undefined,
+): Colors {
+  const count = samplesOf(header);
+  const hasAlpha = count === 2 || count === 4;
+  const bytes = to8Bits(samples, header);
+  const isTransparent = hasAlpha
+    ? bytes.some((sample, i) => i % count === count - 1 && sample !== 255)
+    : transparency !== undefined && hasColor(samples, count, transparency);
+  return { samples: bytes, count, isTransparent };
 }
 
 /** One byte a sample: 16 bits lose the lower byte, fewer than 8 are spread over 0 to 255. */
-function to8Bits({ data, depth, width, height, channels }: DecodedPng): Uint8Array {
-  if (data instanceof Uint16Array) return Uint8Array.from(data, (sample) => sample >> 8);
-  if (depth === 8) return new Uint8Array(data);
-  // Below 8 bits there is one channel, and each row begins at a byte.
-  const scale = 255 / (2 ** depth - 1);
-  const rowBytes = Math.ceil(width * depth / 8);
-  return Uint8Array.from({ length: width * height * channels }, (_, i) => {
-    const bit = (i % width) * depth;
-    const byte = data[Math.floor(i / width) * rowBytes + (bit >> 3)] ?? 0;
-    return ((byte >> (8 - depth - (bit & 7))) & (2 ** depth - 1)) * scale;
-  });
+function to8Bits(samples: Uint8Array | Uint16Array, { depth }: PngHeader): Uint8Array {
+  if (samples instanceof Uint16Array) return Uint8Array.from(samples, (sample) => sample >> 8);
+  return depth === 8 ? samples : samples.map((sample) => sample * 255 / (2 ** depth - 1));
 }
 
-function hasTransparency(png: DecodedPng, samples: Uint8Array, count: number): boolean {
-  // A transparent color key: rare, and which pixels it hides does not matter.
-  if (png.transparency !== undefined) return true;
-  if (count !== 2 && count !== 4) return false;
-  return samples.some((sample, i) => i % count === count - 1 && sample !== 255);
+/** Whether a pixel has the color that stands for transparent ones: two bytes for each of its samples. */
+function hasColor(samples: ArrayLike<number>, count: number, key: Uint8Array): boolean {
+  const color = Array.from(
+    { length: count },
+    (_, c) => (key[2 * c] ?? 0) << 8 | (key[2 * c + 1] ?? 0),
+  );
+  for (let i = 0; i < samples.length; i += count) {
+    if (color.every((sample, c) => samples[i + c] === sample)) return true;
+  }
+  return false;
 }
 
 function toChannels(samples: Uint8Array, count: number, channels: number): Uint8Array {

@@ -4,6 +4,7 @@ import { quote } from "../quote.ts";
 import { encodeSafetensorsHeader, type TensorDescription } from "./writer.ts";
 import { tensorSizeBytes } from "../tensor_file.ts";
 import { writeError } from "../write_error.ts";
+import { writeWhole } from "../write_whole.ts";
 
 /** Writes the tensors that were announced. Disposing it without `close` leaves no file behind. */
 export interface TensorWriter extends AsyncDisposable {
@@ -76,7 +77,9 @@ export async function createTensorWriter(
       const header = encodeSafetensorsHeader(group, { format: "pt" });
       const shard = await openShard(`${folder}/${name}`);
       shards.push(shard);
-      await writeAll(shard.file, header.bytes);
+      await writeAll(shard.file, header.bytes).catch((error) => {
+        throw writeError(shard.path, shard.temporary, error);
+      });
       let start = header.bytes.length;
       for (const tensor of header.tensors) {
         if (places.has(tensor.name)) {
@@ -123,7 +126,11 @@ export async function createTensorWriter(
           `Cannot finish tensor ${quote(name)}: ${written} bytes came, and it has ${sizeBytes}`,
         );
       }
-      for (const { file } of shards) await file.syncData();
+      for (const { file, path, temporary } of shards) {
+        await file.syncData().catch((error) => {
+          throw writeError(path, temporary, error);
+        });
+      }
       isOpen = false;
       for (const { file } of shards) file.close();
       for (const { temporary, path } of shards) await Deno.rename(temporary, path);
@@ -131,7 +138,7 @@ export async function createTensorWriter(
       if (shards.length > 1) {
         const index = { metadata: { total_size: totalBytes }, weight_map: weightMap };
         files.push("model.safetensors.index.json");
-        await Deno.writeTextFile(
+        await writeWhole(
           `${folder}/model.safetensors.index.json`,
           `${JSON.stringify(index, null, 2)}\n`,
         );

@@ -1,6 +1,7 @@
 import { compareDTypes, type DType } from "../dtype.ts";
 import { quote } from "../quote.ts";
 import { tensorSizeBytes } from "../tensor_file.ts";
+import { writeError } from "../write_error.ts";
 
 /** What a header says of one tensor. */
 export interface TensorDescription {
@@ -105,6 +106,7 @@ export function encodeSafetensors(
  * @param tensors All tensors, in any order.
  * @param metadata Text to keep beside them; default none.
  * @throws {TypeError} If a name comes twice, or bytes do not match dtype and shape.
+ * @throws {Error} If the system refuses, such as where a disk is full; it names the file.
  */
 export async function writeSafetensors(
   path: string | URL,
@@ -113,8 +115,8 @@ export async function writeSafetensors(
 ): Promise<void> {
   const header = encodeSafetensorsHeader(tensors, metadata);
   const temporary = besidePath(path, `.${crypto.randomUUID()}.tmp`);
-  const file = await Deno.open(temporary, { write: true, createNew: true });
   try {
+    const file = await Deno.open(temporary, { write: true, createNew: true });
     try {
       await writeAll(file, header.bytes);
       for (const { bytes } of header.tensors) await writeAll(file, bytes);
@@ -126,7 +128,7 @@ export async function writeSafetensors(
     await Deno.rename(temporary, path);
   } catch (error) {
     await Deno.remove(temporary).catch(() => {});
-    throw error;
+    throw writeError(String(path), String(temporary), error);
   }
 }
 

@@ -1,7 +1,12 @@
 /** Tokenizers in the `tokenizer.json` format, and decoding that follows a stream of ids. */
 
-import { Tokenizer as TokenizerImplementation } from "npm:@huggingface/tokenizers@0.2.0";
-import { withUnicodeSpaces } from "./byte_level_splits.ts";
+import { addedTokens, findTokens } from "./added_tokens.ts";
+import { createDecoder } from "./decoders.ts";
+import { createModel, MODEL_TYPES } from "./models.ts";
+import { createNormalizer } from "./normalizers.ts";
+import { createPostProcessor } from "./post_processors.ts";
+import { createPreTokenizer } from "./pre_tokenizers.ts";
+import { isRecord, Settings } from "./settings.ts";
 
 /** Which tokens show in decoded text. */
 export interface DecodeOptions {
@@ -22,6 +27,9 @@ export interface Tokenizer {
    *
    * What a vocabulary without an unknown token cannot express is left out, as the format's reference
    * implementation does. Byte-level vocabularies, such as GPT-NeoX's, express everything.
+   *
+   * @throws {RangeError} If the text is longer than the tokenizer's own limit, or has a word that the vocabulary neither
+   * has nor has an unknown token for.
    */
   encode(text: string): number[];
   /**
@@ -63,47 +71,81 @@ export interface TokenStream {
  * @param json The file's text.
  * @param name What error messages call it.
  * @throws {SyntaxError} If the text is not JSON.
- * @throws {TypeError} If the JSON does not describe a tokenizer, or one of an unknown kind.
+ * @throws {TypeError} If the JSON does not describe a tokenizer, or has a setting that this version has not: by its name.
  */
 export function loadTokenizer(json: string, name: string): Tokenizer {
   const description = parseDescription(json, name);
-  let implementation: TokenizerImplementation;
-  let vocabulary: Map<string, number>;
-  try {
-    // The cleaning of spaces would merge " ." into "." after the fact: no way to stream it.
-    implementation = new TokenizerImplementation(description, {
-      clean_up_tokenization_spaces: false,
-    });
-    vocabulary = implementation.get_vocab(true);
-    implementation.encode("a");
-  } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause);
-    throw new TypeError(`Cannot load the tokenizer "${name}": ${detail}`, { cause });
+  const fail = (detail: string) => new TypeError(`Cannot load the tokenizer "${name}": ${detail}`);
+  const settings = new Settings(description.parts, "tokenizer", fail);
+  const optional = <T>(part: string, create: (settings: Settings) => T): T | undefined =>
+    settings.value(part) === undefined
+      ? undefined
+      : create(new Settings(settings.value(part), part, fail));
+  const normalize = optional("normalizer", createNormalizer);
+  const preTokenize = optional("pre_tokenizer", createPreTokenizer);
+  const postProcess = optional("post_processor", createPostProcessor);
+  const decoder = optional("decoder", createDecoder);
+  const most = optional("truncation", (truncation) => truncation.count("max_length")) ?? Infinity;
+  optional("padding", refusePadding);
+  const model = createModel(new Settings(description.model, "model", fail), description.vocab);
+  const added = addedTokens(
+    description.added.map((token, i) => new Settings(token, `added_tokens[${i}]`, fail)),
+    model.vocab,
+  );
+  const findRaw = findTokens(added.filter(({ normalized }) => !normalized));
+  const findNormalized = findTokens(added.filter(({ normalized }) => normalized), normalize);
+  const special = new Set(added.filter((token) => token.special).map(({ id }) => id));
+  const tokens = new Map([...model.vocab].map(([token, id]) => [id, token]));
+  for (const { id, content, normalized } of added) {
+    tokens.set(id, normalized ? normalize?.(content) ?? content : content);
   }
-  let vocabSize = 0;
-  for (const id of vocabulary.values()) vocabSize = Math.max(vocabSize, id + 1);
-  const special = new Set<number>();
-  for (const [id, token] of implementation.get_added_tokens_decoder()) {
-    if (token.special) special.add(id);
+  const vocabSize = [...tokens.keys()].reduce((size, id) => Math.max(size, id + 1), 0);
+
+  /** Whether the normalizer takes away white space that a text begins with: what follows is then not its beginning. */
+  function losesBegin(text: string): boolean {
+    const rest = text.replace(/^\p{White_Space}+/u, "");
+    return normalize !== undefined && rest !== text && normalize(rest) === normalize(text);
   }
 
   function encode(text: string): number[] {
     if (text === "") return [];
-    // A token unknown to a vocabulary without an unknown token has no id, whatever the declared type says.
-    return implementation.encode(text).ids.filter((id: number | undefined) => id !== undefined);
+    let isFirst = true;
+    const ids: number[] = [];
+    for (const raw of findRaw(text)) {
+      const found = typeof raw === "number" ? [raw] : findNormalized(normalize?.(raw) ?? raw);
+      isFirst &&= typeof raw === "number" || !losesBegin(raw);
+      for (const part of found) {
+        if (typeof part === "number") ids.push(part);
+        else {
+          for (const piece of preTokenize?.(part, isFirst) ?? [part]) {
+            // One by one: an array of millions is no list of arguments.
+            for (const id of model.encode(piece)) ids.push(id);
+          }
+        }
+        isFirst = false;
+      }
+    }
+    const all = [...postProcess?.(ids) ?? ids];
+    if (all.length <= most) return all;
+    throw new RangeError(
+      `Cannot encode a text of ${all.length} tokens: truncation.max_length of "${name}" is ${most}, and what is beyond ` +
+        "would be lost. Set truncation to null there",
+    );
   }
 
   function hasText(id: number, options: DecodeOptions): boolean {
     if (!Number.isInteger(id) || id < 0) {
       throw new RangeError(`Cannot decode the id ${id}: expected a whole number, zero or more`);
     }
-    if (options.skipSpecialTokens && special.has(id)) return false;
-    return implementation.id_to_token(id) !== undefined;
+    return tokens.has(id) && !(options.skipSpecialTokens && special.has(id));
   }
 
-  const decodeKnown = (ids: number[]) => ids.length === 0 ? "" : implementation.decode(ids);
+  const decodeKnown = (ids: readonly number[]): string => {
+    const words = ids.map((id) => tokens.get(id) ?? "");
+    return decoder === undefined ? words.join(" ") : decoder(words).join("");
+  };
   /** Any text to go on from. */
-  const textBefore = () => encode("a").filter((id) => !special.has(id)).slice(-1);
+  const textBefore = () => anyText(encode, special);
 
   return {
     vocabSize,
@@ -118,16 +160,39 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
   };
 }
 
+/** One text by itself is padded only where its length is given. */
+function refusePadding(padding: Settings): void {
+  const strategy = padding.value("strategy") ?? "BatchLongest";
+  if (strategy !== "BatchLongest") {
+    throw padding.expected("strategy", '"BatchLongest", or padding to be null: nothing is padded');
+  }
+  if (padding.count("pad_to_multiple_of", 1) > 1) {
+    throw padding.expected("pad_to_multiple_of", "null: nothing is padded");
+  }
+}
+
+/** A token of text, if the vocabulary has one for a letter. */
+function anyText(encode: (text: string) => number[], special: ReadonlySet<number>): number[] {
+  try {
+    return encode("a").filter((id) => !special.has(id)).slice(-1);
+  } catch (error) {
+    if (error instanceof RangeError) return [];
+    throw error;
+  }
+}
+
 /** Ids that a stream keeps at most, and how many of them it goes on with. */
 const WINDOW = 64, CONTEXT = 16;
+/** Bytes that make up no character are waited for no longer than this. */
+const LONGEST_WAIT = 512;
 
 /**
  * Streams over a decoder that only knows whole lists, in constant time and memory an id.
  *
  * The last ids are decoded together, and what was already given out is cut off. An unfinished character
- * shows as U+FFFD at the end of the text, up to three of them where a decoder replaces byte by byte: those
- * wait until a later id settles them. UTF-8 finds its place again at any first byte of a character, so
- * decoding a window that begins inside a character gives the same end.
+ * shows as U+FFFD at the end of the text, one for each byte since the last token of another kind where a decoder takes
+ * such bytes together: those wait until a later id settles them. UTF-8 finds its place again at any first byte of a
+ * character, so decoding a window that begins inside a character gives the same end.
  */
 function createStream(
   hasText: (id: number) => boolean,
@@ -136,17 +201,17 @@ function createStream(
 ): TokenStream {
   let window = [...before];
   let given = decode(window).length;
-  const settled = (text: string) => text.replace(/\ufffd{1,3}$/, "");
   return {
     push(id) {
       if (!hasText(id)) return "";
       window.push(id);
-      const text = settled(decode(window));
+      const whole = decode(window);
+      const text = window.length < LONGEST_WAIT ? whole.replace(/\ufffd+$/, "") : whole;
       const piece = text.slice(given);
       given = Math.max(given, text.length);
-      if (window.length >= WINDOW) {
+      if (window.length >= WINDOW && text === whole) {
         window = window.slice(-CONTEXT);
-        given = settled(decode(window)).length;
+        given = decode(window).length;
       }
       return piece;
     },
@@ -159,7 +224,15 @@ function createStream(
   };
 }
 
-function parseDescription(json: string, name: string): Record<string, unknown> {
+/** A tokenizer.json whose vocabulary is one. */
+interface Description {
+  readonly parts: Readonly<Record<string, unknown>>;
+  readonly model: Readonly<Record<string, unknown>>;
+  readonly vocab: ReadonlyMap<string, number>;
+  readonly added: readonly unknown[];
+}
+
+function parseDescription(json: string, name: string): Description {
   let value: unknown;
   try {
     value = JSON.parse(json);
@@ -172,17 +245,20 @@ function parseDescription(json: string, name: string): Record<string, unknown> {
   const model = value["model"];
   if (!isRecord(model)) throw fail("model is missing, expected an object");
   const type = model["type"] ?? (Array.isArray(model["merges"]) ? "BPE" : undefined);
-  if (type !== "BPE" && type !== "Unigram" && type !== "WordPiece") {
-    throw fail(`model.type is ${JSON.stringify(type)}, expected "BPE", "Unigram" or "WordPiece"`);
+  if (!MODEL_TYPES.some((known) => known === type)) {
+    const known = MODEL_TYPES.map((known) => `"${known}"`).join(", ");
+    throw fail(`model.type is ${JSON.stringify(type)}, expected one of ${known}`);
   }
   const { vocab, merges } = model;
+  const ids = new Map<string, number>();
   if (type === "Unigram") {
     if (!Array.isArray(vocab) || !vocab.every((entry) => isPair(entry, "string", "number"))) {
       throw fail("model.vocab is not a list of pairs, token and score");
     }
+    vocab.forEach(([token], id) => ids.set(token, id));
   } else {
     if (!isRecord(vocab)) throw fail("model.vocab is not an object of ids by token");
-    for (const [token, id] of Object.entries(vocab)) checkId(id, token);
+    for (const [token, id] of Object.entries(vocab)) ids.set(token, checkId(id, token));
   }
   if (type === "BPE") {
     const isMerge = (merge: unknown) =>
@@ -199,7 +275,7 @@ function parseDescription(json: string, name: string): Record<string, unknown> {
     }
     checkId(token["id"], token["content"]);
   }
-  function checkId(id: unknown, token: string) {
+  function checkId(id: unknown, token: string): number {
     // Ids address rows of a matrix on the GPU, whose sizes are 32-bit.
     if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= 2 ** 31) {
       throw fail(
@@ -207,24 +283,12 @@ function parseDescription(json: string, name: string): Record<string, unknown> {
           `from 0 to 2147483647`,
       );
     }
+    return id;
   }
-  // The format allows absent parts; the library wants every key.
-  return {
-    normalizer: null,
-    post_processor: null,
-    decoder: null,
-    ...value,
-    pre_tokenizer: withUnicodeSpaces(value["pre_tokenizer"] ?? null),
-    model: { ...model, type },
-    added_tokens: added,
-  };
+  return { parts: value, model: { ...model, type }, vocab: ids, added };
 }
 
 function isPair(value: unknown, first: string, second: string): boolean {
   return Array.isArray(value) && value.length === 2 &&
     typeof value[0] === first && typeof value[1] === second;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -2,7 +2,7 @@
 
 import { loadCifar10 } from "../../io/datasets/cifar10.ts";
 import type { ImagePreprocessing } from "../../model/config/config.ts";
-import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
+import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { checkLength, choosePreset, COMMON, newConfig, settings } from "../task.ts";
 import { imageSources } from "./image_sources.ts";
 
@@ -20,6 +20,13 @@ const PREPROCESSING: ImagePreprocessing = {
   ...{ kind: "image", width: 32, height: 32, channels: 3, step: "patch", patch_size: 4 },
   ...{ rescale: 1 / 255, mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] },
 };
+
+/** Its presets; the first is the default. */
+export const CIFAR10_PRESETS: readonly TaskPreset[] = [{
+  name: "patches",
+  settings: DEFAULTS,
+  size: SIZE,
+}];
 
 /**
  * One preset, `patches`. Training images move by up to 4 pixels, half of them are mirrored, most are distorted in one way,

@@ -1,26 +1,37 @@
 /** Tasks by name. A new one is a file with a function, and a line here. */
 
-import type { Task, TaskOptions } from "../task.ts";
-import { cifar10Task } from "./cifar10.ts";
-import { mnistTask } from "./mnist.ts";
-import { mnistPixelsTask } from "./mnist_pixels.ts";
-import { mnist1dTask } from "./mnist1d.ts";
-import { seriesTask } from "./series.ts";
-import { shakespeareTask } from "./shakespeare.ts";
-import { textTask } from "./text.ts";
+import { SettingError } from "../setting_error.ts";
+import type { Task, TaskOptions, TaskPreset } from "../task.ts";
+import { CIFAR10_PRESETS, cifar10Task } from "./cifar10.ts";
+import { MNIST_PRESETS, mnistTask } from "./mnist.ts";
+import { MNIST_PIXELS_PRESETS, mnistPixelsTask } from "./mnist_pixels.ts";
+import { MNIST1D_PRESETS, mnist1dTask } from "./mnist1d.ts";
+import { SERIES_PRESETS, seriesTask } from "./series.ts";
+import { SHAKESPEARE_PRESETS, shakespeareTask } from "./shakespeare.ts";
+import { TEXT_PRESETS, textTask } from "./text.ts";
 
-const TASKS: ReadonlyMap<string, (options: TaskOptions) => Promise<Task>> = new Map([
-  ["mnist", mnistTask],
-  ["mnist-pixels", mnistPixelsTask],
-  ["text", textTask],
-  ["shakespeare", shakespeareTask],
-  ["cifar10", cifar10Task],
-  ["series", seriesTask],
-  ["mnist1d", mnist1dTask],
+interface KnownTask {
+  readonly load: (options: TaskOptions) => Promise<Task>;
+  readonly presets: readonly TaskPreset[];
+}
+
+const TASKS: ReadonlyMap<string, KnownTask> = new Map([
+  ["mnist", { load: mnistTask, presets: MNIST_PRESETS }],
+  ["mnist-pixels", { load: mnistPixelsTask, presets: MNIST_PIXELS_PRESETS }],
+  ["text", { load: textTask, presets: TEXT_PRESETS }],
+  ["shakespeare", { load: shakespeareTask, presets: SHAKESPEARE_PRESETS }],
+  ["cifar10", { load: cifar10Task, presets: CIFAR10_PRESETS }],
+  ["series", { load: seriesTask, presets: SERIES_PRESETS }],
+  ["mnist1d", { load: mnist1dTask, presets: MNIST1D_PRESETS }],
 ]);
 
 /** Names that `loadTask` takes. */
 export const TASK_NAMES: readonly string[] = [...TASKS.keys()];
+
+/** The presets of each task, by its name; the first is its default. */
+export const TASK_PRESETS: ReadonlyMap<string, readonly TaskPreset[]> = new Map(
+  [...TASKS].map(([name, { presets }]) => [name, presets]),
+);
 
 /** Options that mean nothing to the other tasks. */
 const TAKEN_BY: Readonly<Record<"tokenizer" | "heldOut", readonly string[]>> = {
@@ -33,23 +44,23 @@ const TAKEN_BY: Readonly<Record<"tokenizer" | "heldOut", readonly string[]>> = {
  *
  * @param name One of `TASK_NAMES`.
  * @param options Data, preset, and settings other than the task's own.
- * @throws {RangeError} If there is no task of that name, or an option is out of range.
+ * @throws {SettingError} If there is no task of that name, or an option is out of range or means nothing to it.
  * @throws {SyntaxError} If the data is damaged, or cannot be trained on.
- * @throws {TypeError} If the task needs data, and the options name none, or an option means nothing to it.
+ * @throws {TypeError} If the task needs data, and the options name none.
  */
 export async function loadTask(name: string, options: TaskOptions = {}): Promise<Task> {
-  const load = TASKS.get(name);
-  if (load === undefined) {
-    throw new RangeError(
+  const task = TASKS.get(name);
+  if (task === undefined) {
+    throw new SettingError(
       `Cannot load the task "${name}": the known ones are ${TASK_NAMES.join(", ")}`,
     );
   }
   for (const option of ["tokenizer", "heldOut"] as const) {
     if (options[option] === undefined || TAKEN_BY[option].includes(name)) continue;
-    throw new TypeError(
+    throw new SettingError(
       `Cannot load the task "${name}": it does not take ${option}, which is for ` +
         TAKEN_BY[option].join(", "),
     );
   }
-  return { ...await load(options), options };
+  return { ...await task.load(options), options };
 }

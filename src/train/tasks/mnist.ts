@@ -3,7 +3,7 @@
 import { loadMnist } from "../../io/datasets/mnist.ts";
 import type { ImagePreprocessing } from "../../model/config/config.ts";
 import type { Augmentation } from "../augmentation.ts";
-import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
+import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { checkLength, choosePreset, COMMON, newConfig, settings } from "../task.ts";
 import { imageSources } from "./image_sources.ts";
 
@@ -41,6 +41,11 @@ const PRESETS: Readonly<Record<"rows" | "pixels", Preset>> = {
     },
   },
 };
+
+/** Its presets; the first is the default. */
+export const MNIST_PRESETS: readonly TaskPreset[] = Object.entries(PRESETS).map((
+  [name, { defaults, size }],
+) => ({ name, settings: defaults, size }));
 
 /**
  * Presets `rows` (28 steps of 28 pixels, the default) and `pixels` (784 steps of one pixel, of images that are warped a

@@ -1,7 +1,7 @@
 /** `mnist1d`: series of 40 samples in ten classes, classified sample by sample. */
 
 import { loadMnist1d } from "../../io/datasets/mnist1d.ts";
-import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
+import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { choosePreset, COMMON } from "../task.ts";
 import { classificationTask } from "./series.ts";
 
@@ -11,6 +11,13 @@ const DEFAULTS: Omit<Hyperparameters, "seqlen"> = {
   ...{ steps: 4000, batchSize: 64, dropout: 0.1 },
   ...{ learningRate: 4e-3, minimumLearningRate: 4e-5 },
 };
+
+/** Its presets; the first is the default. */
+export const MNIST1D_PRESETS: readonly TaskPreset[] = [{
+  name: "values",
+  settings: DEFAULTS,
+  size: SIZE,
+}];
 
 /**
  * One preset, `values`. `data` is MNIST-1D's pickle, `mnist1d_data.pkl`. The test series validate.

@@ -2,7 +2,7 @@
 
 import { loadMnist } from "../../io/datasets/mnist.ts";
 import { pixelExamples } from "../image_examples.ts";
-import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
+import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { checkLength, choosePreset, COMMON, newConfig, settings } from "../task.ts";
 import { splitSources } from "./image_sources.ts";
 
@@ -18,6 +18,13 @@ const DEFAULTS: Hyperparameters = {
   ...{ steps: 26_500, batchSize: 64, seqlen: 784, warmupSteps: 300, evaluateEvery: 2500 },
   ...{ learningRate: 3e-3, minimumLearningRate: 1e-5 },
 };
+
+/** Its presets; the first is the default. */
+export const MNIST_PIXELS_PRESETS: readonly TaskPreset[] = [{
+  name: "conditional",
+  settings: DEFAULTS,
+  size: SIZE,
+}, { name: "unconditional", settings: DEFAULTS, size: SIZE }];
 
 /**
  * Presets `conditional` (the first id is 256 + the digit: ten ids more) and `unconditional` (it is 256). The ids of pixels

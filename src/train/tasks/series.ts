@@ -4,7 +4,7 @@ import type { Split } from "../../io/datasets/image_dataset.ts";
 import { loadSeries, type SeriesDataset } from "../../io/datasets/series.ts";
 import { orderedSource, shuffledSource } from "../batches.ts";
 import { seriesExamples, standardization } from "../series_examples.ts";
-import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
+import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { checkLength, choosePreset, COMMON, newConfig, settings } from "../task.ts";
 
 const SIZE: ModelSize = { d_model: 32, n_layer: 2, d_state: 16, d_conv: 4, expand: 2 };
@@ -13,6 +13,13 @@ const DEFAULTS: Omit<Hyperparameters, "seqlen"> = {
   ...{ steps: 1000, batchSize: 32, dropout: 0.1, warmupSteps: 50, evaluateEvery: 100 },
   ...{ learningRate: 4e-3, minimumLearningRate: 4e-5 },
 };
+
+/** Its presets; the first is the default. */
+export const SERIES_PRESETS: readonly TaskPreset[] = [{
+  name: "values",
+  settings: DEFAULTS,
+  size: SIZE,
+}];
 
 /**
  * One preset, `values`. `data` is the training file (`Data_TRAIN.txt`, beside `Data_TEST.txt`), or a folder of one pair.

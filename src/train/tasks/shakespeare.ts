@@ -3,7 +3,8 @@
 import { readDataFile } from "../../io/datasets/data_file.ts";
 import { decodeText } from "../../io/datasets/text.ts";
 import { createFileHash } from "../../io/file_hash.ts";
-import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
+import { describeFailure } from "../../io/http/failure.ts";
+import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { choosePreset, COMMON } from "../task.ts";
 import { languageTask } from "./text.ts";
 
@@ -19,6 +20,13 @@ const DEFAULTS: Hyperparameters = {
   ...{ steps: 1600, batchSize: 32, seqlen: 256, evaluateEvery: 100 },
   ...{ learningRate: 2e-3, minimumLearningRate: 5e-5, weightDecay: 0.99, dropout: 0.2 },
 };
+
+/** Its presets; the first is the default. */
+export const SHAKESPEARE_PRESETS: readonly TaskPreset[] = [{
+  name: "characters",
+  settings: DEFAULTS,
+  size: SIZE,
+}];
 
 /**
  * One preset, `characters`. `data` is the file, which is downloaded otherwise. The first 1,003,854 characters train, the
@@ -52,9 +60,10 @@ async function download(fetchFile: typeof fetch): Promise<Uint8Array> {
     await response.body?.cancel();
     throw new Error(`the server answered ${response.status}`);
   } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause);
     throw new Error(
-      `Cannot download "${ADDRESS}": ${detail}. Check the network, or give the file as data`,
+      `Cannot download "${ADDRESS}": ${
+        describeFailure(cause)
+      }. Check the network, or give the file as data`,
       { cause },
     );
   }

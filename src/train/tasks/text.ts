@@ -6,12 +6,13 @@ import {
   decodeText,
   encodeCharacters,
   splitText,
+  type TextIds,
 } from "../../io/datasets/text.ts";
 import { readDataFile } from "../../io/datasets/data_file.ts";
 import { quote } from "../../io/quote.ts";
 import { loadTokenizer } from "../../io/tokenizer/tokenizer.ts";
 import { orderedSource, shuffledSource } from "../batches.ts";
-import type { Hyperparameters, ModelSize, Task, TaskOptions } from "../task.ts";
+import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { choosePreset, COMMON, newConfig, settings } from "../task.ts";
 import { laneSource, textWindows } from "../text_windows.ts";
 
@@ -21,6 +22,13 @@ const DEFAULTS: Hyperparameters = {
   ...{ steps: 5000, batchSize: 64, seqlen: 256, dropout: 0.2 },
   ...{ learningRate: 1e-3, minimumLearningRate: 1e-4 },
 };
+
+/** Its presets; the first is the default. */
+export const TEXT_PRESETS: readonly TaskPreset[] = [{
+  name: "text",
+  settings: DEFAULTS,
+  size: SIZE,
+}];
 
 /**
  * One preset, `text`. `data` is the file; the first 90% of its characters train, the last 10% validate, in windows of
@@ -59,7 +67,7 @@ export async function languageTask(
     head: { kind: "lm", vocab_size, tied: true },
   }, options);
   const { batchSize, seqlen, seed, carryState } = defaults;
-  const count = (ids: Uint32Array) => ids.length.toLocaleString("en-US");
+  const count = (ids: TextIds) => ids.length.toLocaleString("en-US");
   return {
     name,
     config,
@@ -71,25 +79,46 @@ export async function languageTask(
     validation: carryState
       ? laneSource(validation, { batchSize: 1, seqlen: streamWindow(validation) })
       : orderedSource(textWindows(validation, { seqlen }), { batchSize }),
+    notes: notesOf(text),
     summary: `${count(train)} tokens to train on, ${count(validation)} to validate with, ` +
       `${vocab_size} different ones`,
   };
 }
 
+/** What a model of the text learns, and perhaps should not. */
+function notesOf(text: string): string[] {
+  return ([["\r\n", "line ends of two characters, CR and LF: the model learns to write both"], [
+    "\0",
+    "characters NUL: is it a text?",
+  ]] as const).flatMap(([sought, what]) => {
+    const count = occurrences(text, sought);
+    return count === 0 ? [] : [`the text has ${count.toLocaleString("en-US")} ${what}`];
+  });
+}
+
+function occurrences(text: string, sought: string): number {
+  let count = 0;
+  for (let at = text.indexOf(sought); at >= 0; at = text.indexOf(sought, at + sought.length)) {
+    count++;
+  }
+  return count;
+}
+
 /** Steps of a pass over a stream: enough to fill a GPU with one sequence, and the result does not depend on it. */
-function streamWindow(ids: Uint32Array): number {
+function streamWindow(ids: TextIds): number {
   return Math.max(1, Math.min(2048, ids.length - 1));
 }
 
 /** Refuses what teaches nothing: no tokens, or one over and over. */
-function requireVariety(train: Uint32Array, { tokenizer }: TaskOptions): void {
+function requireVariety(train: TextIds, { tokenizer }: TaskOptions): void {
   const needed = "expected two different tokens or more to train on";
   if (train.length === 0 && tokenizer !== undefined) {
     throw new SyntaxError(
       `Cannot train on the text: ${quote(tokenizer)} has no token for any of it, ${needed}`,
     );
   }
-  if (train.length > 1 && train.every((id) => id === train[0])) {
+  const [first] = train;
+  if (train.length > 1 && train.every((id: number) => id === first)) {
     throw new SyntaxError(
       `Cannot train on the text: its first 90% are ${train.length} times the same token, ${needed}`,
     );
@@ -100,7 +129,7 @@ function requireVariety(train: Uint32Array, { tokenizer }: TaskOptions): void {
 async function vocabulary(text: string, options: TaskOptions): Promise<{
   readonly tokenizer: string;
   readonly vocab_size: number;
-  readonly encode: (text: string) => Uint32Array;
+  readonly encode: (text: string) => TextIds;
 }> {
   if (options.tokenizer !== undefined) {
     const json = decodeText(

@@ -2,6 +2,7 @@
 
 import type { Program } from "../../gpu/program.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
+import { sizeTogether, viewsOf } from "../../gpu/span.ts";
 import { conv1dFwd } from "../../ops/conv1d.ts";
 import { dtBCNormFwd } from "../../ops/dt_bc_norm.ts";
 import { linearFwd, MATVEC_MAX_ROWS, matvecFwd } from "../../ops/linear.ts";
@@ -73,25 +74,24 @@ export interface Mamba1Activations {
 function activationSizes(
   { d_inner, d_state, dt_rank, mixer_rms_eps }: Mamba1Config,
   { rows }: ActivationSize,
-): Record<keyof Mamba1Activations, number> {
+): Record<Exclude<keyof Mamba1Activations, "u" | "dt"> | "u_dt", number> {
   return {
     xz: rows * 2 * d_inner,
-    u: rows * d_inner,
+    u_dt: sizeTogether({ u: rows * d_inner, dt: rows * d_inner }),
     x_dbl: rows * (dt_rank + 2 * d_state),
     x_dbl_rstd: mixer_rms_eps === undefined ? 0 : rows * 3,
-    dt: rows * d_inner,
     y: rows * d_inner,
   };
 }
 
 function activations(make: (name: string) => Tensor): Mamba1Activations {
+  const y = make("y");
   return {
     xz: make("xz"),
-    u: make("u"),
+    ...viewsOf(make("u_dt"), { u: y.size, dt: y.size }),
     x_dbl: make("x_dbl"),
     x_dbl_rstd: make("x_dbl_rstd"),
-    dt: make("dt"),
-    y: make("y"),
+    y,
   };
 }
 

@@ -2,13 +2,14 @@
 
 import type { Program } from "../../gpu/program.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
+import { sizeTogether, viewsOf } from "../../gpu/span.ts";
 import { conv1dBwd, conv1dBwdScratch } from "../../ops/conv1d_bwd.ts";
 import { dtBCNormBwd } from "../../ops/dt_bc_norm.ts";
 import { columnSum, columnSumScratch, matmulBwdW, matmulBwdX } from "../../ops/linear_bwd.ts";
 import { scanBwdScratch, selectiveScanBwd } from "../../ops/selective_scan_bwd.ts";
 import { SCAN_CHUNK } from "../../ops/selective_scan.ts";
 import type { Mamba1Config } from "../../model/mixers/mamba1.ts";
-import type { BatchShape } from "../training_activations.ts";
+import type { BatchShape } from "../../model/training_executor.ts";
 import type { Mamba1Activations, Mamba1State, Mamba1Weights } from "./mamba1.ts";
 import type { HalfBwdTensors, PartTraining } from "./part.ts";
 import { inProjBwd, outProjBwd } from "./projection_bwd.ts";
@@ -19,6 +20,9 @@ export interface Mamba1Gradients {
   readonly y: Tensor;
   readonly x_dbl: Tensor;
   readonly xz: Tensor;
+  /** Of the states that the sequences began with, which nothing reads. */
+  readonly conv_state: Tensor;
+  readonly ssm_state: Tensor;
   readonly partials_BC: Tensor;
   readonly partials_scan: Tensor;
 }
@@ -28,15 +32,21 @@ function mamba1Gradients(
   shape: BatchShape,
   make: (name: string, size: number) => Tensor,
 ): Mamba1Gradients {
-  const { d_inner, d_state, dt_rank } = config;
-  const rows = shape.batch * shape.seqlen;
+  const { d_inner, d_state, d_conv, dt_rank } = config;
+  const { batch, seqlen } = shape;
+  const rows = batch * seqlen;
   const scan = scanBwdScratch({ ...shape, d_inner, d_state });
+  const sizes = {
+    y: rows * d_inner,
+    ssm_state: batch * d_inner * d_state,
+    partials_scan: scan.partials_params,
+  };
   return {
-    y: make("grad_y", rows * d_inner),
+    ...viewsOf(make("grad_y", sizeTogether(sizes)), sizes),
     x_dbl: make("grad_x_dbl", rows * (dt_rank + 2 * d_state)),
     xz: make("grad_xz", rows * 2 * d_inner),
+    conv_state: make("grad_conv_state", batch * d_inner * d_conv),
     partials_BC: make("partials_BC", scan.partials_BC),
-    partials_scan: make("partials_scan", scan.partials_params),
   };
 }
 
@@ -64,7 +74,7 @@ function mamba1Bwd(
   label: string,
 ): void {
   const { d_inner, d_state, d_conv, dt_rank, mixer_rms_eps } = config;
-  const { training, initial, state, gradState, input, gradOutput, grad } = tensors;
+  const { training, initial, state, input, gradOutput, grad } = tensors;
   const { part: mixer } = tensors.weights;
   const { part: gradients } = tensors.gradients;
   const { batch, seqlen } = training.shape;
@@ -102,7 +112,7 @@ function mamba1Bwd(
       grad_x_dbl: grad.x_dbl,
       grad_A_log: gradients.A_log,
       grad_D: gradients.D,
-      grad_state: gradState.ssm_state,
+      grad_state: grad.ssm_state,
       partials_BC: grad.partials_BC,
       partials_params: grad.partials_scan,
     },
@@ -150,7 +160,7 @@ function mamba1Bwd(
       conv_state: initial.conv_state,
       grad_y: grad_u,
       grad_x: grad.xz,
-      grad_conv_state: gradState.conv_state,
+      grad_conv_state: grad.conv_state,
       grad_weight: gradients.conv1d,
       grad_bias: gradients.conv1d_bias,
       partials,

@@ -9,7 +9,7 @@ import { columnSumScratch } from "../../ops/linear_bwd.ts";
 import { ssdBwd, ssdBwdScratch } from "../../ops/ssd_bwd.ts";
 import { SSD_CHUNK, ssdWidths } from "../../model/ssd_sizes.ts";
 import type { Mamba2Config } from "../../model/mixers/mamba2.ts";
-import type { BatchShape } from "../training_activations.ts";
+import type { BatchShape } from "../../model/training_executor.ts";
 import type { Mamba2Activations, Mamba2State, Mamba2Weights } from "./mamba2.ts";
 import type { HalfBwdTensors, PartTraining } from "./part.ts";
 import { inProjBwd, outProjBwd } from "./projection_bwd.ts";
@@ -20,6 +20,9 @@ export interface Mamba2Gradients {
   readonly y: Tensor;
   readonly xBC: Tensor;
   readonly zxbcdt: Tensor;
+  /** Of the states that the sequences began with, which nothing reads. */
+  readonly conv_state: Tensor;
+  readonly ssm_state: Tensor;
   readonly grad_CB: Tensor;
   readonly grad_states: Tensor;
   readonly sums: Tensor;
@@ -31,7 +34,8 @@ function mamba2Gradients(
   shape: BatchShape,
   make: (name: string, size: number) => Tensor,
 ): Mamba2Gradients {
-  const rows = shape.batch * shape.seqlen;
+  const { batch, seqlen } = shape;
+  const rows = batch * seqlen;
   const { d_inner, conv_dim, d_in_proj } = ssdWidths(config);
   const { grad_CB, grad_states, sums, partials } = ssdBwdScratch({
     ...config,
@@ -42,6 +46,8 @@ function mamba2Gradients(
     y: make("grad_y", rows * d_inner),
     xBC: make("grad_xBC", rows * conv_dim),
     zxbcdt: make("grad_zxbcdt", rows * d_in_proj),
+    conv_state: make("grad_conv_state", batch * conv_dim * config.d_conv),
+    ssm_state: make("grad_ssm_state", batch * d_inner * config.d_state),
     grad_CB: make("grad_CB", grad_CB),
     grad_states: make("grad_states", grad_states),
     sums: make("sums", sums),
@@ -73,7 +79,7 @@ function mamba2Bwd(
 ): void {
   const { d_inner, d_conv, ngroups, norm_before_gate, norm_epsilon: eps } = config;
   const { conv_dim, d_in_proj } = ssdWidths(config);
-  const { training, initial, state, gradState, input, gradOutput, grad } = tensors;
+  const { training, initial, state, input, gradOutput, grad } = tensors;
   const { part: mixer } = tensors.weights;
   const { part: gradients } = tensors.gradients;
   const { partials, shape: { batch, seqlen } } = training;
@@ -125,7 +131,7 @@ function mamba2Bwd(
       grad_A_log: gradients.A_log,
       grad_D: gradients.D,
       grad_dt_bias: gradients.dt_bias,
-      grad_state: gradState.ssm_state,
+      grad_state: grad.ssm_state,
       decays,
       CB,
       grad_CB: grad.grad_CB,
@@ -145,7 +151,7 @@ function mamba2Bwd(
       conv_state: initial.conv_state,
       grad_y: grad.xBC,
       grad_x: grad.zxbcdt,
-      grad_conv_state: gradState.conv_state,
+      grad_conv_state: grad.conv_state,
       grad_weight: gradients.conv1d,
       grad_bias: gradients.conv1d_bias,
       partials,

@@ -3,7 +3,8 @@
 import type { Program } from "../../gpu/program.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
 import type { ModelConfig } from "../../model/config/config.ts";
-import type { BatchShape, TrainingActivations } from "../training_activations.ts";
+import type { BatchShape } from "../../model/training_executor.ts";
+import type { TrainingActivations } from "../training_activations.ts";
 import type { HalfWeights, WeightLookup } from "../weights.ts";
 
 /** What a part carries from step to step, by the names of its descriptor. */
@@ -59,14 +60,12 @@ export interface HalfBwdTensors<
   readonly training: TrainingActivations;
   /** What the part's forward wrote. */
   readonly activations: Activations;
-  /** Where the gradients of it go. */
+  /** Where the gradients of it go, and those of the initial state. */
   readonly grad: Gradients;
   /** The state that the sequences began with. */
   readonly initial: StateTensors<Name>;
   /** The state as forward left it: at the end, or a slot for each chunk and one more. */
   readonly state: StateTensors<Name>;
-  /** Where the gradients of the initial state go. */
-  readonly gradState: StateTensors<Name>;
   /** The residual stream before the half. */
   readonly input: Tensor;
   /** The gradient of what the part added to it, which is read before anything is written. */
@@ -87,7 +86,7 @@ export interface PartTraining<
   readonly keeps: Readonly<Record<Name, "ends" | "borders">>;
   /** Activations that backward computes again instead of keeping them. */
   readonly recomputed: ReadonlySet<string>;
-  /** Allocates the gradients of activations, with what makes a tensor of a size. */
+  /** Allocates the gradients of activations and of the initial state, with what makes a tensor of a size. */
   gradients(
     config: Config,
     shape: BatchShape,

@@ -46,6 +46,10 @@ Deno.test("toModelInput() takes numbers for series, and as they are without prep
   const plain = await toModelInput(text("1e-3\t-2.5\r\n3 0\n"), PLAIN);
   assertAlmostEquals(plain[0] ?? NaN, 1e-3, 1e-9);
   assertEquals(plain.subarray(1), Float32Array.of(-2.5, 3, 0));
+  assertEquals(
+    await toModelInput(text("0,5;1\n2;-1,25\n"), PLAIN),
+    Float32Array.of(0.5, 1, 2, -1.25),
+  );
 });
 
 Deno.test("toModelInput() refuses inputs that do not fit, in one clear error", async () => {
@@ -69,6 +73,11 @@ Deno.test("toModelInput() refuses inputs that do not fit, in one clear error", a
     [[text("1 2 3"), PLAIN], "it holds 3 numbers, and each step of this model takes 2"],
     [[text(" "), SERIES], "it holds 0 numbers"],
     [[text("1 two"), PLAIN], 'entry 1 is "two"'],
+    [[text("0,1,2\n1,3,4"), PLAIN], "it has 2 rows, one of them of 3 columns, and each step"],
+    [[text("[[0, 1, 2], [1, 3, 4]]"), SERIES], "one of them of 3 columns"],
+    [[text("0,5 0,7"), PLAIN], "line 1 has commas inside of words"],
+    [[text("[1, 2"), PLAIN], "it begins as JSON, and is none"],
+    [[text("x,y\n1,2"), PLAIN], 'entry 0 is "x"'],
     [[text("1 NaN"), PLAIN], 'entry 1 is "NaN"'],
     [[text("1 1e999"), PLAIN], 'entry 1 is "1e999"'],
     [

@@ -91,7 +91,7 @@ Deno.test("infer() is the demonstration without a command", async () => {
   const terminal = new FakeTerminal();
   assertEquals(await infer(["--sede", "1"], terminal), 2);
   assertMatch(terminal.stderr, /^Cannot use --sede: demo has no such option.+\n$/);
-  assertEquals(await infer(["--seed", "x"], new FakeTerminal()), 1);
+  assertEquals(await infer(["--seed", "x"], new FakeTerminal()), 2);
 });
 
 Deno.test("The digits of the demonstration are the first of each class in MNIST's test set", async () => {

@@ -75,7 +75,7 @@ Deno.test("infer() ends with 2 where the command line does not follow the usage"
   assertMatch(await fail([...model, "--max-token", "3"], 2), /--max-tokens\? See --help$/);
 });
 
-Deno.test("infer() ends with 1 and one line where a value or a file is wrong", () =>
+Deno.test("infer() ends with one line where a value or a file is wrong, and with 2 for a value", () =>
   inFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/big.json`, "[1, 256]");
     await Deno.writeTextFile(`${folder}/two.json`, "[[1, 2], [3]]");
@@ -111,7 +111,7 @@ Deno.test("infer() ends with 1 and one line where a value or a file is wrong", (
       [["generate", goldenPath("mamba1-odd"), "--prompt", "a"], "no tokenizer.json"],
       [["classify", LM, IDS], "Cannot classify with this model"],
       [["classify", CLASSIFIER, `${folder}/none.png`], "none.png"],
-      [["classify", CLASSIFIER, "--dataset", "mnits"], 'Cannot load the dataset "mnits"'],
+      [["classify", CLASSIFIER, "--dataset", "mnits"], "Cannot use --dataset mnits: expected"],
       [["classify", CLASSIFIER, "--dataset", "mnist", "--split", "x"], "Cannot use --split x"],
       [["classify", CLASSIFIER, "--dataset", "mnist", "--limit", "0"], "Cannot use --limit 0"],
       [["classify", CLASSIFIER, "--dataset", "mnist", "--data", folder], "t10k"],
@@ -125,7 +125,7 @@ Deno.test("infer() ends with 1 and one line where a value or a file is wrong", (
       [["inspect", `${folder}/none`], "there is no such folder or file"],
     ];
     for (const [args, message] of cases) {
-      const line = await fail(args, 1);
+      const line = await fail(args, message.startsWith("Cannot use --") ? 2 : 1);
       assert(line.includes(message), line);
     }
     const left = await Array.fromAsync(Deno.readDir(folder));
@@ -248,6 +248,16 @@ Deno.test("infer() score writes PyTorch's logits, and prints the same scores wit
     assertEquals(plain.scored, ids.length - 1);
     assertAlmostEquals(Math.log(plain.perplexity), plain.natsPerToken, 1e-9);
   }));
+
+Deno.test("infer() score --summary prints the sums alone", async () => {
+  const command = ["score", LM, "--ids", goldenPath("mamba1", "ids.json")];
+  const whole = (await run(command)).stdout.split("\n");
+  const short = (await run([...command, "--summary"])).stdout.split("\n");
+  assertEquals(short, whole.slice(-short.length));
+  assertEquals(short.map((line) => line.split(" ")[0]), ["scored", "nats", "perplexity", ""]);
+  const { scores: _scores, ...sums } = JSON.parse((await run([...command, "--json"])).stdout);
+  assertEquals(JSON.parse((await run([...command, "--json", "--summary"])).stdout), sums);
+});
 
 Deno.test("infer() score takes independent sequences of one length into one tensor", () =>
   inFolder(async (folder) => {

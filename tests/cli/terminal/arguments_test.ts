@@ -67,22 +67,22 @@ Deno.test("Arguments.number() refuses what is not a number within the bounds", (
   assertEquals(number(".5"), 0.5);
   assertEquals(number("1e-3"), 0.001);
   for (const text of ["-1", "2.1", "", " 1", "0x1", "NaN", "Infinity", "1e999", "one", "1,5"]) {
-    assertThrows(() => number(text), RangeError, "expected a number of 0 or more, at most 2");
+    assertThrows(() => number(text), UsageError, "expected a number of 0 or more, at most 2");
   }
   assertThrows(
     () => parse("m", "--temperature=-1").number("temperature", { min: 0 }),
-    RangeError,
+    UsageError,
     "Cannot use --temperature -1: expected a number of 0 or more",
   );
   const above = () => parse("m", "--temperature=0").number("temperature", { above: 0 });
-  assertThrows(above, RangeError, "expected a number above 0");
+  assertThrows(above, UsageError, "expected a number above 0");
 });
 
 Deno.test("Arguments.integer() refuses fractions and numbers too large to be exact", () => {
   const integer = (text: string) => parse("m", "--max-tokens", text).integer("max-tokens");
   assertEquals(integer("-3"), -3);
   for (const text of ["1.5", "x", "9007199254740993"]) {
-    assertThrows(() => integer(text), RangeError, "expected a whole number");
+    assertThrows(() => integer(text), UsageError, "expected a whole number");
   }
 });
 
@@ -90,5 +90,5 @@ Deno.test("Arguments.word() names the words that it takes", () => {
   const word = (text: string) =>
     parse("m", "--prompt", text).word("prompt", ["auto", "f32", "f16"] as const);
   assertEquals(word("f16"), "f16");
-  assertThrows(() => word("f8"), RangeError, "Cannot use --prompt f8: expected auto, f32 or f16");
+  assertThrows(() => word("f8"), UsageError, "Cannot use --prompt f8: expected auto, f32 or f16");
 });

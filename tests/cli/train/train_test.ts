@@ -1,10 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromBytes } from "../../../src/io/byte_source.ts";
+import { infer } from "../../../src/cli/infer/infer.ts";
+import { NUMBERS } from "../../../src/cli/train/setting_options.ts";
 import { trainCommand } from "../../../src/cli/train/train.ts";
 import { openSafetensors } from "../../../src/io/safetensors/safetensors.ts";
 import { readMetrics } from "../../../src/train/metrics.ts";
 import { openRunFolder } from "../../../src/train/run_folder.ts";
-import { loadTask } from "../../../src/train/tasks/load_task.ts";
+import { COMMON } from "../../../src/train/task.ts";
+import { loadTask, TASK_PRESETS } from "../../../src/train/tasks/load_task.ts";
 import { train } from "../../../src/train/train.ts";
 import { FakeTerminal } from "../terminal/fake_terminal.ts";
 
@@ -228,5 +231,82 @@ Deno.test("train.ts goes on with a run that a program began", async () => {
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("train.ts --help shows every setting's default, and every preset's own", async () => {
+  const terminal = new FakeTerminal();
+  assertEquals(await trainCommand(["--help"], terminal), 0);
+  const own = [...TASK_PRESETS].flatMap(([task, presets]) =>
+    presets.map(({ name, settings, size }) => {
+      const start = terminal.stdout.indexOf(`\n  ${task} --preset ${name}\n`);
+      const text = terminal.stdout.slice(start + 1).split(/\n {2}\S|\n\n/)[0] ?? "";
+      assert(start > 0 && text.includes(` --steps ${settings.steps} `), `${task} ${name}`);
+      assert(text.includes(` --d-model ${size.d_model}`), text);
+      return text;
+    })
+  );
+  assertEquals(own.length, 9);
+  for (const [option, key] of NUMBERS) {
+    const common = Object.entries(COMMON).find(([name]) => name === key)?.[1];
+    const line = terminal.stdout.split("\n  --").find((part) => part.startsWith(`${option} N`));
+    assert(line?.includes(`(default: ${common ?? "the preset's"})`), `${option}: ${line}`);
+  }
+});
+
+Deno.test("train.ts ends with 2 where a value is wrong, as where an option is", async () => {
+  for (
+    const args of [
+      ["nosuch"],
+      ["--preset", "nosuch"],
+      ["--steps", "0"],
+      ["--dropout", "1.5"],
+      ["--seed", "x"],
+      ["--learning-rate", "-1"],
+      ["--d-model", "0"],
+      ["--mixer", "lstm"],
+      ["--tokenizer", "a.json"],
+    ]
+  ) {
+    const terminal = new FakeTerminal();
+    assertEquals(await trainCommand(args, terminal), 2, `${args}: ${terminal.stderr}`);
+  }
+});
+
+Deno.test("train.ts notes what a text has, the device, and a part of the validation", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/text.txt`, "A dark\r\nand stormy night.\0 ".repeat(200));
+    const args = [
+      ...["text", "--data", `${folder}/text.txt`, "--steps", "3", "--evaluate-every", "1"],
+      ...["--d-model", "8", "--n-layer", "1", "--batch-size", "2", "--seqlen", "8"],
+      ...["--backend", "cpu", "--threads", "2"],
+    ];
+    const few = new FakeTerminal();
+    assertEquals(await trainCommand([...args, "--out", `${folder}/few`], few), 0, few.stderr);
+    assert(few.stderr.includes("Note: the text has 200 line ends of two characters, CR and LF"));
+    assert(few.stderr.includes("Note: the text has 200 characters NUL"), few.stderr);
+    assert(
+      /^Device: CPU, 2 threads, SIMD with FMA, about \d+ ms a step$/m.test(few.stderr),
+      few.stderr,
+    );
+    assert(!/step 1\/3.* left/.test(few.stderr) && /step 2\/3.* left/.test(few.stderr), few.stderr);
+    // A step has 2 x 8 tokens, and costs what 3 batches of the 34 cost to evaluate.
+    assert(/step 3: validation loss .*, by 3 of 34 batches \(--eval-batches\)/.test(few.stderr));
+    const all = new FakeTerminal();
+    const asked = [...args, "--eval-batches", "100", "--out", `${folder}/all`];
+    assertEquals(await trainCommand(asked, all), 0, all.stderr);
+    assert(!all.stderr.includes("--eval-batches"), all.stderr);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("--version prints what deno.json says", async () => {
+  const { version } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  for (const program of [trainCommand, infer]) {
+    const terminal = new FakeTerminal();
+    assertEquals(await program(["--version"], terminal), 0);
+    assertEquals(terminal.stdout, `slither ${version} (Deno ${Deno.version.deno})\n`);
   }
 });

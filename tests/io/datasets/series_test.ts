@@ -34,6 +34,11 @@ Deno.test("parseSeries() reads a class, then values, whatever separates them", (
     "2,0.5,-2\r\n10, 3, 4\r\n\r\n-1,5,6",
     "2\t.5\t-2\n10\t3\t4\n-1\t5\t6\n\n",
     "2;0.5;-2\n10;3;4\n-1;5;6",
+    "2;0,5;-2,0\n10;3;4\n-1;5;6",
+    "2\t0,5\t-2\n10\t3\t4\n-1\t5\t6",
+    "# of somebody\n@problemName x\n@univariate true\n@classLabel true 2 10 -1\n@data\n0.5,-2:2\n3,4:10\n5,6:-1\n",
+    "% of somebody\n@relation x\n@attribute a numeric\n@attribute b real\n@attribute target {2, 10, -1}\n\n@data\n" +
+    "0.5,-2,2\n% between\n3,4,10\n5,6,'-1'\n",
   ];
   for (const text of texts) assertEquals(parseSeries(text, "x"), expected);
   const named = parseSeries("walk 1 2\nrun 3 4\nwalk 5 6", "x");
@@ -46,11 +51,21 @@ Deno.test("parseSeries() names the line that is wrong", () => {
     ["\n \n", "it holds no series"],
     ["1 2 3\n2 4", "line 2 has 1 values after its class, expected 2 as in line 1"],
     ["1", "line 1 has 0 values after its class, expected at least 1"],
-    ["1 2 3\n\n2 4 NaN", 'value 2 of line 3 is "NaN", expected a finite number'],
-    ["1,2,,3", 'value 2 of line 1 is ""'],
+    [
+      "1 2 3\n\n2 4 NaN",
+      'value 2 of line 3 is "NaN", and so is what follows: the series is shorter',
+    ],
+    ["1 2 3\n\n2 NaN 4", 'value 1 of line 3 is "NaN", expected a finite number: fill such gaps'],
+    ["1 2 0x10", 'value 2 of line 1 is "0x10", expected a finite number'],
+    ["1,2,,3", "value 2 of line 1 is missing, expected a finite number"],
     ["1 2 1e999", 'value 2 of line 1 is "1e999"'],
-    [",1,2", "line 1 begins with a comma"],
-    ["<!DOCTYPE html>", 'value 1 of line 1 is "html>"'],
+    [",1,2", "line 1 has no class: it begins with a separator"],
+    ["label,t0,t1\n1,2,3", 'line 1 has names of columns ("label", "t0", "t1", ...)'],
+    [",0,1,2\n0,1,2,3", 'line 1 has names of columns ("", "0", "1", ...)'],
+    ["0,1,5\n1,2,6\n2,1,5\n3,2,6", "its first column counts the 4 lines (0, 1, 2, ...)"],
+    ["1 0,5 0,7", "line 1 has commas inside of words"],
+    ["1;0,5\n2;0.5", "line 1 has decimal commas, and line 2 decimal points"],
+    ["1;1.234,5", "line 1 has decimal commas, and line 1 decimal points"],
   ];
   for (const [text, message] of cases) {
     assertThrows(() => parseSeries(text, "x"), SyntaxError, `Cannot read "x": ${message}`);
@@ -60,6 +75,29 @@ Deno.test("parseSeries() names the line that is wrong", () => {
     SyntaxError,
     'line 2 is of class "3", expected 1, 2',
   );
+});
+
+Deno.test("parseSeries() refuses what .ts and .arff have beyond series of one channel and a class", () => {
+  const ts = (header: string, line = "1,2:a") => `@problemName x\n${header}\n@data\n${line}\n`;
+  const arff = (attribute: string, line = "1,a") =>
+    `@relation x\n@attribute v numeric\n${attribute}\n@data\n${line}\n`;
+  const cases: [string, string][] = [
+    [ts("@timeStamps true"), "times (@timeStamps true)"],
+    [ts("@univariate false"), "several channels (@univariate false)"],
+    [ts("@dimensions 3"), "several channels"],
+    [ts("@targetLabel true"), "@targetLabel true"],
+    [ts("@classLabel false"), "no classes (@classLabel false)"],
+    [ts("@classLabel true a", "1,2:3,4:a"), "line 4 has 2 colons"],
+    [ts("@classLabel true a", "1,?:a"), 'value 2 of line 4 is "?", and so is what follows'],
+    [arff("@attribute c numeric"), "no list of classes"],
+    [arff("@attribute c relational"), "several channels"],
+    [arff("@attribute s string\n@attribute c {a}"), "is not numeric"],
+    [arff("@attribute c {a}", "{0 1, 1 a}"), "line 5 is of the sparse form"],
+    ["@problemName x\n1,2:a", "none of them is @data"],
+  ];
+  for (const [text, message] of cases) {
+    assertThrows(() => parseSeries(text, "x"), SyntaxError, message);
+  }
 });
 
 Deno.test("loadSeries() finds the file to test with", async () => {

@@ -84,3 +84,14 @@ Deno.test({
     assertEquals(tokenizer.encode(part), [...encodeCharacters(part, characters)]);
   },
 });
+
+Deno.test("encodeCharacters() takes no more bytes for an id than the vocabulary needs", () => {
+  const characters = (count: number) =>
+    Array.from({ length: count }, (_, i) => String.fromCodePoint(0x10000 + i));
+  for (const [count, bytes] of [[256, 1], [257, 2], [65_536, 2], [65_537, 4]] as const) {
+    const all = characters(count);
+    const ids = encodeCharacters(all.slice(-3).join(""), all);
+    assertEquals([...ids], [count - 3, count - 2, count - 1]);
+    assertEquals(ids.BYTES_PER_ELEMENT, bytes);
+  }
+});

@@ -21,6 +21,7 @@ Deno.test("describeFailure() gives the innermost reason, without the address", (
     [DNS, "the host's name was not found"],
     [failed("tcp connect error: Connection refused (os error 111)"), "the connection was refused"],
     [failed("tls handshake eof"), "tls handshake eof"],
+    [new TypeError("it does not exist.\n"), "it does not exist"],
     [new TypeError("Failed to fetch"), "Failed to fetch"],
     ["odd", "odd"],
   ];

@@ -49,6 +49,62 @@ Deno.test("decodePng() reads interlaced images", async () => {
   assertEquals(await pixels(png, 2, 2, 1), [1, 2, 3, 4]);
 });
 
+Deno.test("decodePng() reads interlaced images of any depth, and palettes", async () => {
+  // 5 x 5 of 2 bits: all seven passes have pixels but the second, which begins at column 4.
+  const image = Array.from({ length: 25 }, (_, i) => (i * 7 + (i >> 2)) % 4);
+  const at = (x: number, y: number) => image[y * 5 + x] ?? 0;
+  const passes = [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [
+    1,
+    0,
+    2,
+    2,
+  ]];
+  const rows: number[] = [];
+  for (const [x0 = 0, y0 = 0, dx = 1, dy = 1] of [...passes, [0, 1, 1, 2]]) {
+    for (let y = y0; y < 5; y += dy) {
+      const row: number[] = [];
+      for (let x = x0, i = 0; x < 5; x += dx, i++) {
+        row[i >> 2] = (row[i >> 2] ?? 0) | at(x, y) << (6 - 2 * (i & 3));
+      }
+      rows.push(0, ...row);
+    }
+  }
+  const grey = file(header(5, 5, 2, 0, 1), data(bytes(...rows)));
+  assertEquals(await pixels(grey, 5, 5, 1), image.map((value) => value * 85));
+  const palette = chunk("PLTE", Uint8Array.from({ length: 12 }, (_, i) => i * 20));
+  const indexed = file(header(5, 5, 2, 3, 1), palette, data(bytes(...rows)));
+  assertEquals(
+    await pixels(indexed, 5, 5, 3),
+    image.flatMap((value) => [value * 60, value * 60 + 20, value * 60 + 40]),
+  );
+});
+
+Deno.test("decodePng() takes a transparent color that no pixel has", async () => {
+  const grey = file(header(2, 1, 8, 0), chunk("tRNS", bytes(0, 7)), data(bytes(0, 5, 6)));
+  assertEquals(await pixels(grey, 2, 1, 1), [5, 6]);
+  const wide = file(header(1, 1, 16, 0), chunk("tRNS", bytes(5, 1)), data(bytes(0, 5, 2)));
+  assertEquals(await pixels(wide, 1, 1, 1), [5]);
+  const rgb = chunk("tRNS", bytes(0, 1, 0, 2, 0, 4));
+  assertEquals(await pixels(file(header(1, 1, 8, 2), rgb, data(bytes(0, 1, 2, 3))), 1, 1, 3), [
+    1,
+    2,
+    3,
+  ]);
+  const indexed = (...row: number[]) =>
+    file(
+      header(2, 1, 8, 3),
+      chunk("PLTE", bytes(1, 1, 1, 2, 2, 2)),
+      chunk("tRNS", bytes(0)),
+      data(bytes(0, ...row)),
+    );
+  assertEquals(await pixels(indexed(1, 1), 2, 1, 1), [2, 2]);
+  await assertRejects(
+    () => pixels(indexed(1, 0), 2, 1, 1),
+    RangeError,
+    "it has transparent pixels",
+  );
+});
+
 Deno.test("decodePng() drops an alpha channel that hides nothing, and refuses one that does", async () => {
   assertEquals(await pixels(encodePng(2, 1, 4, bytes(5, 255, 6, 255)), 2, 1, 1), [5, 6]);
   assertEquals(await pixels(encodePng(1, 1, 6, bytes(5, 6, 7, 255)), 1, 1, 3), [5, 6, 7]);
@@ -104,7 +160,14 @@ Deno.test("decodePng() refuses damaged files in one clear error", async () => {
     [file(header(2, 2, 8, 0), data(bytes(9, 1, 2, 0, 1, 2))), "filter"],
     [file(header(2, 2, 7, 0), data(bytes(0, 1, 2, 0, 1, 2))), ""],
     [file(header(2, 2, 8, 5), data(bytes(0, 1, 2, 0, 1, 2))), "color type 5"],
-    [file(header(2, 2, 1, 0, 1), data(bytes(0, 1, 2, 0, 1, 2))), "interlaced"],
+    [file(header(2, 2, 8, 0, 2), data(bytes(0, 1, 2, 0, 1, 2))), "interlace method 2"],
+    [file(header(2, 2, 4, 2), data(bytes(0, 1, 2, 0, 1, 2))), "4 bits a sample of color type 2"],
+    [file(header(2, 2, 8, 3), data(bytes(0, 1, 2, 0, 1, 2))), "no palette"],
+    [
+      file(header(2, 2, 8, 3), chunk("PLTE", bytes(1, 2, 3)), data(bytes(0, 0, 1, 0, 0, 0))),
+      "a pixel has color 1 of a palette of 1",
+    ],
+    [file(header(2, 2, 8, 0), chunk("ABCD", bytes(1)), data(bytes(0, 1, 2, 0, 1, 2))), '"ABCD"'],
     [wrongChecksum, ""],
   ];
   for (const [png, message] of bad) {

@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { SettingError } from "../../../src/train/setting_error.ts";
 import { loadTask, TASK_NAMES } from "../../../src/train/tasks/load_task.ts";
 
 Deno.test("loadTask() knows its tasks by name", async () => {
@@ -39,12 +40,12 @@ Deno.test("loadTask() refuses wrong settings before it reads any data", async ()
 Deno.test("loadTask() refuses options that mean nothing to the task", async () => {
   await assertRejects(
     () => loadTask("mnist", { tokenizer: "tokenizer.json" }),
-    TypeError,
+    SettingError,
     'Cannot load the task "mnist": it does not take tokenizer, which is for text, shakespeare',
   );
   await assertRejects(
     () => loadTask("text", { data: "README.md", heldOut: 10 }),
-    TypeError,
+    SettingError,
     "it does not take heldOut, which is for mnist, mnist-pixels, cifar10",
   );
 });

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { loadTokenizer } from "../../../src/io/tokenizer/tokenizer.ts";
-import { IGNORED, START } from "../../../src/train/batches.ts";
+import { IGNORED } from "../../../src/model/training_executor.ts";
+import { START } from "../../../src/train/batches.ts";
 import { shakespeareTask } from "../../../src/train/tasks/shakespeare.ts";
 import { textTask } from "../../../src/train/tasks/text.ts";
 import { defined } from "../../defined.ts";

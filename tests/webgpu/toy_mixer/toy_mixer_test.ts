@@ -64,7 +64,7 @@ async function loadToy() {
     }));
     await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(toHfConfig(CONFIG)));
     await Deno.writeFile(`${folder}/model.safetensors`, encodeSafetensors(tensors));
-    return await loadModel(folder);
+    return await loadModel(folder, { backend: "webgpu" });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

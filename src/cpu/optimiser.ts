@@ -1,32 +1,15 @@
 /** The optimiser: gradients of a step's batches added up, their norm clipped, and AdamW over all parameters. */
 
-import type { Gpu } from "../gpu/device.ts";
-import type { Program } from "../gpu/program.ts";
-import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import {
-  createParameterSet,
-  type ParameterLayout,
-  parameterLayout,
-  type ParameterSet,
-} from "../webgpu/parameters.ts";
-import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/adamw.ts";
-import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "../ops/grad_norm.ts";
-import { sumPartials } from "../ops/sum_partials.ts";
-
-/** How parameters follow their gradients: torch.optim.AdamW's settings. */
-export interface OptimiserSettings {
-  /** Decay of the gradient's average. */
-  readonly beta1: number;
-  /** Decay of its square's average. */
-  readonly beta2: number;
-  /** Added to the root of the square's average. */
-  readonly eps: number;
-  /** Decoupled; for matrices and convolutions only. */
-  readonly weightDecay: number;
-  /** The gradient's global norm is clipped at this; Infinity for no clipping. */
-  readonly maxNorm: number;
-}
+import { type ParameterLayout, parameterLayout } from "../model/parameter_layout.ts";
+import type { OptimiserSettings } from "../model/training_executor.ts";
+import type { Cpu } from "./module.ts";
+import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "./ops/adamw.ts";
+import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "./ops/grad_norm.ts";
+import { sumPartials } from "./ops/sum_partials.ts";
+import { createParameterSet, type ParameterSet } from "./parameters.ts";
+import type { CpuProgram } from "./program.ts";
+import { type CpuTensor, createCpuTensor } from "./tensor.ts";
 
 /** Where a batch stands among those of its step. */
 export interface Part {
@@ -47,47 +30,39 @@ export class Optimiser implements Disposable {
   /** ... and of its square. */
   readonly v: ParameterSet;
   /** The clip factor, and the norm before clipping. */
-  readonly clip: Tensor;
+  readonly clip: CpuTensor;
   /** The norm's partial sums. */
-  readonly partials: Tensor;
-  readonly #gpu: Gpu;
+  readonly partials: CpuTensor;
+  readonly #cpu: Cpu;
   readonly #settings: OptimiserSettings;
-  readonly #schedule: Tensor;
+  readonly #schedule: CpuTensor;
   /** Sum of the gradients of a step's batches before the latest. */
-  #sum: Tensor | undefined;
+  #sum: CpuTensor | undefined;
 
   /** Allocates all of it, as zeros. */
-  constructor(gpu: Gpu, config: ModelConfig, settings: OptimiserSettings) {
-    this.#gpu = gpu;
+  constructor(cpu: Cpu, config: ModelConfig, settings: OptimiserSettings) {
+    this.#cpu = cpu;
     this.#settings = settings;
-    this.layout = parameterLayout(config);
-    const make = (label: string) => createParameterSet(gpu, config, this.layout, label);
+    this.layout = parameterLayout(config, NORM_PART);
+    const make = (label: string) => createParameterSet(cpu, config, this.layout, label);
     this.values = make("weights");
     this.gradients = make("gradients");
     this.m = make("m");
     this.v = make("v");
-    this.#schedule = createTensor(gpu, "schedule", [ADAMW_SCHEDULE_SIZE]);
-    this.clip = createTensor(gpu, "clip", [CLIP_SIZE]);
-    this.partials = createTensor(gpu, "norm_partials", [gradNormParts(this.layout.size)]);
+    this.#schedule = createCpuTensor(cpu, "schedule", [ADAMW_SCHEDULE_SIZE]);
+    this.clip = createCpuTensor(cpu, "clip", [CLIP_SIZE]);
+    this.partials = createCpuTensor(cpu, "norm_partials", [gradNormParts(this.layout.size)]);
   }
 
-  /** Sets the step's number, from 1, and its learning rate, for updates submitted later. */
+  /** Sets the step's number, from 1, and its learning rate, for updates that run later. */
   schedule(step: number, learningRate: number): void {
     this.#schedule.write(encodeAdamwSchedule(step, learningRate, this.#settings));
   }
 
   /** Records what follows a batch's gradients: adding them up, and after a step's last batch the update. */
-  record(program: Program, { isFirst, isLast }: Part): void {
+  record(program: CpuProgram, { isFirst, isLast }: Part): void {
     if (!isFirst || !isLast) this.#recordSum(program, { isFirst, isLast });
     if (isLast) this.#recordUpdate(program);
-  }
-
-  /** The first parameter whose gradient's partial sums are not finite. */
-  firstNotFinite(partials: Float32Array): string | undefined {
-    return this.layout.places.find(({ start, rows, stride }) => {
-      const [first, end] = [start / NORM_PART, Math.ceil((start + rows * stride) / NORM_PART)];
-      return !partials.subarray(first, end).every(Number.isFinite);
-    })?.spec.name;
   }
 
   /** Frees everything. */
@@ -98,9 +73,9 @@ export class Optimiser implements Disposable {
     }
   }
 
-  #recordSum(program: Program, { isFirst, isLast }: Part): void {
+  #recordSum(program: CpuProgram, { isFirst, isLast }: Part): void {
     const { size } = this.layout;
-    this.#sum ??= createTensor(this.#gpu, "gradient_sum", [size]);
+    this.#sum ??= createCpuTensor(this.#cpu, "gradient_sum", [size]);
     const [from, to] = isLast ? [this.#sum, this.gradients.flat] : [this.gradients.flat, this.#sum];
     sumPartials(program, { partials: from, y: to }, {
       ...{ parts: 1, size, accumulate: !isFirst, label: "accumulation" },
@@ -108,7 +83,7 @@ export class Optimiser implements Disposable {
   }
 
   /** Norm and clip factor over all gradients, then AdamW over the two ranges: with decay, and without. */
-  #recordUpdate(program: Program): void {
+  #recordUpdate(program: CpuProgram): void {
     const { values, gradients, m, v, clip, partials } = this;
     const { maxNorm, weightDecay, beta1, beta2, eps } = this.#settings;
     const { decayEnd, size } = this.layout;
@@ -121,7 +96,7 @@ export class Optimiser implements Disposable {
     for (
       const [start, end, weight_decay] of [[0, decayEnd, weightDecay], [decayEnd, size, 0]] as const
     ) {
-      const range = ({ flat }: ParameterSet): Tensor => flat.view(start * 4, [end - start]);
+      const range = ({ flat }: ParameterSet): CpuTensor => flat.view(start * 4, [end - start]);
       adamwUpdate(
         program,
         {

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { encode } from "../../src/gpu/program.ts";
 import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
-import { InFlight, MAX_IN_FLIGHT } from "../../src/train/in_flight.ts";
+import { InFlight, MAX_IN_FLIGHT } from "../../src/webgpu/in_flight.ts";
 import { withGpu } from "../with_gpu.ts";
 
 Deno.test(

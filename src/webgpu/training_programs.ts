@@ -3,20 +3,16 @@
 import type { Gpu } from "../gpu/device.ts";
 import { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import {
-  type BatchShape,
-  createTrainingActivations,
-  type TrainingActivations,
-} from "../webgpu/training_activations.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import type { Dropout } from "../webgpu/forward.ts";
-import { recordBackward, recordLoss, recordTrainingForward } from "../webgpu/training_pass.ts";
-import { createState, type State } from "../webgpu/state.ts";
-import type { Batch } from "./batches.ts";
+import type { BatchShape, TrainingBatch } from "../model/training_executor.ts";
+import type { Dropout } from "./forward.ts";
 import type { Optimiser, Part } from "./optimiser.ts";
+import { createState, type State } from "./state.ts";
+import { createTrainingActivations, type TrainingActivations } from "./training_activations.ts";
+import { recordBackward, recordLoss, recordTrainingForward } from "./training_pass.ts";
 
 /** Trains and evaluates on batches of one shape. */
-export class Passes implements Disposable {
+export class TrainingPrograms implements Disposable {
   readonly #gpu: Gpu;
   readonly #config: ModelConfig;
   readonly #activations: TrainingActivations;
@@ -65,7 +61,7 @@ export class Passes implements Disposable {
   }
 
   /** Sets the batch for programs submitted later. */
-  feed({ inputs, targets }: Batch): void {
+  feed({ inputs, targets }: TrainingBatch): void {
     this.#activations.inputs.write(inputs);
     this.#activations.targets.write(targets);
   }
@@ -95,7 +91,7 @@ export class Passes implements Disposable {
   }
 
   /** Forward; for a language model, the losses too. */
-  evaluation({ continues }: Batch): Program {
+  evaluation({ continues }: TrainingBatch): Program {
     if (this.#carried !== undefined) {
       this.#evaluated ??= createState(this.#gpu, this.#config, this.#activations.shape.batch);
       if (!continues) clearState(this.#evaluated);

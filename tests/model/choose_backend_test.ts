@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { chooseBackend } from "../../src/engine/choose_backend.ts";
+import { chooseBackend } from "../../src/model/choose_backend.ts";
 
 /** What navigator.gpu is where an adapter says this of itself, or where there is none. */
 function gpuWith(info: Partial<GPUAdapterInfo> | null): Pick<GPU, "requestAdapter"> {

@@ -1,7 +1,7 @@
 /** What runs a model where nobody says: a real GPU, or else the CPU. */
 
-import { describeAdapter } from "../model/adapter.ts";
-import type { Backend } from "../model/executor.ts";
+import { describeAdapter } from "./adapter.ts";
+import type { Backend } from "./executor.ts";
 
 /** What was chosen, and why. */
 export interface BackendChoice {

@@ -1,0 +1,203 @@
+/** What makes tokens of a piece of text: a vocabulary, and how a piece is composed of it. */
+
+import { BPE } from "npm:@huggingface/tokenizers@0.2.0";
+import type { Settings } from "./settings.ts";
+
+/** The kinds of models that there are. */
+export const MODEL_TYPES = ["BPE", "Unigram", "WordPiece", "WordLevel"] as const;
+
+/** A vocabulary that composes pieces. */
+export interface Model {
+  /** Ids by token, those of added tokens not among them. */
+  readonly vocab: ReadonlyMap<string, number>;
+  /** Ids of one piece. */
+  encode(piece: string): number[];
+}
+
+/**
+ * Makes a model of its settings, whose vocabulary was checked.
+ *
+ * @param settings Those of `model`.
+ * @param vocab Ids by token.
+ * @throws {TypeError} If a setting is one that this version has not.
+ */
+export function createModel(settings: Settings, vocab: ReadonlyMap<string, number>): Model {
+  switch (settings.word("type", MODEL_TYPES)) {
+    case "BPE":
+      return bytePairs(settings, vocab);
+    case "Unigram":
+      return unigram(settings, vocab);
+    case "WordPiece":
+      return wordPiece(settings, vocab);
+    case "WordLevel":
+      return wordLevel(settings, vocab);
+  }
+}
+
+function bytePairs(settings: Settings, vocab: ReadonlyMap<string, number>): Model {
+  const dropout = settings.value("dropout") ?? 0;
+  // It makes other tokens at each call: for training alone.
+  if (dropout !== 0) throw settings.expected("dropout", "0 or null");
+  if (settings.text("continuing_subword_prefix", "") !== "") {
+    throw settings.expected("continuing_subword_prefix", "none: this version has no such merges");
+  }
+  const unknown = settings.text("unk_token", "");
+  const hasUnknown = unknown !== "" && vocab.has(unknown);
+  if (unknown !== "" && !hasUnknown) {
+    throw settings.expected("unk_token", "a token of the vocabulary");
+  }
+  const suffix = settings.text("end_of_word_suffix", "");
+  const fallsBack = settings.flag("byte_fallback", false);
+  const ignoresMerges = settings.flag("ignore_merges", false);
+  const merges = settings.value("merges");
+  const implementation = new BPE({
+    type: "BPE",
+    vocab: Object.fromEntries(vocab),
+    merges: Array.isArray(merges) ? merges : [],
+    ...(hasUnknown ? { unk_token: unknown } : {}),
+    ...(suffix === "" ? {} : { end_of_word_suffix: suffix }),
+    fuse_unk: settings.flag("fuse_unk", false),
+    byte_fallback: fallsBack,
+    ignore_merges: ignoresMerges,
+  });
+  // What cannot be expressed is left out before pairs are merged, so that its neighbors may be a pair.
+  const drops = !hasUnknown && suffix === "";
+  const encoder = new TextEncoder();
+  const isKnown = (character: string) =>
+    vocab.has(character) ||
+    fallsBack && encoder.encode(character).every((byte) => vocab.has(byteToken(byte)));
+  return {
+    vocab,
+    encode(piece) {
+      // A character by itself has no pair to be merged.
+      const isWhole = ignoresMerges || piece.length === 1 && suffix === "";
+      const whole = isWhole ? vocab.get(piece) : undefined;
+      if (whole !== undefined) return [whole];
+      const known = drops ? Array.from(piece).filter(isKnown).join("") : piece;
+      return known === "" ? [] : idsOf(implementation([known]), vocab);
+    },
+  };
+}
+
+function idsOf(tokens: readonly string[], vocab: ReadonlyMap<string, number>): number[] {
+  return tokens.map((token) => vocab.get(token)).filter((id) => id !== undefined);
+}
+
+function wordLevel(settings: Settings, vocab: ReadonlyMap<string, number>): Model {
+  const unknown = vocab.get(settings.text("unk_token", "<unk>"));
+  return {
+    vocab,
+    encode(piece) {
+      const id = vocab.get(piece) ?? unknown;
+      if (id !== undefined) return [id];
+      throw new RangeError(
+        `Cannot encode ${
+          JSON.stringify(piece.slice(0, 60))
+        }: the vocabulary of words has neither it nor an unknown token`,
+      );
+    },
+  };
+}
+
+/** The longest token that a word begins with, then the longest that goes on, and so on; or the unknown token for all of it. */
+function wordPiece(settings: Settings, vocab: ReadonlyMap<string, number>): Model {
+  const unknown = vocab.get(settings.text("unk_token", "[UNK]"));
+  if (unknown === undefined) throw settings.expected("unk_token", "a token of the vocabulary");
+  const prefix = settings.text("continuing_subword_prefix", "##");
+  const most = settings.count("max_input_chars_per_word", 100);
+  return {
+    vocab,
+    encode(piece) {
+      const characters = [...piece];
+      if (characters.length > most) return [unknown];
+      const ids: number[] = [];
+      for (let begin = 0; begin < characters.length;) {
+        let end = characters.length;
+        let id: number | undefined;
+        for (; end > begin && id === undefined; end--) {
+          const part = characters.slice(begin, end).join("");
+          id = vocab.get(begin === 0 ? part : prefix + part);
+        }
+        if (id === undefined) return [unknown];
+        ids.push(id);
+        begin = end + 1;
+      }
+      return ids;
+    },
+  };
+}
+
+/** What an unknown character costs beyond the least likely token. */
+const UNKNOWN_PENALTY = 10;
+
+/** The likeliest way to compose a piece of tokens, each with its logarithm of a probability. */
+function unigram(settings: Settings, vocab: ReadonlyMap<string, number>): Model {
+  const list = settings.value("vocab");
+  const scores = (Array.isArray(list) ? list : []).map(([, score]): number => score);
+  const unknown = settings.value("unk_id") === undefined ? undefined : settings.count("unk_id");
+  if (unknown !== undefined && unknown >= scores.length) {
+    throw settings.expected("unk_id", `the place of a token among ${scores.length}`);
+  }
+  const fallsBack = settings.flag("byte_fallback", false);
+  const unknownScore = scores.reduce((least, score) => Math.min(least, score), Infinity) -
+    UNKNOWN_PENALTY;
+  const longest = [...vocab.keys()].reduce((most, token) => Math.max(most, [...token].length), 0);
+  const encoder = new TextEncoder();
+  const idsOfPart = (part: string): number[] => {
+    const id = vocab.get(part);
+    if (id !== undefined) return [id];
+    const bytes = fallsBack
+      ? Array.from(encoder.encode(part), (byte) => vocab.get(byteToken(byte)))
+      : [];
+    const known = bytes.filter((byte) => byte !== undefined);
+    if (known.length > 0 && known.length === bytes.length) return known;
+    if (unknown !== undefined) return [unknown];
+    throw new RangeError(
+      `Cannot encode ${
+        JSON.stringify(part.slice(0, 60))
+      }: the vocabulary has neither it nor an unknown token`,
+    );
+  };
+  return {
+    vocab,
+    encode(piece) {
+      const characters = [...piece];
+      const best: { score: number; begin: number; id: number | undefined }[] = [
+        { score: 0, begin: 0, id: undefined },
+      ];
+      const offer = (end: number, score: number, begin: number, id: number | undefined) => {
+        const before = best[end];
+        if (before === undefined || score > before.score) best[end] = { score, begin, id };
+      };
+      for (let begin = 0; begin < characters.length; begin++) {
+        const score = best[begin]?.score ?? 0;
+        let part = "", isKnown = false;
+        for (let end = begin + 1; end <= Math.min(characters.length, begin + longest); end++) {
+          part += characters[end - 1];
+          const id = vocab.get(part);
+          if (id === undefined) continue;
+          isKnown ||= end === begin + 1;
+          offer(end, score + (scores[id] ?? 0), begin, id);
+        }
+        if (!isKnown) offer(begin + 1, score + unknownScore, begin, unknown);
+      }
+      // Unknown characters beside each other are one.
+      const parts: string[] = [];
+      let afterUnknown = false;
+      for (let end = characters.length; end > 0;) {
+        const { begin, id } = best[end] ?? { begin: end - 1, id: unknown };
+        const part = characters.slice(begin, end).join("");
+        const isUnknown = id === unknown;
+        if (isUnknown && afterUnknown) parts.push(part + (parts.pop() ?? ""));
+        else parts.push(part);
+        afterUnknown = isUnknown;
+        end = begin;
+      }
+      return parts.reverse().flatMap(idsOfPart);
+    },
+  };
+}
+
+function byteToken(byte: number): string {
+  return `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+}
