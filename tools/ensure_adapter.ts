@@ -10,6 +10,7 @@
  */
 
 import { answerHelp } from "./help.ts";
+import { canInstall, installPackages } from "./install_packages.ts";
 
 const PACKAGES = ["mesa-vulkan-drivers", "libvulkan1"];
 
@@ -29,31 +30,6 @@ async function adapterName(): Promise<string | undefined> {
   return software ? `${name} (software)` : name;
 }
 
-/** Whether apt-get can be used, from os-release's `ID` and `ID_LIKE`. */
-function isDebian(): boolean {
-  try {
-    const release = Deno.readTextFileSync("/etc/os-release");
-    return /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(release);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-/** Runs a command with its output on stderr; whether it succeeded. */
-async function succeeds(command: string, args: string[]): Promise<boolean> {
-  console.error(`$ ${command} ${args.join(" ")}`);
-  const process = new Deno.Command(command, {
-    args,
-    env: { DEBIAN_FRONTEND: "noninteractive" },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  await process.stdout.pipeTo(Deno.stderr.writable, { preventClose: true });
-  return (await process.status).success;
-}
-
 function fail(found: string): never {
   console.error(
     `Cannot find a GPU adapter: ${found}. On Debian or Ubuntu: apt-get install ${
@@ -70,13 +46,11 @@ if (name !== undefined) {
   console.error(`WebGPU adapter: ${name}`);
 } else if (Deno.args.includes(CHECK_ONLY)) {
   fail(`navigator.gpu.requestAdapter() still gives null with ${PACKAGES.join(", ")} installed`);
-} else if (Deno.build.os !== "linux" || !isDebian() || Deno.uid() !== 0) {
+} else if (!canInstall()) {
   fail("navigator.gpu.requestAdapter() gives null");
 } else {
   console.error("No WebGPU adapter here: installing a software Vulkan driver");
-  const installed = await succeeds("apt-get", ["update"]) &&
-    await succeeds("apt-get", ["install", "-y", "--no-install-recommends", ...PACKAGES]);
-  if (!installed) fail(`${PACKAGES.join(", ")} could not be installed`);
+  if (!await installPackages(PACKAGES)) fail(`${PACKAGES.join(", ")} could not be installed`);
   const { code } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", import.meta.filename ?? "tools/ensure_adapter.ts", CHECK_ONLY],
     stdout: "inherit",

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console -- a command: what it says is its result.
 /**
- * `deno task test`: makes sure of an adapter, then runs every test. Arguments go to `deno test`,
- * such as `--filter NAME` or a path.
+ * `deno task test`: makes sure of an adapter, then runs every test but those in a browser, which are `deno task
+ * test:web`. Arguments go to `deno test`, such as `--filter NAME` or a path.
  *
  * Now and then (about one run in thirty) the process of a software adapter dies by a signal while it exits, after its
  * last test: a heap corruption in the driver's or Deno's tear-down, with no test involved. A run that died by a signal
@@ -20,7 +20,7 @@ answerHelp(import.meta.url);
 const adapter = await deno("run", "-A", "tools/ensure_adapter.ts");
 if (!adapter.success) Deno.exit(adapter.code);
 
-const test = ["test", "-A", "--doc", "--parallel", ...Deno.args];
+const test = ["test", "-A", "--doc", "--parallel", "--ignore=tests/web", ...Deno.args];
 let status = await deno(...test);
 if (status.signal !== null) {
   console.error(`The test process died by ${status.signal}: running once more`);

@@ -14,6 +14,8 @@ export interface RunChecksOptions {
   readonly backend?: Backend | "auto" | undefined;
   /** Names of the kernels to check; all if left out. */
   readonly kernels?: readonly string[] | undefined;
+  /** How many cases of each kernel to run, the table's last ones, which are small; all if left out. */
+  readonly cases?: number | undefined;
   /** Stops before the next check, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** A device of yours to use; it is not destroyed. With it, "auto" is WebGPU alone. */
@@ -114,7 +116,7 @@ export async function openBench(
 export async function* runCheckList(
   checks: readonly KernelCheck[],
   open: OpenBench,
-  { kernels, signal }: Pick<RunChecksOptions, "kernels" | "signal"> = {},
+  { kernels, cases, signal }: Pick<RunChecksOptions, "kernels" | "cases" | "signal"> = {},
 ): AsyncGenerator<CheckResult, void, void> {
   const byKernel = Map.groupBy(checks, ({ kernel }) => kernel);
   const unknown = kernels?.find((kernel) => !byKernel.has(kernel));
@@ -126,7 +128,8 @@ export async function* runCheckList(
   }
   let bench: Bench & Disposable | undefined;
   try {
-    for (const check of [...byKernel.values()].flat()) {
+    const chosen = [...byKernel.values()].flatMap((own) => own.slice(-(cases ?? own.length)));
+    for (const check of chosen) {
       if (kernels !== undefined && !kernels.includes(check.kernel)) continue;
       signal?.throwIfAborted();
       bench ??= await open();

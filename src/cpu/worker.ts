@@ -1,6 +1,6 @@
 /** Workers: threads that spend their lives inside the module, see kernels/cpu/assembly/threads.ts. */
 
-/** What a worker does. As a `data:` URL its source needs no permission and no file, from wherever this module comes. */
+/** What a worker does. In a URL of its own its source needs no permission and no file, from wherever this module comes. */
 const WORK = `function work({ module, memory, index }) {
   const env = { memory, now: () => performance.now() };
   new WebAssembly.Instance(module, { env }).exports.work(index);
@@ -55,24 +55,29 @@ export function workerStarter(): StartWorker {
   const threads = process?.getBuiltinModule?.("worker_threads");
   if (threads === undefined) return startWebWorker;
   return (data) => {
-    const worker = new threads.Worker(new URL(sourceUrl(NODE_SOURCE)), { workerData: data });
+    const source = new URL(`data:text/javascript,${encodeURIComponent(NODE_SOURCE)}`);
+    const worker = new threads.Worker(source, { workerData: data });
     worker.unref();
     return worker;
   };
 }
 
-/** Starts a worker of the web. */
+/** Where {@linkcode WEB_SOURCE} is; made when first needed, and the same for all workers. */
+let webSourceUrl: string | undefined;
+
+/**
+ * Starts a worker of the web.
+ *
+ * Its source is a `blob:` URL: for a browser what comes of a `data:` URL is from elsewhere, and is given no shared memory.
+ */
 export function startWebWorker(data: WorkerData): CpuWorker {
-  const worker = new Worker(sourceUrl(WEB_SOURCE), {
+  webSourceUrl ??= URL.createObjectURL(new Blob([WEB_SOURCE], { type: "text/javascript" }));
+  const worker = new Worker(webSourceUrl, {
     type: "module",
     name: `cpu thread ${data.index}`,
   });
   worker.postMessage(data);
   return worker;
-}
-
-function sourceUrl(source: string): string {
-  return `data:text/javascript,${encodeURIComponent(source)}`;
 }
 
 /** Whether this thread may sleep until another wakes it: a page's main thread may not. */

@@ -3,6 +3,23 @@
 /** Deno and Node have it; browsers do not. */
 const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown };
 
+/** What a browser has in its place: its timers wait 4 ms once they follow one another. */
+let channel: MessageChannel | undefined;
+let waiting: (() => void)[] = [];
+
+function postTurn(resolve: () => void): void {
+  if (channel === undefined) {
+    channel = new MessageChannel();
+    channel.port1.onmessage = () => {
+      const turned = waiting;
+      waiting = [];
+      for (const each of turned) each();
+    };
+  }
+  waiting.push(resolve);
+  channel.port2.postMessage(undefined);
+}
+
 /** How long may pass between two turns in which the system is asked for news, in milliseconds. */
 const POLL_INTERVAL_MS = 200;
 
@@ -28,7 +45,9 @@ export function eventLoopTurn(): Promise<void> {
       turnedAt = performance.now();
       resolve();
     };
-    if (setImmediate !== undefined && now - polledAt < POLL_INTERVAL_MS) {
+    if (setImmediate === undefined) {
+      postTurn(turned);
+    } else if (now - polledAt < POLL_INTERVAL_MS) {
       setImmediate(turned);
     } else {
       polledAt = now;

@@ -3,7 +3,11 @@
 import { fromBytes } from "../io/byte_source.ts";
 import { toFloat32 } from "../io/dtype.ts";
 import { openSafetensors, SafetensorsError } from "../io/safetensors/safetensors.ts";
-import { type TensorToWrite, writeSafetensors } from "../io/safetensors/writer.ts";
+import {
+  encodeSafetensors,
+  type TensorToWrite,
+  writeSafetensors,
+} from "../io/safetensors/writer.ts";
 import type { TensorFile } from "../io/tensor_file.ts";
 import { writeWhole } from "../io/write_whole.ts";
 import { type ModelConfig, toHfConfig } from "../model/config/config.ts";
@@ -50,6 +54,23 @@ export async function writeDescription(
   if (tokenizer === undefined) return;
   await writeWhole(`${folder}/${RUN_FILES.tokenizer}`, tokenizer);
   await writeWhole(`${folder}/${RUN_FILES.tokenizerConfig}`, toJson(TOKENIZER_CONFIG));
+}
+
+/** The same files and the model's, as bytes: for who has no folder to write to. */
+export function encodeCheckpoint(
+  config: ModelConfig,
+  values: NamedValues,
+  tokenizer: string | undefined,
+): Map<string, Uint8Array<ArrayBuffer>> {
+  const encoder = new TextEncoder();
+  const files = new Map<string, Uint8Array<ArrayBuffer>>();
+  files.set(RUN_FILES.config, encoder.encode(toJson(toHfConfig(config))));
+  if (tokenizer !== undefined) {
+    files.set(RUN_FILES.tokenizer, encoder.encode(tokenizer));
+    files.set(RUN_FILES.tokenizerConfig, encoder.encode(toJson(TOKENIZER_CONFIG)));
+  }
+  const tensors = tensorsOf(config, values, "");
+  return files.set(RUN_FILES.model, encodeSafetensors(tensors, { format: "pt" }));
 }
 
 /** Writes model.safetensors, in f32: beside first, then renamed. */

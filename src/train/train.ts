@@ -4,7 +4,7 @@ import { eventLoopTurn } from "../io/event_loop_turn.ts";
 import type { Backend } from "../model/executor.ts";
 import type { NamedValues, TrainingSettings } from "../model/training_executor.ts";
 import { type Batch, type Position, type Source, START } from "./batches.ts";
-import type { ResumePoint } from "./checkpoint.ts";
+import { encodeCheckpoint, type ResumePoint } from "./checkpoint.ts";
 import { initialise } from "./initialise.ts";
 import { type ExecutorOptions, openExecutor } from "./open_executor.ts";
 import { openRunFolder } from "./run_folder.ts";
@@ -43,6 +43,11 @@ export interface TrainOptions extends ExecutorOptions {
   readonly signal?: AbortSignal | undefined;
   /** Is told what the run trains on, before the first step. */
   readonly onDevice?: ((device: TrainingDevice) => void) | undefined;
+  /**
+   * Is given the model of the best validation loss whenever there is a better one: the files of its checkpoint by name, as
+   * `out` would get them.
+   */
+  readonly onModel?: ((files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>) => void) | undefined;
   /** Is told how many batches of a split an evaluation has taken, of how many. */
   readonly onEvaluation?: ((done: number, total: number) => void) | undefined;
 }
@@ -73,7 +78,7 @@ export interface TrainingDevice {
  */
 export async function* train(task: Task, options: TrainOptions = {}): AsyncGenerator<TrainingStep> {
   const { config } = task;
-  const { out, signal, onDevice, onEvaluation, resume, overwrite } = options;
+  const { out, signal, onDevice, onModel, onEvaluation, resume, overwrite } = options;
   refuseUnsupported(task);
   if (resume && out === undefined) throw new TypeError("Cannot resume: no folder is given");
   using folder = out === undefined ? undefined : await openRunFolder(out, { resume, overwrite });
@@ -175,6 +180,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
           sinceBest = 0;
           // The model before the point: a run killed in between repeats these steps, and writes the same model again.
           await folder?.writeModel(config, best);
+          onModel?.(encodeCheckpoint(config, best, task.tokenizer));
         }
         point = await pointOfNow();
         if (hasEnded() && task.test !== undefined && best !== undefined) {

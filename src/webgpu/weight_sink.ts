@@ -34,7 +34,7 @@ export class WebGpuWeightSink implements WeightSink {
   readonly #vectors: Map<string, Tensor> = new Map();
   #plan: LoadPlan | undefined;
   #unflushedBytes = 0;
-  #flushed: Promise<undefined> | undefined;
+  #flushed: Promise<unknown> | undefined;
   #finished = false;
 
   /** `release` is called when all weights are freed, by the sink or by the executor that it became. */

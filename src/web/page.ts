@@ -1,0 +1,31 @@
+/// <reference lib="dom" />
+/** The page: see index.html for what it shows, and engine_worker.ts for what computes. */
+
+import { openCheckpointSection } from "./checkpoint_section.ts";
+import { openChecksSection } from "./checks_section.ts";
+import { isSavedState, onDroppedFiles } from "./dropped_files.ts";
+import { openDigitSection } from "./digit_section.ts";
+import { EngineClient } from "./engine_client.ts";
+import { PageModels } from "./page_models.ts";
+import { openTextSection } from "./text_section.ts";
+import { openTrainingSection } from "./training_section.ts";
+
+const worker = new Worker(new URL("./engine_worker.js", import.meta.url), { type: "module" });
+const engine = new EngineClient(worker);
+const models = new PageModels(engine);
+const text = openTextSection(engine, models);
+openTrainingSection(engine, models);
+openChecksSection(engine);
+const checkpoint = openCheckpointSection(engine, models);
+onDroppedFiles((files) => void takeFiles(files));
+await openDigitSection(engine, models);
+
+/** States go on in a column each; anything else is taken for the files of a checkpoint. */
+async function takeFiles(files: readonly File[]): Promise<void> {
+  const areStates = await Promise.all(files.map(isSavedState));
+  const states = files.filter((_, i) => areStates[i]);
+  for (const file of states) text.openState(file);
+  if (states.length === files.length) return;
+  document.getElementById("checkpoint")?.scrollIntoView();
+  await checkpoint.look(files.filter((_, i) => !areStates[i]));
+}
