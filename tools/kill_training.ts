@@ -7,6 +7,7 @@
  *
  * --kills    how often (default 100); the tests do it 20 times, and a thousand take hours on a software adapter
  * --seed     of the moments (default 1)
+ * --backend  what trains: auto, webgpu or cpu (default auto)
  */
 
 import { parseArgs } from "@std/cli/parse-args";
@@ -138,7 +139,7 @@ async function filesOf(out: string): Promise<Map<string, Uint8Array | undefined>
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const options = parseArgs([...args], { string: ["kills", "seed"] });
+  const options = parseArgs([...args], { string: ["kills", "seed", "backend"] });
   const kills = Number(options.kills ?? 100), seed = Number(options.seed ?? 1);
   if (!Number.isSafeInteger(kills) || kills < 1 || !Number.isSafeInteger(seed)) {
     console.error("Cannot use --kills or --seed: expected whole numbers. See --help");

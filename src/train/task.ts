@@ -133,6 +133,8 @@ export interface Task {
 
 /** One of a task's presets. */
 export interface TaskPreset {
+  /** What it is for, with the time and the figure that were measured, where its sizes do not say it. */
+  readonly note?: string;
   /** What `preset` calls it. */
   readonly name: string;
   /** Its settings; `seqlen` is missing where the data has a length of its own. */

@@ -10,12 +10,16 @@ const WIDTH = 100;
 /** A few lines a preset, with its settings as options. */
 export function describePresets(): string {
   const rows = [...TASK_PRESETS].flatMap(([task, presets]) =>
-    presets.flatMap((preset) => [`  ${task} --preset ${preset.name}`, ...settingsOf(preset)])
+    presets.flatMap((preset) => [headOf(task, preset), ...settingsOf(preset)])
   );
   return [
     "Tasks and their presets, the first of each its default (default task: mnist):",
     ...rows,
   ].join("\n");
+}
+
+function headOf(task: string, { name, note }: TaskPreset): string {
+  return `  ${task} --preset ${name}${note === undefined ? "" : `, ${note}`}`;
 }
 
 function settingsOf({ settings, size }: TaskPreset): string[] {

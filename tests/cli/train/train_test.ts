@@ -239,14 +239,14 @@ Deno.test("train.ts --help shows every setting's default, and every preset's own
   assertEquals(await trainCommand(["--help"], terminal), 0);
   const own = [...TASK_PRESETS].flatMap(([task, presets]) =>
     presets.map(({ name, settings, size }) => {
-      const start = terminal.stdout.indexOf(`\n  ${task} --preset ${name}\n`);
+      const start = terminal.stdout.search(new RegExp(`\\n  ${task} --preset ${name}[,\\n]`));
       const text = terminal.stdout.slice(start + 1).split(/\n {2}\S|\n\n/)[0] ?? "";
       assert(start > 0 && text.includes(` --steps ${settings.steps} `), `${task} ${name}`);
       assert(text.includes(` --d-model ${size.d_model}`), text);
       return text;
     })
   );
-  assertEquals(own.length, 9);
+  assertEquals(own.length, 10);
   for (const [option, key] of NUMBERS) {
     const common = Object.entries(COMMON).find(([name]) => name === key)?.[1];
     const line = terminal.stdout.split("\n  --").find((part) => part.startsWith(`${option} N`));
