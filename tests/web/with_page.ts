@@ -35,7 +35,7 @@ const BROWSER_ARGS = [
 ];
 
 /** For what a loaded machine with a software adapter takes at most. */
-const TIMEOUT_MS = 40_000;
+const TIMEOUT_MS = 150_000;
 
 let built: Promise<string> | undefined;
 
