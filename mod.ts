@@ -22,7 +22,7 @@ export type { LoadProgress } from "./src/engine/load_weights.ts";
 export type { Model } from "./src/engine/model.ts";
 export type { SamplingOptions } from "./src/engine/sampling.ts";
 export type { ScoreOptions, TokenScore } from "./src/engine/score.ts";
-export type { Inputs, PrefillOptions, Session } from "./src/engine/session.ts";
+export type { FeedOptions, Inputs, PrefillOptions, Session } from "./src/engine/session.ts";
 export {
   decodeSnapshot,
   encodeSnapshot,

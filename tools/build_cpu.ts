@@ -8,6 +8,7 @@
  * `--check` writes nothing and exits 1 where a file is not what its sources give.
  */
 
+import { answerHelp } from "./help.ts";
 import asc from "npm:assemblyscript@0.28.20/asc";
 
 const ROOT = new URL("../kernels/cpu/", import.meta.url);
@@ -58,6 +59,7 @@ function sourceOf(binary: Uint8Array): string {
     `export const MODULE =\n  "${binary.toBase64()}";\n`;
 }
 
+answerHelp(import.meta.url);
 const isCheck = Deno.args.includes("--check");
 let stale = 0;
 for (const [name, { entry, flags }] of Object.entries(BUILDS)) {

@@ -8,6 +8,7 @@
  * install and exits 1.
  */
 
+import { answerHelp } from "./help.ts";
 import { canInstall, installPackages } from "./install_packages.ts";
 
 /** What Debian and others call it. */
@@ -32,6 +33,7 @@ function isFile(path: string): boolean {
 }
 
 if (import.meta.main) {
+  answerHelp(import.meta.url);
   if (findBrowser() === undefined && canInstall()) {
     console.error("No Chromium here: installing it");
     await installPackages([PACKAGE]);

@@ -1,7 +1,10 @@
 /** `deno task test:web`: makes sure of a browser, then runs the tests of the page in it. Arguments go to `deno test`. */
 
+import { answerHelp } from "./help.ts";
+
 const ROOT = new URL("..", import.meta.url);
 
+answerHelp(import.meta.url);
 for (
   const args of [
     ["run", "-A", "tools/ensure_browser.ts"],

@@ -5,12 +5,16 @@ const ROOT = new URL("../../", import.meta.url);
 
 /** Files that are run, not imported. */
 const TOOLS = [
-  ...["convert_mnist_mamba.ts", "ensure_adapter.ts", "gate.ts", "kill_training.ts"],
-  ...["lint_layers.ts", "quantize.ts", "random_checkpoint.ts", "run_tests.ts", "to_float16.ts"],
-  ...["verify_hub.ts", "bench/main.ts"],
+  ...["build_cpu.ts", "convert_mnist_mamba.ts", "ensure_adapter.ts", "ensure_browser.ts"],
+  ...["gate.ts", "kill_training.ts", "lint_layers.ts", "quantize.ts", "random_checkpoint.ts"],
+  ...["run_tests.ts", "run_web_tests.ts", "screenshots.ts", "to_float16.ts", "verify_hub.ts"],
+  ...["web.ts", "bench/main.ts"],
 ];
 
-const BENCHMARKS = ["decode", "matmul", "matvec", "prefill", "ssd", "train"];
+const BENCHMARKS = [
+  ...["cpu_matmul", "cpu_matvec", "cpu_ops", "cpu_train"],
+  ...["decode", "matmul", "matvec", "prefill", "ssd", "train"],
+];
 
 async function help(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

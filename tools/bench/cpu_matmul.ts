@@ -1,4 +1,12 @@
-/** `bench cpu_matmul`: GFLOP/s of the CPU's linear layers, by dtype, shape and rows of x. */
+/**
+ * `bench cpu_matmul`: what the CPU's linear layers reach in GFLOP/s, by dtype, shape and rows of x.
+ *
+ * --shape      OUTxIN, several with commas (default: those of mamba-130m)
+ * --dtype      of the weights, likewise (default f32,int8,int4)
+ * --rows       of x (default 8,32,128,512)
+ * --threads    how many (default: one, and all)
+ * --op         linear, matmul or matvec (default linear)
+ */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type CpuMatrixDType, createCpuMatrix, writeMatrixRows } from "../../src/cpu/matrix.ts";

@@ -1,4 +1,12 @@
-/** `bench cpu_matvec`: GB/s of weights that the CPU's matvec reads, by dtype and shape of the models. */
+/**
+ * `bench cpu_matvec`: how many GB/s of weights the CPU's matvec reads, by dtype and shape of the models.
+ *
+ * --shape      OUTxIN, several with commas (default: those of the models)
+ * --dtype      of the weights, likewise (default: all)
+ * --rows       of x (default 1)
+ * --threads    how many (default: one, and all)
+ * --hot        the same weights again and again, from the cache
+ */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { openCpu } from "../../src/cpu/module.ts";

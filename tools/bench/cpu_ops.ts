@@ -1,4 +1,9 @@
-/** `bench cpu_ops`: what the CPU's ops beside its matrix products take: recurrences, convolution, norms, sampler. */
+/**
+ * `bench cpu_ops`: what the CPU's ops beside its matrix products take: recurrences, convolution, norms, sampler.
+ *
+ * --op         those whose name has this (default: all)
+ * --threads    how many (default 1)
+ */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { createCpuMatrix, writeMatrixRows } from "../../src/cpu/matrix.ts";

@@ -1,4 +1,9 @@
-/** `bench cpu_train`: what the CPU's training ops take, at the sizes of a small model. */
+/**
+ * `bench cpu_train`: what the CPU's training ops take, at the sizes of a small model.
+ *
+ * --op         those whose name has this (default: all)
+ * --threads    how many (default 1)
+ */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { rowMatrix } from "../../src/cpu/matrix.ts";

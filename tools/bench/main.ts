@@ -2,7 +2,8 @@
 /**
  * `deno task bench <name> [options]`: benchmarks, a JSON line a result with --json, else readable.
  *
- * Their names: cpu_matmul, cpu_matvec, cpu_ops, decode, matmul, matvec, prefill, ssd and train. `deno task bench <name> --help` shows a benchmark's options.
+ * Their names: cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, matmul, matvec, prefill, ssd and train. `deno task
+ * bench <name> --help` shows a benchmark's options.
  */
 
 import { answerHelp } from "../help.ts";
