@@ -2,9 +2,6 @@
 
 const ROOT = new URL("..", import.meta.url);
 
-/** Where esbuild's own command is: what `deno bundle` runs, here to write what is bundled for browsers that lack `using`. */
-const ESBUILD = "npm:esbuild@0.25.10";
-
 /** What the page's models are made of; the digits are images of MNIST's test set. */
 const MODEL_FILES: Readonly<Record<string, readonly string[]>> = {
   mnist: [
