@@ -47,7 +47,7 @@ for (const [name, width] of SIZES) {
   for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme });
     const path = `${root}docs/screenshots/${name}-${colorScheme}.jpg`;
-    await page.screenshot({ path, fullPage: true, type: "jpeg", quality: 70 });
+    await page.screenshot({ path, fullPage: true, type: "jpeg", quality: 22 });
     console.log(path.slice(root.length));
   }
   await page.close();

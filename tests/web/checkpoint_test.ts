@@ -25,18 +25,10 @@ pageTest("a checkpoint that is dropped on the page says what it takes, and then 
   const column = page.locator(".column");
   await column.filter({ hasText: "tokens/s" }).waitFor();
   await column.getByRole("button", { name: "Continue" }).waitFor();
-  // The column goes to the other executor with its state, and writes what one alone would have written.
-  await page.getByRole("radio", { name: "WebGPU" }).check();
-  await textLike(page, "#executor-status", /^WebGPU: google swiftshader.*files' model/);
-  await column.getByRole("button", { name: "Continue" }).click();
-  await column.getByRole("button", { name: "Continue" }).waitFor();
   using model = await loadModel(goldenPath("mamba1"), { backend: "cpu" });
-  const tokens = await Array.fromAsync(model.generate("Hey", { maxTokens: 16, temperature: 0 }));
+  const tokens = await Array.fromAsync(model.generate("Hey", { maxTokens: 8, temperature: 0 }));
   const expected = `Hey${tokens.map(({ text }) => text).join("")}`;
   assertEquals(await column.locator(".text").textContent(), expected);
-  // The digit is read there, too.
-  await textLike(page, "#digit-verdict", /^Pixel 784 of 784: a 3 /);
-  assertMatch(await page.innerText("#digit-facts"), /^State: 124 KB/);
 });
 
 pageTest("a checkpoint at an address is kept by the browser, and deleted when told to", async (
