@@ -76,9 +76,9 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const steps = train(task, { out, ...mode, ...backend, signal, onDevice, onEvaluation });
   const own = await follow(steps, { task, args, terminal });
   const last = own.at(-1);
-  if (last === undefined) {
+  if (last === undefined && !signal.aborted) {
     terminal.writeError("The run has ended before: give more --steps, or more --patience\n");
-  } else if (last.step < defaults.steps && !signal.aborted) {
+  } else if (last !== undefined && last.step < defaults.steps && !signal.aborted) {
     terminal.writeError(`No better loss in ${defaults.patience} evaluations: stopped\n`);
   }
   // The file may be another run's by now.
