@@ -10,6 +10,7 @@ import { float16Tensors, toFloat16 } from "../../tools/to_float16.ts";
 import { quantizeCheckpoint } from "../../tools/quantize.ts";
 import { defined } from "../defined.ts";
 import { goldenPath } from "../golden_files.ts";
+import "../settle_readbacks.ts";
 
 Deno.test("toFloat16() halves the matrices, keeps the rest, and the logits hardly move", async () => {
   const target = await Deno.makeTempDir();

@@ -12,6 +12,7 @@ import type { TrainingStep } from "../../src/train/training_step.ts";
 import { laneSource, textWindows } from "../../src/train/text_windows.ts";
 import { loadModel } from "../../mod.ts";
 import { defined } from "../defined.ts";
+import "../settle_readbacks.ts";
 
 /** train() on one executor. */
 type Train = typeof trainOn;
