@@ -4,6 +4,7 @@ import { imageToInput } from "../src/io/images/image.ts";
 import { decodePng } from "../src/io/images/png.ts";
 import { parameterCount } from "../src/model/weight_specs.ts";
 import { defined } from "./defined.ts";
+import "./settle_readbacks.ts";
 
 /** From the part of the text that no step of training saw. */
 const PASSAGE = `BAPTISTA:

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { type Gpu, openGpu } from "../src/gpu/device.ts";
+import "./settle_readbacks.ts";
 
 let shared: Promise<Gpu> | undefined;
 

@@ -20,7 +20,12 @@ answerHelp(import.meta.url);
 const adapter = await deno("run", "-A", "tools/ensure_adapter.ts");
 if (!adapter.success) Deno.exit(adapter.code);
 
-const test = ["test", "-A", "--doc", "--parallel", "--ignore=tests/web", ...Deno.args];
+// Examples in the documentation may run on a GPU, too, and cannot say that they need this.
+const settling = ["--preload", "./tests/settle_readbacks.ts"];
+const test = [
+  ...["test", "-A", "--doc", "--parallel", "--ignore=tests/web"],
+  ...[...settling, ...Deno.args],
+];
 let status = await deno(...test);
 if (status.signal !== null) {
   console.error(`The test process died by ${status.signal}: running once more`);

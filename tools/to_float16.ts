@@ -6,18 +6,24 @@
  * Vectors, convolutions and all that shapes the recurrence (A_log, D, dt_proj.bias, norms) stay as they are: they are
  * few, and an error in them adds up over the steps. config.json stays as it is, too: its torch_dtype is what
  * `transformers` computes in, and f32 over these weights is what Slither computes in.
+ *
+ * The out folder is new, empty, or what this wrote before from a model of the same shape, which gives way.
  */
 
 import { openCheckpoint } from "../src/io/checkpoint.ts";
 import { fromFloat32, toFloat32 } from "../src/io/dtype.ts";
+import { openFile } from "../src/io/file_source.ts";
+import { openSafetensors } from "../src/io/safetensors/safetensors.ts";
 import { type TensorToWrite, writeSafetensors } from "../src/io/safetensors/writer.ts";
 import { stateDictPrefix } from "../src/io/state_dict.ts";
 import type { TensorFile } from "../src/io/tensor_file.ts";
-import { writeWhole } from "../src/io/write_whole.ts";
+import { isLeftover, writeWhole } from "../src/io/write_whole.ts";
 import { type ModelConfig, parseConfig } from "../src/model/config/config.ts";
 import { parseQuantization } from "../src/model/config/quantization.ts";
 import { matchTensors } from "../src/model/match_tensors.ts";
 import { answerHelp } from "./help.ts";
+
+const MODEL = "model.safetensors";
 
 /** Copied as they are, where they are there. */
 const COPIED = [
@@ -61,6 +67,37 @@ export async function float16Tensors(
   return tensors;
 }
 
+/** Empties a folder of an earlier copy, whole or cut short; refuses one that holds anything else, and leaves that as it is. */
+async function removeEarlier(
+  target: string,
+  tensors: readonly TensorToWrite[],
+  texts: ReadonlyMap<string, string>,
+): Promise<void> {
+  const names = (await Array.fromAsync(Deno.readDir(target))).map(({ name }) => name);
+  for (const name of names) {
+    const path = `${target}/${name}`;
+    const isOwn = isLeftover(name) ||
+      (name === MODEL
+        ? await holdsAlike(path, tensors)
+        : texts.has(name) && await Deno.readTextFile(path) === texts.get(name));
+    if (isOwn) continue;
+    throw new Error(
+      `Cannot write to "${target}": it has "${name}", which is no earlier copy of this model, ` +
+        "expected an empty folder",
+    );
+  }
+  for (const name of names) await Deno.remove(`${target}/${name}`);
+}
+
+/** Whether a file holds tensors of these names, dtypes and shapes, and no others. */
+async function holdsAlike(path: string, tensors: readonly TensorToWrite[]): Promise<boolean> {
+  using file = await openSafetensors(await openFile(path));
+  return file.tensors.size === tensors.length && tensors.every(({ name, dtype, shape }) => {
+    const found = file.tensors.get(name);
+    return found?.dtype === dtype && String(found.shape) === String(shape);
+  });
+}
+
 /** Writes one folder from another, and says what it wrote. */
 export async function toFloat16(source: string, target: string): Promise<string> {
   using checkpoint = await openCheckpoint(source);
@@ -72,12 +109,15 @@ export async function toFloat16(source: string, target: string): Promise<string>
   }
   const config = parseConfig(checkpoint.config, `${source}/config.json`);
   const tensors = await float16Tensors(config, checkpoint.tensors);
-  await Deno.mkdir(target, { recursive: true });
-  await writeSafetensors(`${target}/model.safetensors`, tensors, { format: "pt" });
+  const texts = new Map<string, string>();
   for (const name of COPIED) {
     const text = await checkpoint.readText(name);
-    if (text !== undefined) await writeWhole(`${target}/${name}`, text);
+    if (text !== undefined) texts.set(name, text);
   }
+  await Deno.mkdir(target, { recursive: true });
+  await removeEarlier(target, tensors, texts);
+  await writeSafetensors(`${target}/${MODEL}`, tensors, { format: "pt" });
+  for (const [name, text] of texts) await writeWhole(`${target}/${name}`, text);
   const size = tensors.reduce((sum, { bytes }) => sum + bytes.length, 0);
   return `Wrote ${target}: ${tensors.length} tensors, ${(size / 1e6).toFixed(1)} MB`;
 }

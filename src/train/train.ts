@@ -11,11 +11,8 @@ import { openRunFolder } from "./run_folder.ts";
 import { learningRateAt, type Schedule } from "./schedule.ts";
 import { SettingError } from "./setting_error.ts";
 import type { Hyperparameters, Task } from "./task.ts";
-import { type StepResult, Trainer } from "./trainer.ts";
+import { BURST_MS, type StepResult, Trainer } from "./trainer.ts";
 import type { SplitResult, TrainingStep } from "./training_step.ts";
-
-/** About how long the steps take that are handed to the device at once: what Ctrl-C and the progress line wait for. */
-const BURST_MS = 250;
 
 /** Options of {@linkcode train}. */
 export interface TrainOptions extends ExecutorOptions {
@@ -39,7 +36,10 @@ export interface TrainOptions extends ExecutorOptions {
    * @default {false} Such a folder is refused.
    */
   readonly overwrite?: boolean | undefined;
-  /** Ends the run after the step under way, with a checkpoint. */
+  /**
+   * Ends the run after the step under way, with a checkpoint. Where that step is being evaluated, it is taken back: the run
+   * that goes on makes it again, with its evaluation.
+   */
   readonly signal?: AbortSignal | undefined;
   /** Is told what the run trains on, before the first step. */
   readonly onDevice?: ((device: TrainingDevice) => void) | undefined;
@@ -78,7 +78,7 @@ export interface TrainingDevice {
  */
 export async function* train(task: Task, options: TrainOptions = {}): AsyncGenerator<TrainingStep> {
   const { config } = task;
-  const { out, signal, onDevice, onModel, onEvaluation, resume, overwrite } = options;
+  const { out, signal, onDevice, onModel, resume, overwrite } = options;
   refuseUnsupported(task);
   if (resume && out === undefined) throw new TypeError("Cannot resume: no folder is given");
   using folder = out === undefined ? undefined : await openRunFolder(out, { resume, overwrite });
@@ -136,7 +136,8 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     const { evaluateEvery, steps } = defaults;
     const due = Math.min(steps, (Math.floor(trainer.step / evaluateEvery) + 1) * evaluateEvery);
     const end = Math.min(due, trainer.step + burstLength);
-    if (end > trainer.step + 1) trainer.keep();
+    // What may be taken back: the steps after the one that ends the run, and one whose evaluation does not end.
+    if (end > trainer.step + 1 || end === due) trainer.keep();
     const burst: Batches[] = [];
     while (trainer.step < end) {
       await trainer.submit(batches, learningRateAt(defaults, trainer.step));
@@ -158,17 +159,23 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       }
       if (!hasBegun) await folder?.begin(executor.backend);
       hasBegun = true;
+      const before = { position, bestLoss, sinceBest };
+      /** Ends the run before this step. */
+      const stopBefore = async (): Promise<void> => {
+        await takeBack(trainer, burst.slice(0, index), defaults);
+        ({ position, bestLoss, sinceBest } = before);
+        await save(await pointOfNow());
+      };
       position = nextOf(own);
       let validation: SplitResult | undefined;
       let test: SplitResult | undefined;
       let point: ResumePoint | undefined;
       if (step === due) {
-        validation = await evaluateSplit(
-          trainer,
-          task.validation,
-          onEvaluation,
-          evaluationBatches(task, defaults),
-        );
+        validation = await evaluateSplit(trainer, task.validation, {
+          ...options,
+          most: evaluationBatches(task, defaults),
+        });
+        if (validation === undefined) return await stopBefore();
         if (!Number.isFinite(validation.loss)) {
           const found = `validation loss is ${validation.loss}`;
           throw new RangeError(describeFailure(step, found, out, savedStep));
@@ -185,7 +192,8 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
         point = await pointOfNow();
         if (hasEnded() && task.test !== undefined && best !== undefined) {
           trainer.load(best);
-          test = await evaluateSplit(trainer, task.test, onEvaluation);
+          test = await evaluateSplit(trainer, task.test, options);
+          if (test === undefined) return await stopBefore();
         }
       }
       const told: TrainingStep = {
@@ -252,18 +260,30 @@ async function takeBack(
   await trainer.results();
 }
 
-/** Evaluates the parameters on the first batches of a split, or on all. */
+/** How an evaluation goes. */
+interface EvaluationOptions extends Pick<TrainOptions, "signal" | "onEvaluation"> {
+  /** Batches to take at most. */
+  readonly most?: number;
+}
+
+/** Evaluates the parameters on the first batches of a split, or on all; undefined where its signal ended it before. */
 async function evaluateSplit(
   trainer: Trainer,
   source: Source,
-  onEvaluation: TrainOptions["onEvaluation"],
-  most = Infinity,
-): Promise<SplitResult> {
+  { most = Infinity, signal, onEvaluation = () => {} }: EvaluationOptions,
+): Promise<SplitResult | undefined> {
   const all = Math.ceil(source.batchesPerEpoch);
   const batches = Math.min(all, most);
-  const { loss, count, correct } = await trainer.evaluate(
-    firstBatches(source, batches, onEvaluation),
-  );
+  let done = 0;
+  const taken = function* (): Generator<Batch> {
+    for (const batch of firstBatches(source, batches)) {
+      if (signal?.aborted) return;
+      yield batch;
+      onEvaluation(++done, batches);
+    }
+  };
+  const { loss, count, correct } = await trainer.evaluate(taken());
+  if (signal?.aborted && done < batches) return undefined;
   return {
     loss: loss / count,
     accuracy: correct === undefined ? undefined : correct / count,
@@ -282,17 +302,12 @@ function evaluationBatches({ train, validation }: Task, settings: Hyperparameter
   return Math.ceil(STEP_COST * trained / (validation.batchSize * validation.seqlen));
 }
 
-function* firstBatches(
-  source: Source,
-  count: number,
-  onEvaluation: TrainOptions["onEvaluation"] = () => {},
-): Generator<Batch> {
+function* firstBatches(source: Source, count: number): Generator<Batch> {
   let done = 0;
-  for (let position = START; position.epoch === 0 && done < count;) {
+  for (let position = START; position.epoch === 0 && done < count; done++) {
     const batch = source.batch(position);
     yield batch;
     position = batch.next;
-    onEvaluation(++done, count);
   }
 }
 

@@ -10,6 +10,9 @@ import type {
 } from "../model/training_executor.ts";
 import { classify, type Evaluation, sum } from "./evaluation.ts";
 
+/** About how long what is handed to the device at once takes: what Ctrl-C and the progress line wait for. */
+export const BURST_MS = 250;
+
 /** What a step gives. */
 export interface StepResult {
   /** Its number, from 1. */
@@ -141,12 +144,17 @@ export class Trainer implements Disposable {
         total.count += targetCount;
       }
     };
+    let burstLength = 1;
+    let start = performance.now();
     for (const batch of batches) {
       await this.#executor.evaluate(batch);
       submitted.push(batch);
-      if (submitted.length < this.maxInFlight) continue;
+      if (submitted.length < burstLength) continue;
       await collect();
+      const batchMs = (performance.now() - start) / burstLength;
+      burstLength = Math.max(1, Math.min(this.maxInFlight, Math.floor(BURST_MS / batchMs)));
       await eventLoopTurn();
+      start = performance.now();
     }
     await collect();
     return { ...total, correct: isLanguageModel ? undefined : total.correct };

@@ -50,13 +50,41 @@ Deno.test("infer.ts --backend webgpu says what to install where there is no adap
   assertMatch(stderr, /^Cannot find a GPU adapter: .+mesa-vulkan-drivers/m);
 });
 
-Deno.test("train.ts says what to install where there is no adapter, before it downloads anything", async () => {
+/** Runs `train.ts text` with a text of its own. */
+async function trainText(...args: string[]) {
   const folder = await Deno.makeTempDir();
   try {
-    const { code, stdout, stderr } = await run("-A", "train.ts", "--out", `${folder}/mnist`);
-    assertEquals([code, stdout], [1, ""]);
-    assertMatch(stderr, /^Cannot train: there is no GPU adapter, .+mesa-vulkan-drivers.+\n$/);
+    await Deno.writeTextFile(`${folder}/text.txt`, "It was a dark and stormy night. ".repeat(20));
+    return await run(
+      ...["-A", "train.ts", "text", "--data", `${folder}/text.txt`, "--out", `${folder}/out`],
+      ...["--d-model", "8", "--n-layer", "1", "--batch-size", "2", "--seqlen", "8", ...args],
+    );
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("train.ts trains on the CPU where there is no adapter, and says so once", async () => {
+  const { code, stdout, stderr } = await trainText("--steps", "2");
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^Best: step 2: /);
+  assertEquals(stderr.match(/^Device: /gm)?.length, 1, stderr);
+  assertMatch(stderr, /^Device: CPU, .+, as there is no GPU;/m);
+});
+
+Deno.test("train.ts --backend webgpu says what to install where there is no adapter", async () => {
+  const { code, stdout, stderr } = await trainText("--steps", "2", "--backend", "webgpu");
+  assertEquals([code, stdout], [1, ""]);
+  assertMatch(stderr, /^Cannot find a GPU adapter: .+mesa-vulkan-drivers/m);
+});
+
+Deno.test("train.ts ends with 2 for a wrong value, adapter or none", async () => {
+  const wrong = [["--steps", "0"], ["--steps", "many"], ["--eps", "0"], ["--mixer", "lstm"], [
+    "--threads",
+    "0",
+  ]];
+  for (const [name = "", value = ""] of wrong) {
+    const { code, stdout, stderr } = await trainText(name, value, "--backend", "webgpu");
+    assertEquals([code, stdout], [2, ""], `${name} ${value}: ${stderr}`);
   }
 });

@@ -1,4 +1,5 @@
 import { loadModel, type LoadOptions, type Model } from "../../mod.ts";
+import "../settle_readbacks.ts";
 
 /** The executors that the engine's tests run over. */
 export const BACKENDS = ["webgpu", "cpu"] as const;

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { loadModel, type LoadOptions } from "../../src/engine/load_model.ts";
 import { goldenPath, readGoldenJson } from "../golden_files.ts";
 import { LocalHub } from "../io/hub/local_hub.ts";
+import "../settle_readbacks.ts";
 
 const IDS = readGoldenJson<number[]>("mamba1", "ids.json");
 const GREEDY = readGoldenJson<number[]>("mamba1", "greedy.json").slice(0, 8);

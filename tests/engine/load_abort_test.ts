@@ -1,5 +1,6 @@
 import { assertRejects } from "@std/assert";
 import { loadModel } from "../../mod.ts";
+import "../settle_readbacks.ts";
 
 /** Answers that have no end, or no beginning; none says how long it is. */
 const BODIES: Readonly<Record<string, (controller: ReadableStreamDefaultController) => void>> = {

@@ -5,6 +5,7 @@ import { Staging } from "../../src/gpu/readback.ts";
 import { encode, Program, submit } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { scaleKernel } from "./probe_kernel.ts";
+import "../settle_readbacks.ts";
 
 async function requestAdapter(): Promise<GPUAdapter> {
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });

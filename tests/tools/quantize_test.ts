@@ -4,6 +4,7 @@ import { encodeSafetensors } from "../../src/io/safetensors/writer.ts";
 import { quantizeCheckpoint } from "../../tools/quantize.ts";
 import { defined } from "../defined.ts";
 import { goldenPath, readGoldenJson, readGoldenTensors } from "../golden_files.ts";
+import "../settle_readbacks.ts";
 
 async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();

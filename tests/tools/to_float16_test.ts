@@ -10,6 +10,7 @@ import { float16Tensors, toFloat16 } from "../../tools/to_float16.ts";
 import { quantizeCheckpoint } from "../../tools/quantize.ts";
 import { defined } from "../defined.ts";
 import { goldenPath } from "../golden_files.ts";
+import "../settle_readbacks.ts";
 
 Deno.test("toFloat16() halves the matrices, keeps the rest, and the logits hardly move", async () => {
   const target = await Deno.makeTempDir();
@@ -66,6 +67,34 @@ Deno.test("toFloat16() refuses weights that are quantized", async () => {
       TypeError,
       `Cannot write "${folder}/int8" in float16: its weights are int8`,
     );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("toFloat16() writes over its own earlier copy alone", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const target = `${folder}/copy`;
+    const model = `${target}/model.safetensors`;
+    await toFloat16(goldenPath("mamba1", "."), target);
+    const written = await Deno.readFile(model);
+    // A copy that was cut short is one, too.
+    await Deno.remove(`${target}/config.json`);
+    await toFloat16(goldenPath("mamba1", "."), target);
+    assertEquals(await Deno.readFile(model), written);
+    await assertRejects(
+      () => toFloat16(goldenPath("mamba2", "."), target),
+      Error,
+      `Cannot write to "${target}": it has "`,
+    );
+    await Deno.writeTextFile(`${target}/notes.txt`, "mine");
+    await assertRejects(
+      () => toFloat16(goldenPath("mamba1", "."), target),
+      Error,
+      'it has "notes.txt", which is no earlier copy of this model',
+    );
+    assertEquals(await Deno.readFile(model), written);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

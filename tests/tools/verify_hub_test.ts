@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { loadModel } from "../../src/engine/load_model.ts";
 import { goldenPath } from "../golden_files.ts";
 import { LocalHub } from "../io/hub/local_hub.ts";
+import "../settle_readbacks.ts";
 
 const PROGRAM = new URL("../../tools/verify_hub.ts", import.meta.url).pathname;
 const PROMPT = "Hey how are you doing?";

@@ -3,6 +3,7 @@ import { trainCommand } from "../../src/cli/train/train.ts";
 import { loadTask, TASK_NAMES } from "../../src/train/tasks/load_task.ts";
 import { FakeTerminal } from "../cli/terminal/fake_terminal.ts";
 import { encodePng } from "../io/images/png_file.ts";
+import "../settle_readbacks.ts";
 
 /** Contents by name; one named "data" is given as the data itself, else the folder is. */
 type Files = Readonly<Record<string, string | Uint8Array>>;

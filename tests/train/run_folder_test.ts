@@ -5,6 +5,7 @@ import { openRunFolder } from "../../src/train/run_folder.ts";
 import type { Hyperparameters, Task } from "../../src/train/task.ts";
 import { loadTask } from "../../src/train/tasks/load_task.ts";
 import { train } from "../../src/train/train.ts";
+import "../settle_readbacks.ts";
 
 const LEFTOVER = ".00000000-0000-4000-8000-000000000000.tmp";
 

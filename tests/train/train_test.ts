@@ -12,6 +12,7 @@ import type { TrainingStep } from "../../src/train/training_step.ts";
 import { laneSource, textWindows } from "../../src/train/text_windows.ts";
 import { loadModel } from "../../mod.ts";
 import { defined } from "../defined.ts";
+import "../settle_readbacks.ts";
 
 /** train() on one executor. */
 type Train = typeof trainOn;
@@ -213,6 +214,62 @@ eachBackend(
       const resumed = await Array.fromAsync(train(tested, { out, resume: true }));
       assertEquals(resumed.map(({ step }) => step), [5, 6, 7, 8]);
       assertEquals(resumed.at(-1)?.test, defined(straight.at(-1)?.test));
+    }),
+);
+
+eachBackend(
+  "train() hears its signal in an evaluation, and goes on from there with the same bytes",
+  (train) =>
+    withFolder(async (folder) => {
+      // Three batches an evaluation of 48 ids, after steps 2 and 4; then three of the test split.
+      const ids = Uint32Array.from({ length: 49 }, (_, index) => 3 * index % 7);
+      const held = orderedSource(textWindows(ids, { seqlen: 16 }), { batchSize: 1 });
+      const small = smallTask({ steps: 4, evaluateEvery: 2, dropout: 0.1 });
+      const task: Task = { ...small, validation: held, test: held };
+      const straight = await Array.fromAsync(train(task, { out: `${folder}/straight` }));
+      const figures = (steps: readonly TrainingStep[]) =>
+        steps.map(({ step, loss, validation, test }) => ({ step, loss, validation, test }));
+      // In the second evaluation, and in that of the test split: their step is taken back.
+      for (const batch of [4, 7]) {
+        const controller = new AbortController();
+        let evaluated = 0;
+        const onEvaluation = () => {
+          if (++evaluated === batch) controller.abort();
+        };
+        const out = `${folder}/${batch}`;
+        const options = { out, onEvaluation, signal: controller.signal };
+        const before = await Array.fromAsync(train(task, options));
+        assertEquals([evaluated, before.at(-1)?.step], [batch, 3]);
+        const after = await Array.fromAsync(train(task, { out, resume: true }));
+        assertEquals(figures([...before, ...after]), figures(straight));
+        for (const name of ["model.safetensors", "training/resume.safetensors"]) {
+          const [expected, found] = await Promise.all(
+            ["straight", batch].map((run) => Deno.readFile(`${folder}/${run}/${name}`)),
+          );
+          assertEquals(found, expected, name);
+        }
+      }
+    }),
+);
+
+eachBackend(
+  "train() that is stopped in the evaluation of its first step begins again with the same bytes",
+  (train) =>
+    withFolder(async (folder) => {
+      const task = smallTask({ steps: 2, evaluateEvery: 1, carryState: true });
+      await Array.fromAsync(train(task, { out: `${folder}/straight` }));
+      const controller = new AbortController();
+      const out = `${folder}/stopped`;
+      const options = { out, onEvaluation: () => controller.abort(), signal: controller.signal };
+      assertEquals(await Array.fromAsync(train(task, options)), []);
+      const steps = await Array.fromAsync(train(task, { out, resume: true }));
+      assertEquals(steps.map(({ step }) => step), [1, 2]);
+      const [expected, found] = await Promise.all(
+        ["straight", "stopped"].map((run) =>
+          Deno.readFile(`${folder}/${run}/training/resume.safetensors`)
+        ),
+      );
+      assertEquals(found, expected);
     }),
 );
 

@@ -5,6 +5,7 @@ import { splitText } from "../../src/io/datasets/text.ts";
 import { FakeTerminal } from "../cli/terminal/fake_terminal.ts";
 import { defined } from "../defined.ts";
 import { goldenPath } from "../golden_files.ts";
+import "../settle_readbacks.ts";
 
 /** Mean of -logprob over what was foreseen, and how much that was. */
 async function meanOf(

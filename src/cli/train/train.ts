@@ -20,7 +20,6 @@ import { asksForVersion, versionLine } from "../terminal/version.ts";
 import { processTerminal, type Terminal } from "../terminal/terminal.ts";
 import { loadTaskFor, TRAIN } from "./options.ts";
 import { askedRun } from "./saved_run.ts";
-import { describeTrainingDevice } from "./training_device.ts";
 
 /** Time between two lines of progress where a line cannot be written over. */
 const SHOWN_EVERY_MS = 10_000;
@@ -58,10 +57,8 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const mode = { resume: saved !== undefined, overwrite: args.has("overwrite") };
   // What must not be trained into is refused before data is read, or downloaded.
   (await openRunFolder(out, mode))[Symbol.dispose]();
-  const device = await describeTrainingDevice();
   const task = await loadTaskFor(name, args, saved);
   const { defaults, config } = task;
-  terminal.writeError(`Device: ${device}\n`);
   terminal.writeError(`Task: ${name}, ${task.summary}\n`);
   for (const note of task.notes ?? []) terminal.writeError(`Note: ${note}\n`);
   terminal.writeError(`Model: ${JSON.stringify(config)}\n`);
@@ -76,9 +73,9 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const steps = train(task, { out, ...mode, ...backend, signal, onDevice, onEvaluation });
   const own = await follow(steps, { task, args, terminal });
   const last = own.at(-1);
-  if (last === undefined) {
+  if (last === undefined && !signal.aborted) {
     terminal.writeError("The run has ended before: give more --steps, or more --patience\n");
-  } else if (last.step < defaults.steps && !signal.aborted) {
+  } else if (last !== undefined && last.step < defaults.steps && !signal.aborted) {
     terminal.writeError(`No better loss in ${defaults.patience} evaluations: stopped\n`);
   }
   // The file may be another run's by now.

@@ -3,6 +3,7 @@ import { infer } from "../../../src/cli/infer/infer.ts";
 import { mnistTask } from "../../../src/train/tasks/mnist.ts";
 import { FakeTerminal } from "../terminal/fake_terminal.ts";
 import { writeUntrained } from "../untrained_model.ts";
+import "../../settle_readbacks.ts";
 
 Deno.test("infer() classify --dataset counts as the trainer's evaluation does", async () => {
   const folder = await Deno.makeTempDir();

@@ -13,6 +13,7 @@ import { decodePng } from "../../../src/io/images/png.ts";
 import { defined } from "../../defined.ts";
 import { FakeTerminal } from "../terminal/fake_terminal.ts";
 import { writeStandIns } from "../stand_in_weights.ts";
+import "../../settle_readbacks.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
 

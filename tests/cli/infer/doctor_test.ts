@@ -3,6 +3,7 @@ import { doctor, type DoctorOptions } from "../../../src/cli/infer/doctor.ts";
 import type { KernelCheck } from "../../../src/checks/kernel_check.ts";
 import { ALL_KERNELS } from "../../../src/ops/kernels.ts";
 import { KERNEL_CHECKS } from "../../../src/checks/kernel_checks.ts";
+import "../../settle_readbacks.ts";
 
 /** One check of each kernel: tests/ops runs them all. */
 const SOME: readonly KernelCheck[] = [

@@ -2,6 +2,7 @@ import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/asse
 import { infer } from "../../../src/cli/infer/infer.ts";
 import { goldenPath, readGoldenJson, readGoldenTensors } from "../../golden_files.ts";
 import { FakeTerminal } from "../terminal/fake_terminal.ts";
+import "../../settle_readbacks.ts";
 
 const LM = goldenPath("mamba1");
 const CLASSIFIER = goldenPath("classifier-last");

@@ -7,6 +7,7 @@ import { writeDescription, writeModel } from "../../../src/train/checkpoint.ts";
 import { initialise } from "../../../src/train/initialise.ts";
 import { goldenPath } from "../../golden_files.ts";
 import { FakeTerminal } from "../terminal/fake_terminal.ts";
+import "../../settle_readbacks.ts";
 
 const FRESH = { position: 0, colors: false };
 const WIDTH = 6, HEIGHT = 4, SIZE = WIDTH * HEIGHT;

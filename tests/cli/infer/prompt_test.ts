@@ -2,6 +2,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { feedPrompt } from "../../../src/cli/infer/prompt.ts";
 import { type Inputs, loadModel, type PrefillOptions } from "../../../mod.ts";
 import { FakeTerminal } from "../terminal/fake_terminal.ts";
+import "../../settle_readbacks.ts";
 
 const IDS = Array.from({ length: 300 }, (_, index) => (index * 7 + 1) % 100);
 

@@ -4,6 +4,7 @@ import { mnistPixelsTask } from "../../../src/train/tasks/mnist_pixels.ts";
 import { goldenPath } from "../../golden_files.ts";
 import { FakeTerminal } from "../terminal/fake_terminal.ts";
 import { writeUntrained } from "../untrained_model.ts";
+import "../../settle_readbacks.ts";
 
 Deno.test("infer() score --dataset gives what the trainer's evaluation gives", async () => {
   const folder = await Deno.makeTempDir();

@@ -10,6 +10,7 @@ import { COMMON } from "../../../src/train/task.ts";
 import { loadTask, TASK_PRESETS } from "../../../src/train/tasks/load_task.ts";
 import { train } from "../../../src/train/train.ts";
 import { FakeTerminal } from "../terminal/fake_terminal.ts";
+import "../../settle_readbacks.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
 
