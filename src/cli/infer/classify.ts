@@ -4,6 +4,7 @@ import type { Classification } from "../../engine/classify.ts";
 import type { Model } from "../../engine/model.ts";
 import type { ImageDataset } from "../../io/datasets/image_dataset.ts";
 import { imageToInput } from "../../io/images/image.ts";
+import { compilingLine } from "./compiling_line.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
 import { imagePreprocessing, readRawInput, stepSize, toModelInput } from "./classify_input.ts";
 import { DATASET_OPTIONS, datasetLoader } from "./dataset_options.ts";
@@ -57,8 +58,17 @@ export async function classify(args: Arguments, terminal: Terminal): Promise<voi
   const d_input = stepSize(model.config);
   const values = await toModelInput(raw, model.config);
   if (args.has("stream")) return await streamOne(model, values, d_input, args, terminal);
-  const result = await model.classify(values);
+  const result = await classifyOne(model, values, terminal);
   terminal.write(args.has("json") ? `${toJson(result)}\n` : table(result, model));
+}
+
+async function classifyOne(
+  model: Model,
+  values: Float32Array,
+  terminal: Terminal,
+): Promise<Classification> {
+  using _compiling = compilingLine(model, terminal);
+  return await model.classify(values);
 }
 
 /** Counts how many images get the class that they are labelled with. */

@@ -8,6 +8,7 @@ import { readDataFile } from "../../io/datasets/data_file.ts";
 import { encodePng } from "../../io/images/png.ts";
 import { writeWhole } from "../../io/write_whole.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
+import { compilingLine } from "./compiling_line.ts";
 import { describeStatistics, GenerationClock } from "./generation_clock.ts";
 import { catchInterrupt, INTERRUPTED } from "../terminal/interrupt.ts";
 import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
@@ -99,6 +100,7 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
   terminal.writeError(`Seed: ${seed}\n`);
   const clock = new GenerationClock(ids.length);
   if (ids.length > 0) {
+    using _compiling = compilingLine(model, terminal);
     await feedPrompt(session, ids, terminal);
     clock.prefilled();
   }

@@ -27,18 +27,32 @@ async function pathFrom(child: Deno.ChildProcess): Promise<string> {
   return new TextDecoder().decode(stdout).trim();
 }
 
-/** The content comes in pieces, with pauses between them. */
+/** The content comes in pieces, with pauses between them, the last of which ends where nobody listens any more. */
 function slowly(response: Response, pieces: number, pauseMs: number): Response {
   const step = Math.ceil(WEIGHTS.length / pieces);
   let sent = 0;
+  let isCancelled = false;
+  let endPause = (): void => {};
   const body = response.body?.pipeThrough(
     new TransformStream<Uint8Array, Uint8Array>({
       async transform(chunk, controller) {
         for (let at = 0; at < chunk.length; at += step) {
           controller.enqueue(chunk.subarray(at, at + step));
           sent += Math.min(step, chunk.length - at);
-          if (sent < WEIGHTS.length) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+          if (sent === WEIGHTS.length) return;
+          await new Promise<void>((resolve) => {
+            const timer = setTimeout(resolve, pauseMs);
+            endPause = () => {
+              clearTimeout(timer);
+              resolve();
+            };
+          });
+          if (isCancelled) return;
         }
+      },
+      cancel() {
+        isCancelled = true;
+        endPause();
       },
     }),
   );
