@@ -49,14 +49,14 @@ export {
   type PixelPreprocessing,
   type SeriesPreprocessing,
 } from "./src/model/config/config.ts";
-export type { FloatDType, MatrixDType } from "./src/model/dtype.ts";
+export type { FloatDType, MatrixDType } from "./src/model/weights/dtype.ts";
 export { DeviceLostError, UnsupportedDeviceError } from "./src/model/errors.ts";
 export type { Backend, LogitsWanted, StateArray } from "./src/model/executor.ts";
-export type { WeightDType } from "./src/model/load_plan.ts";
+export type { WeightDType } from "./src/model/weights/load_plan.ts";
 export type { Mamba1Config } from "./src/model/mixers/mamba1.ts";
 export type { Mamba2Config } from "./src/model/mixers/mamba2.ts";
 export type { MambaConfig } from "./src/model/mixers/mamba_fields.ts";
-export type { QuantizedDType } from "./src/model/quantize.ts";
+export type { QuantizedDType } from "./src/model/weights/quantize.ts";
 export type { SamplerSettings } from "./src/model/sampler.ts";
 export type { BatchShape, TrainingBatch } from "./src/model/training_executor.ts";
 export type { Batch, Position, Source } from "./src/train/batches.ts";

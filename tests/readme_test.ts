@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { formatBytes } from "../src/cli/terminal/format.ts";
 import { HUB_VARIABLES } from "../src/io/hub/settings.ts";
-import { weightBytes } from "../src/model/weight_specs.ts";
+import { weightBytes } from "../src/model/weights/weight_specs.ts";
 import { TASK_NAMES } from "../src/train/tasks/load_task.ts";
 import { shapeConfig } from "../tools/bench/shapes.ts";
 import { goldenPath } from "./golden_files.ts";

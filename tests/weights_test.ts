@@ -2,7 +2,7 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { loadModel, type Model } from "../mod.ts";
 import { imageToInput } from "../src/io/images/image.ts";
 import { decodePng } from "../src/io/images/png.ts";
-import { parameterCount } from "../src/model/weight_specs.ts";
+import { parameterCount } from "../src/model/weights/weight_specs.ts";
 import { defined } from "./defined.ts";
 import "./settle_readbacks.ts";
 

@@ -14,7 +14,7 @@ import { type TensorToWrite, writeSafetensors } from "../src/io/safetensors/writ
 import type { TensorFile } from "../src/io/tensor_file.ts";
 import { writeWhole } from "../src/io/write_whole.ts";
 import { type ModelConfig, parseConfig, toHfConfig } from "../src/model/config/config.ts";
-import { weightSpecs } from "../src/model/weight_specs.ts";
+import { weightSpecs } from "../src/model/weights/weight_specs.ts";
 import { answerHelp } from "./help.ts";
 
 /** Their names for the parts outside the blocks. */

@@ -14,7 +14,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { Random } from "../src/checks/random.ts";
 import { fromBytes } from "../src/io/byte_source.ts";
 import { openSafetensors } from "../src/io/safetensors/safetensors.ts";
-import { RUN_FILES } from "../src/train/run_files.ts";
+import { RUN_FILES } from "../src/train/run/run_files.ts";
 import { answerHelp } from "./help.ts";
 
 const ROOT = new URL("../", import.meta.url);

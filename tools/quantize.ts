@@ -7,7 +7,7 @@
  * --dtype    int8 or int4 (default int4)
  *
  * `model.safetensors` has two tensors for a matrix: `NAME.weight`, its codes (I8, or U8 with two codes a byte), and
- * `NAME.weight_scale` (F16, one for 32 columns); src/model/quantize.ts describes the bytes. `quantization_config` in
+ * `NAME.weight_scale` (F16, one for 32 columns); src/model/weights/quantize.ts describes the bytes. `quantization_config` in
  * config.json says so. Vectors stay as they are. Not more than some megabytes of the model are in memory.
  */
 
@@ -21,15 +21,15 @@ import { createTensorWriter, type TensorWriter } from "../src/io/safetensors/ten
 import type { TensorInfo } from "../src/io/tensor_file.ts";
 import { writeWhole } from "../src/io/write_whole.ts";
 import { parseQuantization, toQuantizationConfig } from "../src/model/config/quantization.ts";
-import { isQuantized } from "../src/model/dtype.ts";
-import { planLoad, type PlannedTensor } from "../src/model/load_plan.ts";
-import { SCALES_SUFFIX } from "../src/model/match_tensors.ts";
+import { isQuantized } from "../src/model/weights/dtype.ts";
+import { planLoad, type PlannedTensor } from "../src/model/weights/load_plan.ts";
+import { SCALES_SUFFIX } from "../src/model/weights/match_tensors.ts";
 import {
   dequantizeRows,
   type QuantizedDType,
   quantizedRowSizes,
   quantizeRows,
-} from "../src/model/quantize.ts";
+} from "../src/model/weights/quantize.ts";
 import { makeEmptyFolder } from "./empty_folder.ts";
 import { answerHelp } from "./help.ts";
 

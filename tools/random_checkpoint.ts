@@ -17,7 +17,7 @@ import { fromFloat32 } from "../src/io/dtype.ts";
 import { writeWhole } from "../src/io/write_whole.ts";
 import { createTensorWriter } from "../src/io/safetensors/tensor_writer.ts";
 import { type ModelConfig, toHfConfig } from "../src/model/config/config.ts";
-import { weightSpecs } from "../src/model/weight_specs.ts";
+import { weightSpecs } from "../src/model/weights/weight_specs.ts";
 import { shapeConfig, SHAPES } from "./bench/shapes.ts";
 import { makeEmptyFolder } from "./empty_folder.ts";
 import { randomPieces } from "./random_tensor.ts";

@@ -6,7 +6,7 @@
  */
 
 import type { ModelConfig } from "../src/model/config/config.ts";
-import { type WeightSpec, weightSpecs } from "../src/model/weight_specs.ts";
+import { type WeightSpec, weightSpecs } from "../src/model/weights/weight_specs.ts";
 
 /** Numbers of a piece: 4 MiB as f32. */
 const PIECE = 2 ** 20;

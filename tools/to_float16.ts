@@ -20,7 +20,7 @@ import type { TensorFile } from "../src/io/tensor_file.ts";
 import { isLeftover, writeWhole } from "../src/io/write_whole.ts";
 import { type ModelConfig, parseConfig } from "../src/model/config/config.ts";
 import { parseQuantization } from "../src/model/config/quantization.ts";
-import { matchTensors } from "../src/model/match_tensors.ts";
+import { matchTensors } from "../src/model/weights/match_tensors.ts";
 import { answerHelp } from "./help.ts";
 
 const MODEL = "model.safetensors";

@@ -5,7 +5,7 @@ import { type CpuMatrix, cpuMatrixBytes, rowMatrix, writeMatrixRows } from "../c
 import { type Cpu, type CpuOptions, openCpu } from "../cpu/module.ts";
 import { type CpuTensor, createCpuTensor } from "../cpu/tensor.ts";
 import { defaultThreads } from "../cpu/default_threads.ts";
-import { matrixRowBytes } from "../model/dtype.ts";
+import { matrixRowBytes } from "../model/weights/dtype.ts";
 import { type Bench, sealBench, type Workspace } from "./bench.ts";
 import { CPU_OPS } from "./cpu_ops.ts";
 import { OwningProgram } from "./cpu_softplus.ts";

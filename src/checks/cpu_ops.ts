@@ -1,23 +1,23 @@
 /** The ops of src/cpu/ops, as checks call them. */
 
 import type { CpuMatrix } from "../cpu/matrix.ts";
-import { adamwUpdate, encodeAdamwSchedule } from "../cpu/ops/adamw.ts";
+import { adamwUpdate, encodeAdamwSchedule } from "../cpu/ops/training/adamw.ts";
 import { conv1dFwd } from "../cpu/ops/conv1d.ts";
-import { conv1dBwd, conv1dBwdScratch } from "../cpu/ops/conv1d_bwd.ts";
-import { crossEntropy, IGNORED_TARGET } from "../cpu/ops/cross_entropy.ts";
-import { dropout } from "../cpu/ops/dropout.ts";
+import { conv1dBwd, conv1dBwdScratch } from "../cpu/ops/training/conv1d_bwd.ts";
+import { crossEntropy, IGNORED_TARGET } from "../cpu/ops/training/cross_entropy.ts";
+import { dropout } from "../cpu/ops/training/dropout.ts";
 import { dtBCNormBwd, dtBCNormFwd } from "../cpu/ops/dt_bc_norm.ts";
 import { embeddingFwd } from "../cpu/ops/embedding.ts";
-import { embeddingBwd } from "../cpu/ops/embedding_bwd.ts";
+import { embeddingBwd } from "../cpu/ops/training/embedding_bwd.ts";
 import { gatedRmsNormFwd } from "../cpu/ops/gated_rms_norm.ts";
-import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../cpu/ops/gated_rms_norm_bwd.ts";
-import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "../cpu/ops/grad_norm.ts";
+import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../cpu/ops/training/gated_rms_norm_bwd.ts";
+import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "../cpu/ops/training/grad_norm.ts";
 import { matmulFwd, MATVEC_MAX_ROWS, matvecFwd } from "../cpu/ops/linear.ts";
-import { columnSum, matmulBwdW, matmulBwdX } from "../cpu/ops/linear_bwd.ts";
+import { columnSum, matmulBwdW, matmulBwdX } from "../cpu/ops/training/linear_bwd.ts";
 import { meanPoolFwd } from "../cpu/ops/mean_pool.ts";
-import { lastStepBwd, meanPoolBwd } from "../cpu/ops/mean_pool_bwd.ts";
+import { lastStepBwd, meanPoolBwd } from "../cpu/ops/training/mean_pool_bwd.ts";
 import { rmsNormFwd } from "../cpu/ops/rms_norm.ts";
-import { rmsNormBwd, rmsNormBwdParts } from "../cpu/ops/rms_norm_bwd.ts";
+import { rmsNormBwd, rmsNormBwdParts } from "../cpu/ops/training/rms_norm_bwd.ts";
 import { sampleFwd } from "../cpu/ops/sample.ts";
 import {
   SCAN_CHUNK,
@@ -30,11 +30,11 @@ import {
   scanBwdScratch,
   selectiveScanBwd,
   selectiveScanBwdSum,
-} from "../cpu/ops/selective_scan_bwd.ts";
+} from "../cpu/ops/training/selective_scan_bwd.ts";
 import { ssdFwd, ssdStep } from "../cpu/ops/ssd.ts";
-import { ssdBwd, ssdBwdScratch } from "../cpu/ops/ssd_bwd.ts";
+import { ssdBwd, ssdBwdScratch } from "../cpu/ops/training/ssd_bwd.ts";
 import { stateCopy } from "../cpu/ops/state_copy.ts";
-import { sumPartials } from "../cpu/ops/sum_partials.ts";
+import { sumPartials } from "../cpu/ops/training/sum_partials.ts";
 import { tokenScoreFwd } from "../cpu/ops/token_score.ts";
 import { type CpuTensor, elementCount } from "../cpu/tensor.ts";
 import { type OwningProgram, softplus } from "./cpu_softplus.ts";

@@ -6,7 +6,7 @@
  * the end poisons the result; those of outputs and states are a sentinel that must survive.
  */
 
-import { matrixRowBytes } from "../model/dtype.ts";
+import { matrixRowBytes } from "../model/weights/dtype.ts";
 import { roundUp } from "../model/shapes.ts";
 import type { Bench, Workspace } from "./bench.ts";
 import { measureCloseness } from "./closeness.ts";

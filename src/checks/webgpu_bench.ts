@@ -5,7 +5,7 @@ import { encode, Program } from "../gpu/program.ts";
 import { Staging } from "../gpu/readback.ts";
 import { sizeTogether, viewsOf } from "../gpu/span.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
-import { matrixRowBytes } from "../model/dtype.ts";
+import { matrixRowBytes } from "../model/weights/dtype.ts";
 import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
 import { type Bench, sealBench, type Workspace } from "./bench.ts";
 import { WEBGPU_OPS } from "./webgpu_ops.ts";

@@ -1,10 +1,10 @@
 /** Whether a model fits into the module's memory, before its weights are read. */
 
-import { isQuantized, type MatrixDType } from "../model/dtype.ts";
-import type { LoadPlan } from "../model/load_plan.ts";
+import { isQuantized, type MatrixDType } from "../model/weights/dtype.ts";
+import type { LoadPlan } from "../model/weights/load_plan.ts";
 import { elementCount } from "../model/shapes.ts";
 import { stateLayout } from "../model/state_layout.ts";
-import type { WeightSpec } from "../model/weight_specs.ts";
+import type { WeightSpec } from "../model/weights/weight_specs.ts";
 import { cpuMatrixBytes } from "./matrix.ts";
 import { MAX_MEMORY_BYTES } from "./memory.ts";
 

@@ -8,12 +8,12 @@ import {
   type ParameterPlace,
   placeOf,
 } from "../model/parameter_layout.ts";
-import { parameterCount } from "../model/weight_specs.ts";
+import { parameterCount } from "../model/weights/weight_specs.ts";
 import { rowMatrix } from "./matrix.ts";
 import { MAX_MEMORY_BYTES } from "./memory.ts";
 import { trainingOf } from "./mixers/mixers.ts";
 import type { Cpu } from "./module.ts";
-import { NORM_PART } from "./ops/grad_norm.ts";
+import { NORM_PART } from "./ops/training/grad_norm.ts";
 import type { CpuProgram } from "./program.ts";
 import { type CpuTensor, createCpuTensor } from "./tensor.ts";
 import { type CpuWeights, modelWeights } from "./weights.ts";

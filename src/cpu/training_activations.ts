@@ -8,7 +8,7 @@ import type { BatchShape } from "../model/training_executor.ts";
 import { MAX_MEMORY_BYTES } from "./memory.ts";
 import { partOf, trainingOf } from "./mixers/mixers.ts";
 import type { Cpu } from "./module.ts";
-import { rmsNormBwdParts } from "./ops/rms_norm_bwd.ts";
+import { rmsNormBwdParts } from "./ops/training/rms_norm_bwd.ts";
 import { type CpuTensor, createCpuTensor, elementCount } from "./tensor.ts";
 
 /** Tensors by name. */

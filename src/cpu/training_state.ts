@@ -1,7 +1,7 @@
 /** The states of blocks in training: what sequences begin with, what is kept, and what is carried on. */
 
 import { stateCopy, type StateSlot } from "./ops/state_copy.ts";
-import { sumPartials } from "./ops/sum_partials.ts";
+import { sumPartials } from "./ops/training/sum_partials.ts";
 import type { CpuProgram } from "./program.ts";
 import type { CpuTensor } from "./tensor.ts";
 

@@ -2,7 +2,7 @@
 
 import type { ModelConfig } from "../model/config/config.ts";
 import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
-import type { LoadPlan, PlannedWeight } from "../model/load_plan.ts";
+import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
 import { elementCount } from "../model/shapes.ts";
 import { defaultThreads } from "./default_threads.ts";
 import { CpuExecutor } from "./executor.ts";

@@ -2,7 +2,7 @@
 
 import { blockHalves } from "../model/blocks.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import { endNames } from "../model/weight_specs.ts";
+import { endNames } from "../model/weights/weight_specs.ts";
 import type { CpuMatrix } from "./matrix.ts";
 import { partOf } from "./mixers/mixers.ts";
 import type { CpuProgram } from "./program.ts";

@@ -2,11 +2,11 @@
 
 import { firstOverflow, fromFloat32, toFloat32 } from "../io/dtype.ts";
 import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
-import { isQuantized } from "../model/dtype.ts";
+import { isQuantized } from "../model/weights/dtype.ts";
 import type { WeightRows, WeightSink } from "../model/executor.ts";
-import type { LoadPlan, PlannedTensor } from "../model/load_plan.ts";
-import { SCALES_SUFFIX } from "../model/match_tensors.ts";
-import { quantizeRows } from "../model/quantize.ts";
+import type { LoadPlan, PlannedTensor } from "../model/weights/load_plan.ts";
+import { SCALES_SUFFIX } from "../model/weights/match_tensors.ts";
+import { quantizeRows } from "../model/weights/quantize.ts";
 import { elementCount } from "../model/shapes.ts";
 import { concat, readPieces, release, sha256 } from "./tensor_pieces.ts";
 import { checkTiedHead } from "./tied_head.ts";

@@ -4,7 +4,7 @@ import { type Checkpoint, parseJson } from "../io/checkpoint.ts";
 import { stateDictPrefix } from "../io/state_dict.ts";
 import { withGenerationConfig } from "../model/config/ends.ts";
 import { type ModelConfig, parseConfig, saysTied } from "../model/config/config.ts";
-import { embeddingRows } from "../model/match_tensors.ts";
+import { embeddingRows } from "../model/weights/match_tensors.ts";
 import { hasOwnHead } from "./tied_head.ts";
 
 /**

@@ -1,9 +1,9 @@
 /** Whether a head is the embedding: what the weights say, and what config.json says. */
 
 import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
-import type { LoadPlan } from "../model/load_plan.ts";
-import { SCALES_SUFFIX } from "../model/match_tensors.ts";
-import { EMBEDDING_NAMES } from "../model/weight_specs.ts";
+import type { LoadPlan } from "../model/weights/load_plan.ts";
+import { SCALES_SUFFIX } from "../model/weights/match_tensors.ts";
+import { EMBEDDING_NAMES } from "../model/weights/weight_specs.ts";
 import { digestOf } from "./tensor_pieces.ts";
 
 /** Whether the file has a head of its own, with other numbers than the embedding's. */

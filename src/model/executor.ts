@@ -1,8 +1,8 @@
 /** The one seam between the engine and what runs the model: how an executor takes weights, and what it does then. */
 
 import type { ModelConfig } from "./config/config.ts";
-import type { LoadPlan, PlannedWeight } from "./load_plan.ts";
-import type { QuantizedRows } from "./quantize.ts";
+import type { LoadPlan, PlannedWeight } from "./weights/load_plan.ts";
+import type { QuantizedRows } from "./weights/quantize.ts";
 import type { SamplerSettings } from "./sampler.ts";
 
 /** The executors that there are. */

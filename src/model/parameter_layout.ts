@@ -1,10 +1,10 @@
 /** Where each parameter lies in a buffer that holds all of a model: what training keeps of them is laid out alike. */
 
 import type { ModelConfig } from "./config/config.ts";
-import { MATRIX_ROW_STEP } from "./dtype.ts";
+import { MATRIX_ROW_STEP } from "./weights/dtype.ts";
 import { elementCount, roundUp } from "./shapes.ts";
 import type { NamedValues } from "./training_executor.ts";
-import { type WeightSpec, weightSpecs } from "./weight_specs.ts";
+import { type WeightSpec, weightSpecs } from "./weights/weight_specs.ts";
 
 /** Where a parameter lies in the common layout. */
 export interface ParameterPlace {

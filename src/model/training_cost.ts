@@ -4,7 +4,7 @@ import { blockHalves } from "./blocks.ts";
 import type { ModelConfig } from "./config/config.ts";
 import { elementCount } from "./shapes.ts";
 import type { BatchShape } from "./training_executor.ts";
-import { weightSpecs } from "./weight_specs.ts";
+import { weightSpecs } from "./weights/weight_specs.ts";
 
 /** Operations a weight and row: a product forward, and one for each of both gradients, of two operations each. */
 const PRODUCT_COST = 6;

@@ -1,26 +1,29 @@
 /** Every kernel there is, for the checks that go over all of them. */
 
 import type { Kernel } from "../gpu/kernel.ts";
-import { adamwUpdateKernel } from "./adamw.ts";
+import { adamwUpdateKernel } from "./training/adamw.ts";
 import { conv1dFwdKernel } from "./conv1d.ts";
-import { conv1dBwdKernel } from "./conv1d_bwd.ts";
-import { crossEntropyKernel } from "./cross_entropy.ts";
-import { dropoutKernel } from "./dropout.ts";
+import { conv1dBwdKernel } from "./training/conv1d_bwd.ts";
+import { crossEntropyKernel } from "./training/cross_entropy.ts";
+import { dropoutKernel } from "./training/dropout.ts";
 import { dtBCNormBwdKernel, dtBCNormFwdKernel } from "./dt_bc_norm.ts";
 import { embeddingFwdKernel } from "./embedding.ts";
-import { embeddingBwdKernel } from "./embedding_bwd.ts";
+import { embeddingBwdKernel } from "./training/embedding_bwd.ts";
 import { gatedRmsNormFwdKernel } from "./gated_rms_norm.ts";
-import { gatedRmsNormBwdKernel } from "./gated_rms_norm_bwd.ts";
-import { clipFactorKernel, sumOfSquaresKernel } from "./grad_norm.ts";
+import { gatedRmsNormBwdKernel } from "./training/gated_rms_norm_bwd.ts";
+import { clipFactorKernel, sumOfSquaresKernel } from "./training/grad_norm.ts";
 import { matmulFwdKernel, matvecFwdKernel } from "./linear.ts";
-import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./linear_bwd.ts";
+import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
 import { meanPoolFwdKernel } from "./mean_pool.ts";
-import { meanPoolBwdKernel } from "./mean_pool_bwd.ts";
+import { meanPoolBwdKernel } from "./training/mean_pool_bwd.ts";
 import { rmsNormFwdKernel } from "./rms_norm.ts";
-import { rmsNormBwdKernel } from "./rms_norm_bwd.ts";
+import { rmsNormBwdKernel } from "./training/rms_norm_bwd.ts";
 import { sampleFwdKernel } from "./sample.ts";
 import { selectiveScanFwdKernel, selectiveScanStepKernel } from "./selective_scan.ts";
-import { selectiveScanBwdKernel, selectiveScanBwdSumKernel } from "./selective_scan_bwd.ts";
+import {
+  selectiveScanBwdKernel,
+  selectiveScanBwdSumKernel,
+} from "./training/selective_scan_bwd.ts";
 import {
   ssdCBFwdKernel,
   ssdDecaysKernel,
@@ -34,10 +37,10 @@ import {
   ssdDtBwdKernel,
   ssdSumsBwdKernel,
   ssdXBwdKernel,
-} from "./ssd_bwd.ts";
+} from "./training/ssd_bwd.ts";
 import { ssdStepKernel } from "./ssd_step.ts";
 import { stateCopyKernel } from "./state_copy.ts";
-import { sumPartialsKernel } from "./sum_partials.ts";
+import { sumPartialsKernel } from "./training/sum_partials.ts";
 import { tokenScoreFwdKernel } from "./token_score.ts";
 
 /** All kernels. */

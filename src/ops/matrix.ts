@@ -9,8 +9,8 @@ import {
   type MatrixDType,
   matrixRowBytes,
   matrixRowParts,
-} from "../model/dtype.ts";
-import { QUANT_GROUP, type QuantizedRows } from "../model/quantize.ts";
+} from "../model/weights/dtype.ts";
+import { QUANT_GROUP, type QuantizedRows } from "../model/weights/quantize.ts";
 
 const MATRIX_DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
 

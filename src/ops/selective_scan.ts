@@ -8,7 +8,7 @@ import stepSource from "../../kernels/selective_scan_step.wgsl" with { type: "te
 import { defineKernel } from "./define_kernel.ts";
 import { byVec4sOrElements } from "./placeholders.ts";
 import { blockWords, type Matrix, W_DTYPE } from "./matrix.ts";
-import { isQuantized } from "../model/dtype.ts";
+import { isQuantized } from "../model/weights/dtype.ts";
 
 /** The kernel for any seqlen. */
 export const selectiveScanFwdKernel = defineKernel({

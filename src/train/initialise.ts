@@ -3,7 +3,7 @@
 import type { ModelConfig } from "../model/config/config.ts";
 import { randomKey } from "../model/random.ts";
 import { elementCount } from "../model/shapes.ts";
-import { weightSpecs } from "../model/weight_specs.ts";
+import { weightSpecs } from "../model/weights/weight_specs.ts";
 
 /**
  * Makes the weights of an untrained model.

@@ -1,14 +1,14 @@
 /// <reference lib="dom" />
 /** The page: see index.html for what it shows, and engine_worker.ts for what computes. */
 
-import { openCheckpointSection } from "./checkpoint_section.ts";
-import { openChecksSection } from "./checks_section.ts";
+import { openCheckpointSection } from "./sections/checkpoint_section.ts";
+import { openChecksSection } from "./sections/checks_section.ts";
 import { isSavedState, onDroppedFiles } from "./dropped_files.ts";
-import { openDigitSection } from "./digit_section.ts";
+import { openDigitSection } from "./sections/digit_section.ts";
 import { EngineClient } from "./engine_client.ts";
 import { PageModels } from "./page_models.ts";
-import { openTextSection } from "./text_section.ts";
-import { openTrainingSection } from "./training_section.ts";
+import { openTextSection } from "./sections/text_section.ts";
+import { openTrainingSection } from "./sections/training_section.ts";
 
 const worker = new Worker(new URL("./engine_worker.js", import.meta.url), { type: "module" });
 const engine = new EngineClient(worker);

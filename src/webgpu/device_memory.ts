@@ -3,7 +3,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { stateBytes } from "../model/state_layout.ts";
-import { weightBytes as bytesAs } from "../model/weight_specs.ts";
+import { weightBytes as bytesAs } from "../model/weights/weight_specs.ts";
 
 /** What wants to be on the device. */
 export interface MemoryNeeds {

@@ -6,9 +6,9 @@ import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { type ParameterLayout, parameterLayout } from "../model/parameter_layout.ts";
 import type { OptimiserSettings } from "../model/training_executor.ts";
-import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/adamw.ts";
-import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "../ops/grad_norm.ts";
-import { sumPartials } from "../ops/sum_partials.ts";
+import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/training/adamw.ts";
+import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "../ops/training/grad_norm.ts";
+import { sumPartials } from "../ops/training/sum_partials.ts";
 import { createParameterSet, type ParameterSet } from "./parameters.ts";
 
 /** Where a batch stands among those of its step. */

@@ -11,8 +11,8 @@ import {
   type ParameterPlace,
   placeOf,
 } from "../model/parameter_layout.ts";
-import { parameterCount } from "../model/weight_specs.ts";
-import { NORM_PART } from "../ops/grad_norm.ts";
+import { parameterCount } from "../model/weights/weight_specs.ts";
+import { NORM_PART } from "../ops/training/grad_norm.ts";
 import type { Matrix } from "../ops/matrix.ts";
 import { trainingOf } from "./mixers/mixers.ts";
 import { type ModelWeights, modelWeights } from "./weights.ts";

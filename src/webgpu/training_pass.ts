@@ -5,11 +5,11 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { blockHalves } from "../model/blocks.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { logitCount, poolsMean } from "../model/ends.ts";
-import { crossEntropy } from "../ops/cross_entropy.ts";
-import { embeddingBwd } from "../ops/embedding_bwd.ts";
-import { columnSum, matmulBwdW, matmulBwdX } from "../ops/linear_bwd.ts";
-import { lastStepBwd, meanPoolBwd } from "../ops/mean_pool_bwd.ts";
-import { rmsNormBwd } from "../ops/rms_norm_bwd.ts";
+import { crossEntropy } from "../ops/training/cross_entropy.ts";
+import { embeddingBwd } from "../ops/training/embedding_bwd.ts";
+import { columnSum, matmulBwdW, matmulBwdX } from "../ops/training/linear_bwd.ts";
+import { lastStepBwd, meanPoolBwd } from "../ops/training/mean_pool_bwd.ts";
+import { rmsNormBwd } from "../ops/training/rms_norm_bwd.ts";
 import {
   at,
   copy,

@@ -3,7 +3,7 @@
 import { type Gpu, openGpu } from "../gpu/device.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
-import type { LoadPlan, PlannedWeight } from "../model/load_plan.ts";
+import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
 import { mixerOf } from "../model/mixers/mixers.ts";
 import { elementCount } from "../model/shapes.ts";
 import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";

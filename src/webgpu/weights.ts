@@ -3,7 +3,7 @@
 import type { Tensor } from "../gpu/tensor.ts";
 import { blockHalves } from "../model/blocks.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import { endNames } from "../model/weight_specs.ts";
+import { endNames } from "../model/weights/weight_specs.ts";
 import type { Matrix } from "../ops/matrix.ts";
 import { partOf } from "./mixers/mixers.ts";
 

@@ -2,7 +2,7 @@
 
 import { characterTokenizer } from "../../src/io/datasets/text.ts";
 import { parseConfig } from "../../src/model/config/config.ts";
-import { writeDescription, writeModel } from "../../src/train/checkpoint.ts";
+import { writeDescription, writeModel } from "../../src/train/run/checkpoint.ts";
 import { initialise } from "../../src/train/initialise.ts";
 
 const SIZES = { model_type: "mamba", hidden_size: 16, num_hidden_layers: 2, state_size: 4 };

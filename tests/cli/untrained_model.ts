@@ -1,5 +1,5 @@
 import { START } from "../../src/train/batches.ts";
-import { writeDescription, writeModel } from "../../src/train/checkpoint.ts";
+import { writeDescription, writeModel } from "../../src/train/run/checkpoint.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import type { Task } from "../../src/train/task.ts";
 import type { Evaluation } from "../../src/train/evaluation.ts";

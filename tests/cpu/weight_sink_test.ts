@@ -2,10 +2,10 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { defaultThreads } from "../../src/cpu/default_threads.ts";
 import { requireRoom } from "../../src/cpu/memory_needs.ts";
 import { openWeightSink } from "../../src/cpu/weight_sink.ts";
-import { isQuantized, type MatrixDType } from "../../src/model/dtype.ts";
-import type { LoadPlan } from "../../src/model/load_plan.ts";
+import { isQuantized, type MatrixDType } from "../../src/model/weights/dtype.ts";
+import type { LoadPlan } from "../../src/model/weights/load_plan.ts";
 import { mamba1 } from "../../src/model/mixers/mamba1.ts";
-import { weightSpecs } from "../../src/model/weight_specs.ts";
+import { weightSpecs } from "../../src/model/weights/weight_specs.ts";
 
 /** A plan of a model of the published sizes of Mamba-1, with its matrices in one type. */
 function planOf(d_model: number, n_layer: number, dtype: MatrixDType): LoadPlan {

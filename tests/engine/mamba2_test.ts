@@ -3,7 +3,7 @@ import type { Model } from "../../mod.ts";
 import { encodeSafetensors } from "../../src/io/safetensors/writer.ts";
 import { parseConfig } from "../../src/model/config/config.ts";
 import { isMamba2 } from "../../src/model/mixers/mamba2.ts";
-import { weightSpecs } from "../../src/model/weight_specs.ts";
+import { weightSpecs } from "../../src/model/weights/weight_specs.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import { assertClose } from "../assert_close.ts";
 import { defined } from "../defined.ts";

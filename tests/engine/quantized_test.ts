@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type QuantizedDType, quantizeRows } from "../../src/model/quantize.ts";
+import { type QuantizedDType, quantizeRows } from "../../src/model/weights/quantize.ts";
 import { assertClose } from "../assert_close.ts";
 import { defined } from "../defined.ts";
 import {

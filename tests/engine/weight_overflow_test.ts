@@ -5,9 +5,9 @@ import { openSafetensors } from "../../src/io/safetensors/safetensors.ts";
 import { encodeSafetensors } from "../../src/io/safetensors/writer.ts";
 import { parseConfig } from "../../src/model/config/config.ts";
 import type { WeightSink } from "../../src/model/executor.ts";
-import { planLoad, type WeightDType } from "../../src/model/load_plan.ts";
+import { planLoad, type WeightDType } from "../../src/model/weights/load_plan.ts";
 import { elementCount } from "../../src/model/shapes.ts";
-import { weightSpecs } from "../../src/model/weight_specs.ts";
+import { weightSpecs } from "../../src/model/weights/weight_specs.ts";
 
 const CONFIG = parseConfig({ d_model: 8, n_layer: 1, vocab_size: 16, ssm_cfg: { d_state: 4 } });
 const NAME = "backbone.layers.0.mixer.in_proj.weight";

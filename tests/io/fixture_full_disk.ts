@@ -7,7 +7,7 @@ import { createRowWriter } from "../../src/io/row_writer.ts";
 import { createTensorWriter } from "../../src/io/safetensors/tensor_writer.ts";
 import { writeSafetensors } from "../../src/io/safetensors/writer.ts";
 import { writeWhole } from "../../src/io/write_whole.ts";
-import { openMetrics } from "../../src/train/metrics.ts";
+import { openMetrics } from "../../src/train/run/metrics.ts";
 
 const [folder = ""] = Deno.args;
 const FLOATS = 1 << 20;

@@ -1,9 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseConfig } from "../../src/model/config/config.ts";
-import { planLoad, type WeightDType } from "../../src/model/load_plan.ts";
-import type { StoredTensor, StoredTensors } from "../../src/model/match_tensors.ts";
-import { quantizedRowSizes } from "../../src/model/quantize.ts";
-import { weightBytes, weightSpecs } from "../../src/model/weight_specs.ts";
+import { planLoad, type WeightDType } from "../../src/model/weights/load_plan.ts";
+import type { StoredTensor, StoredTensors } from "../../src/model/weights/match_tensors.ts";
+import { quantizedRowSizes } from "../../src/model/weights/quantize.ts";
+import { weightBytes, weightSpecs } from "../../src/model/weights/weight_specs.ts";
 
 const JSON_CONFIG = { d_model: 64, n_layer: 2, vocab_size: 256, ssm_cfg: {} };
 const CONFIG = parseConfig({ ...JSON_CONFIG, tie_embeddings: false });

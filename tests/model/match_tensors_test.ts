@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { embeddingRows, matchTensors } from "../../src/model/match_tensors.ts";
+import { embeddingRows, matchTensors } from "../../src/model/weights/match_tensors.ts";
 import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import type { TensorFile } from "../../src/io/tensor_file.ts";
 import { parseConfig } from "../../src/model/config/config.ts";

@@ -4,7 +4,7 @@ import {
   type QuantizedDType,
   quantizedRowSizes,
   quantizeRows,
-} from "../../src/model/quantize.ts";
+} from "../../src/model/weights/quantize.ts";
 import { Random } from "../../src/checks/random.ts";
 import { dequantize } from "../../src/checks/reference/dequantize.ts";
 

@@ -1,7 +1,7 @@
 import { assertThrows } from "@std/assert";
 import { Program } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
-import { dropout } from "../../src/ops/dropout.ts";
+import { dropout } from "../../src/ops/training/dropout.ts";
 import { withGpu } from "../with_gpu.ts";
 import { DROPOUT_CHECKS } from "../../src/checks/ops/dropout_checks.ts";
 import { testChecks } from "./test_checks.ts";

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Program } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
-import { embeddingBwd, embeddingBwdParts } from "../../src/ops/embedding_bwd.ts";
+import { embeddingBwd, embeddingBwdParts } from "../../src/ops/training/embedding_bwd.ts";
 import { createMatrix } from "../../src/ops/matrix.ts";
 import { withGpu } from "../with_gpu.ts";
 import { EMBEDDING_BWD_CHECKS } from "../../src/checks/ops/embedding_bwd_checks.ts";

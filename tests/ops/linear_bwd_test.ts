@@ -7,7 +7,7 @@ import {
   matmulBwdWScratch,
   matmulBwdWTiling,
   matmulBwdX,
-} from "../../src/ops/linear_bwd.ts";
+} from "../../src/ops/training/linear_bwd.ts";
 import { cheaperTile, matmulTile } from "../../src/ops/matmul_tile.ts";
 import { createMatrix } from "../../src/ops/matrix.ts";
 import { withGpu } from "../with_gpu.ts";

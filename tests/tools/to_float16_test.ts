@@ -5,7 +5,7 @@ import { openFile } from "../../src/io/file_source.ts";
 import { openSafetensors } from "../../src/io/safetensors/safetensors.ts";
 import { encodeSafetensors } from "../../src/io/safetensors/writer.ts";
 import { parseConfig } from "../../src/model/config/config.ts";
-import { weightSpecs } from "../../src/model/weight_specs.ts";
+import { weightSpecs } from "../../src/model/weights/weight_specs.ts";
 import { float16Tensors, toFloat16 } from "../../tools/to_float16.ts";
 import { quantizeCheckpoint } from "../../tools/quantize.ts";
 import { defined } from "../defined.ts";

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { parseConfig } from "../../src/model/config/config.ts";
-import { writeDescription } from "../../src/train/checkpoint.ts";
+import { writeDescription } from "../../src/train/run/checkpoint.ts";
 
 Deno.test("writeDescription() says beside a tokenizer which class of transformers reads it as it is", async () => {
   const folder = await Deno.makeTempDir();

@@ -1,7 +1,7 @@
 import { assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
 import type { ModelConfig } from "../../src/model/config/config.ts";
 import type { Mamba1Config } from "../../src/model/mixers/mamba1.ts";
-import { weightSpecs } from "../../src/model/weight_specs.ts";
+import { weightSpecs } from "../../src/model/weights/weight_specs.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import { defined } from "../defined.ts";
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { lossCurve } from "../../src/train/loss_curve.ts";
+import { lossCurve } from "../../src/train/run/loss_curve.ts";
 
 /** The points of each curve's path, in pixels. */
 function paths(svg: string): number[][][] {

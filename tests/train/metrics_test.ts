@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { openMetrics, readMetrics } from "../../src/train/metrics.ts";
+import { openMetrics, readMetrics } from "../../src/train/run/metrics.ts";
 
 async function inFolder(run: (path: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();

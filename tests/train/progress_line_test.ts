@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { progressLine } from "../../src/train/progress_line.ts";
+import { progressLine } from "../../src/train/run/progress_line.ts";
 
 const NUMBERS = {
   ...{ step: 120, steps: 1000, loss: 3.21871, learningRate: 6e-4, gradientNorm: 0.9083 },

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { readMetrics } from "../../src/train/metrics.ts";
-import { readRun } from "../../src/train/run_description.ts";
-import { openRunFolder } from "../../src/train/run_folder.ts";
+import { readMetrics } from "../../src/train/run/metrics.ts";
+import { readRun } from "../../src/train/run/run_description.ts";
+import { openRunFolder } from "../../src/train/run/run_folder.ts";
 import type { Hyperparameters, Task } from "../../src/train/task.ts";
 import { loadTask } from "../../src/train/tasks/load_task.ts";
 import { train } from "../../src/train/train.ts";

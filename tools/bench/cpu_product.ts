@@ -2,7 +2,7 @@
 
 import { type CpuMatrixDType, isQuantized, type QuantizedRows } from "../../src/cpu/matrix.ts";
 import { fromFloat32 } from "../../src/io/dtype.ts";
-import { dequantizeRows, quantizeRows } from "../../src/model/quantize.ts";
+import { dequantizeRows, quantizeRows } from "../../src/model/weights/quantize.ts";
 
 /** A weight as a matrix takes it, and the values that it then has. */
 export function storedWeight(

@@ -13,7 +13,7 @@ import { openGpu } from "../../src/gpu/device.ts";
 import { encode } from "../../src/gpu/program.ts";
 import { WebGpuExecutor } from "../../src/webgpu/executor.ts";
 import { stateBytes } from "../../src/model/state_layout.ts";
-import type { MatrixDType } from "../../src/model/dtype.ts";
+import type { MatrixDType } from "../../src/model/weights/dtype.ts";
 import { copyBandwidth } from "./bandwidth.ts";
 import { byKernel } from "./by_kernel.ts";
 import { randomWeights } from "./random_weights.ts";

@@ -18,7 +18,7 @@ import {
   type MatmulBwdWTiling,
   matmulBwdWTiling,
   matmulBwdX,
-} from "../../src/ops/linear_bwd.ts";
+} from "../../src/ops/training/linear_bwd.ts";
 import { type MatmulTile, matmulTile } from "../../src/ops/matmul_tile.ts";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { randomUniform } from "./random_weights.ts";

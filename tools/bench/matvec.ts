@@ -13,7 +13,7 @@ import { readFloats } from "../../src/gpu/readback.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { matvecFwd, type MatvecTiling, matvecTiling } from "../../src/ops/linear.ts";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
-import { matrixBytes, type MatrixDType } from "../../src/model/dtype.ts";
+import { matrixBytes, type MatrixDType } from "../../src/model/weights/dtype.ts";
 import { randomUniform, storedRows } from "./random_weights.ts";
 import { type Result, round } from "./result.ts";
 import { warmTime } from "./warm_time.ts";

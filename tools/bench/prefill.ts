@@ -9,7 +9,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { openGpu } from "../../src/gpu/device.ts";
 import { WebGpuExecutor } from "../../src/webgpu/executor.ts";
-import type { MatrixDType } from "../../src/model/dtype.ts";
+import type { MatrixDType } from "../../src/model/weights/dtype.ts";
 import { byKernel } from "./by_kernel.ts";
 import { randomWeights } from "./random_weights.ts";
 import { type Result, round } from "./result.ts";

@@ -4,10 +4,10 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
 import { fromFloat32 } from "../../src/io/dtype.ts";
 import type { ModelConfig } from "../../src/model/config/config.ts";
-import { weightBytes, weightSpecs } from "../../src/model/weight_specs.ts";
+import { weightBytes, weightSpecs } from "../../src/model/weights/weight_specs.ts";
 import { createMatrix, type Matrix, writeMatrixRows } from "../../src/ops/matrix.ts";
-import { isQuantized, matrixBytes, type MatrixDType } from "../../src/model/dtype.ts";
-import { type QuantizedRows, quantizeRows } from "../../src/model/quantize.ts";
+import { isQuantized, matrixBytes, type MatrixDType } from "../../src/model/weights/dtype.ts";
+import { type QuantizedRows, quantizeRows } from "../../src/model/weights/quantize.ts";
 import { type LoadedWeights, modelWeights } from "../../src/webgpu/weights.ts";
 import { randomPieces } from "../random_tensor.ts";
 

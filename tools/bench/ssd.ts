@@ -13,7 +13,7 @@ import { readFloats } from "../../src/gpu/readback.ts";
 import { profile, Program } from "../../src/gpu/program.ts";
 import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
 import { ssdFwd, ssdScratch } from "../../src/ops/ssd.ts";
-import { ssdBwd, ssdBwdScratch } from "../../src/ops/ssd_bwd.ts";
+import { ssdBwd, ssdBwdScratch } from "../../src/ops/training/ssd_bwd.ts";
 import { isMamba2 } from "../../src/model/mixers/mamba2.ts";
 import { SSD_CHUNK, type SsdSizes, ssdWidths } from "../../src/model/ssd_sizes.ts";
 import { ssdStep } from "../../src/ops/ssd_step.ts";

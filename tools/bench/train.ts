@@ -12,7 +12,7 @@ import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { profile, type Program } from "../../src/gpu/program.ts";
 import type { ModelConfig } from "../../src/model/config/config.ts";
 import { mixerOf } from "../../src/model/mixers/mixers.ts";
-import { weightSpecs } from "../../src/model/weight_specs.ts";
+import { weightSpecs } from "../../src/model/weights/weight_specs.ts";
 import { type Batch, START } from "../../src/train/batches.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import { COMMON, type ModelSize, newConfig } from "../../src/train/task.ts";

@@ -1,4 +1,4 @@
-import type { MatrixDType } from "../../model/dtype.ts";
+import type { MatrixDType } from "../../model/weights/dtype.ts";
 import { MAMBA_130M, ODD, ONES } from "../cases.ts";
 import { Random } from "../random.ts";
 import { embeddingFwd as reference } from "../reference/embedding.ts";

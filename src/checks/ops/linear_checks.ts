@@ -1,4 +1,4 @@
-import type { MatrixDType } from "../../model/dtype.ts";
+import type { MatrixDType } from "../../model/weights/dtype.ts";
 import { MAMBA_130M, MATMUL_CASES, type MatmulCase, ODD } from "../cases.ts";
 import { Random } from "../random.ts";
 import { conv1dFwd } from "../reference/conv1d.ts";

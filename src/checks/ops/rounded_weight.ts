@@ -1,5 +1,5 @@
-import type { MatrixDType } from "../../model/dtype.ts";
-import { type QuantizedRows, quantizeRows } from "../../model/quantize.ts";
+import type { MatrixDType } from "../../model/weights/dtype.ts";
+import { type QuantizedRows, quantizeRows } from "../../model/weights/quantize.ts";
 import { dequantize } from "../reference/dequantize.ts";
 
 /** A weight as a checkpoint of some dtype stores it. */

@@ -1,4 +1,4 @@
-import type { FloatDType } from "../../model/dtype.ts";
+import type { FloatDType } from "../../model/weights/dtype.ts";
 import { type ModelShape, ODD, SEQUENCE_CASES } from "../cases.ts";
 import { Random } from "../random.ts";
 import { matmulFwd } from "../reference/matmul.ts";

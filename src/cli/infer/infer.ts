@@ -8,13 +8,13 @@ import {
 } from "../terminal/arguments.ts";
 import { backendSettings } from "../terminal/backend_options.ts";
 import { CLASSIFY, classify } from "./classify.ts";
-import { DEMO, demo } from "./demo.ts";
+import { DEMO, demo } from "./demo/demo.ts";
 import { describeError } from "../terminal/describe_error.ts";
-import { doctor } from "./doctor.ts";
+import { doctor } from "./doctor/doctor.ts";
 import { GENERATE, generate } from "./generate.ts";
 import { commandHelp, programHelp } from "../terminal/help.ts";
 import { INSPECT, inspect } from "./inspect.ts";
-import { SCORE, score } from "./score.ts";
+import { SCORE, score } from "./score/score.ts";
 import { asksForVersion, versionLine } from "../terminal/version.ts";
 import { processTerminal, type Terminal } from "../terminal/terminal.ts";
 

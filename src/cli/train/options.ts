@@ -9,7 +9,7 @@ import {
   type TaskOptions,
 } from "../../train/task.ts";
 import { mixers } from "../../model/mixers/mixers.ts";
-import type { RunDescription } from "../../train/run_description.ts";
+import type { RunDescription } from "../../train/run/run_description.ts";
 import { loadTask } from "../../train/tasks/load_task.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
 import { BACKEND_OPTION } from "../terminal/backend_options.ts";

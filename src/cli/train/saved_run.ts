@@ -1,6 +1,6 @@
 /** Which run a command line is about: a new one, or that of the folder which `--resume` names. */
 
-import { readRun, type RunDescription } from "../../train/run_description.ts";
+import { readRun, type RunDescription } from "../../train/run/run_description.ts";
 import { type Arguments, UsageError } from "../terminal/arguments.ts";
 
 /** A run as the command line asks for it. */

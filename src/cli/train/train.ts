@@ -1,10 +1,10 @@
 /** The training program: `train.ts <task>`. */
 
 import { ConfigError } from "../../model/config/config.ts";
-import { type Metrics, readMetrics, toMetrics } from "../../train/metrics.ts";
-import { progressLine } from "../../train/progress_line.ts";
-import { RUN_FILES } from "../../train/run_files.ts";
-import { openRunFolder } from "../../train/run_folder.ts";
+import { type Metrics, readMetrics, toMetrics } from "../../train/run/metrics.ts";
+import { progressLine } from "../../train/run/progress_line.ts";
+import { RUN_FILES } from "../../train/run/run_files.ts";
+import { openRunFolder } from "../../train/run/run_folder.ts";
 import { SettingError } from "../../train/setting_error.ts";
 import type { Task } from "../../train/task.ts";
 import { train, type TrainingDevice } from "../../train/train.ts";

@@ -1,11 +1,11 @@
 /** The backward half of a Mamba-1 block: gradients of its parameters, and of the residual stream before it. */
 
 import type { Mamba1Config } from "../../model/mixers/mamba1.ts";
-import { conv1dBwd, conv1dBwdScratch } from "../ops/conv1d_bwd.ts";
+import { conv1dBwd, conv1dBwdScratch } from "../ops/training/conv1d_bwd.ts";
 import { dtBCNormBwd } from "../ops/dt_bc_norm.ts";
-import { columnSum, matmulBwdW, matmulBwdX } from "../ops/linear_bwd.ts";
+import { columnSum, matmulBwdW, matmulBwdX } from "../ops/training/linear_bwd.ts";
 import { SCAN_CHUNK } from "../ops/selective_scan.ts";
-import { scanBwdScratch, selectiveScanBwd } from "../ops/selective_scan_bwd.ts";
+import { scanBwdScratch, selectiveScanBwd } from "../ops/training/selective_scan_bwd.ts";
 import type { CpuProgram } from "../program.ts";
 import type { Mamba1Activation, Mamba1State, Mamba1Weights } from "./mamba1.ts";
 import type { CpuPartTraining, HalfBwdTensors } from "./part.ts";

@@ -2,10 +2,10 @@
 
 import type { Mamba2Config } from "../../model/mixers/mamba2.ts";
 import { ssdWidths } from "../../model/ssd_sizes.ts";
-import { conv1dBwd, conv1dBwdScratch } from "../ops/conv1d_bwd.ts";
-import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../ops/gated_rms_norm_bwd.ts";
+import { conv1dBwd, conv1dBwdScratch } from "../ops/training/conv1d_bwd.ts";
+import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../ops/training/gated_rms_norm_bwd.ts";
 import { SSD_CHUNK } from "../ops/ssd.ts";
-import { ssdBwd, ssdBwdScratch } from "../ops/ssd_bwd.ts";
+import { ssdBwd, ssdBwdScratch } from "../ops/training/ssd_bwd.ts";
 import type { CpuProgram } from "../program.ts";
 import type { Mamba2Activation, Mamba2State, Mamba2Weights } from "./mamba2.ts";
 import type { CpuPartTraining, HalfBwdTensors } from "./part.ts";

@@ -2,8 +2,8 @@
 
 import type { ModelConfig } from "../../model/config/config.ts";
 import type { CpuMatrix } from "../matrix.ts";
-import { columnSum, matmulBwdW, matmulBwdX } from "../ops/linear_bwd.ts";
-import { rmsNormBwd } from "../ops/rms_norm_bwd.ts";
+import { columnSum, matmulBwdW, matmulBwdX } from "../ops/training/linear_bwd.ts";
+import { rmsNormBwd } from "../ops/training/rms_norm_bwd.ts";
 import type { CpuProgram } from "../program.ts";
 import type { CpuTensor } from "../tensor.ts";
 import type { TrainingActivations } from "../training_activations.ts";

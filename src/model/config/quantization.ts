@@ -1,6 +1,6 @@
-/** What a config.json says of quantized weights: a form of this project's own, described in src/model/quantize.ts. */
+/** What a config.json says of quantized weights: a form of this project's own, described in src/model/weights/quantize.ts. */
 
-import { QUANT_GROUP, type QuantizedDType } from "../quantize.ts";
+import { QUANT_GROUP, type QuantizedDType } from "../weights/quantize.ts";
 import { Fields } from "./fields.ts";
 
 /**

@@ -4,7 +4,7 @@ import type { ModelConfig } from "../config/config.ts";
 import { agreed } from "../config/fields.ts";
 import { MAX_D_MODEL } from "../config/limits.ts";
 import { dtBias, logarithms, ones, uniformWithin, zeros } from "../initial_values.ts";
-import type { WeightSpec } from "../weight_specs.ts";
+import type { WeightSpec } from "../weights/weight_specs.ts";
 import {
   describeMambaSizes,
   type MambaConfig,

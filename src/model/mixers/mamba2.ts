@@ -5,7 +5,7 @@ import { agreed, describe, type Fields } from "../config/fields.ts";
 import { MAX_D_MODEL, MAX_EXPAND } from "../config/limits.ts";
 import { dtBias, logarithms, ones, uniformWithin, zeros } from "../initial_values.ts";
 import { ssdWidths } from "../ssd_sizes.ts";
-import type { WeightSpec } from "../weight_specs.ts";
+import type { WeightSpec } from "../weights/weight_specs.ts";
 import {
   describeMambaSizes,
   type MambaConfig,

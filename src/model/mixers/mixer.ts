@@ -3,7 +3,7 @@
 import type { ModelConfig } from "../config/config.ts";
 import type { Dialect } from "../config/family.ts";
 import type { Fields, Setting } from "../config/fields.ts";
-import type { WeightSpec } from "../weight_specs.ts";
+import type { WeightSpec } from "../weights/weight_specs.ts";
 
 /** What one part of a block brings with it: `residual += part(RMSNorm(residual))`. */
 export interface BlockPart<Config extends ModelConfig = ModelConfig> {

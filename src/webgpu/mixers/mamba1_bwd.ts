@@ -3,10 +3,15 @@
 import type { Program } from "../../gpu/program.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
 import { sizeTogether, viewsOf } from "../../gpu/span.ts";
-import { conv1dBwd, conv1dBwdScratch } from "../../ops/conv1d_bwd.ts";
+import { conv1dBwd, conv1dBwdScratch } from "../../ops/training/conv1d_bwd.ts";
 import { dtBCNormBwd } from "../../ops/dt_bc_norm.ts";
-import { columnSum, columnSumScratch, matmulBwdW, matmulBwdX } from "../../ops/linear_bwd.ts";
-import { scanBwdScratch, selectiveScanBwd } from "../../ops/selective_scan_bwd.ts";
+import {
+  columnSum,
+  columnSumScratch,
+  matmulBwdW,
+  matmulBwdX,
+} from "../../ops/training/linear_bwd.ts";
+import { scanBwdScratch, selectiveScanBwd } from "../../ops/training/selective_scan_bwd.ts";
 import { SCAN_CHUNK } from "../../ops/selective_scan.ts";
 import type { Mamba1Config } from "../../model/mixers/mamba1.ts";
 import type { BatchShape } from "../../model/training_executor.ts";

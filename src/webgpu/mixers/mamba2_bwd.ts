@@ -2,11 +2,11 @@
 
 import type { Program } from "../../gpu/program.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
-import { conv1dBwd, conv1dBwdScratch } from "../../ops/conv1d_bwd.ts";
+import { conv1dBwd, conv1dBwdScratch } from "../../ops/training/conv1d_bwd.ts";
 import { gatedRmsNormFwd } from "../../ops/gated_rms_norm.ts";
-import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../../ops/gated_rms_norm_bwd.ts";
-import { columnSumScratch } from "../../ops/linear_bwd.ts";
-import { ssdBwd, ssdBwdScratch } from "../../ops/ssd_bwd.ts";
+import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../../ops/training/gated_rms_norm_bwd.ts";
+import { columnSumScratch } from "../../ops/training/linear_bwd.ts";
+import { ssdBwd, ssdBwdScratch } from "../../ops/training/ssd_bwd.ts";
 import { SSD_CHUNK, ssdWidths } from "../../model/ssd_sizes.ts";
 import type { Mamba2Config } from "../../model/mixers/mamba2.ts";
 import type { BatchShape } from "../../model/training_executor.ts";

@@ -2,10 +2,10 @@
 
 import type { Program } from "../../gpu/program.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
-import { columnSum, matmulBwdW, matmulBwdX } from "../../ops/linear_bwd.ts";
+import { columnSum, matmulBwdW, matmulBwdX } from "../../ops/training/linear_bwd.ts";
 import type { Matrix } from "../../ops/matrix.ts";
 import { rmsNormFwd } from "../../ops/rms_norm.ts";
-import { rmsNormBwd } from "../../ops/rms_norm_bwd.ts";
+import { rmsNormBwd } from "../../ops/training/rms_norm_bwd.ts";
 import type { TrainingActivations } from "../training_activations.ts";
 import type { ModelConfig } from "../../model/config/config.ts";
 

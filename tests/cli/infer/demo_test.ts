@@ -6,7 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { parseArguments } from "../../../src/cli/terminal/arguments.ts";
-import { DEMO, demo } from "../../../src/cli/infer/demo.ts";
+import { DEMO, demo } from "../../../src/cli/infer/demo/demo.ts";
 import { infer } from "../../../src/cli/infer/infer.ts";
 import { loadMnist } from "../../../src/io/datasets/mnist.ts";
 import { decodePng } from "../../../src/io/images/png.ts";

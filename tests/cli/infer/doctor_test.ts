@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { doctor, type DoctorOptions } from "../../../src/cli/infer/doctor.ts";
+import { doctor, type DoctorOptions } from "../../../src/cli/infer/doctor/doctor.ts";
 import type { KernelCheck } from "../../../src/checks/kernel_check.ts";
 import { ALL_KERNELS } from "../../../src/ops/kernels.ts";
 import { KERNEL_CHECKS } from "../../../src/checks/kernel_checks.ts";

@@ -3,7 +3,7 @@ import { infer } from "../../../src/cli/infer/infer.ts";
 import { imageStart, PixelImage } from "../../../src/cli/infer/pixel_image.ts";
 import { decodePng } from "../../../src/io/images/png.ts";
 import { parseConfig } from "../../../src/model/config/config.ts";
-import { writeDescription, writeModel } from "../../../src/train/checkpoint.ts";
+import { writeDescription, writeModel } from "../../../src/train/run/checkpoint.ts";
 import { initialise } from "../../../src/train/initialise.ts";
 import { goldenPath } from "../../golden_files.ts";
 import { FakeTerminal } from "../terminal/fake_terminal.ts";

@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
-import { scoreLogits } from "../../../src/cli/infer/score_logits.ts";
+import { scoreLogits } from "../../../src/cli/infer/score/score_logits.ts";
 import { tokenScore } from "../../../src/checks/reference/token_score.ts";
 
 Deno.test("scoreLogits() agrees with the reference for every token of a row", () => {

@@ -1,5 +1,9 @@
 import { assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
-import { scoresToJson, scoresToLines, summarize } from "../../../src/cli/infer/score_output.ts";
+import {
+  scoresToJson,
+  scoresToLines,
+  summarize,
+} from "../../../src/cli/infer/score/score_output.ts";
 import type { Model } from "../../../src/engine/model.ts";
 import type { TokenScore } from "../../../src/engine/score.ts";
 import { loadTokenizer } from "../../../src/io/tokenizer/tokenizer.ts";

@@ -9,7 +9,7 @@ import { encodeSafetensors } from "../../../src/io/safetensors/writer.ts";
 import { parseConfig, toHfConfig } from "../../../src/model/config/config.ts";
 import { registerMixer } from "../../../src/model/mixers/mixers.ts";
 import { stateBytes } from "../../../src/model/state_layout.ts";
-import { weightSpecs } from "../../../src/model/weight_specs.ts";
+import { weightSpecs } from "../../../src/model/weights/weight_specs.ts";
 import { initialise } from "../../../src/train/initialise.ts";
 import { registerWebGpuPart } from "../../../src/webgpu/mixers/mixers.ts";
 import { requireTrainable } from "../../../src/webgpu/parameters.ts";

@@ -1,0 +1,210 @@
+/** `infer.ts score`: how well a model foresees a text, token by token. */
+
+import type { Model } from "../../../engine/model.ts";
+import { requireScore, type TokenScore } from "../../../engine/score.ts";
+import { readDataFile } from "../../../io/datasets/data_file.ts";
+import { decodeText } from "../../../io/datasets/text.ts";
+import { createRowWriter } from "../../../io/row_writer.ts";
+import { type Arguments, type CommandSpec, UsageError } from "../../terminal/arguments.ts";
+import { DATASET_OPTIONS, datasetLoader } from "../dataset_options.ts";
+import { encodeText } from "../encode_text.ts";
+import { formatCount, formatDuration, formatRate } from "../../terminal/format.ts";
+import { checkIdRange, readIds } from "../id_file.ts";
+import { LOAD_OPTIONS, loadForCommand, loadSettings } from "../load_model.ts";
+import { Progress } from "../../terminal/progress.ts";
+import { scoresToJson, scoresToLines, summarize, summaryToLines } from "./score_output.ts";
+import { scoreDataset } from "./score_dataset.ts";
+import { scoreLogits } from "./score_logits.ts";
+import type { Terminal } from "../../terminal/terminal.ts";
+
+/** What the parser and the help know of this command. */
+export const SCORE: CommandSpec = {
+  name: "score",
+  summary:
+    "Says how well a model foresees a text: log-probability by token, perplexity, bits per byte.",
+  positionals: ["<model>"],
+  required: 1,
+  example: "score ./mamba-130m-hf --text README.md",
+  details: [
+    "Prints a line a token: id, log-probability in nats, rank (0: the likeliest), text; then the sums.\n" +
+    "The first token of a sequence has nothing before it, and no score: - or null.",
+    "The whole text is one stream: each token is foreseen from all before it. --window N foresees it from\n" +
+    "at most N, which gives the validation loss of a model that was trained with --seqlen N.",
+    "For a model of pixels, --dataset scores images, each for itself, and prints the mean over all pixels.",
+  ],
+  options: [
+    { name: "text", value: "FILE", help: "The text to score (default: stdin)" },
+    { name: "ids", value: "FILE", help: "Token ids: a JSON array, or one of arrays (sequences)" },
+    { name: "window", value: "N", help: "Forget all before after every N tokens (default: never)" },
+    {
+      name: "logits",
+      value: "FILE",
+      help: "Also write f32 logits [T, vocab_size], as safetensors",
+    },
+    ...DATASET_OPTIONS,
+    { name: "summary", help: "Print the sums alone" },
+    { name: "json", help: "Print one JSON object" },
+    ...LOAD_OPTIONS,
+  ],
+};
+
+/** Logits that are in memory at once. */
+const LOGIT_PIECE_BYTES = 16_000_000;
+
+interface Sequences {
+  readonly sequences: readonly (readonly number[])[];
+  /** Whether the file held an array of arrays: the output then has that form too. */
+  readonly nested: boolean;
+}
+
+/** Runs the command. */
+export async function score(args: Arguments, terminal: Terminal): Promise<void> {
+  const [source = ""] = args.positionals;
+  const settings = loadSettings(args);
+  const loadImages = datasetLoader(args);
+  if (loadImages !== undefined) {
+    const other = ["text", "ids", "window", "logits"].find((name) => args.text(name) !== undefined);
+    if (other !== undefined) {
+      throw new UsageError(`Cannot use --${other} and --dataset together: give one`);
+    }
+    const data = await loadImages();
+    using model = await loadForCommand(source, settings, terminal);
+    return await scoreDataset(model, data, args, terminal);
+  }
+  const logitsPath = args.text("logits");
+  const window = args.integer("window", { min: 1 });
+  if (window !== undefined && logitsPath !== undefined) {
+    throw new UsageError("Cannot use --window and --logits together: give one");
+  }
+  const input = await readInput(args, terminal);
+  if (logitsPath !== undefined && "sequences" in input) checkEqualLengths(input, args.text("ids"));
+  using model = await loadForCommand(source, settings, terminal);
+  const { sequences, nested } = toSequences(input, model, args.text("ids") ?? "", terminal);
+  const total = sequences.reduce((sum, ids) => sum + ids.length, 0);
+  const start = performance.now();
+  const scored: TokenScore[][] = [];
+  {
+    using progress = new Progress(terminal, { label: "Scoring", total, unit: "tokens" });
+    let done = 0;
+    const advance = (count: number) => progress.update(done += count);
+    if (logitsPath === undefined) {
+      for (const ids of sequences) scored.push(await scoreSequence(model, ids, window, advance));
+    } else {
+      scored.push(...await scoreWithLogits(model, sequences, nested, logitsPath, advance));
+    }
+  }
+  const elapsedMs = performance.now() - start;
+  terminal.writeError(
+    `${formatCount(total)} tokens in ${formatDuration(elapsedMs)}, ` +
+      `${formatRate(total, elapsedMs)} tokens/s\n`,
+  );
+  const text = "text" in input ? input.text : undefined;
+  const summary = summarize(scored, text, model);
+  const isShort = args.has("summary");
+  if (args.has("json")) {
+    const shown = isShort ? summary : scoresToJson(scored, nested, summary, model);
+    terminal.write(`${JSON.stringify(shown)}\n`);
+  } else terminal.write((isShort ? "" : scoresToLines(scored, model)) + summaryToLines(summary));
+}
+
+type Input = { readonly text: string } | Sequences;
+
+async function readInput(args: Arguments, terminal: Terminal): Promise<Input> {
+  const textPath = args.text("text"), idsPath = args.text("ids");
+  if (textPath !== undefined && idsPath !== undefined) {
+    throw new UsageError("Cannot use --text and --ids together: the input is one of them");
+  }
+  if (idsPath !== undefined) return await readIds(idsPath);
+  if (textPath !== undefined && textPath !== "-") {
+    return { text: decodeText(await readDataFile(textPath, "text"), textPath) };
+  }
+  if (terminal.stdinIsTerminal) {
+    throw new UsageError("Cannot score: give --text, --ids, or text on stdin");
+  }
+  return { text: decodeText(await terminal.readStdin(), "stdin") };
+}
+
+function checkEqualLengths({ sequences }: Sequences, path = ""): void {
+  const [first = []] = sequences;
+  const other = sequences.findIndex((ids) => ids.length !== first.length);
+  if (other >= 0) {
+    throw new RangeError(
+      `Cannot write the logits of "${path}" as one tensor: sequence 0 has ${first.length} tokens ` +
+        `and sequence ${other} has ${sequences[other]?.length}`,
+    );
+  }
+}
+
+function toSequences(input: Input, model: Model, path: string, terminal: Terminal): Sequences {
+  const { head, input: modelInput } = model.config;
+  if (head.kind !== "lm" || modelInput.kind !== "embedding") {
+    throw new TypeError(
+      `Cannot score with this model: its head is "${head.kind}", expected "lm". ` +
+        `Use the command classify`,
+    );
+  }
+  if ("sequences" in input) {
+    for (const ids of input.sequences) checkIdRange(ids, modelInput.vocab_size, path);
+    return input;
+  }
+  const ids = encodeText(input.text, "text", model, terminal);
+  if (ids.length === 0) {
+    throw new RangeError("Cannot score: the tokenizer makes no tokens of the text");
+  }
+  return { sequences: [ids], nested: false };
+}
+
+async function scoreSequence(
+  model: Model,
+  ids: readonly number[],
+  window: number | undefined,
+  advance: (count: number) => void,
+): Promise<TokenScore[]> {
+  const scores: TokenScore[] = [];
+  for await (const token of model.score(ids, { window })) {
+    scores.push(token);
+    advance(1);
+  }
+  return scores;
+}
+
+/** One pass gives both: the logits of each step are written, and say how likely the next token was. */
+async function scoreWithLogits(
+  model: Model,
+  sequences: readonly (readonly number[])[],
+  nested: boolean,
+  path: string,
+  advance: (count: number) => void,
+): Promise<TokenScore[][]> {
+  const { head, real_vocab_size } = model.config;
+  const vocab_size = head.kind === "lm" ? head.vocab_size : 0;
+  const seqlen = sequences[0]?.length ?? 0;
+  const shape = nested ? [sequences.length, seqlen, vocab_size] : [seqlen, vocab_size];
+  const pieceLength = Math.max(1, Math.min(512, Math.floor(LOGIT_PIECE_BYTES / 4 / vocab_size)));
+  await using file = await createRowWriter(path, "logits", shape);
+  using session = model.createSession();
+  const scored: TokenScore[][] = [];
+  for (const ids of sequences) {
+    session.reset();
+    const [first = 0] = ids;
+    const scores: TokenScore[] = [{ id: first, logprob: NaN, rank: NaN, entropy: NaN }];
+    for (let at = 0; at < seqlen; at += pieceLength) {
+      const piece = ids.slice(at, at + pieceLength);
+      const logits = await session.prefill(piece, { logits: "all" });
+      if (logits === undefined) throw new TypeError("Cannot write logits: the model gave none");
+      await file.write(logits);
+      for (const i of piece.keys()) {
+        const next = ids[at + i + 1];
+        if (next === undefined) continue;
+        const row = logits.subarray(i * vocab_size, i * vocab_size + real_vocab_size);
+        const score = scoreLogits(row, next);
+        requireScore(score.logprob, at + i + 1);
+        scores.push({ id: next, ...score });
+      }
+      advance(piece.length);
+    }
+    scored.push(scores);
+  }
+  await file.close();
+  return scored;
+}
