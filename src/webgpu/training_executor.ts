@@ -87,7 +87,7 @@ export class WebGpuTrainingExecutor implements TrainingExecutor {
   }
 
   get deviceNote(): string | undefined {
-    return this.#gpu.isSoftware ? "a software adapter: right, and slow" : undefined;
+    return this.#gpu.note;
   }
 
   get deviceBytes(): number {
