@@ -6,6 +6,7 @@ import { readDataFile } from "../../../io/datasets/data_file.ts";
 import { decodeText } from "../../../io/datasets/text.ts";
 import { createRowWriter } from "../../../io/row_writer.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../../terminal/arguments.ts";
+import { compilingLine } from "../compiling_line.ts";
 import { DATASET_OPTIONS, datasetLoader } from "../dataset_options.ts";
 import { encodeText } from "../encode_text.ts";
 import { formatCount, formatDuration, formatRate } from "../../terminal/format.ts";
@@ -85,8 +86,12 @@ export async function score(args: Arguments, terminal: Terminal): Promise<void> 
   const scored: TokenScore[][] = [];
   {
     using progress = new Progress(terminal, { label: "Scoring", total, unit: "tokens" });
+    using compiling = compilingLine(model, terminal);
     let done = 0;
-    const advance = (count: number) => progress.update(done += count);
+    const advance = (count: number) => {
+      compiling[Symbol.dispose]();
+      progress.update(done += count);
+    };
     if (logitsPath === undefined) {
       for (const ids of sequences) scored.push(await scoreSequence(model, ids, window, advance));
     } else {
