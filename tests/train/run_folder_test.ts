@@ -169,3 +169,50 @@ Deno.test("train() begins anew, unasked, where a run was killed before its first
       assert(!Object.keys(await contents(out)).some((name) => name.endsWith(".tmp")));
     }
   }));
+
+/** Makes every renaming and removal of a file fail from the `count`-th on, which is all that a kill there leaves. */
+function cutAfter(count: number): { readonly wasReached: boolean } & Disposable {
+  const { rename, remove } = Deno;
+  let done = 0;
+  const cut = <Args extends unknown[]>(change: (...args: Args) => Promise<void>) => {
+    return (...args: Args) => done++ < count ? change(...args) : Promise.reject(new Error("cut"));
+  };
+  Object.assign(Deno, { rename: cut(rename), remove: cut(remove) });
+  return {
+    get wasReached() {
+      return done > count;
+    },
+    [Symbol.dispose]: () => Object.assign(Deno, { rename, remove }),
+  };
+}
+
+Deno.test("train() ends with the files of an uninterrupted run, wherever one was cut off, an overwriting one too", () =>
+  withFolder(async (folder) => {
+    const task = await smallTask(folder, { steps: 2, evaluateEvery: 1 });
+    // Metrics have times in them.
+    const files = async (out: string) => {
+      const { "training/metrics.jsonl": _metrics, ...others } = await contents(out);
+      return others;
+    };
+    const run = (out: string, options = {}) =>
+      Array.fromAsync(train(task, { out, backend: "cpu", threads: 1, ...options }));
+    await run(`${folder}/straight`);
+    const expected = await files(`${folder}/straight`);
+    for (const overwrite of [false, true]) {
+      for (let count = 0, isCut = true; isCut; count++) {
+        const out = `${folder}/${overwrite}-${count}`;
+        if (overwrite) await run(out);
+        {
+          using cut = cutAfter(count);
+          await run(out, { overwrite }).catch(() => {});
+          isCut = cut.wasReached;
+        }
+        const { isFile } = await Deno.stat(`${out}/training/run.json`).catch(() => ({
+          isFile: false,
+        }));
+        await run(out, { resume: isFile });
+        assertEquals(await files(out), expected, `${overwrite}, ${count} changes`);
+        if (!isCut) assert(count > (overwrite ? 15 : 8), `${count} changes`);
+      }
+    }
+  }));
