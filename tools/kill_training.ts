@@ -113,7 +113,12 @@ async function killOnce(child: Deno.ChildProcess, out: string, random: Random): 
     while (!hasEnded && await time() === before) await wait(5);
     await wait(60 * random.next());
   }
-  if (!hasEnded) child.kill("SIGKILL");
+  try {
+    child.kill("SIGKILL");
+  } catch (error) {
+    // It ended by itself, perhaps in this very moment.
+    if (!(error instanceof TypeError)) throw error;
+  }
   return (await status).signal === "SIGKILL";
 }
 
