@@ -138,6 +138,16 @@ Deno.test("train() wants to know what becomes of a run, resumes it only as it is
       "steps is 3, and its run has done 4",
     );
     assertEquals(await contents(out), before);
+    // Of the same size, with the same characters.
+    const data = `${folder}/text.txt`;
+    await Deno.writeTextFile(data, (await Deno.readTextFile(data)).replace("dark", "kard"));
+    const { options } = other;
+    await assertRejects(
+      async () => await all(await loadTask("text", options), { out, resume: true }),
+      TypeError,
+      `Cannot resume from "${out}": data is other than its run has, of the same size (SHA-256 `,
+    );
+    assertEquals(await contents(out), before);
     // Longer, and cut: the same program goes on with it, whatever warm-up it asks for now.
     const longer = await smallTask(folder, { steps: 40 });
     for await (const { step } of train(longer, { out, resume: true })) if (step === 8) break;
