@@ -13,7 +13,7 @@ import {
 import type { Backend, Executor } from "../model/executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
 import type { SamplingOptions } from "./sampling.ts";
-import { type ScoreOptions, scoreTokens, type TokenScore } from "./score.ts";
+import { type ScoreOptions, scoreTokens, type TokenIds, type TokenScore } from "./score.ts";
 import { awaitedInputs } from "./awaited_inputs.ts";
 import { Call, Lifetime } from "./lifetime.ts";
 import type { Inputs, Session } from "./session.ts";
@@ -88,7 +88,7 @@ export interface Model extends Disposable {
    * @param options The whole input is one stream, unless they cut it into windows.
    */
   score(
-    input: string | readonly number[] | AsyncIterable<number>,
+    input: string | TokenIds | AsyncIterable<number>,
     options?: ScoreOptions,
   ): AsyncIterable<TokenScore>;
   /** Opens a stream through the model: state in, state out, step by step. */

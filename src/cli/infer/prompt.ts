@@ -66,7 +66,7 @@ export function promptIds(
     return [imageStart(prompt.text.trim(), model.config)];
   }
   if (prompt.text === "") return [];
-  return encodeText(prompt.text, "prompt", model, terminal);
+  return [...encodeText(prompt.text, "prompt", model, terminal)];
 }
 
 /**
