@@ -108,6 +108,25 @@ function noteOf({ isSoftware, isOpenGl }: AdapterFacts): string | undefined {
 }
 
 /**
+ * Finds the adapter that a device is opened on.
+ *
+ * @throws {UnsupportedDeviceError} If there is none.
+ */
+export async function findAdapter(): Promise<GPUAdapter> {
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    throw new UnsupportedDeviceError(
+      `Cannot find a GPU adapter: ${
+        navigator.gpu === undefined
+          ? "there is no navigator.gpu, which browsers have that know WebGPU, for pages over https"
+          : "navigator.gpu.requestAdapter() returned null"
+      }. On Linux, install a Vulkan driver (mesa-vulkan-drivers gives a software one)`,
+    );
+  }
+  return adapter;
+}
+
+/**
  * Finds an adapter and opens a device with all that this adapter allows.
  *
  * The default limits would refuse models that fit easily: 128 MiB a binding is less than the embedding of mamba-130m.
@@ -119,16 +138,7 @@ export async function openGpu(device?: GPUDevice): Promise<Gpu> {
   if (device !== undefined) {
     return new Gpu(device, describeAdapter({ info: device.adapterInfo }), false);
   }
-  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) {
-    throw new UnsupportedDeviceError(
-      `Cannot find a GPU adapter: ${
-        navigator.gpu === undefined
-          ? "there is no navigator.gpu, which browsers have that know WebGPU, for pages over https"
-          : "navigator.gpu.requestAdapter() returned null"
-      }. On Linux, install a Vulkan driver (mesa-vulkan-drivers gives a software one)`,
-    );
-  }
+  const adapter = await findAdapter();
   const wanted: GPUFeatureName[] = ["timestamp-query", "shader-f16"];
   const opened = await adapter.requestDevice({
     requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),

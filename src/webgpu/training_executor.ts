@@ -1,6 +1,6 @@
 /** Training on WebGPU: parameters, gradients and moments in the device's memory, and one step after the other. */
 
-import { type Gpu, openGpu } from "../gpu/device.ts";
+import { findAdapter, type Gpu, openGpu } from "../gpu/device.ts";
 import { type Copy, encode, type Program } from "../gpu/program.ts";
 import { readFloats } from "../gpu/readback.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
@@ -25,6 +25,15 @@ import { clearState, TrainingPrograms } from "./training_programs.ts";
 
 /** What a software adapter does in a millisecond, as llvmpipe did on two cores. */
 const SOFTWARE_COST_PER_MS = 1e6;
+
+/**
+ * Refuses a machine that training cannot be opened on.
+ *
+ * @throws {UnsupportedDeviceError} If there is no adapter.
+ */
+export async function requireAdapter(): Promise<void> {
+  await findAdapter();
+}
 
 /**
  * Opens a device to train a model on.
