@@ -15,6 +15,7 @@ import type { GeneratedToken, GenerateOptions } from "./generate.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import { type ScoreOptions, scoreTokens, type TokenIds, type TokenScore } from "./score.ts";
 import { awaitedInputs } from "./awaited_inputs.ts";
+import { isStream } from "./check_inputs.ts";
 import { Call, Lifetime } from "./lifetime.ts";
 import type { Inputs, Session } from "./session.ts";
 import { type SessionModel, StreamSession } from "./stream_session.ts";
@@ -157,7 +158,7 @@ export function createModel(
       inSession("classify", (session) => {
         requireClassifier(executor);
         const call = new Call("classify", lifetime, options?.signal);
-        const until = Symbol.asyncIterator in inputs ? awaitedInputs(inputs, call) : inputs;
+        const until = isStream("classify", inputs) ? awaitedInputs(inputs, call) : inputs;
         return classifyStream(session, until, executor.config.labels, options);
       }),
     score: (input, options) =>
@@ -166,7 +167,7 @@ export function createModel(
         const call = new Call("score", lifetime, options?.signal);
         const ids = typeof input === "string"
           ? encode(input)
-          : Symbol.asyncIterator in input
+          : isStream("score", input)
           ? awaitedInputs(input, call)
           : input;
         return scoreTokens(session, ids, options);

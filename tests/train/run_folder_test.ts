@@ -50,6 +50,13 @@ Deno.test("openRunFolder() refuses what is not a run's, and leaves it as it was"
     await Deno.writeTextFile(`${folder}/model.safetensors`, "weights");
     await Deno.writeTextFile(`${parent}/file`, "text");
     const before = await contents(parent);
+    await Deno.symlink(`${parent}/nowhere`, `${parent}/link`);
+    await assertRejects(
+      () => openRunFolder(`${parent}/link`),
+      TypeError,
+      `Cannot train into "${parent}/link": it is a link that leads nowhere, expected a run's folder`,
+    );
+    await Deno.remove(`${parent}/link`);
     for (const options of [{}, { overwrite: true }]) {
       await assertRejects(
         () => openRunFolder(folder, options),

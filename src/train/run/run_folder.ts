@@ -213,6 +213,9 @@ async function hasCheckpoint(folder: string): Promise<boolean> {
 
 /** What a folder holds that no run left that was killed as it began; undefined for nothing. */
 async function foreignFile(folder: string): Promise<string | undefined> {
+  const { isSymlink } = await Deno.lstat(folder).catch(() => ({ isSymlink: false }));
+  const leads = await Deno.stat(folder).then(() => true, () => false);
+  if (isSymlink && !leads) return "it is a link that leads nowhere";
   const own = ["training", RUN_FILES.lock];
   for (const inner of ["", "training/"]) {
     try {
