@@ -1,5 +1,7 @@
 /** The module's memory: blocks of it, counted while they live. */
 
+import { roundUp } from "../model/shapes.ts";
+
 /** Blocks start at multiples of this: a cache line, so that threads never share one across tensors. */
 const BLOCK_ALIGNMENT = 64;
 
@@ -103,9 +105,4 @@ export class CpuMemory {
       throw new RangeError(`${message}, and the system gives no more`, { cause });
     }
   }
-}
-
-/** The next multiple of `step` at or above `value`. */
-export function roundUp(value: number, step: number): number {
-  return Math.ceil(value / step) * step;
 }

@@ -1,7 +1,8 @@
 /** The CPU as a device: an instance of the WebAssembly module, its memory and its threads. */
 
 import { CALLER_MAY_SLEEP, MAX_THREADS, SCRATCH } from "./control.ts";
-import { CpuMemory, roundUp } from "./memory.ts";
+import { roundUp } from "../model/shapes.ts";
+import { CpuMemory } from "./memory.ts";
 import { type CpuWorker, mayBlock, type StartWorker, workerStarter } from "./worker.ts";
 
 /** Builds of one source: see tools/build_cpu.ts. */

@@ -1,5 +1,6 @@
 /** Tensors: shaped ranges of the module's memory, counted while they live. */
 
+import { elementCount } from "../model/shapes.ts";
 import type { Cpu } from "./module.ts";
 import type { CpuMemory } from "./memory.ts";
 
@@ -105,9 +106,4 @@ export function createCpuTensor(cpu: Cpu, label: string, shape: readonly number[
     elementCount(shape) * 4,
   );
   return new CpuTensor(cpu.memory, address, shape, true);
-}
-
-/** Product of a shape. */
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, length) => product * length, 1);
 }

@@ -7,11 +7,12 @@ import { elementCount } from "../model/shapes.ts";
 import { defaultThreads } from "./default_threads.ts";
 import { CpuExecutor } from "./executor.ts";
 import { type CpuMatrix, createCpuMatrix, writeMatrixRows } from "./matrix.ts";
+import { modelWeights } from "../passes/weights.ts";
 import { requireRoom, weightSize } from "./memory_needs.ts";
 import { type Cpu, type CpuOptions, openCpu } from "./module.ts";
+import { CPU_PARTS } from "./platform.ts";
 import { CpuProgram } from "./program.ts";
 import { type CpuTensor, createCpuTensor } from "./tensor.ts";
-import { modelWeights } from "./weights.ts";
 
 /**
  * Opens the CPU to load a model into its memory. Where nobody says how many threads work, it is as many as help.
@@ -74,7 +75,7 @@ export class CpuWeightSink implements WeightSink {
   async finish(): Promise<Executor> {
     if (this.#config === undefined) throw new TypeError("Cannot run a model without weights");
     using program = new CpuProgram(this.#cpu);
-    const weights = modelWeights(this.#config, {
+    const weights = modelWeights(CPU_PARTS, this.#config, {
       matrix: (name) => required(this.#matrices, name),
       vector: (name) => required(this.#vectors, name),
       derived: (name, shape, record) => {

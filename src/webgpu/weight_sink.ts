@@ -7,9 +7,10 @@ import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
 import { mixerOf } from "../model/mixers/mixers.ts";
 import { elementCount } from "../model/shapes.ts";
 import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
+import { modelWeights } from "../passes/weights.ts";
 import { requireRoom, withinMemory } from "./device_memory.ts";
 import { WebGpuExecutor } from "./executor.ts";
-import { modelWeights } from "./weights.ts";
+import { WEBGPU_PARTS } from "./platform.ts";
 
 /** The queue keeps what is written until it is copied: at most about two of these. */
 const UNFLUSHED_BYTES = 16 * 2 ** 20;
@@ -81,7 +82,7 @@ export class WebGpuWeightSink implements WeightSink {
     this.#gpu.check();
     if (this.#plan === undefined) throw new TypeError("Cannot run a model without weights");
     const { config, weightBytes } = this.#plan;
-    const weights = modelWeights(config, {
+    const weights = modelWeights(WEBGPU_PARTS, config, {
       matrix: (name) => required(this.#matrices, name),
       vector: (name) => required(this.#vectors, name),
     });

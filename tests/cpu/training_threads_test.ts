@@ -9,7 +9,8 @@ import { columnSum, matmulBwdW, matmulBwdX } from "../../src/cpu/ops/training/li
 import { rmsNormBwd, rmsNormBwdParts } from "../../src/cpu/ops/training/rms_norm_bwd.ts";
 import { keptStates, selectiveScanFwd } from "../../src/cpu/ops/selective_scan.ts";
 import { scanBwdScratch, selectiveScanBwd } from "../../src/cpu/ops/training/selective_scan_bwd.ts";
-import { SSD_CHUNK, ssdFwd, ssdSlots, ssdWidths } from "../../src/cpu/ops/ssd.ts";
+import { SSD_CHUNK, ssdFwd, ssdSlots } from "../../src/cpu/ops/ssd.ts";
+import { ssdWidths } from "../../src/model/ssd_sizes.ts";
 import { ssdBwd, ssdBwdScratch } from "../../src/cpu/ops/training/ssd_bwd.ts";
 import { CpuProgram } from "../../src/cpu/program.ts";
 import { type CpuTensor, createCpuTensor } from "../../src/cpu/tensor.ts";

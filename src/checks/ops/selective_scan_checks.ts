@@ -4,7 +4,7 @@ import { Random } from "../random.ts";
 import { matmulFwd } from "../reference/matmul.ts";
 import { selectiveScanFwd as reference } from "../reference/selective_scan.ts";
 import { checkKernel, type KernelCheck, type KernelRun, type Limits } from "../kernel_check.ts";
-import type { OpaqueTensor, OpName } from "../op_set.ts";
+import type { OpaqueTensor, OpName } from "../checked_ops.ts";
 import { roundedWeight } from "./rounded_weight.ts";
 
 /** The published kernels allow themselves 6e-4 and 2e-3. */

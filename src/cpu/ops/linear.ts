@@ -10,7 +10,7 @@ import {
   PANEL_ROWS,
   requirePanels,
 } from "../matrix.ts";
-import { roundUp } from "../memory.ts";
+import { roundUp } from "../../model/shapes.ts";
 import { type CpuProgram, floatBits } from "../program.ts";
 import type { CpuTensor } from "../tensor.ts";
 import { addProduct } from "./product.ts";

@@ -1,7 +1,7 @@
 /** product: what training's linear layers and their gradients are. */
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
-import { roundUp } from "../memory.ts";
+import { roundUp } from "../../model/shapes.ts";
 import type { CpuProgram } from "../program.ts";
 
 /** A factor. */

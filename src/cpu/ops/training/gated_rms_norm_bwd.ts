@@ -1,7 +1,7 @@
 /** gated_rms_norm_bwd: the gradients of Mamba-2's norm and gate. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import { roundUp } from "../../memory.ts";
+import { roundUp } from "../../../model/shapes.ts";
 import { type CpuProgram, floatBits } from "../../program.ts";
 import type { CpuTensor } from "../../tensor.ts";
 import type { GatedRmsNormShape } from "../gated_rms_norm.ts";
