@@ -225,9 +225,14 @@ interface Mamba1Ops<Program, Tensor, Matrix> {
   readonly SCAN_CHUNK: number;
   readonly selectiveScanFwd: Op<
     Program,
-    ScanTensors<Tensor> & Named<"y", Tensor> & Optional<"rates", Tensor>,
+    ScanTensors<Tensor> & Named<"y", Tensor> & Optional<"rates" | "chunk_states", Tensor>,
     ScanSizes & Sizes<"seqlen"> & { readonly keep?: boolean }
   >;
+  /** Elements of chunk_states, of an executor that runs chunks of a sequence side by side. */
+  readonly chunkStatesSize: (
+    sizes: Sizes<"d_inner" | "d_state">,
+    shape: Sizes<"batch" | "seqlen">,
+  ) => number;
   readonly selectiveScanStep: Op<
     Program,
     & Named<"xz" | "x_dbl" | "dt_bias" | "A_log" | "D" | "ssm_state" | "y", Tensor>

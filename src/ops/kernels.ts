@@ -20,6 +20,7 @@ import { rmsNormFwdKernel } from "./rms_norm.ts";
 import { rmsNormBwdKernel } from "./training/rms_norm_bwd.ts";
 import { sampleFwdKernel } from "./sample.ts";
 import { selectiveScanFwdKernel, selectiveScanStepKernel } from "./selective_scan.ts";
+import { selectiveScanChunksKernel, selectiveScanPassKernel } from "./selective_scan_chunks.ts";
 import {
   selectiveScanBwdKernel,
   selectiveScanBwdSumKernel,
@@ -54,6 +55,8 @@ export const ALL_KERNELS: readonly Pick<
   matmulFwdKernel,
   conv1dFwdKernel,
   selectiveScanFwdKernel,
+  selectiveScanChunksKernel,
+  selectiveScanPassKernel,
   selectiveScanStepKernel,
   dtBCNormFwdKernel,
   ssdStepKernel,
