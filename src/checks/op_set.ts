@@ -66,6 +66,9 @@ interface Accumulate {
 /** The side of a tile of the result, where the executor can choose it. */
 type Tile = 64 | 128;
 
+/** The same of a forward. */
+type FwdTile = 32 | Tile;
+
 interface LinearTensors<Tensor, Matrix> {
   readonly x: Tensor;
   readonly weight: Matrix;
@@ -101,7 +104,7 @@ interface LinearOps<Program, Tensor, Matrix> {
     program: Program,
     tensors: LinearTensors<Tensor, Matrix>,
     shape: LinearShape & { readonly residual?: boolean; readonly label: string },
-    tile?: Tile,
+    tile?: FwdTile,
   ) => void;
   readonly matmulBwdX: (
     program: Program,

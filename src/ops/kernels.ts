@@ -12,7 +12,7 @@ import { embeddingBwdKernel } from "./training/embedding_bwd.ts";
 import { gatedRmsNormFwdKernel } from "./gated_rms_norm.ts";
 import { gatedRmsNormBwdKernel } from "./training/gated_rms_norm_bwd.ts";
 import { clipFactorKernel, sumOfSquaresKernel } from "./training/grad_norm.ts";
-import { matmulFwdKernel, matvecFwdKernel } from "./linear.ts";
+import { matmulFwdKernel, matmulSplitFwdKernel, matvecFwdKernel } from "./linear.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
 import { meanPoolFwdKernel } from "./mean_pool.ts";
 import { meanPoolBwdKernel } from "./training/mean_pool_bwd.ts";
@@ -53,6 +53,7 @@ export const ALL_KERNELS: readonly Pick<
   rmsNormFwdKernel,
   matvecFwdKernel,
   matmulFwdKernel,
+  matmulSplitFwdKernel,
   conv1dFwdKernel,
   selectiveScanFwdKernel,
   selectiveScanChunksKernel,
