@@ -1,6 +1,7 @@
 // matmul_split_fwd: what matmul_fwd computes, for results of so few tiles that it would leave a device idle. A workgroup
 // of 256 lanes computes a tile of 32 x 32, and each element's sum is split over four groups of 64 lanes: of every 64
 // columns of x and weight, a group has 16. A lane keeps 4 x 4 sums of its group, which meet in order at the end.
+// With PARTS of the columns y is (PARTS, rows, ROWS), and each part's sums are for sum_partials to add up.
 // Goes after _linear and _tile.
 override D_IN: u32;
 override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8 or of QUANT_GROUP; zeros beyond D_IN
@@ -11,6 +12,7 @@ override X_ALIGNED: bool;  // D_IN, ld_x and x_offset are multiples of 4
 override Y_ALIGNED: bool;  // ROWS, ROW_START and ld_y are multiples of 4
 override BIAS: bool;
 override RESIDUAL: bool;
+override PARTS: u32;       // 1, or where neither BIAS nor RESIDUAL is
 
 struct Params {
   rows: u32,
@@ -29,7 +31,7 @@ struct Params {
 const SIDE = 32u;
 const DEPTH = 16u;       // columns that a group takes at a time
 const STEP = 64u;        // columns that all groups do
-const PART = 8u * STEP;
+const BLOCK = 8u * STEP;
 
 // [group][k][m / 4] and [group][k][o / 4], permuted by k: see swizzled(). 16 KiB, as much as every device has.
 var<workgroup> a_tile: array<array<vec4<f32>, 8>, 64>;
@@ -85,17 +87,20 @@ fn matmul_split_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invoca
   let first = group * DEPTH;
   var sum = mat4x4<f32>();
   var earlier = mat4x4<f32>();
-  var slice = load(m0, o0, own_k, own);
-  for (var k0 = 0u; k0 < D_IN; k0 += STEP) {
+  let steps = (D_IN + STEP - 1u) / STEP;
+  let begin = wid.z * ((steps + PARTS - 1u) / PARTS) * STEP;
+  let end = min(D_IN, begin + (steps + PARTS - 1u) / PARTS * STEP);
+  var slice = load(m0, o0, begin + own_k, own);
+  for (var k0 = begin; k0 < end; k0 += STEP) {
     store(slice, group, own);
     workgroupBarrier();
-    if (k0 + STEP < D_IN) {
+    if (k0 + STEP < end) {
       slice = load(m0, o0, k0 + STEP + own_k, own);
     }
     sum = add_4_steps(add_4_steps(sum, first, 0u, m4, o4), first, 4u, m4, o4);
     sum = add_4_steps(add_4_steps(sum, first, 8u, m4, o4), first, 12u, m4, o4);
-    // A long sum's terms vanish beside it: parts of them are added up apart.
-    if (k0 % PART == PART - STEP) {
+    // A long sum's terms vanish beside it: blocks of them are added up apart.
+    if (k0 % BLOCK == BLOCK - STEP) {
       earlier += sum;
       sum = mat4x4<f32>();
     }
@@ -116,5 +121,5 @@ fn matmul_split_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invoca
   let row = group * 8u + own / 8u;
   let column = own % 8u;
   let total = (a_tile[row][column] + a_tile[row + 32u][column]) + (b_tile[row][column] + b_tile[row + 32u][column]);
-  write4(0u, m0 + m4 * 4u + group, o0 + o4 * 4u, total);
+  write4(wid.z * params.rows, m0 + m4 * 4u + group, o0 + o4 * 4u, total);
 }

@@ -102,9 +102,9 @@ interface LinearOps<Program, Tensor, Matrix> {
   ) => void;
   readonly matmulFwd: (
     program: Program,
-    tensors: LinearTensors<Tensor, Matrix>,
+    tensors: LinearTensors<Tensor, Matrix> & Optional<"partials", Tensor | undefined>,
     shape: LinearShape & { readonly residual?: boolean; readonly label: string },
-    tile?: FwdTile,
+    tiling?: { readonly tile?: FwdTile | undefined; readonly parts?: number },
   ) => void;
   readonly matmulBwdX: (
     program: Program,

@@ -33,7 +33,7 @@ import { ssdCBFwd, ssdDecays, ssdFwd, ssdPass, ssdScratch, ssdStates } from "../
 import { ssdBwd, ssdBwdScratch } from "../ops/training/ssd_bwd.ts";
 import { ssdStep } from "../ops/ssd_step.ts";
 import { stateCopy } from "../ops/state_copy.ts";
-import { sumPartials } from "../ops/training/sum_partials.ts";
+import { sumPartials } from "../ops/sum_partials.ts";
 import { tokenScoreFwd } from "../ops/token_score.ts";
 import type { OpSet } from "./op_set.ts";
 import { softplus } from "./webgpu_softplus.ts";

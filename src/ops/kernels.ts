@@ -41,7 +41,7 @@ import {
 } from "./training/ssd_bwd.ts";
 import { ssdStepKernel } from "./ssd_step.ts";
 import { stateCopyKernel } from "./state_copy.ts";
-import { sumPartialsKernel } from "./training/sum_partials.ts";
+import { sumPartialsKernel } from "./sum_partials.ts";
 import { tokenScoreFwdKernel } from "./token_score.ts";
 
 /** All kernels. */

@@ -9,6 +9,7 @@ import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4, type FwdTile, fwdTile } from "./matmul_tile.ts";
 import { blockWords, type Matrix, W_DTYPE } from "./matrix.ts";
 import { byVec4sOrElements, placeholders } from "./placeholders.ts";
+import { sumPartials } from "./sum_partials.ts";
 
 /** The kernel for few rows. */
 export const matvecFwdKernel = defineKernel({
@@ -119,8 +120,12 @@ export const matmulSplitFwdKernel = defineKernel({
   preludes: ["_weight", "_linear", "_tile"],
   bindings: MATMUL_BINDINGS,
   params: MATMUL_PARAMS,
-  overrides: MATMUL_OVERRIDES,
-  sizes: (values) => matmulSizes(values),
+  overrides: [...MATMUL_OVERRIDES, "PARTS"],
+  sizes: (values) => {
+    const { y, y_elements, ...read } = matmulSizes(values);
+    const more = (values.PARTS - 1) * values.rows * values.ld_y;
+    return { ...read, y: y && y + more, y_elements: y_elements && y_elements + more };
+  },
 });
 
 /** Up to this many rows the weights are read once a row; beyond it a matmul reads them once a tile. */
@@ -146,6 +151,8 @@ export interface LinearTensors {
   readonly x: Tensor;
   readonly weight: Matrix;
   readonly bias?: Tensor | undefined;
+  /** Scratch for a small y without bias and residual, whose sums are long: the more it holds, the more parts they have. */
+  readonly partials?: Tensor | undefined;
   readonly y: Tensor;
 }
 
@@ -254,16 +261,57 @@ export function matvecFwd(
   }
 }
 
+/** How a matmul is spread over workgroups. */
+export interface MatmulFwdTiling {
+  /** The side of the tiles of y. */
+  readonly tile?: FwdTile | undefined;
+  /** Parts of the sums; more than one only in tiles of 32, with `partials`. */
+  readonly parts?: number | undefined;
+}
+
 /**
  * y (rows, out) = x weight^T + bias, for any number of rows.
  *
- * @param tile The side of the tiles; default: see {@linkcode fwdTile}.
+ * @param tiling Default: by the shape, and by whether bits may depend on the number of rows.
  */
 export function matmulFwd(
   program: Program,
   tensors: LinearTensors,
   shape: LinearShape,
-  tile?: FwdTile,
+  { tile, parts = partsOf(program, tensors, shape) }: MatmulFwdTiling = {},
+): void {
+  const { x, weight, partials, y } = tensors;
+  const { rows, label } = shape;
+  const size = rows * weight.rows;
+  if (parts === 1 || partials === undefined) addMatmul(program, tensors, shape, { tile });
+  else {
+    addMatmul(program, { x, weight, y: partials }, shape, { tile: 32, parts });
+    sumPartials(program, { partials, y }, { parts, size, label });
+  }
+}
+
+/** Columns of x and weight that a part of a sum has at least. */
+const MIN_PART = 256;
+
+/** Parts of the sums: by the weight alone, as no bit of a row may depend on how many rows there are. */
+function partsOf(
+  program: Program,
+  { weight, bias, partials }: LinearTensors,
+  { rows, ldY = weight.rows, residual = false }: LinearShape,
+): number {
+  const { rows: columns, columns: depth, blocks } = weight;
+  const isPlain = bias === undefined && !residual && ldY === columns && blocks.length === 1;
+  const isSmall = program.sameBits && fwdTile(program, { rows, columns, depth }) === 32;
+  return partials !== undefined && isPlain && isSmall
+    ? Math.max(1, Math.floor(depth / MIN_PART))
+    : 1;
+}
+
+function addMatmul(
+  program: Program,
+  tensors: LinearTensors,
+  shape: LinearShape,
+  { tile, parts = 1 }: MatmulFwdTiling,
 ): void {
   const { x, weight, bias, y } = tensors;
   const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
@@ -293,11 +341,15 @@ export function matmulFwd(
         y_elements: elements,
       },
       params: { rows, ld_x: ldX, x_offset: xOffset, ld_y: ldY },
-      workgroups: [Math.ceil(block.rows / side), Math.ceil(rows / side), 1],
+      workgroups: [Math.ceil(block.rows / side), Math.ceil(rows / side), parts],
       label,
     } as const;
-    if (side === 32) program.add(matmulSplitFwdKernel, { ...use, overrides });
-    else program.add(matmulFwdKernel, { ...use, overrides: { ...overrides, WIDE: side === 128 } });
+    if (side === 32) {
+      program.add(matmulSplitFwdKernel, { ...use, overrides: { ...overrides, PARTS: parts } });
+    } else {program.add(matmulFwdKernel, {
+        ...use,
+        overrides: { ...overrides, WIDE: side === 128 },
+      });}
   }
 }
 

@@ -46,8 +46,8 @@ export function matmulTile(gpu: Gpu, sizes: MatmulSizes): MatmulTile {
   return isIdle ? 64 : cheaperTile(gpu, sizes);
 }
 
-/** Columns up to which a few hundred rows of tiles of 64 leave an H100 idle. */
-const SPLIT_COLUMNS = 1024;
+/** Columns up to which even thousands of rows of tiles of 64 leave an H100 idle. */
+const SPLIT_COLUMNS = 256;
 
 /** The tile of the forward: where no bit of a row may depend on how many rows there are, by the weight alone. */
 export function fwdTile({ gpu, sameBits }: Program, sizes: MatmulSizes): FwdTile {

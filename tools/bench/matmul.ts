@@ -99,7 +99,9 @@ async function measure(
   const shape = { rows, label: "matmul" };
   const runs: Readonly<Record<string, Run>> = {
     fwd: {
-      program: record((program) => matmulFwd(program, { x, weight, y }, shape, tiles.fwd)),
+      program: record((program) =>
+        matmulFwd(program, { x, weight, y }, shape, { tile: tiles.fwd })
+      ),
       result: y,
       width: out,
       rowCount: rows,

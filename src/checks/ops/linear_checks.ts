@@ -29,6 +29,8 @@ interface LinearCase extends MatmulCase {
   readonly trained?: boolean;
   /** For the matmul alone. */
   readonly tile?: 32 | 64 | 128;
+  /** Of the sums, for the matmul alone. */
+  readonly parts?: number;
   /** For the matvec alone. */
   readonly norm?: boolean;
   readonly conv?: {
@@ -190,6 +192,10 @@ const MATMUL: readonly LinearCase[] = [
   ...TILED.map((each) => inTiles(each, 128)),
   ...TILED.map((each) => inTiles(each, 32)),
   // Sums in several parts.
+  ...([[512, 2], [513, 3], [260, 2]] as const).map(([d_in, parts]): LinearCase => ({
+    ...{ name: `${parts} parts of ${d_in}`, rows: 33, in: d_in, out: 35, seed: 9, tile: 32, parts },
+    ...{ bias: false, residual: false },
+  })),
   ...[512, 513, 1101].map((d_in): LinearCase => ({
     ...{ name: `tile of 32, sums of ${d_in}`, rows: 33, in: d_in, out: 35, seed: 9, tile: 32 },
     ...{ bias: true, residual: true },
@@ -297,7 +303,9 @@ function makeCase(run: KernelRun, each: LinearCase) {
 
 function checkMatmul(run: KernelRun<"matmulFwd">, each: LinearCase): void {
   const { shape, weight, x, bias, residual, tensors, options } = makeCase(run, each);
-  run.ops.matmulFwd(run.program, tensors, options, each.tile);
+  const { tile, parts = 1 } = each;
+  const partials = parts === 1 ? undefined : run.scratch("partials", parts * each.rows * each.out);
+  run.ops.matmulFwd(run.program, { ...tensors, partials }, options, { tile, parts });
   const expected = reference(x, weight, bias, shape, residual);
   const spread = spreadRows(expected, each.out, options.ldY, SENTINEL);
   run.expect("y", tensors.y, spread, sumLimits(each.in, each.scale));

@@ -9,7 +9,7 @@ import sumSource from "../../../kernels/selective_scan_bwd_sum.wgsl" with { type
 import { defineKernel } from "../define_kernel.ts";
 import { foldWorkgroups } from "../fold_workgroups.ts";
 import { SCAN_CHUNK, scanLanes, type ScanSizes } from "../scan_lanes.ts";
-import { sumPartials } from "./sum_partials.ts";
+import { sumPartials } from "../sum_partials.ts";
 
 /** The recurrence backwards. */
 export const selectiveScanBwdKernel = defineKernel({

@@ -207,7 +207,8 @@ function mamba1Sequence(
   );
   linearFwd(
     program,
-    { x: u, weight: weights.x_proj, y: x_dbl },
+    // What the scan writes later is free until then.
+    { x: u, weight: weights.x_proj, partials: y, y: x_dbl },
     { rows, label: `${label}.mixer.x_proj` },
   );
   normalizeDtBC(program, config, activations, { rows, label });
