@@ -1,6 +1,6 @@
-// matmul_split_fwd: what matmul_fwd computes, for results of so few tiles that it would leave a device idle. A workgroup
-// of 256 lanes computes a tile of 32 x 32, and each element's sum is split over four groups of 64 lanes: of every 64
-// columns of x and weight, a group has 16. A lane keeps 4 x 4 sums of its group, which meet in order at the end.
+// matmul_split_fwd: what matmul_fwd computes, for results of so few tiles that it would leave a device idle. 256 lanes
+// compute a tile of 32 x 32, and each element's sum is split over four groups of 64 lanes: of every 64 columns of x and
+// weight, a group has 16. A lane keeps 4 x 4 sums of its group, which meet in order at the end.
 // With PARTS of the columns y is (PARTS, rows, ROWS), and each part's sums are for sum_partials to add up.
 // Goes after _linear and _tile.
 override D_IN: u32;
@@ -33,11 +33,11 @@ const DEPTH = 16u;       // columns that a group takes at a time
 const STEP = 64u;        // columns that all groups do
 const BLOCK = 8u * STEP;
 
-// [group][k][m / 4] and [group][k][o / 4], permuted by k: see swizzled(). 16 KiB, as much as every device has.
+// [group][k][m / 4] and [group][k][o / 4], permuted by k: see swizzled(). 16 KiB, what any device has.
 var<workgroup> a_tile: array<array<vec4<f32>, 8>, 64>;
 var<workgroup> b_tile: array<array<vec4<f32>, 8>, 64>;
 
-// What one lane brings of its group's slice: 4 columns of each of 4 rows, the first lanes of x, the others of the weight.
+// What one lane brings of its group's slice: 4 columns of each of 4 rows, the first lanes of x, the others of weight.
 fn load(m0: u32, o0: u32, k: u32, own: u32) -> mat4x4<f32> {
   let row = own / 4u % 8u * 4u;
   if (own < 32u) {

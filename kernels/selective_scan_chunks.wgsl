@@ -1,8 +1,8 @@
 // selective_scan_chunks: what a chunk of the Mamba-1 recurrence adds to the state, and the sum of its dt, by which the
 // state before it decays: h_after = exp(A sum_t dt[t]) h_before + h_local. Chunks run side by side, where a sequence
-// alone leaves a device idle; selective_scan_pass goes through them. As in selective_scan_fwd a workgroup serves CHANNELS
-// channels with LANES lanes each, here of one chunk of CHUNK steps; a lane keeps 4 of the channel's states, and brings
-// the inputs of group g of its channel.
+// alone leaves a device idle; selective_scan_pass goes through them. As in selective_scan_fwd a workgroup serves
+// CHANNELS channels with LANES lanes each, here of one chunk of CHUNK steps; a lane keeps 4 of the channel's states,
+// and brings the inputs of group g of its channel.
 override D_INNER: u32;
 override D_STATE: u32;
 override DT_RANK: u32;  // B and C follow dt_rank columns in x_dbl

@@ -8,8 +8,8 @@
 // Steps past the last have dt 0, which leaves h as it is.
 // Inference moves ssm_state on in place. Training keeps the state before every group, and the final one. Where the
 // sequence is CHUNKED a workgroup serves CHUNK steps of it, from a state that selective_scan_pass has left, and moves
-// nothing on. The states are a binding of vec4s where D_STATE is a multiple of 4, and else one of elements: a write to a
-// part of a vector may touch all of it.
+// nothing on. The states are a binding of vec4s where D_STATE is a multiple of 4, and else one of elements: a write to
+// a part of a vector may touch all of it.
 override D_INNER: u32;
 override D_STATE: u32;
 override DT_RANK: u32;   // B and C follow dt_rank columns in x_dbl

@@ -169,7 +169,7 @@ const CHUNKED_CASES: readonly ScanCase[] = [
 ];
 
 const CHUNKED_CHECKS = CHUNKED_CASES.map((each, seed): KernelCheck => ({
-  kernel: "selective_scan_chunks",
+  kernel: each.seqlen > 512 ? "selective_scan_pass" : "selective_scan_chunks",
   name: each.name,
   ...checkKernel(["selectiveScanFwd", "chunkStatesSize"], (run) => {
     const chunk_states = run.scratch("chunk_states", run.ops.chunkStatesSize(each.shape, each));
