@@ -43,6 +43,8 @@ export interface CheckedOps<K extends Kinds = Opaque> extends OpSet<K> {
   /** `rates` of the op set. */
   readonly scanRates: Op<K, Named<"A_log" | "rates", K["tensor"]>, RatesSizes>;
   readonly scanRatesSize: (sizes: RatesSizes) => number;
+  /** Elements of chunk_states, of an executor that runs chunks of a sequence side by side. */
+  readonly chunkStatesSize: (sizes: RatesSizes, shape: Sizes<"batch" | "seqlen">) => number;
   readonly selectiveScanBwdSum: Op<
     K,
     Named<"partials" | "grad_x_dbl", K["tensor"]>,

@@ -1,6 +1,8 @@
 /** The ops of WebGPU, as checks call them. */
 
 import { ssdCBFwd, ssdDecays, ssdPass, ssdScratch, ssdStates } from "../ops/ssd.ts";
+import { selectiveScanFwd } from "../ops/selective_scan.ts";
+import { chunkStatesSize } from "../ops/selective_scan_chunks.ts";
 import { selectiveScanBwdSum } from "../ops/training/selective_scan_bwd.ts";
 import { WEBGPU_OPS, type WebGpuKinds } from "../webgpu/op_set.ts";
 import type { CheckedOps } from "./checked_ops.ts";
@@ -12,7 +14,10 @@ export const CHECKED_WEBGPU_OPS: Omit<
   "scanRates" | "scanRatesSize"
 > = {
   ...WEBGPU_OPS,
+  chunkStatesSize,
   selectiveScanBwdSum,
+  // With chunks side by side wherever a check asks for them.
+  selectiveScanFwd,
   softplus,
   ssdCBFwd,
   ssdDecays,

@@ -80,6 +80,8 @@ export const CPU_OPS: OpSet<CpuKinds> = {
   rmsNormBwdParts,
   rmsNormFwd,
   sampleFwd,
+  // Steps go one after the other, and need none.
+  scanActivations: () => ({ chunk_states: 0 }),
   SCAN_CHUNK,
   scanBwdScratch,
   selectiveScanBwd,

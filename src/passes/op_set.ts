@@ -46,11 +46,16 @@ interface Accumulate {
 /** The side of a tile of the result, where the executor can choose it. */
 type Tile = 64 | 128;
 
+/** The same of a forward. */
+type FwdTile = 32 | Tile;
+
 interface LinearTensors<K extends Kinds> {
   readonly x: K["tensor"];
   readonly weight: K["matrix"];
   readonly bias?: K["tensor"] | undefined;
   readonly y: K["tensor"];
+  /** Scratch, where the executor may sum in parts. */
+  readonly partials?: K["tensor"] | undefined;
 }
 
 /** What a matvec does before and after the product, and how it is spread, where the executor can choose that. */
@@ -81,7 +86,7 @@ interface LinearOps<K extends Kinds> {
     program: K["program"],
     tensors: LinearTensors<K>,
     shape: LinearShape & { readonly residual?: boolean; readonly label: string },
-    tile?: Tile,
+    tiling?: { readonly tile?: FwdTile | undefined; readonly parts?: number },
   ) => void;
   /** By whichever of them suits the number of rows. */
   readonly linearFwd: Op<
@@ -214,9 +219,14 @@ interface Mamba1Ops<K extends Kinds> {
   readonly SCAN_CHUNK: number;
   readonly selectiveScanFwd: Op<
     K,
-    ScanTensors<K> & Named<"y", K["tensor"]> & Optional<"rates", K["tensor"]>,
+    ScanTensors<K> & Named<"y", K["tensor"]> & Optional<"rates" | "chunk_states", K["tensor"]>,
     ScanSizes & Sizes<"seqlen"> & { readonly keep?: boolean }
   >;
+  /** Elements of what selectiveScanFwd() works in, 0 where it needs none of it. */
+  readonly scanActivations: (
+    sizes: Sizes<"d_inner" | "d_state">,
+    size: ActivationSize,
+  ) => Sizes<"chunk_states">;
   readonly selectiveScanStep: Op<
     K,
     & Named<"xz" | "x_dbl" | "dt_bias" | "A_log" | "D" | "ssm_state" | "y", K["tensor"]>

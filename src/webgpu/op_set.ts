@@ -21,13 +21,15 @@ import { lastStepBwd, meanPoolBwd } from "../ops/training/mean_pool_bwd.ts";
 import { rmsNormFwd } from "../ops/rms_norm.ts";
 import { rmsNormBwd, rmsNormBwdParts } from "../ops/training/rms_norm_bwd.ts";
 import { sampleFwd } from "../ops/sample.ts";
-import { SCAN_CHUNK, selectiveScanFwd, selectiveScanStep } from "../ops/selective_scan.ts";
+import { SCAN_CHUNK } from "../ops/scan_lanes.ts";
+import { selectiveScanFwd, selectiveScanStep } from "../ops/selective_scan.ts";
+import { chunkStatesWherePays, scanActivations } from "../ops/selective_scan_chunks.ts";
 import { scanBwdScratch, selectiveScanBwd } from "../ops/training/selective_scan_bwd.ts";
 import { ssdActivations, ssdFwd } from "../ops/ssd.ts";
 import { ssdBwd, ssdBwdScratch } from "../ops/training/ssd_bwd.ts";
 import { ssdStep } from "../ops/ssd_step.ts";
 import { stateCopy } from "../ops/state_copy.ts";
-import { sumPartials } from "../ops/training/sum_partials.ts";
+import { sumPartials } from "../ops/sum_partials.ts";
 import { tokenScoreFwd } from "../ops/token_score.ts";
 import { SSD_CHUNK } from "../model/ssd_sizes.ts";
 import type { OpSet } from "../passes/op_set.ts";
@@ -75,9 +77,14 @@ export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
   rmsNormFwd,
   sampleFwd,
   SCAN_CHUNK,
+  scanActivations,
   scanBwdScratch,
   selectiveScanBwd,
-  selectiveScanFwd,
+  selectiveScanFwd(program, tensors, shape) {
+    const { chunk_states: scratch } = tensors;
+    const chunk_states = scratch && chunkStatesWherePays(program, scratch, shape, shape);
+    selectiveScanFwd(program, { ...tensors, chunk_states }, shape);
+  },
   selectiveScanStep,
   SSD_CHUNK,
   ssdActivations,

@@ -13,7 +13,7 @@ import type { WebGpuKinds } from "./op_set.ts";
 import { WEBGPU_PARTS, webgpuPlatform } from "./platform.ts";
 
 /** Activations may take this much; more rows at once no longer make a matmul faster. */
-const ACTIVATION_BYTES = 64 * 2 ** 20;
+const ACTIVATION_BYTES = 96 * 2 ** 20;
 
 /** The same, where rows are small. */
 const MAX_ROWS = 8192;

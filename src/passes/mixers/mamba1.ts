@@ -46,6 +46,8 @@ export type Mamba1Activation =
   | "x_dbl_rstd"
   /** dt_proj's output (rows, d_inner). */
   | "dt"
+  /** Scratch of the scan: the state before each chunk of the sequences. */
+  | "chunk_states"
   /** The gated scan's output (rows, d_inner). */
   | "y";
 
@@ -63,13 +65,16 @@ export function mamba1<K extends PassKinds>(
   return {
     weights: (config, lookup) => mamba1Weights(ops, config, lookup),
 
-    activationSizes({ d_inner, d_state, dt_rank, mixer_rms_eps }, { rows }) {
+    activationSizes(config, size) {
+      const { d_inner, d_state, dt_rank, mixer_rms_eps } = config;
+      const { rows } = size;
       return {
         xz: rows * 2 * d_inner,
         u: rows * d_inner,
         x_dbl: rows * (dt_rank + 2 * d_state),
         x_dbl_rstd: mixer_rms_eps === undefined ? 0 : rows * 3,
         dt: rows * d_inner,
+        ...ops.scanActivations(config, size),
         y: rows * d_inner,
       };
     },
@@ -174,8 +179,9 @@ function recordSequence<K extends PassKinds>(
   { batch, seqlen, chunk = 0, label }: HalfShape,
 ): void {
   const { d_model, d_inner, d_state, d_conv, dt_rank, norm_epsilon } = config;
-  const { xz, u, x_dbl, dt, y } = activations;
+  const { xz, u, x_dbl, dt, chunk_states, y } = activations;
   const rows = batch * seqlen;
+  const keep = chunk > 0;
   ops.rmsNormFwd(
     program,
     { x: residual, weight: norm, y: normed },
@@ -199,7 +205,8 @@ function recordSequence<K extends PassKinds>(
   );
   ops.linearFwd(
     program,
-    { x: u, weight: weights.x_proj, y: x_dbl },
+    // What the scan writes later is free until then.
+    { x: u, weight: weights.x_proj, partials: y, y: x_dbl },
     { rows, label: `${label}.mixer.x_proj` },
   );
   normalizeDtBC(ops, program, config, activations, { rows, label });
@@ -210,8 +217,12 @@ function recordSequence<K extends PassKinds>(
   );
   ops.selectiveScanFwd(
     program,
-    { ...weights, u, dt, x_dbl, xz, ssm_state: state.ssm_state, y },
-    { batch, seqlen, d_inner, d_state, dt_rank, keep: chunk > 0, label: `${label}.mixer.scan` },
+    {
+      ...{ u, dt, x_dbl, xz, A_log: weights.A_log, rates: weights.rates, D: weights.D, y },
+      ssm_state: state.ssm_state,
+      chunk_states: keep ? undefined : chunk_states,
+    },
+    { batch, seqlen, d_inner, d_state, dt_rank, keep, label: `${label}.mixer.scan` },
   );
   ops.linearFwd(
     program,
