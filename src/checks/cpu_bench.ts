@@ -1,10 +1,15 @@
 /** The CPU executor, as checks see it. */
 
-import { describeCpu } from "../cpu/describe_cpu.ts";
-import { type CpuMatrix, cpuMatrixBytes, rowMatrix, writeMatrixRows } from "../cpu/matrix.ts";
-import { type Cpu, type CpuOptions, openCpu } from "../cpu/module.ts";
-import { type CpuTensor, createCpuTensor } from "../cpu/tensor.ts";
-import { defaultThreads } from "../cpu/default_threads.ts";
+import { describeCpu } from "../cpu/machine/describe_cpu.ts";
+import {
+  type CpuMatrix,
+  cpuMatrixBytes,
+  rowMatrix,
+  writeMatrixRows,
+} from "../cpu/machine/matrix.ts";
+import { type Cpu, type CpuOptions, openCpu } from "../cpu/machine/module.ts";
+import { type CpuTensor, createCpuTensor } from "../cpu/machine/tensor.ts";
+import { defaultThreads } from "../cpu/machine/default_threads.ts";
 import { matrixRowBytes } from "../model/weights/dtype.ts";
 import { type Bench, sealBench, type Workspace } from "./bench.ts";
 import { CHECKED_CPU_OPS, type CheckedCpuKinds } from "./cpu_ops.ts";

@@ -1,6 +1,6 @@
 /** The ops of src/cpu/ops, as passes call them. */
 
-import type { CpuMatrix } from "./matrix.ts";
+import type { CpuMatrix } from "./machine/matrix.ts";
 import { adamwUpdate } from "./ops/training/adamw.ts";
 import { conv1dFwd } from "./ops/conv1d.ts";
 import { conv1dBwd, conv1dBwdScratch } from "./ops/training/conv1d_bwd.ts";
@@ -32,10 +32,10 @@ import { ssdBwd, ssdBwdScratch } from "./ops/training/ssd_bwd.ts";
 import { stateCopy } from "./ops/state_copy.ts";
 import { sumPartials } from "./ops/training/sum_partials.ts";
 import { tokenScoreFwd } from "./ops/token_score.ts";
-import type { CpuTensor } from "./tensor.ts";
+import type { CpuTensor } from "./machine/tensor.ts";
 import type { PassKinds } from "../passes/kinds.ts";
 import type { OpSet } from "../passes/op_set.ts";
-import type { CpuProgram } from "./program.ts";
+import type { CpuProgram } from "./machine/program.ts";
 
 /** What the CPU records into and works on. */
 export interface CpuKinds extends PassKinds {
@@ -73,6 +73,8 @@ export const CPU_OPS: OpSet<CpuKinds> = {
   matmulFwd,
   MATVEC_MAX_ROWS,
   matvecFwd,
+  // States go by fours, however many there are.
+  MAX_SCAN_STATES: Infinity,
   meanPoolBwd,
   meanPoolFwd,
   rates: { shapeOf: scanRatesShape, record: scanRates },

@@ -2,12 +2,12 @@
 
 import { Parts } from "../passes/parts.ts";
 import type { Platform } from "../passes/platform.ts";
-import { rowMatrix } from "./matrix.ts";
-import { MAX_MEMORY_BYTES } from "./memory.ts";
-import type { Cpu } from "./module.ts";
+import { rowMatrix } from "./machine/matrix.ts";
+import { MAX_MEMORY_BYTES } from "./machine/memory.ts";
+import type { Cpu } from "./machine/module.ts";
 import { CPU_OPS, type CpuKinds } from "./op_set.ts";
-import { CpuProgram } from "./program.ts";
-import { createCpuTensor } from "./tensor.ts";
+import { CpuProgram } from "./machine/program.ts";
+import { createCpuTensor } from "./machine/tensor.ts";
 
 /** What the CPU can run inside a block. */
 export const CPU_PARTS: Parts<CpuKinds> = new Parts("the CPU", CPU_OPS);

@@ -13,16 +13,16 @@ import {
 } from "../passes/forward.ts";
 import type { Platform } from "../passes/platform.ts";
 import type { ModelWeights } from "../passes/weights.ts";
-import type { Cpu } from "./module.ts";
+import type { Cpu } from "./machine/module.ts";
 import type { CpuKinds } from "./op_set.ts";
 import { MATVEC_MAX_ROWS } from "./ops/linear.ts";
 import { sampleFwd } from "./ops/sample.ts";
 import { tokenScoreFwd } from "./ops/token_score.ts";
 import { cpuPlatform } from "./platform.ts";
-import { CpuProgram } from "./program.ts";
+import { CpuProgram } from "./machine/program.ts";
 import { SequenceActivations } from "./sequence_activations.ts";
 import type { CpuState } from "./state.ts";
-import { type CpuTensor, createCpuTensor } from "./tensor.ts";
+import { type CpuTensor, createCpuTensor } from "./machine/tensor.ts";
 
 /** Logits of a piece may take this much: 50280 of them for 96 steps, as many as there are at once. */
 const LOGITS_BYTES = 19 * 2 ** 20;

@@ -5,7 +5,7 @@ import type { ModelConfig } from "../model/config/config.ts";
 import { NORM_PART } from "../model/grad_norm.ts";
 import { parameterLayout } from "../model/parameter_layout.ts";
 import { parameterCount } from "../model/weights/weight_specs.ts";
-import { MAX_MEMORY_BYTES } from "./memory.ts";
+import { MAX_MEMORY_BYTES } from "./machine/memory.ts";
 import { CPU_PARTS } from "./platform.ts";
 
 /** Values, gradients, their sum over batches and both moments, and values and moments once more, kept for a rewind. */
@@ -19,6 +19,7 @@ const MOST_SETS = 8;
  * @throws {RangeError} If the parameters do not fit in the module's memory.
  */
 export function requireTrainable(config: ModelConfig): void {
+  CPU_PARTS.requireSupported(config);
   sharedByPart(config, (part) => CPU_PARTS.trainingOf(part));
   const sizeBytes = MOST_SETS * parameterLayout(config, NORM_PART).size * 4;
   if (sizeBytes <= MAX_MEMORY_BYTES) return;

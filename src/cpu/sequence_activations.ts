@@ -3,8 +3,8 @@
 import type { ModelConfig } from "../model/config/config.ts";
 import { stateLayout } from "../model/state_layout.ts";
 import { type Activations, createActivations, rowBytes } from "../passes/activations.ts";
-import { MAX_MEMORY_BYTES } from "./memory.ts";
-import type { Cpu } from "./module.ts";
+import { MAX_MEMORY_BYTES } from "./machine/memory.ts";
+import type { Cpu } from "./machine/module.ts";
 import type { CpuKinds } from "./op_set.ts";
 import { CPU_PARTS, cpuPlatform } from "./platform.ts";
 

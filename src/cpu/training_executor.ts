@@ -17,14 +17,14 @@ import { passCost } from "../model/training_cost.ts";
 import type { Platform } from "../passes/platform.ts";
 import { Optimiser } from "../passes/training/optimiser.ts";
 import { TrainingPrograms } from "../passes/training/programs.ts";
-import { defaultThreads } from "./default_threads.ts";
-import { describeCpu } from "./describe_cpu.ts";
-import { type Cpu, openCpu } from "./module.ts";
+import { defaultThreads } from "./machine/default_threads.ts";
+import { describeCpu } from "./machine/describe_cpu.ts";
+import { type Cpu, openCpu } from "./machine/module.ts";
 import type { CpuKinds } from "./op_set.ts";
 import { cpuPlatform } from "./platform.ts";
 import { requireTrainable } from "./require_trainable.ts";
 import { CpuState } from "./state.ts";
-import { type CpuTensor, createCpuTensor } from "./tensor.ts";
+import { type CpuTensor, createCpuTensor } from "./machine/tensor.ts";
 
 /** What a thread does in a millisecond, as measured on cores of a small cloud machine. */
 const COST_PER_MS = 10e6;

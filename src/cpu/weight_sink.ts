@@ -4,15 +4,15 @@ import type { ModelConfig } from "../model/config/config.ts";
 import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
 import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
 import { elementCount } from "../model/shapes.ts";
-import { defaultThreads } from "./default_threads.ts";
+import { defaultThreads } from "./machine/default_threads.ts";
 import { CpuExecutor } from "./executor.ts";
-import { type CpuMatrix, createCpuMatrix, writeMatrixRows } from "./matrix.ts";
+import { type CpuMatrix, createCpuMatrix, writeMatrixRows } from "./machine/matrix.ts";
 import { modelWeights } from "../passes/weights.ts";
 import { requireRoom, weightSize } from "./memory_needs.ts";
-import { type Cpu, type CpuOptions, openCpu } from "./module.ts";
+import { type Cpu, type CpuOptions, openCpu } from "./machine/module.ts";
 import { CPU_PARTS } from "./platform.ts";
-import { CpuProgram } from "./program.ts";
-import { type CpuTensor, createCpuTensor } from "./tensor.ts";
+import { CpuProgram } from "./machine/program.ts";
+import { type CpuTensor, createCpuTensor } from "./machine/tensor.ts";
 
 /**
  * Opens the CPU to load a model into its memory. Where nobody says how many threads work, it is as many as help.
@@ -44,6 +44,7 @@ export class CpuWeightSink implements WeightSink {
 
   // deno-lint-ignore require-await -- other executors have to wait here.
   async allocate(plan: LoadPlan): Promise<void> {
+    CPU_PARTS.requireSupported(plan.config);
     requireRoom(plan);
     for (const { spec: { name, shape, kind }, dtype } of plan.weights) {
       if (kind === "vector") {

@@ -215,6 +215,8 @@ interface Mamba1Ops<K extends Kinds> {
     Named<"x_dbl" | "rstd" | "grad_x_dbl", K["tensor"]>,
     Sizes<"rows" | "dt_rank" | "d_state">
   >;
+  /** The largest d_state that scans take. */
+  readonly MAX_SCAN_STATES: number;
   /** Steps from one state to the next that selectiveScanFwd() keeps. */
   readonly SCAN_CHUNK: number;
   readonly selectiveScanFwd: Op<

@@ -108,6 +108,12 @@ export interface Part<
   Activation extends string = string,
   Scratch extends string = string,
 > {
+  /**
+   * Refuses sizes that the ops do not take, if there are any.
+   *
+   * @throws {RangeError} With the size and its limit.
+   */
+  requireSupported?(config: Config): void;
   /** Its tensors, put where the passes look for them. */
   weights(config: Config, lookup: WeightLookup<K>): Weights;
   /** Elements of its activations, by name. */

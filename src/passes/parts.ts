@@ -1,5 +1,7 @@
 /** What can run inside a block, by the names of descriptors: one line each. */
 
+import { sharedByPart } from "../model/blocks.ts";
+import type { ModelConfig } from "../model/config/config.ts";
 import type { BlockPart } from "../model/mixers/mixer.ts";
 import type { PassKinds } from "./kinds.ts";
 import { mamba1 } from "./mixers/mamba1.ts";
@@ -37,6 +39,16 @@ export class Parts<K extends PassKinds> {
       throw new TypeError(`Cannot run "${name}" on ${this.#executor}: none is registered`);
     }
     return part;
+  }
+
+  /**
+   * Refuses a model of which a part does not run, or not with its sizes.
+   *
+   * @throws {TypeError} If a part does not run at all.
+   * @throws {RangeError} With the size and its limit.
+   */
+  requireSupported(config: ModelConfig): void {
+    sharedByPart(config, (part) => this.of(part).requireSupported?.(config));
   }
 
   /**

@@ -21,7 +21,7 @@ import { lastStepBwd, meanPoolBwd } from "../ops/training/mean_pool_bwd.ts";
 import { rmsNormFwd } from "../ops/rms_norm.ts";
 import { rmsNormBwd, rmsNormBwdParts } from "../ops/training/rms_norm_bwd.ts";
 import { sampleFwd } from "../ops/sample.ts";
-import { SCAN_CHUNK } from "../ops/scan_lanes.ts";
+import { MAX_SCAN_STATES, SCAN_CHUNK } from "../ops/scan_lanes.ts";
 import { selectiveScanFwd, selectiveScanStep } from "../ops/selective_scan.ts";
 import { chunkStatesWherePays, scanActivations } from "../ops/selective_scan_chunks.ts";
 import { scanBwdScratch, selectiveScanBwd } from "../ops/training/selective_scan_bwd.ts";
@@ -70,6 +70,7 @@ export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
   matmulFwd,
   MATVEC_MAX_ROWS,
   matvecFwd,
+  MAX_SCAN_STATES,
   meanPoolBwd,
   meanPoolFwd,
   rmsNormBwd,

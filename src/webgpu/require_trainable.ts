@@ -18,6 +18,7 @@ import { WEBGPU_PARTS } from "./platform.ts";
  * do not fit in one binding of it.
  */
 export function requireTrainable(gpu: Gpu, config: ModelConfig): void {
+  WEBGPU_PARTS.requireSupported(config);
   // What a backward does not take, it refuses at any length.
   const shape = { batch: 1, seqlen: 1 };
   sharedByPart(config, (part) => WEBGPU_PARTS.trainingOf(part).partialElements(config, shape));

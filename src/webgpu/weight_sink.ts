@@ -4,7 +4,6 @@ import { type Gpu, openGpu } from "../gpu/device.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
 import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
-import { mixerOf } from "../model/mixers/mixers.ts";
 import { elementCount } from "../model/shapes.ts";
 import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
 import { modelWeights } from "../passes/weights.ts";
@@ -45,7 +44,7 @@ export class WebGpuWeightSink implements WeightSink {
   }
 
   async allocate(plan: LoadPlan): Promise<void> {
-    mixerOf(plan.config).requireSupported(plan.config);
+    WEBGPU_PARTS.requireSupported(plan.config);
     requireRoom(this.#gpu, plan.config, plan);
     await withinMemory(
       this.#gpu,

@@ -37,7 +37,15 @@ Deno.test("checks name no executor: only what is called webgpu_ or cpu_ reaches 
 
 /** What is no op: which of them are taken, and sizes that only passes ask for. */
 const NO_OPS: readonly string[] = [
-  ...["linearFwd", "rates", "recomputes", "scanActivations", "SSD_CHUNK", "ssdActivations"],
+  ...[
+    "linearFwd",
+    "MAX_SCAN_STATES",
+    "rates",
+    "recomputes",
+    "scanActivations",
+    "SSD_CHUNK",
+    "ssdActivations",
+  ],
 ];
 
 Deno.test("every op of the set is called by a check, and each check names ops that there are", () => {

@@ -2,7 +2,7 @@ import { assert } from "@std/assert";
 import { cpuBench } from "../../src/checks/cpu_bench.ts";
 import { CHECKED_CPU_OPS } from "../../src/checks/cpu_ops.ts";
 import { checksWith, type KernelCheck } from "../../src/checks/kernel_check.ts";
-import { type Cpu, type CpuBuild, openCpu } from "../../src/cpu/module.ts";
+import { type Cpu, type CpuBuild, openCpu } from "../../src/cpu/machine/module.ts";
 
 /** "relaxed" is the same source as "relaxed_threads" but for the threads: threads_test.ts compares them. */
 const BUILDS: readonly CpuBuild[] = ["relaxed_threads", "plain"];

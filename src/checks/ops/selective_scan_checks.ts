@@ -44,6 +44,8 @@ const CASES: readonly ScanCase[] = [
   { ...states(16, 10), name: "A_log 89, seqlen 10", A_log: 89 },
   { ...states(16, 10, 37), name: "rates given", hasRates: true },
   { ...states(5, 3, 18), name: "rates given, d_state 5", hasRates: true },
+  // More than a workgroup has lanes for: only executors without that limit have rates.
+  { ...states(1030, 3, 2), name: "rates given, d_state 1030", hasRates: true },
 ];
 
 /** What scanData() makes. */

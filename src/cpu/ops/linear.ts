@@ -9,10 +9,10 @@ import {
   isRowMatrix,
   PANEL_ROWS,
   requirePanels,
-} from "../matrix.ts";
+} from "../machine/matrix.ts";
 import { roundUp } from "../../model/shapes.ts";
-import { type CpuProgram, floatBits } from "../program.ts";
-import type { CpuTensor } from "../tensor.ts";
+import { type CpuProgram, floatBits } from "../machine/program.ts";
+import type { CpuTensor } from "../machine/tensor.ts";
 import { addProduct } from "./product.ts";
 import { requireSize } from "./require_size.ts";
 

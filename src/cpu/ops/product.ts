@@ -2,7 +2,7 @@
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
 import { roundUp } from "../../model/shapes.ts";
-import type { CpuProgram } from "../program.ts";
+import type { CpuProgram } from "../machine/program.ts";
 
 /** A factor. */
 export interface Factor {

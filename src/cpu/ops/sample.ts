@@ -3,8 +3,8 @@
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
 import { RING } from "../../model/sampler.ts";
 import { roundUp } from "../../model/shapes.ts";
-import type { CpuProgram } from "../program.ts";
-import type { CpuTensor } from "../tensor.ts";
+import type { CpuProgram } from "../machine/program.ts";
+import type { CpuTensor } from "../machine/tensor.ts";
 import { requireSize } from "./require_size.ts";
 
 /** Words of the settings tensor, as encodeSettings() makes them. */

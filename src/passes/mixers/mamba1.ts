@@ -63,6 +63,13 @@ export function mamba1<K extends PassKinds>(
   ops: OpSet<K>,
 ): Part<K, Mamba1Config, Mamba1Weights<K>, Mamba1State, Mamba1Activation> {
   return {
+    requireSupported({ d_state }) {
+      if (d_state <= ops.MAX_SCAN_STATES) return;
+      throw new RangeError(
+        `Cannot run this model: d_state is ${d_state}, and kernels take ${ops.MAX_SCAN_STATES}`,
+      );
+    },
+
     weights: (config, lookup) => mamba1Weights(ops, config, lookup),
 
     activationSizes(config, size) {

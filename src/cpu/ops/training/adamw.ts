@@ -1,8 +1,8 @@
 /** adamw_update: one step of AdamW on one tensor. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import { type CpuProgram, floatBits } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import { type CpuProgram, floatBits } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
 import { ADAMW_SCHEDULE_SIZE, type AdamwBetas } from "../../../model/adamw.ts";
 import { rowsGrain } from "../grain.ts";
 import { requireSize } from "../require_size.ts";

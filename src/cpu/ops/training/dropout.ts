@@ -1,8 +1,8 @@
 /** dropout: forward and backward, which are the same. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import { type CpuProgram, floatBits } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import { type CpuProgram, floatBits } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
 import { type DropoutSettings, dropoutWords } from "../../../model/dropout.ts";
 import { rowsGrain } from "../grain.ts";
 import { requireSize } from "../require_size.ts";

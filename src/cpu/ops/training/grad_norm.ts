@@ -1,8 +1,8 @@
 /** sum_of_squares and clip_factor: the norm of all gradients, and what they are multiplied by to limit it. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import { type CpuProgram, floatBits } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import { type CpuProgram, floatBits } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
 import { CLIP_SIZE, gradNormParts, NORM_PART } from "../../../model/grad_norm.ts";
 import { rowsGrain } from "../grain.ts";
 import { requireSize } from "../require_size.ts";

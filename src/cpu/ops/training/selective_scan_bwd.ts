@@ -2,8 +2,8 @@
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
 import { roundUp } from "../../../model/shapes.ts";
-import type { CpuProgram } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import type { CpuProgram } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
 import { CHANNELS, rowsGrain } from "../grain.ts";
 import { requireSize } from "../require_size.ts";
 import { keptStates, SCAN_CHUNK, type ScanSizes } from "../selective_scan.ts";

@@ -2,8 +2,8 @@
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
 import { roundUp } from "../../../model/shapes.ts";
-import { type CpuProgram, floatBits } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import { type CpuProgram, floatBits } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
 import { rowsGrain } from "../grain.ts";
 import { requireSize } from "../require_size.ts";
 import { type SsdOptions, type SsdSizes, ssdWidths } from "../../../model/ssd_sizes.ts";

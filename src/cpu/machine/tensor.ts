@@ -1,6 +1,6 @@
 /** Tensors: shaped ranges of the module's memory, counted while they live. */
 
-import { elementCount } from "../model/shapes.ts";
+import { elementCount } from "../../model/shapes.ts";
 import type { Cpu } from "./module.ts";
 import type { CpuMemory } from "./memory.ts";
 

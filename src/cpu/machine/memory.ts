@@ -1,6 +1,6 @@
 /** The module's memory: blocks of it, counted while they live. */
 
-import { roundUp } from "../model/shapes.ts";
+import { roundUp } from "../../model/shapes.ts";
 
 /** Blocks start at multiples of this: a cache line, so that threads never share one across tensors. */
 const BLOCK_ALIGNMENT = 64;

@@ -1,7 +1,7 @@
 /** The CPU as a device: an instance of the WebAssembly module, its memory and its threads. */
 
+import { roundUp } from "../../model/shapes.ts";
 import { CALLER_MAY_SLEEP, MAX_THREADS, SCRATCH } from "./control.ts";
-import { roundUp } from "../model/shapes.ts";
 import { CpuMemory } from "./memory.ts";
 import { type CpuWorker, mayBlock, type StartWorker, workerStarter } from "./worker.ts";
 
@@ -164,11 +164,11 @@ function maySharedMemory(): boolean {
 async function moduleBytes(build: CpuBuild): Promise<Uint8Array<ArrayBuffer>> {
   switch (build) {
     case "relaxed_threads":
-      return decode((await import("../../kernels/cpu/relaxed_threads.ts")).MODULE);
+      return decode((await import("../../../kernels/cpu/relaxed_threads.ts")).MODULE);
     case "relaxed":
-      return decode((await import("../../kernels/cpu/relaxed.ts")).MODULE);
+      return decode((await import("../../../kernels/cpu/relaxed.ts")).MODULE);
     case "plain":
-      return decode((await import("../../kernels/cpu/plain.ts")).MODULE);
+      return decode((await import("../../../kernels/cpu/plain.ts")).MODULE);
   }
 }
 

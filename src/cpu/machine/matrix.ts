@@ -1,7 +1,7 @@
 /** Weight matrices in the module's memory: panels of 4 interleaved rows, see kernels/cpu/assembly/matrix.ts. */
 
-import { WeightDType } from "../../kernels/cpu/weight_dtype.ts";
-import { roundUp } from "../model/shapes.ts";
+import { WeightDType } from "../../../kernels/cpu/weight_dtype.ts";
+import { roundUp } from "../../model/shapes.ts";
 import type { Cpu } from "./module.ts";
 import type { CpuTensor } from "./tensor.ts";
 

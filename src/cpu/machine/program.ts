@@ -1,6 +1,6 @@
 /** Programs: lists of ops in the module's memory, which one call runs. */
 
-import type { OpKind } from "../../kernels/cpu/op_kind.ts";
+import type { OpKind } from "../../../kernels/cpu/op_kind.ts";
 import type { Cpu } from "./module.ts";
 
 /** Words of an op record: kind, items, grain, arguments. See kernels/cpu/assembly/record.ts. */
