@@ -1,5 +1,6 @@
 /** The CPU executor, as checks see it. */
 
+import { defaultThreads } from "../cpu/machine/default_threads.ts";
 import { describeCpu } from "../cpu/machine/describe_cpu.ts";
 import {
   type CpuMatrix,
@@ -9,7 +10,6 @@ import {
 } from "../cpu/machine/matrix.ts";
 import { type Cpu, type CpuOptions, openCpu } from "../cpu/machine/module.ts";
 import { type CpuTensor, createCpuTensor } from "../cpu/machine/tensor.ts";
-import { defaultThreads } from "../cpu/machine/default_threads.ts";
 import { matrixRowBytes } from "../model/weights/dtype.ts";
 import { type Bench, sealBench, type Workspace } from "./bench.ts";
 import { CHECKED_CPU_OPS, type CheckedCpuKinds } from "./cpu_ops.ts";

@@ -7,8 +7,8 @@ import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import { matrixRowBytes } from "../model/weights/dtype.ts";
 import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
 import { sizeTogether, viewsOf } from "../passes/together.ts";
-import { type Bench, sealBench, type Workspace } from "./bench.ts";
 import type { WebGpuKinds } from "../webgpu/op_set.ts";
+import { type Bench, sealBench, type Workspace } from "./bench.ts";
 import { CHECKED_WEBGPU_OPS } from "./webgpu_ops.ts";
 
 /**

@@ -1,23 +1,17 @@
 /** The ops of src/cpu/ops, as passes call them. */
 
+import type { PassKinds } from "../passes/kinds.ts";
+import type { OpSet } from "../passes/op_set.ts";
 import type { CpuMatrix } from "./machine/matrix.ts";
-import { adamwUpdate } from "./ops/training/adamw.ts";
+import type { CpuProgram } from "./machine/program.ts";
+import type { CpuTensor } from "./machine/tensor.ts";
 import { conv1dFwd } from "./ops/conv1d.ts";
-import { conv1dBwd, conv1dBwdScratch } from "./ops/training/conv1d_bwd.ts";
-import { crossEntropy } from "./ops/training/cross_entropy.ts";
-import { dropout } from "./ops/training/dropout.ts";
 import { dtBCNormBwd, dtBCNormFwd } from "./ops/dt_bc_norm.ts";
 import { embeddingFwd } from "./ops/embedding.ts";
-import { embeddingBwd } from "./ops/training/embedding_bwd.ts";
 import { gatedRmsNormFwd } from "./ops/gated_rms_norm.ts";
-import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "./ops/training/gated_rms_norm_bwd.ts";
-import { gradNorm } from "./ops/training/grad_norm.ts";
 import { linearFwd, matmulFwd, MATVEC_MAX_ROWS, matvecFwd } from "./ops/linear.ts";
-import { columnSum, matmulBwdW, matmulBwdX } from "./ops/training/linear_bwd.ts";
 import { meanPoolFwd } from "./ops/mean_pool.ts";
-import { lastStepBwd, meanPoolBwd } from "./ops/training/mean_pool_bwd.ts";
 import { rmsNormFwd } from "./ops/rms_norm.ts";
-import { rmsNormBwd, rmsNormBwdParts } from "./ops/training/rms_norm_bwd.ts";
 import { sampleFwd } from "./ops/sample.ts";
 import {
   SCAN_CHUNK,
@@ -26,16 +20,22 @@ import {
   selectiveScanFwd,
   selectiveScanStep,
 } from "./ops/selective_scan.ts";
-import { scanBwdScratch, selectiveScanBwd } from "./ops/training/selective_scan_bwd.ts";
 import { SSD_CHUNK, ssdFwd, ssdStep } from "./ops/ssd.ts";
-import { ssdBwd, ssdBwdScratch } from "./ops/training/ssd_bwd.ts";
 import { stateCopy } from "./ops/state_copy.ts";
-import { sumPartials } from "./ops/training/sum_partials.ts";
 import { tokenScoreFwd } from "./ops/token_score.ts";
-import type { CpuTensor } from "./machine/tensor.ts";
-import type { PassKinds } from "../passes/kinds.ts";
-import type { OpSet } from "../passes/op_set.ts";
-import type { CpuProgram } from "./machine/program.ts";
+import { adamwUpdate } from "./ops/training/adamw.ts";
+import { conv1dBwd, conv1dBwdScratch } from "./ops/training/conv1d_bwd.ts";
+import { crossEntropy } from "./ops/training/cross_entropy.ts";
+import { dropout } from "./ops/training/dropout.ts";
+import { embeddingBwd } from "./ops/training/embedding_bwd.ts";
+import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "./ops/training/gated_rms_norm_bwd.ts";
+import { gradNorm } from "./ops/training/grad_norm.ts";
+import { columnSum, matmulBwdW, matmulBwdX } from "./ops/training/linear_bwd.ts";
+import { lastStepBwd, meanPoolBwd } from "./ops/training/mean_pool_bwd.ts";
+import { rmsNormBwd, rmsNormBwdParts } from "./ops/training/rms_norm_bwd.ts";
+import { scanBwdScratch, selectiveScanBwd } from "./ops/training/selective_scan_bwd.ts";
+import { ssdBwd, ssdBwdScratch } from "./ops/training/ssd_bwd.ts";
+import { sumPartials } from "./ops/training/sum_partials.ts";
 
 /** What the CPU records into and works on. */
 export interface CpuKinds extends PassKinds {

@@ -5,9 +5,9 @@ import type { Platform } from "../passes/platform.ts";
 import { rowMatrix } from "./machine/matrix.ts";
 import { MAX_MEMORY_BYTES } from "./machine/memory.ts";
 import type { Cpu } from "./machine/module.ts";
-import { CPU_OPS, type CpuKinds } from "./op_set.ts";
 import { CpuProgram } from "./machine/program.ts";
 import { createCpuTensor } from "./machine/tensor.ts";
+import { CPU_OPS, type CpuKinds } from "./op_set.ts";
 
 /** What the CPU can run inside a block. */
 export const CPU_PARTS: Parts<CpuKinds> = new Parts("the CPU", CPU_OPS);

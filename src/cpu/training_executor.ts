@@ -3,6 +3,7 @@
 import type { ModelConfig } from "../model/config/config.ts";
 import { firstNotFinite, packParameters, unpackParameters } from "../model/parameter_layout.ts";
 import { keptParts } from "../model/state_layout.ts";
+import { passCost } from "../model/training_cost.ts";
 import {
   type BatchShape,
   carriedState,
@@ -13,18 +14,17 @@ import {
   type TrainingExecutor,
   type TrainingSettings,
 } from "../model/training_executor.ts";
-import { passCost } from "../model/training_cost.ts";
 import type { Platform } from "../passes/platform.ts";
 import { Optimiser } from "../passes/training/optimiser.ts";
 import { TrainingPrograms } from "../passes/training/programs.ts";
 import { defaultThreads } from "./machine/default_threads.ts";
 import { describeCpu } from "./machine/describe_cpu.ts";
 import { type Cpu, openCpu } from "./machine/module.ts";
+import { type CpuTensor, createCpuTensor } from "./machine/tensor.ts";
 import type { CpuKinds } from "./op_set.ts";
 import { cpuPlatform } from "./platform.ts";
 import { requireTrainable } from "./require_trainable.ts";
 import { CpuState } from "./state.ts";
-import { type CpuTensor, createCpuTensor } from "./machine/tensor.ts";
 
 /** What a thread does in a millisecond, as measured on cores of a small cloud machine. */
 const COST_PER_MS = 10e6;

@@ -2,17 +2,17 @@
 
 import type { ModelConfig } from "../model/config/config.ts";
 import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
-import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
 import { elementCount } from "../model/shapes.ts";
-import { defaultThreads } from "./machine/default_threads.ts";
-import { CpuExecutor } from "./executor.ts";
-import { type CpuMatrix, createCpuMatrix, writeMatrixRows } from "./machine/matrix.ts";
+import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
 import { modelWeights } from "../passes/weights.ts";
-import { requireRoom, weightSize } from "./memory_needs.ts";
+import { CpuExecutor } from "./executor.ts";
+import { defaultThreads } from "./machine/default_threads.ts";
+import { type CpuMatrix, createCpuMatrix, writeMatrixRows } from "./machine/matrix.ts";
 import { type Cpu, type CpuOptions, openCpu } from "./machine/module.ts";
-import { CPU_PARTS } from "./platform.ts";
 import { CpuProgram } from "./machine/program.ts";
 import { type CpuTensor, createCpuTensor } from "./machine/tensor.ts";
+import { requireRoom, weightSize } from "./memory_needs.ts";
+import { CPU_PARTS } from "./platform.ts";
 
 /**
  * Opens the CPU to load a model into its memory. Where nobody says how many threads work, it is as many as help.

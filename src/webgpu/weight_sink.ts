@@ -3,8 +3,8 @@
 import { type Gpu, openGpu } from "../gpu/device.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
-import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
 import { elementCount } from "../model/shapes.ts";
+import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
 import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
 import { modelWeights } from "../passes/weights.ts";
 import { requireRoom, withinMemory } from "./device_memory.ts";

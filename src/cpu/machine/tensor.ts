@@ -1,8 +1,8 @@
 /** Tensors: shaped ranges of the module's memory, counted while they live. */
 
 import { elementCount } from "../../model/shapes.ts";
-import type { Cpu } from "./module.ts";
 import type { CpuMemory } from "./memory.ts";
+import type { Cpu } from "./module.ts";
 
 /**
  * A shaped range of memory, of 4-byte elements (f32 or u32).

@@ -2,6 +2,7 @@
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
 import { WeightDType } from "../../../kernels/cpu/weight_dtype.ts";
+import { roundUp } from "../../model/shapes.ts";
 import {
   type CpuMatrix,
   cpuPanelBytes,
@@ -10,7 +11,6 @@ import {
   PANEL_ROWS,
   requirePanels,
 } from "../machine/matrix.ts";
-import { roundUp } from "../../model/shapes.ts";
 import { type CpuProgram, floatBits } from "../machine/program.ts";
 import type { CpuTensor } from "../machine/tensor.ts";
 import { addProduct } from "./product.ts";

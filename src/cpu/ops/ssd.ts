@@ -1,8 +1,8 @@
 /** ssd_fwd: the Mamba-2 recurrence over a sequence, and for a single step. */
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
-import { type SsdOptions, type SsdSizes, ssdWidths } from "../../model/ssd_sizes.ts";
 import { roundUp } from "../../model/shapes.ts";
+import { type SsdOptions, type SsdSizes, ssdWidths } from "../../model/ssd_sizes.ts";
 import { type CpuProgram, floatBits } from "../machine/program.ts";
 import type { CpuTensor } from "../machine/tensor.ts";
 import { rowsGrain } from "./grain.ts";
