@@ -75,7 +75,8 @@ export async function killTraining(
         ended++;
       } else {
         await checkWhole(out);
-        onKill?.(++done);
+        done++;
+        onKill?.(done);
       }
     }
     return { ended, files: straight.size, differing: [...differing] };
