@@ -1,14 +1,14 @@
 /** How weights come onto a WebGPU device. */
 
 import { type Gpu, openGpu } from "../gpu/device.ts";
-import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
 import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
 import { mixerOf } from "../model/mixers/mixers.ts";
 import { elementCount } from "../model/shapes.ts";
-import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
+import { writeMatrixRows } from "../ops/matrix.ts";
 import { requireRoom, withinMemory } from "./device_memory.ts";
 import { WebGpuExecutor } from "./executor.ts";
+import { allocateWeights, type WeightTensors } from "./weight_arena.ts";
 import { modelWeights } from "./weights.ts";
 
 /** The queue keeps what is written until it is copied: at most about two of these. */
@@ -29,9 +29,7 @@ export async function openWeightSink(device?: GPUDevice): Promise<WeightSink> {
 export class WebGpuWeightSink implements WeightSink {
   readonly #gpu: Gpu;
   readonly #release: () => void;
-  /** By official name. */
-  readonly #matrices: Map<string, Matrix> = new Map();
-  readonly #vectors: Map<string, Tensor> = new Map();
+  #tensors: WeightTensors | undefined;
   #plan: LoadPlan | undefined;
   #unflushedBytes = 0;
   #flushed: Promise<unknown> | undefined;
@@ -46,20 +44,18 @@ export class WebGpuWeightSink implements WeightSink {
   async allocate(plan: LoadPlan): Promise<void> {
     mixerOf(plan.config).requireSupported(plan.config);
     requireRoom(this.#gpu, plan.config, plan);
-    await withinMemory(
-      this.#gpu,
-      () => plan.weights.forEach((weight) => this.#allocateOne(weight)),
-      plan,
-    );
+    await withinMemory(this.#gpu, () => {
+      this.#tensors = allocateWeights(this.#gpu, plan.config, plan.weights);
+    }, plan);
     this.#plan = plan;
   }
 
   writeRows({ spec }: PlannedWeight, firstRow: number, rows: WeightRows): void {
     if (spec.kind === "matrix") {
-      writeMatrixRows(required(this.#matrices, spec.name), firstRow, rows);
+      writeMatrixRows(required(this.#tensors?.matrices, spec.name), firstRow, rows);
     } else if (rows instanceof Float32Array) {
       const offset = firstRow * elementCount(spec.shape.slice(1)) * 4;
-      required(this.#vectors, spec.name).write(rows, offset);
+      required(this.#tensors?.vectors, spec.name).write(rows, offset);
     } else throw new TypeError(`Cannot write "${spec.name}": it takes floats`);
     this.#unflushedBytes += sizeOf(rows);
   }
@@ -82,8 +78,8 @@ export class WebGpuWeightSink implements WeightSink {
     if (this.#plan === undefined) throw new TypeError("Cannot run a model without weights");
     const { config, weightBytes } = this.#plan;
     const weights = modelWeights(config, {
-      matrix: (name) => required(this.#matrices, name),
-      vector: (name) => required(this.#vectors, name),
+      matrix: (name) => required(this.#tensors?.matrices, name),
+      vector: (name) => required(this.#tensors?.vectors, name),
     });
     const executor = new WebGpuExecutor(this.#gpu, config, {
       weights,
@@ -98,27 +94,15 @@ export class WebGpuWeightSink implements WeightSink {
     if (!this.#finished) this.#free();
   }
 
-  #allocateOne({ spec, dtype }: PlannedWeight): void {
-    const { name, shape } = spec;
-    if (spec.kind === "vector") {
-      this.#vectors.set(name, createTensor(this.#gpu, name, shape));
-      return;
-    }
-    const [rows = 0, columns = 0] = shape;
-    this.#matrices.set(name, createMatrix(this.#gpu, name, [rows, columns], { dtype }));
-  }
-
   #free(): void {
-    for (const tensors of [this.#matrices, this.#vectors]) {
-      for (const tensor of tensors.values()) tensor[Symbol.dispose]();
-      tensors.clear();
-    }
+    this.#tensors?.[Symbol.dispose]();
+    this.#tensors = undefined;
     this.#release();
   }
 }
 
-function required<T>(tensors: Map<string, T>, name: string): T {
-  const tensor = tensors.get(name);
+function required<T>(tensors: ReadonlyMap<string, T> | undefined, name: string): T {
+  const tensor = tensors?.get(name);
   if (tensor === undefined) throw new TypeError(`Cannot find the weight "${name}"`);
   return tensor;
 }

@@ -2,8 +2,9 @@
 /**
  * `deno task bench <name> [options]`: benchmarks, a JSON line a result with --json, else readable.
  *
- * Their names: cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, matmul, matvec, prefill, ssd and train. `deno task
- * bench <name> --help` shows a benchmark's options.
+ * Their names: cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, matmul, matvec, prefill, ssd, step and
+ * train. `deno task bench
+ * <name> --help` shows a benchmark's options.
  */
 
 import { answerHelp } from "../help.ts";
@@ -17,6 +18,7 @@ import { matvec } from "./matvec.ts";
 import { prefill } from "./prefill.ts";
 import type { Result } from "./result.ts";
 import { ssd } from "./ssd.ts";
+import { step } from "./step.ts";
 import { train } from "./train.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Result>>> = {
@@ -29,6 +31,7 @@ const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Resu
   matvec,
   prefill,
   ssd,
+  step,
   train,
 };
 

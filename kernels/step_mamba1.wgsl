@@ -1,0 +1,448 @@
+// step_mamba1: whole steps of a Mamba-1 model in one dispatch: input, blocks, head, and the draw of the next token.
+//   GROUPS workgroups walk through all layers and meet three times a layer. Each has CHANNELS channels of every block and
+//   OUT_ROWS elements of the residual stream:
+//   1. norm, in_proj and conv1d of its channels, and what these add to each row of x_proj
+//   2. the sum of what all added; dt_proj, scan and gate of its channels
+//   3. its elements of out_proj and residual stream
+//   u and z never leave the workgroup, nor do the states. What the next part needs of the weights is loaded while the
+//   others arrive. Sums have one order: the same bits each run.
+override GROUPS: u32;
+override LANES: u32;       // a multiple of 32, at least 256
+override N_LAYER: u32;
+override D_MODEL: u32;
+override D_INNER: u32;
+override D_STATE: u32;
+override D_CONV: u32;
+override DT_RANK: u32;
+override EPS: f32;
+override DT_BC_EPS: f32;   // FalconMamba's norms of dt_low, B and C; 0 for none
+override BIAS: bool;
+override CONV_BIAS: bool;
+override W_DTYPE: u32;     // of in_proj, x_proj and out_proj
+override DT_DTYPE: u32;    // of dt_proj
+override CHANNELS: u32;    // a multiple of 4
+override OUT_ROWS: u32;
+override IN_LANES: u32;    // see Product
+override IN_EACH: u32;
+override OUT_LANES: u32;
+override OUT_EACH: u32;
+override SCAN_LANES: u32;  // that share a channel: a multiple of 4 that divides LANES
+override X_VECS: u32;      // the longest input of a product, in vec4s
+override PART: u32;        // partial sums of rows at once, and at least 2 LANES
+override INPUT_IDS: bool;
+override INPUT_BIAS: bool;
+override INPUT_ROWS: u32;
+override INPUT_COLUMNS: u32;
+override INPUT_DTYPE: u32;
+override POOL: bool;
+override LOGITS: u32;
+override HEAD_ROWS: u32;
+override HEAD_BIAS: bool;
+override HEAD_DTYPE: u32;
+override HEAD_LANES: u32;
+override HEAD_EACH: u32;
+override SHARED: bool;
+override REAL_VOCAB_SIZE: u32;
+override RING: u32;
+override ARENAS: u32;      // buffers of weights
+override LAYERS_0: u32;    // layers in the first of them, which has the ends too
+override LAYERS_1: u32;    // in each of the others
+override FIRST_LAYER: u32; // where they begin, and where in them, in vec4s
+override LAYER_VECS: u32;
+override AT_INPUT: u32;
+override AT_INPUT_BIAS: u32;
+override AT_NORM_F: u32;
+override AT_HEAD: u32;
+override AT_HEAD_BIAS: u32;
+override AT_NORM: u32;
+override AT_IN: u32;
+override AT_IN_BIAS: u32;
+override AT_CONV: u32;
+override AT_CONV_BIAS: u32;
+override AT_X: u32;
+override AT_DT: u32;
+override AT_DT_BIAS: u32;
+override AT_A_LOG: u32;
+override AT_D: u32;
+override AT_OUT: u32;
+override AT_OUT_BIAS: u32;
+override CONV_AT: u32;     // in carried, of the first layer
+override SSM_AT: u32;
+override CARRIED: u32;     // from layer to layer
+override TOKENS_AT: u32;   // in session
+override DRAWS_AT: u32;
+override RING_AT: u32;
+override SEEN_AT: u32;
+override LOGITS_AT: u32;
+override POOL_AT: u32;
+override SQUARES: u32 = 2u * PART;
+override SUMS: u32 = SQUARES + LANES + 32u;
+override X_ROWS: u32 = DT_RANK + 2u * D_STATE;
+override X_ROOM: u32 = X_ROWS + 4u; // read by fours
+override GATED: u32 = 64u + GROUPS * X_ROWS; // places in exchange
+override RESIDUAL: u32 = GATED + (D_INNER + 3u) / 4u * 4u;
+override SUMMARIES: u32 = RESIDUAL + (D_MODEL + 3u) / 4u * 4u;
+override TOTALS: u32 = SUMMARIES + 8u * GROUPS;
+override BINS: u32 = TOTALS + GROUPS + 1u;
+
+@group(0) @binding(0) var<storage, read> weights_0: array<vec4<u32>>;           // the ends, then layers
+@group(0) @binding(1) var<storage, read> weights_1: array<vec4<u32>>;           // further layers
+@group(0) @binding(2) var<storage, read> weights_2: array<vec4<u32>>;           // further layers
+@group(0) @binding(3) var<storage, read> request: array<u32>;                   // STEPS ..., settings, inputs
+@group(0) @binding(4) var<storage, read_write> session: array<atomic<u32>>;     // tokens ... pool_state
+@group(0) @binding(5) var<storage, read_write> carried: array<f32>;             // (N_LAYER, CARRIED)
+@group(0) @binding(6) var<storage, read_write> exchange: array<atomic<u32>>;    // see _grid, then PARTIALS ...
+
+var<workgroup> x: array<vec4<f32>, X_VECS>;
+var<workgroup> sums: array<f32, SUMS>;
+var<workgroup> own_residual: array<f32, OUT_ROWS>;
+var<workgroup> conv_sums: array<f32, CHANNELS>;
+var<workgroup> u: array<f32, CHANNELS>;
+var<workgroup> z: array<f32, CHANNELS>;
+var<workgroup> x_dbl: array<f32, X_ROOM>;
+var<workgroup> token: u32;
+var<workgroup> chosen: u32;
+
+const PARTIALS = 64u; // in exchange: (GROUPS, X_ROWS)
+
+// Of the layer that is computed: where its weights begin, and its state.
+var<private> layer: vec2<u32>;
+var<private> layer_state: u32;
+
+fn in_layer(at: u32) -> vec2<u32> {
+  return vec2<u32>(layer.x, layer.y + at);
+}
+
+fn in_product(group: u32) -> Product {
+  let m = Matrix(in_layer(AT_IN), 2u * D_INNER, D_MODEL, W_DTYPE);
+  return Product(IN_PROJ, m, 2u * own_count(group, CHANNELS, D_INNER), IN_LANES, IN_EACH);
+}
+
+fn out_product(group: u32) -> Product {
+  let m = Matrix(in_layer(AT_OUT), D_MODEL, D_INNER, W_DTYPE);
+  return Product(OUT_PROJ, m, own_count(group, OUT_ROWS, D_MODEL), OUT_LANES, OUT_EACH);
+}
+
+// in_proj's own rows are the inputs of the channels, then their gates.
+fn row_of(kind: u32, group: u32, i: u32) -> u32 {
+  if (kind == IN_PROJ) {
+    let own = own_count(group, CHANNELS, D_INNER);
+    return group * CHANNELS + select(D_INNER + i - own, i, i < own);
+  }
+  return group * select(HEAD_ROWS, OUT_ROWS, kind == OUT_PROJ) + i;
+}
+
+fn take(kind: u32, group: u32, i: u32, sum: f32) {
+  if (kind == HEAD) {
+    take_logit(group, i, sum);
+  } else if (kind == OUT_PROJ) {
+    var value = sum;
+    if (BIAS) {
+      value += element(in_layer(AT_OUT_BIAS), group * OUT_ROWS + i);
+    }
+    take_residual(group, i, value);
+  } else {
+    var value = sum * rstd_of(D_MODEL);
+    if (BIAS) {
+      value += element(in_layer(AT_IN_BIAS), row_of(kind, group, i));
+    }
+    let own = own_count(group, CHANNELS, D_INNER);
+    if (i < own) {
+      let d = group * CHANNELS + i;
+      carried[layer_state + CONV_AT + (d + 1u) * D_CONV - 1u] = value;
+      u[i] = silu(conv_sums[i] + value * element(in_layer(AT_CONV), (d + 1u) * D_CONV - 1u));
+    } else {
+      z[i - own] = value;
+    }
+  }
+}
+
+// Moves the windows of conv1d by a step, and sums up all of it but the newest input. The last lanes do it: the first one
+// waits for the other workgroups.
+fn begin_conv(group: u32, lane: u32) {
+  for (var c = LANES - 1u - lane; c < CHANNELS; c += LANES) {
+    let d = group * CHANNELS + c;
+    u[c] = 0.0;
+    if (d < D_INNER) {
+      let window = layer_state + CONV_AT + d * D_CONV;
+      var sum = 0.0;
+      for (var k = 0u; k + 1u < D_CONV; k++) {
+        let value = carried[window + k + 1u];
+        carried[window + k] = value;
+        sum += value * element(in_layer(AT_CONV), d * D_CONV + k);
+      }
+      if (CONV_BIAS) {
+        sum += element(in_layer(AT_CONV_BIAS), d);
+      }
+      conv_sums[c] = sum;
+    }
+  }
+}
+
+fn x_matrix() -> Matrix {
+  return Matrix(in_layer(AT_X), X_ROWS, D_INNER, W_DTYPE);
+}
+
+// Lanes that share a row of x_proj.
+fn x_lanes() -> u32 {
+  return max(1u, min(CHANNELS / 4u, LANES / X_ROWS));
+}
+
+fn x_quad(group: u32, task: u32, quad: u32) -> vec4<f32> {
+  let column = group * (CHANNELS / 4u) + quad;
+  if (quad < CHANNELS / 4u && column * 4u < D_INNER && task < X_ROWS * x_lanes()) {
+    return quad_at(x_matrix(), task / x_lanes(), column);
+  }
+  return vec4<f32>(0.0);
+}
+
+fn u4(quad: u32) -> vec4<f32> {
+  return vec4<f32>(u[quad * 4u], u[quad * 4u + 1u], u[quad * 4u + 2u], u[quad * 4u + 3u]);
+}
+
+// Hands over what the own channels add to each row of x_proj, of which this lane has loaded its first four columns.
+fn add_to_x_dbl(group: u32, lane: u32, first: vec4<f32>) {
+  let share = x_lanes();
+  for (var task = lane; task < X_ROWS * share; task += LANES) {
+    var sum = 0.0;
+    if (task == lane) {
+      sum = dot(first, u4(task % share));
+    } else {
+      sum = dot(x_quad(group, task, task % share), u4(task % share));
+    }
+    for (var quad = task % share + share; quad < CHANNELS / 4u; quad += share) {
+      sum += dot(x_quad(group, task, quad), u4(quad));
+    }
+    sums[task] = sum;
+  }
+  workgroupBarrier();
+  for (var row = lane; row < X_ROWS; row += LANES) {
+    var sum = sums[row * share];
+    for (var i = 1u; i < share; i++) {
+      sum += sums[row * share + i];
+    }
+    hand_over(PARTIALS + group * X_ROWS + row, sum);
+  }
+}
+
+// What group i added to a row; zero past the last group.
+fn added(i: u32, row: u32) -> f32 {
+  if (i < GROUPS) {
+    return handed(PARTIALS + i * X_ROWS + row);
+  }
+  return 0.0;
+}
+
+fn added4(i: u32, step: u32, row: u32) -> vec4<f32> {
+  return vec4<f32>(added(i, row), added(i + step, row), added(i + 2u * step, row), added(i + 3u * step, row));
+}
+
+// x_dbl: the sums of what all groups added.
+fn sum_x_dbl(lane: u32) {
+  let share = max(1u, LANES / X_ROWS);
+  for (var task = lane; task < X_ROWS * share; task += LANES) {
+    let row = task % X_ROWS;
+    var sum = vec4<f32>(0.0);
+    for (var i = task / X_ROWS; i < GROUPS; i += 32u * share) {
+      let step = 4u * share;
+      sum += ((added4(i, share, row) + added4(i + step, share, row)) +
+          (added4(i + 2u * step, share, row) + added4(i + 3u * step, share, row))) +
+        ((added4(i + 4u * step, share, row) + added4(i + 5u * step, share, row)) +
+          (added4(i + 6u * step, share, row) + added4(i + 7u * step, share, row)));
+    }
+    sums[task] = (sum.x + sum.y) + (sum.z + sum.w);
+  }
+  workgroupBarrier();
+  for (var row = lane; row < X_ROWS; row += LANES) {
+    var sum = sums[row];
+    for (var i = 1u; i < share; i++) {
+      sum += sums[row + i * X_ROWS];
+    }
+    x_dbl[row] = sum;
+  }
+  workgroupBarrier();
+  if (DT_BC_EPS > 0.0) {
+    norm_x_dbl(lane);
+  }
+}
+
+// See dt_bc_norm_fwd.
+fn norm_x_dbl(lane: u32) {
+  if (lane < 3u) {
+    let start = select(DT_RANK + (lane - 1u) * D_STATE, 0u, lane == 0u);
+    let size = select(D_STATE, DT_RANK, lane == 0u);
+    var square = 0.0;
+    for (var i = start; i < start + size; i++) {
+      square += x_dbl[i] * x_dbl[i];
+    }
+    sums[lane] = inverseSqrt(square / f32(size) + DT_BC_EPS);
+  }
+  workgroupBarrier();
+  for (var row = lane; row < X_ROWS; row += LANES) {
+    x_dbl[row] *= sums[select(1u + (row - DT_RANK) / D_STATE, 0u, row < DT_RANK)];
+  }
+  workgroupBarrier();
+}
+
+fn dt_matrix() -> Matrix {
+  return Matrix(in_layer(AT_DT), D_INNER, DT_RANK, DT_DTYPE);
+}
+
+// What a lane needs first of the scan.
+struct Ahead {
+  dt_weight: vec4<f32>,
+  A_log: f32,
+  h: f32,
+}
+
+fn scan_ahead(group: u32, lane: u32) -> Ahead {
+  var ahead = Ahead(vec4<f32>(0.0), 0.0, 0.0);
+  let d = group * CHANNELS + lane / SCAN_LANES;
+  let n = lane % SCAN_LANES;
+  if (lane / SCAN_LANES < CHANNELS && d < D_INNER) {
+    if (n * 4u < DT_RANK) {
+      ahead.dt_weight = quad_at(dt_matrix(), d, n);
+    }
+    if (n < D_STATE) {
+      ahead.A_log = element(in_layer(AT_A_LOG), d * D_STATE + n);
+      ahead.h = carried[layer_state + SSM_AT + d * D_STATE + n];
+    }
+  }
+  return ahead;
+}
+
+fn dt_low4(quad: u32) -> vec4<f32> {
+  return vec4<f32>(x_dbl[quad * 4u], x_dbl[quad * 4u + 1u], x_dbl[quad * 4u + 2u], x_dbl[quad * 4u + 3u]);
+}
+
+// dt_proj, recurrence, skip and gate of the own channels: see selective_scan_step.
+fn scan(group: u32, lane: u32, ahead: Ahead) {
+  let channels = LANES / SCAN_LANES; // at once
+  let n = lane % SCAN_LANES;
+  let place = lane / SCAN_LANES * (SCAN_LANES + 1u);
+  for (var first = 0u; first < CHANNELS; first += channels) {
+    let c = first + lane / SCAN_LANES;
+    let d = group * CHANNELS + c;
+    let is_own = c < CHANNELS && d < D_INNER;
+    var dt_part = 0.0;
+    if (first == 0u && n * 4u < DT_RANK) {
+      dt_part = dot(ahead.dt_weight, dt_low4(n));
+    }
+    if (is_own) {
+      for (var quad = select(n, n + SCAN_LANES, first == 0u); quad * 4u < DT_RANK; quad += SCAN_LANES) {
+        dt_part += dot(quad_at(dt_matrix(), d, quad), dt_low4(quad));
+      }
+    }
+    sums[place + n] = dt_part;
+    workgroupBarrier();
+    var y_part = 0.0;
+    if (is_own) {
+      let dt = softplus(sum_of(place, SCAN_LANES) + element(in_layer(AT_DT_BIAS), d));
+      for (var i = n; i < D_STATE; i += SCAN_LANES) {
+        let at = layer_state + SSM_AT + d * D_STATE + i;
+        var A_log = ahead.A_log;
+        var h = ahead.h;
+        if (first > 0u || i > n) {
+          A_log = element(in_layer(AT_A_LOG), d * D_STATE + i);
+          h = carried[at];
+        }
+        h = exp(-dt * exp(A_log)) * h + dt * x_dbl[DT_RANK + i] * u[c];
+        carried[at] = h;
+        y_part += x_dbl[DT_RANK + D_STATE + i] * h;
+      }
+    }
+    sums[PART + place + n] = y_part;
+    workgroupBarrier();
+    let own = first + lane;
+    if (lane < channels && own < own_count(group, CHANNELS, D_INNER)) {
+      let D = element(in_layer(AT_D), group * CHANNELS + own);
+      let y = sum_of(PART + lane * (SCAN_LANES + 1u), SCAN_LANES) + D * u[own];
+      hand_over(GATED + group * CHANNELS + own, y * silu(z[own]));
+    }
+  }
+}
+
+// Lays the gated channels of all groups out in x for out_proj.
+fn stage_gated(m: Matrix, lane: u32) {
+  for (var v = lane; v < x_vecs(m); v += LANES) {
+    var values = vec4<f32>(0.0);
+    if (v * 4u < D_INNER) {
+      values = handed4(GATED + v * 4u);
+    }
+    x[x_place(m, v)] = values;
+  }
+  workgroupBarrier();
+}
+
+fn enter_layer(index: u32) {
+  layer = layer_at(index);
+  layer_state = index * CARRIED;
+}
+
+// One step, up to the logits. The input is token, or row `step` of the request's.
+fn run(group: u32, lane: u32, step: u32) {
+  enter_layer(0u);
+  begin_residual(group, lane, step);
+  var first = load_tile(in_product(group), group, lane, 0u);
+  var second = load_tile(in_product(group), group, lane, 1u);
+  for (var index = 0u; index < N_LAYER; index++) {
+    let x_first = x_quad(group, lane, lane % x_lanes());
+    begin_conv(group, lane);
+    if (index > 0u) {
+      wait(lane);
+    }
+    let in_proj = in_product(group);
+    stage_residual(in_proj.matrix, in_layer(AT_NORM), lane, index == 0u, step);
+    product(in_proj, group, lane, first, second);
+    workgroupBarrier();
+    add_to_x_dbl(group, lane, x_first);
+    arrive(lane);
+    let ahead = scan_ahead(group, lane);
+    wait(lane);
+    sum_x_dbl(lane);
+    scan(group, lane, ahead);
+    arrive(lane);
+    let out_proj = out_product(group);
+    first = load_tile(out_proj, group, lane, 0u);
+    second = load_tile(out_proj, group, lane, 1u);
+    wait(lane);
+    stage_gated(out_proj.matrix, lane);
+    product(out_proj, group, lane, first, second);
+    arrive(lane);
+    if (index + 1u < N_LAYER) {
+      enter_layer(index + 1u);
+      first = load_tile(in_product(group), group, lane, 0u);
+      second = load_tile(in_product(group), group, lane, 1u);
+    } else {
+      first = load_tile(head_product(group), group, lane, 0u);
+      second = load_tile(head_product(group), group, lane, 1u);
+    }
+  }
+  wait(lane);
+  head(group, lane, first, second);
+  storageBarrier();
+}
+
+@compute @workgroup_size(LANES)
+fn step_mamba1(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let group = wid.x;
+  patience = request[PATIENCE];
+  let draws = atomicLoad(&session[DRAWS_AT]);
+  if (lane == 0u) {
+    token = atomicLoad(&session[TOKENS_AT]);
+  }
+  workgroupBarrier();
+  // All have read what one of them may change before any goes on.
+  meet(lane);
+  for (var step = 0u; step < request[STEPS]; step++) {
+    if (step > 0u || request[CONSUME_FIRST] == 1u) {
+      run(group, lane, step);
+      if (!SHARED && request[DRAW] == 1u) {
+        meet(lane);
+      }
+    }
+    if (request[DRAW] == 1u) {
+      sample(group, lane, draws + step);
+    }
+  }
+}
