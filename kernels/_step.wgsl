@@ -1,10 +1,11 @@
 // _step: what kernels of whole steps share: weights wherever they lie, and products of a workgroup's own rows.
-//   A matrix is read in chunks of 16 bytes, of 4 to 32 columns. Lanes that share a row take chunks side by side; a tile
-//   is 8 chunks of a lane, all on their way at once, and the next two tiles are under way while one is used. The input
-//   lies in x, vec4 q of chunk c at q * stride + c, so that neighboring lanes read neighboring memory.
-// The kernel declares weights_0, weights_1 and weights_2 (vec4<u32>), the workgroup memory x (vec4<f32>) and sums (f32:
-// twice PART, then at SQUARES LANES and 32), LANES, PART, SQUARES, ARENAS, LAYERS_0, LAYERS_1, FIRST_LAYER, LAYER_VECS, row_of(kind, group, row) and
-// take(kind, group, row, value).
+//   A matrix is read in chunks of 16 bytes, of 4 to 32 columns. ROW_LANES lanes share a row and take chunks side by side.
+//   A tile is what a lane has of four rows and two chunks, all on its way at once, and the next two tiles are under way
+//   while one is used. The input lies in x, vec4 q of chunk c at q * chunks + c, so that neighboring lanes read
+//   neighboring memory; the last vec4 of x is zero.
+// The kernel declares weights_0, weights_1 and weights_2 (vec4<u32>), the workgroup memory x (vec4<f32>: X_VECS) and sums
+// (f32: twice PART, then at SQUARES LANES and 32), LANES, ROW_LANES, PART, SQUARES, X_VECS, W_DTYPE, EPS, ARENAS, LAYERS_0,
+// LAYERS_1, FIRST_LAYER, LAYER_VECS, row_of(kind, group, row) and take(kind, group, row, value).
 
 struct Matrix {
   at: vec2<u32>, // which buffer, and the vec4 where it begins
@@ -13,27 +14,32 @@ struct Matrix {
   dtype: u32,
 }
 
-// What a workgroup computes of x matrix^T.
+// What a workgroup computes of x matrix^T; matrices of products have W_DTYPE.
 struct Product {
   kind: u32,   // for row_of() and take()
-  matrix: Matrix,
-  rows: u32,   // that are its own
-  lanes: u32,  // that share a row, a multiple of 32
-  each: u32,   // rows that a lane takes at once: 1, 2 or 4
+  at: vec2<u32>,
+  all_rows: u32,
+  columns: u32,
+  chunks: u32, // of a row
+  rows: u32,   // that are the workgroup's
 }
 
+// Of two chunks, for each of four rows.
 struct Tile {
-  a: vec4<u32>,
-  b: vec4<u32>,
-  c: vec4<u32>,
-  d: vec4<u32>,
-  e: vec4<u32>,
-  f: vec4<u32>,
-  g: vec4<u32>,
-  h: vec4<u32>,
-  scales_low: vec4<u32>,  // words with the scales of a to d
-  scales_high: vec4<u32>, // of e to h
+  a0: vec4<u32>,
+  b0: vec4<u32>,
+  a1: vec4<u32>,
+  b1: vec4<u32>,
+  a2: vec4<u32>,
+  b2: vec4<u32>,
+  a3: vec4<u32>,
+  b3: vec4<u32>,
+  scales_a: vec4<u32>, // words with the scales of a row's first chunk
+  scales_b: vec4<u32>,
 }
+
+const TILE_ROWS = 4u;
+const TILE_CHUNKS = 2u;
 
 fn load(at: vec2<u32>, i: u32) -> vec4<u32> {
   if (ARENAS > 1u && at.x == 1u) {
@@ -76,155 +82,221 @@ fn chunk_columns(dtype: u32) -> u32 {
 }
 
 // Chunks of a row, with the zeros that it is padded with.
-fn row_chunks(m: Matrix) -> u32 {
-  let columns = chunk_columns(m.dtype);
-  let step = select(8u, 32u, m.dtype >= DTYPE_INT8);
-  return (m.columns + step - 1u) / step * step / columns;
+fn row_chunks(columns: u32, dtype: u32) -> u32 {
+  let step = select(8u, 32u, dtype >= DTYPE_INT8);
+  return (columns + step - 1u) / step * step / chunk_columns(dtype);
 }
 
-// The word that holds the scale of a chunk.
-fn chunk_scale(m: Matrix, row: u32, chunk: u32) -> u32 {
-  let group = chunk * chunk_columns(m.dtype) / QUANT_GROUP;
-  let groups = (m.columns + QUANT_GROUP - 1u) / QUANT_GROUP;
-  return load_word(m.at, (m.rows * row_chunks(m) + row * ((groups + 7u) / 8u)) * 4u + group / 2u);
+// Scales of a row take a multiple of four words.
+fn scale_words(columns: u32) -> u32 {
+  let groups = (columns + QUANT_GROUP - 1u) / QUANT_GROUP;
+  return (groups + 7u) / 8u * 4u;
 }
 
-fn scale_of(m: Matrix, word: u32, chunk: u32) -> f32 {
-  let group = chunk * chunk_columns(m.dtype) / QUANT_GROUP;
+// A scale of two in a word.
+fn scale_of(word: u32, group: u32) -> f32 {
   return unpack2x16float(word)[group % 2u];
 }
 
-// Four columns of a row, from 4 quad on.
-fn quad_at(m: Matrix, row: u32, quad: u32) -> vec4<f32> {
-  let start = row * row_chunks(m);
-  if (m.dtype == DTYPE_F32) {
-    return bitcast<vec4<f32>>(load(m.at, start + quad));
+// What is loaded for four columns of a row.
+struct Quad {
+  words: vec4<u32>,
+  scale: u32,
+}
+
+// Columns 4 quad to 4 quad + 3.
+fn load_quad(m: Matrix, row: u32, quad: u32) -> Quad {
+  let columns = chunk_columns(m.dtype);
+  let chunk = quad * 4u / columns;
+  let chunks = row_chunks(m.columns, m.dtype);
+  var q = Quad(load(m.at, row * chunks + chunk), 0u);
+  if (m.dtype >= DTYPE_INT8) {
+    let scales = m.rows * chunks * 4u + row * scale_words(m.columns);
+    q.scale = load_word(m.at, scales + quad * 4u / QUANT_GROUP / 2u);
   }
-  if (m.dtype == DTYPE_INT8) {
-    let scale = scale_of(m, chunk_scale(m, row, quad / 4u), quad / 4u);
-    return scale * unpack_int8(load_word(m.at, start * 4u + quad));
+  return q;
+}
+
+fn unpack_quad(dtype: u32, q: Quad, quad: u32) -> vec4<f32> {
+  if (dtype == DTYPE_F32) {
+    return bitcast<vec4<f32>>(q.words);
   }
-  if (m.dtype == DTYPE_INT4) {
-    let scale = scale_of(m, chunk_scale(m, row, quad / 8u), quad / 8u);
-    return scale * unpack_int4(load_word(m.at, start * 4u + quad / 2u) >> (quad % 2u * 4u));
+  let scale = scale_of(q.scale, quad * 4u / QUANT_GROUP);
+  if (dtype == DTYPE_INT8) {
+    return scale * unpack_int8(q.words[quad % 4u]);
   }
-  let words = load(m.at, start + quad / 2u);
-  let half = select(words.xy, words.zw, quad % 2u == 1u);
-  if (m.dtype == DTYPE_F16) {
+  if (dtype == DTYPE_INT4) {
+    return scale * unpack_int4(q.words[quad / 2u % 4u] >> (quad % 2u * 4u));
+  }
+  let half = select(q.words.xy, q.words.zw, quad % 2u == 1u);
+  if (dtype == DTYPE_F16) {
     return unpack_f16(half);
   }
   return unpack_bf16(half);
 }
 
-// Where vec4 v of the input lies in x.
-fn x_place(m: Matrix, v: u32) -> u32 {
-  let quads = chunk_columns(m.dtype) / 4u;
-  return v % quads * row_chunks(m) + v / quads;
+fn quad_at(m: Matrix, row: u32, quad: u32) -> vec4<f32> {
+  return unpack_quad(m.dtype, load_quad(m, row, quad), quad);
 }
 
-fn x_vecs(m: Matrix) -> u32 {
-  return row_chunks(m) * chunk_columns(m.dtype) / 4u;
+// Where vec4 v of the input lies in x, and how many there are.
+fn x_place(p: Product, v: u32) -> u32 {
+  let quads = chunk_columns(W_DTYPE) / 4u;
+  return v % quads * p.chunks + v / quads;
 }
 
-fn slots(p: Product) -> u32 {
-  return LANES / p.lanes;
+fn x_vecs(p: Product) -> u32 {
+  return p.chunks * chunk_columns(W_DTYPE) / 4u;
 }
 
-// Tiles that lanes take to come across a row.
+// Rows that lanes side by side have, and tiles that they take to come across a row.
+fn slots() -> u32 {
+  return LANES / ROW_LANES;
+}
+
 fn tiles_across(p: Product) -> u32 {
-  let rounds = (row_chunks(p.matrix) + p.lanes - 1u) / p.lanes;
-  return (rounds * p.each + 7u) / 8u;
+  return (p.chunks + TILE_CHUNKS * ROW_LANES - 1u) / (TILE_CHUNKS * ROW_LANES);
 }
 
-// Which own row and which chunk element e of a lane's tile is.
-fn tile_place(p: Product, lane: u32, tile: u32, e: u32) -> vec2<u32> {
+// Where a tile is: its first row of a workgroup's, and its first chunk, for each lane.
+struct Place {
+  row: u32,
+  chunk: u32,
+}
+
+fn place_of(p: Product, lane: u32, tile: u32) -> Place {
   let across = tiles_across(p);
-  let row = (tile / across * p.each + e % p.each) * slots(p) + lane / p.lanes;
-  return vec2<u32>(row, (tile % across * (8u / p.each) + e / p.each) * p.lanes + lane % p.lanes);
+  let row = tile / across * TILE_ROWS * slots() + lane / ROW_LANES;
+  return Place(row, tile % across * TILE_CHUNKS * ROW_LANES + lane % ROW_LANES);
 }
 
-fn tile_words(p: Product, group: u32, lane: u32, tile: u32, e: u32) -> vec4<u32> {
-  let place = tile_place(p, lane, tile, e);
-  if (place.x < p.rows && place.y < row_chunks(p.matrix)) {
-    return load(p.matrix.at, row_of(p.kind, group, place.x) * row_chunks(p.matrix) + place.y);
-  }
-  return vec4<u32>(0u);
+struct Pair {
+  a: vec4<u32>,
+  b: vec4<u32>,
 }
 
-fn tile_scale(p: Product, group: u32, lane: u32, tile: u32, e: u32) -> u32 {
-  let place = tile_place(p, lane, tile, e);
-  if (place.x < p.rows && place.y < row_chunks(p.matrix)) {
-    return chunk_scale(p.matrix, row_of(p.kind, group, place.x), place.y);
+fn load_pair(at: vec2<u32>, i: u32, j: u32) -> Pair {
+  if (ARENAS > 1u && at.x == 1u) {
+    return Pair(weights_1[at.y + i], weights_1[at.y + j]);
   }
-  return 0u;
+  if (ARENAS > 2u && at.x == 2u) {
+    return Pair(weights_2[at.y + i], weights_2[at.y + j]);
+  }
+  return Pair(weights_0[at.y + i], weights_0[at.y + j]);
+}
+
+// Two chunks of a row. Those beyond its end are others of the same matrix, which meet the zero of x.
+fn load_chunks(p: Product, group: u32, place: Place, k: u32) -> Pair {
+  let row = place.row + k * slots();
+  if (row >= p.rows) {
+    return Pair(vec4<u32>(0u), vec4<u32>(0u));
+  }
+  let start = row_of(p.kind, group, row) * p.chunks;
+  let other = place.chunk + ROW_LANES;
+  return load_pair(
+    p.at, select(0u, start + place.chunk, place.chunk < p.chunks), select(0u, start + other, other < p.chunks));
+}
+
+// The words with the scales of two chunks of a row.
+fn load_scales(p: Product, group: u32, place: Place, k: u32) -> vec2<u32> {
+  let row = place.row + k * slots();
+  if (row >= p.rows) {
+    return vec2<u32>(0u);
+  }
+  let start = p.all_rows * p.chunks * 4u + row_of(p.kind, group, row) * scale_words(p.columns);
+  let columns = chunk_columns(W_DTYPE);
+  let a = min(place.chunk, p.chunks - 1u) * columns / QUANT_GROUP / 2u;
+  let b = min(place.chunk + ROW_LANES, p.chunks - 1u) * columns / QUANT_GROUP / 2u;
+  return vec2<u32>(load_word(p.at, start + a), load_word(p.at, start + b));
 }
 
 fn load_tile(p: Product, group: u32, lane: u32, tile: u32) -> Tile {
   var t: Tile;
-  t.a = tile_words(p, group, lane, tile, 0u);
-  t.b = tile_words(p, group, lane, tile, 1u);
-  t.c = tile_words(p, group, lane, tile, 2u);
-  t.d = tile_words(p, group, lane, tile, 3u);
-  t.e = tile_words(p, group, lane, tile, 4u);
-  t.f = tile_words(p, group, lane, tile, 5u);
-  t.g = tile_words(p, group, lane, tile, 6u);
-  t.h = tile_words(p, group, lane, tile, 7u);
-  if (p.matrix.dtype >= DTYPE_INT8) {
-    t.scales_low = vec4<u32>(
-      tile_scale(p, group, lane, tile, 0u), tile_scale(p, group, lane, tile, 1u),
-      tile_scale(p, group, lane, tile, 2u), tile_scale(p, group, lane, tile, 3u));
-    t.scales_high = vec4<u32>(
-      tile_scale(p, group, lane, tile, 4u), tile_scale(p, group, lane, tile, 5u),
-      tile_scale(p, group, lane, tile, 6u), tile_scale(p, group, lane, tile, 7u));
+  let place = place_of(p, lane, tile);
+  let row_0 = load_chunks(p, group, place, 0u);
+  let row_1 = load_chunks(p, group, place, 1u);
+  let row_2 = load_chunks(p, group, place, 2u);
+  let row_3 = load_chunks(p, group, place, 3u);
+  t.a0 = row_0.a;
+  t.b0 = row_0.b;
+  t.a1 = row_1.a;
+  t.b1 = row_1.b;
+  t.a2 = row_2.a;
+  t.b2 = row_2.b;
+  t.a3 = row_3.a;
+  t.b3 = row_3.b;
+  if (W_DTYPE >= DTYPE_INT8) {
+    let scales_0 = load_scales(p, group, place, 0u);
+    let scales_1 = load_scales(p, group, place, 1u);
+    let scales_2 = load_scales(p, group, place, 2u);
+    let scales_3 = load_scales(p, group, place, 3u);
+    t.scales_a = vec4<u32>(scales_0.x, scales_1.x, scales_2.x, scales_3.x);
+    t.scales_b = vec4<u32>(scales_0.y, scales_1.y, scales_2.y, scales_3.y);
   }
   return t;
 }
 
-fn dot_int4(word: u32, chunk: u32, stride: u32, q: u32) -> f32 {
-  return dot(unpack_int4(word), x[q * stride + chunk]) + dot(unpack_int4(word >> 4u), x[(q + 1u) * stride + chunk]);
+// vec4 q of a chunk's input; zero beyond the end of a row.
+fn x_at(p: Product, chunk: u32, q: u32) -> vec4<f32> {
+  return x[select(X_VECS - 1u, q * p.chunks + chunk, chunk < p.chunks)];
 }
 
-// The sum over the columns of element e of a lane's tile.
-fn tile_dot(p: Product, lane: u32, tile: u32, e: u32, words: vec4<u32>, scale: u32) -> f32 {
-  let m = p.matrix;
-  let stride = row_chunks(m);
-  let chunk = min(tile_place(p, lane, tile, e).y, stride - 1u); // beyond it, words are zeros
-  if (m.dtype == DTYPE_F32) {
-    return dot(bitcast<vec4<f32>>(words), x[chunk]);
-  }
-  if (m.dtype == DTYPE_F16) {
-    return dot(unpack_f16(words.xy), x[chunk]) + dot(unpack_f16(words.zw), x[stride + chunk]);
-  }
-  if (m.dtype == DTYPE_BF16) {
-    return dot(unpack_bf16(words.xy), x[chunk]) + dot(unpack_bf16(words.zw), x[stride + chunk]);
-  }
-  if (m.dtype == DTYPE_INT8) {
-    return scale_of(m, scale, chunk) *
-      ((dot(unpack_int8(words.x), x[chunk]) + dot(unpack_int8(words.y), x[stride + chunk])) +
-        (dot(unpack_int8(words.z), x[2u * stride + chunk]) + dot(unpack_int8(words.w), x[3u * stride + chunk])));
-  }
-  return scale_of(m, scale, chunk) *
-    ((dot_int4(words.x, chunk, stride, 0u) + dot_int4(words.y, chunk, stride, 2u)) +
-      (dot_int4(words.z, chunk, stride, 4u) + dot_int4(words.w, chunk, stride, 6u)));
+fn dots_f32(a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>, x0: vec4<f32>) -> vec4<f32> {
+  return vec4<f32>(
+    dot(bitcast<vec4<f32>>(a), x0), dot(bitcast<vec4<f32>>(b), x0),
+    dot(bitcast<vec4<f32>>(c), x0), dot(bitcast<vec4<f32>>(d), x0));
 }
 
-// What a lane's tile adds to its rows, of which there are p.each.
+fn dot_half(words: vec4<u32>, x0: vec4<f32>, x1: vec4<f32>) -> f32 {
+  if (W_DTYPE == DTYPE_F16) {
+    return dot(unpack_f16(words.xy), x0) + dot(unpack_f16(words.zw), x1);
+  }
+  return dot(unpack_bf16(words.xy), x0) + dot(unpack_bf16(words.zw), x1);
+}
+
+fn dots_int8(a: u32, b: u32, c: u32, d: u32, x0: vec4<f32>) -> vec4<f32> {
+  return vec4<f32>(
+    dot(unpack_int8(a), x0), dot(unpack_int8(b), x0), dot(unpack_int8(c), x0), dot(unpack_int8(d), x0));
+}
+
+fn dots_int4(a: u32, b: u32, c: u32, d: u32, x0: vec4<f32>) -> vec4<f32> {
+  return vec4<f32>(
+    dot(unpack_int4(a), x0), dot(unpack_int4(b), x0), dot(unpack_int4(c), x0), dot(unpack_int4(d), x0));
+}
+
+// Eight columns of int4 weights: q and q + 1 are their vec4s.
+fn dots_8(a: u32, b: u32, c: u32, d: u32, p: Product, chunk: u32, q: u32) -> vec4<f32> {
+  return dots_int4(a, b, c, d, x_at(p, chunk, q)) +
+    dots_int4(a >> 4u, b >> 4u, c >> 4u, d >> 4u, x_at(p, chunk, q + 1u));
+}
+
+// What one chunk of each of four rows adds to them.
+fn chunk_dots(
+  p: Product, chunk: u32, a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>, scales: vec4<u32>,
+) -> vec4<f32> {
+  let x0 = x_at(p, chunk, 0u);
+  if (W_DTYPE == DTYPE_F32) {
+    return dots_f32(a, b, c, d, x0);
+  }
+  if (W_DTYPE <= DTYPE_BF16) {
+    let x1 = x_at(p, chunk, 1u);
+    return vec4<f32>(dot_half(a, x0, x1), dot_half(b, x0, x1), dot_half(c, x0, x1), dot_half(d, x0, x1));
+  }
+  let group = min(chunk, p.chunks - 1u) * chunk_columns(W_DTYPE) / QUANT_GROUP;
+  let scale = vec4<f32>(
+    scale_of(scales.x, group), scale_of(scales.y, group), scale_of(scales.z, group), scale_of(scales.w, group));
+  if (W_DTYPE == DTYPE_INT8) {
+    return scale * ((dots_int8(a.x, b.x, c.x, d.x, x0) + dots_int8(a.y, b.y, c.y, d.y, x_at(p, chunk, 1u))) +
+      (dots_int8(a.z, b.z, c.z, d.z, x_at(p, chunk, 2u)) + dots_int8(a.w, b.w, c.w, d.w, x_at(p, chunk, 3u))));
+  }
+  return scale * ((dots_8(a.x, b.x, c.x, d.x, p, chunk, 0u) + dots_8(a.y, b.y, c.y, d.y, p, chunk, 2u)) +
+    (dots_8(a.z, b.z, c.z, d.z, p, chunk, 4u) + dots_8(a.w, b.w, c.w, d.w, p, chunk, 6u)));
+}
+
 fn tile_dots(p: Product, lane: u32, tile: u32, t: Tile) -> vec4<f32> {
-  let low = vec4<f32>(
-    tile_dot(p, lane, tile, 0u, t.a, t.scales_low.x), tile_dot(p, lane, tile, 1u, t.b, t.scales_low.y),
-    tile_dot(p, lane, tile, 2u, t.c, t.scales_low.z), tile_dot(p, lane, tile, 3u, t.d, t.scales_low.w));
-  let high = vec4<f32>(
-    tile_dot(p, lane, tile, 4u, t.e, t.scales_high.x), tile_dot(p, lane, tile, 5u, t.f, t.scales_high.y),
-    tile_dot(p, lane, tile, 6u, t.g, t.scales_high.z), tile_dot(p, lane, tile, 7u, t.h, t.scales_high.w));
-  let all = low + high;
-  if (p.each == 4u) {
-    return all;
-  }
-  let pairs = all.xy + all.zw;
-  if (p.each == 2u) {
-    return vec4<f32>(pairs, 0.0, 0.0);
-  }
-  return vec4<f32>(pairs.x + pairs.y, 0.0, 0.0, 0.0);
+  let chunk = place_of(p, lane, tile).chunk;
+  return chunk_dots(p, chunk, t.a0, t.a1, t.a2, t.a3, t.scales_a) +
+    chunk_dots(p, chunk + ROW_LANES, t.b0, t.b1, t.b2, t.b3, t.scales_b);
 }
 
 fn sums4(i: u32) -> vec4<f32> {
@@ -249,7 +321,7 @@ fn sum32(start: u32) -> f32 {
 // Computes all own rows; take() has been called for each by a lane when the workgroup meets next.
 fn product(p: Product, group: u32, lane: u32, first: Tile, second: Tile) {
   let across = tiles_across(p);
-  let rows_at_once = slots(p) * p.each;
+  let rows_at_once = slots() * TILE_ROWS;
   let tiles = (p.rows + rows_at_once - 1u) / rows_at_once * across;
   var now = first;
   var next = second;
@@ -263,23 +335,20 @@ fn product(p: Product, group: u32, lane: u32, first: Tile, second: Tile) {
       let block = tile / across;
       // In turns in either half, so that one meeting a block is enough.
       let half = block % 2u * PART;
-      let place = half + lane / p.lanes * (p.lanes + 1u) + lane % p.lanes;
-      let step = slots(p) * (p.lanes + 1u);
+      let place = half + lane / ROW_LANES * (ROW_LANES + 1u) + lane % ROW_LANES;
+      let step = slots() * (ROW_LANES + 1u);
       sums[place] = partial.x;
-      if (p.each > 1u) {
-        sums[place + step] = partial.y;
-      }
-      if (p.each > 2u) {
-        sums[place + 2u * step] = partial.z;
-        sums[place + 3u * step] = partial.w;
-      }
+      sums[place + step] = partial.y;
+      sums[place + 2u * step] = partial.z;
+      sums[place + 3u * step] = partial.w;
       partial = vec4<f32>(0.0);
       workgroupBarrier();
       let row = block * rows_at_once + lane;
       if (lane < rows_at_once && row < p.rows) {
-        var sum = 0.0;
-        for (var i = 0u; i < p.lanes; i += 32u) {
-          sum += sum32(half + lane * (p.lanes + 1u) + i);
+        let start = half + lane * (ROW_LANES + 1u);
+        var sum = sum32(start);
+        if (ROW_LANES == 64u) {
+          sum += sum32(start + 32u);
         }
         take(p.kind, group, row, sum);
       }

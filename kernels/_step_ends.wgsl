@@ -1,7 +1,7 @@
 // _step_ends: the two ends of a step, for kernels of whole steps: input, norms, pooling and head.
 // The kernel declares what _step and _grid say, and request (u32), session (atomic<u32>), own_residual (f32: OUT_ROWS),
 // token (u32), D_MODEL, OUT_ROWS, INPUT_IDS, INPUT_BIAS, INPUT_ROWS, INPUT_COLUMNS, INPUT_DTYPE, POOL, LOGITS, HEAD_ROWS,
-// HEAD_BIAS, HEAD_DTYPE, HEAD_LANES, HEAD_EACH; and where things lie: AT_INPUT, AT_INPUT_BIAS, AT_NORM_F, AT_HEAD,
+// HEAD_BIAS; and where things lie: AT_INPUT, AT_INPUT_BIAS, AT_NORM_F, AT_HEAD,
 // AT_HEAD_BIAS in vec4s of weights_0, RESIDUAL in exchange, SEEN_AT, LOGITS_AT, POOL_AT in session.
 
 // Kinds of products.
@@ -73,39 +73,49 @@ fn begin_residual(group: u32, lane: u32, step: u32) {
   }
 }
 
-// Lays the residual stream, times the weight of a norm, out in x for a product; rstd_of(D_MODEL) is what is missing.
-fn stage_residual(m: Matrix, norm: vec2<u32>, lane: u32, is_input: bool, step: u32) {
+// Lays the input of a product out in x: what was handed over from `place` on, times the weight of a norm where there is
+// one; rstd_of(D_MODEL) is missing then. The lane's first vec4 of the weight is loaded before.
+fn stage(p: Product, norm: vec2<u32>, norm_first: vec4<u32>, place: u32, lane: u32, step: u32, is_input: bool) {
   var square = 0.0;
-  for (var v = lane; v < x_vecs(m); v += LANES) {
+  for (var v = lane; v < x_vecs(p); v += LANES) {
     var values = vec4<f32>(0.0);
-    var weight = vec4<f32>(0.0);
-    if (v * 4u < D_MODEL) {
-      weight = bitcast<vec4<f32>>(load(norm, v));
+    if (v * 4u < p.columns) {
       if (is_input) {
         values = input4(step, v);
       } else {
-        values = handed4(RESIDUAL + v * 4u);
+        values = handed4(place + v * 4u);
+      }
+      square += dot(values, values);
+      if (p.kind != OUT_PROJ) {
+        var weight = norm_first;
+        if (v >= LANES) {
+          weight = load(norm, v);
+        }
+        values *= bitcast<vec4<f32>>(weight);
       }
     }
-    square += dot(values, values);
-    x[x_place(m, v)] = values * weight;
+    x[x_place(p, v)] = values;
   }
   sums[SQUARES + lane] = square;
+  if (lane == 0u) {
+    x[X_VECS - 1u] = vec4<f32>(0.0);
+  }
   workgroupBarrier();
   sum_squares(lane);
 }
 
 fn head_product(group: u32) -> Product {
-  let m = Matrix(vec2<u32>(0u, AT_HEAD), LOGITS, D_MODEL, HEAD_DTYPE);
-  return Product(HEAD, m, own_count(group, HEAD_ROWS, LOGITS), HEAD_LANES, HEAD_EACH);
+  let chunks = row_chunks(D_MODEL, W_DTYPE);
+  return Product(
+    HEAD, vec2<u32>(0u, AT_HEAD), LOGITS, D_MODEL, chunks, own_count(group, HEAD_ROWS, LOGITS));
 }
 
 // x becomes the running mean of all steps: see mean_pool_fwd. One group alone has it.
-fn pool(m: Matrix, lane: u32) {
+fn pool(p: Product, lane: u32) {
   workgroupBarrier();
   let rstd = rstd_of(D_MODEL);
   for (var v = lane; v * 4u < D_MODEL; v += LANES) {
-    let normed = x[x_place(m, v)] * rstd;
+    let normed = x[x_place(p, v)] * rstd;
     var means = vec4<f32>(0.0);
     for (var j = 0u; j < 4u; j++) {
       let d = v * 4u + j;
@@ -117,19 +127,9 @@ fn pool(m: Matrix, lane: u32) {
         atomicStore(&session[POOL_AT + D_MODEL + d], bitcast<u32>(n));
       }
     }
-    x[x_place(m, v)] = means;
+    x[x_place(p, v)] = means;
   }
   workgroupBarrier();
-}
-
-// From the last block's output to logits.
-fn head(group: u32, lane: u32, first: Tile, second: Tile) {
-  let p = head_product(group);
-  stage_residual(p.matrix, vec2<u32>(0u, AT_NORM_F), lane, false, 0u);
-  if (POOL && group == 0u) {
-    pool(p.matrix, lane);
-  }
-  product(p, group, lane, first, second);
 }
 
 fn take_logit(group: u32, i: u32, sum: f32) {

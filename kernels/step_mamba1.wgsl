@@ -18,16 +18,13 @@ override EPS: f32;
 override DT_BC_EPS: f32;   // FalconMamba's norms of dt_low, B and C; 0 for none
 override BIAS: bool;
 override CONV_BIAS: bool;
-override W_DTYPE: u32;     // of in_proj, x_proj and out_proj
+override W_DTYPE: u32;     // of all matrices but those of input and dt_proj
 override DT_DTYPE: u32;    // of dt_proj
 override CHANNELS: u32;    // a multiple of 4
 override OUT_ROWS: u32;
-override IN_LANES: u32;    // see Product
-override IN_EACH: u32;
-override OUT_LANES: u32;
-override OUT_EACH: u32;
+override ROW_LANES: u32;   // that share a row of a product: 32 or 64
 override SCAN_LANES: u32;  // that share a channel: a multiple of 4 that divides LANES
-override X_VECS: u32;      // the longest input of a product, in vec4s
+override X_VECS: u32;      // the longest input of a product, in vec4s, and one
 override PART: u32;        // partial sums of rows at once, and at least 2 LANES
 override INPUT_IDS: bool;
 override INPUT_BIAS: bool;
@@ -38,9 +35,6 @@ override POOL: bool;
 override LOGITS: u32;
 override HEAD_ROWS: u32;
 override HEAD_BIAS: bool;
-override HEAD_DTYPE: u32;
-override HEAD_LANES: u32;
-override HEAD_EACH: u32;
 override SHARED: bool;
 override REAL_VOCAB_SIZE: u32;
 override RING: u32;
@@ -97,6 +91,8 @@ var<workgroup> x: array<vec4<f32>, X_VECS>;
 var<workgroup> sums: array<f32, SUMS>;
 var<workgroup> own_residual: array<f32, OUT_ROWS>;
 var<workgroup> conv_sums: array<f32, CHANNELS>;
+var<workgroup> conv_last: array<f32, CHANNELS>;
+var<workgroup> skip: array<f32, CHANNELS>;
 var<workgroup> u: array<f32, CHANNELS>;
 var<workgroup> z: array<f32, CHANNELS>;
 var<workgroup> x_dbl: array<f32, X_ROOM>;
@@ -113,14 +109,16 @@ fn in_layer(at: u32) -> vec2<u32> {
   return vec2<u32>(layer.x, layer.y + at);
 }
 
-fn in_product(group: u32) -> Product {
-  let m = Matrix(in_layer(AT_IN), 2u * D_INNER, D_MODEL, W_DTYPE);
-  return Product(IN_PROJ, m, 2u * own_count(group, CHANNELS, D_INNER), IN_LANES, IN_EACH);
-}
-
-fn out_product(group: u32) -> Product {
-  let m = Matrix(in_layer(AT_OUT), D_MODEL, D_INNER, W_DTYPE);
-  return Product(OUT_PROJ, m, own_count(group, OUT_ROWS, D_MODEL), OUT_LANES, OUT_EACH);
+fn product_of(kind: u32, group: u32) -> Product {
+  if (kind == IN_PROJ) {
+    let rows = 2u * own_count(group, CHANNELS, D_INNER);
+    return Product(IN_PROJ, in_layer(AT_IN), 2u * D_INNER, D_MODEL, row_chunks(D_MODEL, W_DTYPE), rows);
+  }
+  if (kind == OUT_PROJ) {
+    let rows = own_count(group, OUT_ROWS, D_MODEL);
+    return Product(OUT_PROJ, in_layer(AT_OUT), D_MODEL, D_INNER, row_chunks(D_INNER, W_DTYPE), rows);
+  }
+  return head_product(group);
 }
 
 // in_proj's own rows are the inputs of the channels, then their gates.
@@ -150,31 +148,52 @@ fn take(kind: u32, group: u32, i: u32, sum: f32) {
     if (i < own) {
       let d = group * CHANNELS + i;
       carried[layer_state + CONV_AT + (d + 1u) * D_CONV - 1u] = value;
-      u[i] = silu(conv_sums[i] + value * element(in_layer(AT_CONV), (d + 1u) * D_CONV - 1u));
+      u[i] = silu(conv_sums[i] + value * conv_last[i]);
     } else {
       z[i - own] = value;
     }
   }
 }
 
+// Four taps of a channel's window but the last one, moved by a step; their loads overlap.
+fn four_taps(d: u32, k: u32) -> f32 {
+  let window = layer_state + CONV_AT + d * D_CONV + k;
+  let tap = d * D_CONV + k;
+  var values = vec4<f32>(0.0);
+  var weights = vec4<f32>(0.0);
+  for (var j = 0u; j < 4u; j++) {
+    if (k + j + 1u < D_CONV) {
+      values[j] = carried[window + j + 1u];
+      weights[j] = element(in_layer(AT_CONV), tap + j);
+    }
+  }
+  for (var j = 0u; j < 4u; j++) {
+    if (k + j + 1u < D_CONV) {
+      carried[window + j] = values[j];
+    }
+  }
+  return dot(values, weights);
+}
+
 // Moves the windows of conv1d by a step, and sums up all of it but the newest input. The last lanes do it: the first one
 // waits for the other workgroups.
-fn begin_conv(group: u32, lane: u32) {
+fn begin_channels(group: u32, lane: u32) {
   for (var c = LANES - 1u - lane; c < CHANNELS; c += LANES) {
     let d = group * CHANNELS + c;
     u[c] = 0.0;
     if (d < D_INNER) {
-      let window = layer_state + CONV_AT + d * D_CONV;
+      let last = element(in_layer(AT_CONV), (d + 1u) * D_CONV - 1u);
+      let D = element(in_layer(AT_D), d);
       var sum = 0.0;
-      for (var k = 0u; k + 1u < D_CONV; k++) {
-        let value = carried[window + k + 1u];
-        carried[window + k] = value;
-        sum += value * element(in_layer(AT_CONV), d * D_CONV + k);
-      }
       if (CONV_BIAS) {
-        sum += element(in_layer(AT_CONV_BIAS), d);
+        sum = element(in_layer(AT_CONV_BIAS), d);
+      }
+      for (var k = 0u; k + 1u < D_CONV; k += 4u) {
+        sum += four_taps(d, k);
       }
       conv_sums[c] = sum;
+      conv_last[c] = last;
+      skip[c] = D;
     }
   }
 }
@@ -188,12 +207,17 @@ fn x_lanes() -> u32 {
   return max(1u, min(CHANNELS / 4u, LANES / X_ROWS));
 }
 
-fn x_quad(group: u32, task: u32, quad: u32) -> vec4<f32> {
+fn load_x_quad(group: u32, task: u32, quad: u32) -> Quad {
   let column = group * (CHANNELS / 4u) + quad;
   if (quad < CHANNELS / 4u && column * 4u < D_INNER && task < X_ROWS * x_lanes()) {
-    return quad_at(x_matrix(), task / x_lanes(), column);
+    return load_quad(x_matrix(), task / x_lanes(), column);
   }
-  return vec4<f32>(0.0);
+  return Quad(vec4<u32>(0u), 0u);
+}
+
+// What four channels add to a row; u is zero for those that are not there.
+fn x_dot(group: u32, q: Quad, quad: u32) -> f32 {
+  return dot(unpack_quad(W_DTYPE, q, group * (CHANNELS / 4u) + quad), u4(quad));
 }
 
 fn u4(quad: u32) -> vec4<f32> {
@@ -201,17 +225,16 @@ fn u4(quad: u32) -> vec4<f32> {
 }
 
 // Hands over what the own channels add to each row of x_proj, of which this lane has loaded its first four columns.
-fn add_to_x_dbl(group: u32, lane: u32, first: vec4<f32>) {
+fn add_to_x_dbl(group: u32, lane: u32, first: Quad) {
   let share = x_lanes();
   for (var task = lane; task < X_ROWS * share; task += LANES) {
-    var sum = 0.0;
-    if (task == lane) {
-      sum = dot(first, u4(task % share));
-    } else {
-      sum = dot(x_quad(group, task, task % share), u4(task % share));
+    var q = first;
+    if (task != lane) {
+      q = load_x_quad(group, task, task % share);
     }
+    var sum = x_dot(group, q, task % share);
     for (var quad = task % share + share; quad < CHANNELS / 4u; quad += share) {
-      sum += dot(x_quad(group, task, quad), u4(quad));
+      sum += x_dot(group, load_x_quad(group, task, quad), quad);
     }
     sums[task] = sum;
   }
@@ -290,18 +313,20 @@ fn dt_matrix() -> Matrix {
 
 // What a lane needs first of the scan.
 struct Ahead {
-  dt_weight: vec4<f32>,
+  dt_weight: Quad,
+  dt_bias: f32,
   A_log: f32,
   h: f32,
 }
 
 fn scan_ahead(group: u32, lane: u32) -> Ahead {
-  var ahead = Ahead(vec4<f32>(0.0), 0.0, 0.0);
+  var ahead = Ahead(Quad(vec4<u32>(0u), 0u), 0.0, 0.0, 0.0);
   let d = group * CHANNELS + lane / SCAN_LANES;
   let n = lane % SCAN_LANES;
   if (lane / SCAN_LANES < CHANNELS && d < D_INNER) {
+    ahead.dt_bias = element(in_layer(AT_DT_BIAS), d);
     if (n * 4u < DT_RANK) {
-      ahead.dt_weight = quad_at(dt_matrix(), d, n);
+      ahead.dt_weight = load_quad(dt_matrix(), d, n);
     }
     if (n < D_STATE) {
       ahead.A_log = element(in_layer(AT_A_LOG), d * D_STATE + n);
@@ -326,7 +351,7 @@ fn scan(group: u32, lane: u32, ahead: Ahead) {
     let is_own = c < CHANNELS && d < D_INNER;
     var dt_part = 0.0;
     if (first == 0u && n * 4u < DT_RANK) {
-      dt_part = dot(ahead.dt_weight, dt_low4(n));
+      dt_part = dot(unpack_quad(DT_DTYPE, ahead.dt_weight, n), dt_low4(n));
     }
     if (is_own) {
       for (var quad = select(n, n + SCAN_LANES, first == 0u); quad * 4u < DT_RANK; quad += SCAN_LANES) {
@@ -337,7 +362,11 @@ fn scan(group: u32, lane: u32, ahead: Ahead) {
     workgroupBarrier();
     var y_part = 0.0;
     if (is_own) {
-      let dt = softplus(sum_of(place, SCAN_LANES) + element(in_layer(AT_DT_BIAS), d));
+      var bias = ahead.dt_bias;
+      if (first > 0u) {
+        bias = element(in_layer(AT_DT_BIAS), d);
+      }
+      let dt = softplus(sum_of(place, SCAN_LANES) + bias);
       for (var i = n; i < D_STATE; i += SCAN_LANES) {
         let at = layer_state + SSM_AT + d * D_STATE + i;
         var A_log = ahead.A_log;
@@ -355,23 +384,10 @@ fn scan(group: u32, lane: u32, ahead: Ahead) {
     workgroupBarrier();
     let own = first + lane;
     if (lane < channels && own < own_count(group, CHANNELS, D_INNER)) {
-      let D = element(in_layer(AT_D), group * CHANNELS + own);
-      let y = sum_of(PART + lane * (SCAN_LANES + 1u), SCAN_LANES) + D * u[own];
+      let y = sum_of(PART + lane * (SCAN_LANES + 1u), SCAN_LANES) + skip[own] * u[own];
       hand_over(GATED + group * CHANNELS + own, y * silu(z[own]));
     }
   }
-}
-
-// Lays the gated channels of all groups out in x for out_proj.
-fn stage_gated(m: Matrix, lane: u32) {
-  for (var v = lane; v < x_vecs(m); v += LANES) {
-    var values = vec4<f32>(0.0);
-    if (v * 4u < D_INNER) {
-      values = handed4(GATED + v * 4u);
-    }
-    x[x_place(m, v)] = values;
-  }
-  workgroupBarrier();
 }
 
 fn enter_layer(index: u32) {
@@ -379,47 +395,55 @@ fn enter_layer(index: u32) {
   layer_state = index * CARRIED;
 }
 
-// One step, up to the logits. The input is token, or row `step` of the request's.
+// What lies between in_proj and out_proj, where the others are met once.
+fn mix(group: u32, lane: u32, x_first: Quad) {
+  workgroupBarrier();
+  add_to_x_dbl(group, lane, x_first);
+  arrive(lane);
+  let ahead = scan_ahead(group, lane);
+  wait(lane);
+  sum_x_dbl(lane);
+  scan(group, lane, ahead);
+}
+
+// One step, up to the logits: in_proj and out_proj of each layer in turn, then the head. The input is token, or row
+// `step` of the request's.
 fn run(group: u32, lane: u32, step: u32) {
-  enter_layer(0u);
   begin_residual(group, lane, step);
-  var first = load_tile(in_product(group), group, lane, 0u);
-  var second = load_tile(in_product(group), group, lane, 1u);
-  for (var index = 0u; index < N_LAYER; index++) {
-    let x_first = x_quad(group, lane, lane % x_lanes());
-    begin_conv(group, lane);
-    if (index > 0u) {
+  for (var part = 0u; part < 2u * N_LAYER + 1u; part++) {
+    if (part % 2u == 0u && part < 2u * N_LAYER) {
+      enter_layer(part / 2u);
+    }
+    let kind = select(part % 2u, HEAD, part == 2u * N_LAYER);
+    let p = product_of(kind, group);
+    let first = load_tile(p, group, lane, 0u);
+    let second = load_tile(p, group, lane, 1u);
+    var norm = vec2<u32>(0u, AT_NORM_F);
+    var x_first: Quad;
+    if (kind == IN_PROJ) {
+      norm = in_layer(AT_NORM);
+      x_first = load_x_quad(group, lane, lane % x_lanes());
+      begin_channels(group, lane);
+    }
+    var norm_first: vec4<u32>;
+    if (kind != OUT_PROJ && lane * 4u < D_MODEL) {
+      norm_first = load(norm, lane);
+    }
+    if (part > 0u) {
       wait(lane);
     }
-    let in_proj = in_product(group);
-    stage_residual(in_proj.matrix, in_layer(AT_NORM), lane, index == 0u, step);
-    product(in_proj, group, lane, first, second);
-    workgroupBarrier();
-    add_to_x_dbl(group, lane, x_first);
-    arrive(lane);
-    let ahead = scan_ahead(group, lane);
-    wait(lane);
-    sum_x_dbl(lane);
-    scan(group, lane, ahead);
-    arrive(lane);
-    let out_proj = out_product(group);
-    first = load_tile(out_proj, group, lane, 0u);
-    second = load_tile(out_proj, group, lane, 1u);
-    wait(lane);
-    stage_gated(out_proj.matrix, lane);
-    product(out_proj, group, lane, first, second);
-    arrive(lane);
-    if (index + 1u < N_LAYER) {
-      enter_layer(index + 1u);
-      first = load_tile(in_product(group), group, lane, 0u);
-      second = load_tile(in_product(group), group, lane, 1u);
-    } else {
-      first = load_tile(head_product(group), group, lane, 0u);
-      second = load_tile(head_product(group), group, lane, 1u);
+    stage(p, norm, norm_first, select(RESIDUAL, GATED, kind == OUT_PROJ), lane, step, part == 0u);
+    if (POOL && kind == HEAD && group == 0u) {
+      pool(p, lane);
+    }
+    product(p, group, lane, first, second);
+    if (kind == IN_PROJ) {
+      mix(group, lane, x_first);
+    }
+    if (kind != HEAD) {
+      arrive(lane);
     }
   }
-  wait(lane);
-  head(group, lane, first, second);
   storageBarrier();
 }
 

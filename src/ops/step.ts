@@ -41,10 +41,18 @@ export const STEP_BINDINGS = {
 /** Overrides of every kernel of whole steps. */
 export const STEP_OVERRIDES = [
   ...["GROUPS", "LANES", "N_LAYER", "D_MODEL", "D_INNER", "D_STATE", "D_CONV", "EPS"] as const,
-  ...["BIAS", "CONV_BIAS", "W_DTYPE", "CHANNELS", "OUT_ROWS", "X_VECS", "PART"] as const,
-  ...["IN_LANES", "IN_EACH", "OUT_LANES", "OUT_EACH", "HEAD_LANES", "HEAD_EACH"] as const,
+  ...[
+    "BIAS",
+    "CONV_BIAS",
+    "W_DTYPE",
+    "CHANNELS",
+    "OUT_ROWS",
+    "ROW_LANES",
+    "X_VECS",
+    "PART",
+  ] as const,
   ...["INPUT_IDS", "INPUT_BIAS", "INPUT_ROWS", "INPUT_COLUMNS", "INPUT_DTYPE"] as const,
-  ...["POOL", "LOGITS", "HEAD_ROWS", "HEAD_BIAS", "HEAD_DTYPE"] as const,
+  ...["POOL", "LOGITS", "HEAD_ROWS", "HEAD_BIAS"] as const,
   ...["SHARED", "REAL_VOCAB_SIZE", "RING"] as const,
   ...["ARENAS", "LAYERS_0", "LAYERS_1", "FIRST_LAYER", "LAYER_VECS"] as const,
   ...["AT_INPUT", "AT_INPUT_BIAS", "AT_NORM_F", "AT_HEAD", "AT_HEAD_BIAS"] as const,

@@ -43,8 +43,7 @@ export function planMamba1(
   const places = findPlaces(endsOf(weights), halves.map(placed));
   const rows = config.dt_rank + 2 * config.d_state;
   const plan = commonPlan(config, weights, places, {
-    in_proj: parts.flatMap(({ in_proj, x_proj }) => [in_proj, x_proj]),
-    out_proj: parts.map(({ out_proj }) => out_proj),
+    matrices: parts.flatMap(({ in_proj, x_proj, out_proj }) => [in_proj, x_proj, out_proj]),
     inRows: (channels) => 2 * channels,
     exchangeWords: (groups) => groups * rows,
     sums: rows,

@@ -35,52 +35,35 @@ export interface StepPlan {
   readonly inputWords: number;
 }
 
-/** Rows of weights that one product reads. */
+/** What one product reads of a matrix in each workgroup. */
 export interface ProductSize {
-  /** Most rows of a workgroup. */
   readonly rows: number;
   readonly columns: number;
-  readonly dtype: MatrixDType;
-}
-
-/** How lanes share a product: lanes a row, and rows that a lane takes at once. */
-export interface ProductTiling {
-  readonly lanes: number;
-  readonly each: number;
 }
 
 /** Vocabularies up to this are drawn from by every workgroup for itself, which saves their meetings. */
 const SMALL_VOCABULARY = 1024;
 
-/** Chunks of 16 bytes of a lane's tile. */
-const TILE = 8;
+/** Rows and chunks of a lane's tile. */
+const TILE = { rows: 4, chunks: 2 } as const;
 
 /** Chunks of 16 bytes in a row. */
-function rowChunks({ columns, dtype }: Omit<ProductSize, "rows">): number {
+function rowChunks(columns: number, dtype: MatrixDType): number {
   return matrixRowParts(columns, dtype).elements / 16;
 }
 
-/** The tiling of the fewest tiles, and of these of the fewest loads. */
-export function productTiling(size: ProductSize, lanes: number): ProductTiling {
-  const chunks = rowChunks(size);
-  let best = { lanes: 32, each: 1 };
-  let fewest = Infinity;
-  for (const shared of [32, 64, 128]) {
-    if (lanes % shared !== 0) continue;
-    for (const each of [1, 2, 4]) {
-      const rounds = Math.ceil(chunks / shared);
-      const blocks = Math.ceil(size.rows / (lanes / shared * each));
-      const tiles = blocks * Math.ceil(rounds * each / TILE);
-      const cost = tiles * 1000 + blocks * rounds * Math.min(each, size.rows);
-      if (cost < fewest) [best, fewest] = [{ lanes: shared, each }, cost];
-    }
-  }
-  return best;
-}
-
-/** Partial sums that a product keeps at a time. */
-function partialSums({ lanes: shared, each }: ProductTiling, lanes: number): number {
-  return lanes / shared * each * (shared + 1);
+/** How many lanes share a row: as many as need the fewest tiles for all products together. */
+export function rowLanes(
+  products: readonly ProductSize[],
+  dtype: MatrixDType,
+  lanes: number,
+): number {
+  const tiles = (shared: number) =>
+    products.reduce((sum, { rows, columns }) => {
+      const blocks = Math.ceil(rows / (lanes / shared * TILE.rows));
+      return sum + blocks * Math.ceil(rowChunks(columns, dtype) / (shared * TILE.chunks));
+    }, 0);
+  return lanes % 64 === 0 && tiles(64) < tiles(32) ? 64 : 32;
 }
 
 /** The ends of a model, as {@linkcode findPlaces} takes them. */
@@ -99,8 +82,8 @@ export type End = keyof ReturnType<typeof endsOf>;
 
 /** What a mixer says of itself. */
 export interface MixerShape {
-  readonly in_proj: readonly Matrix[];
-  readonly out_proj: readonly Matrix[];
+  /** Matrices that are read by products, or beside them. */
+  readonly matrices: readonly Matrix[];
   /** Rows of in_proj that a workgroup has at most, beside those of its channels. */
   readonly inRows: (channels: number, groups: number) => number;
   /** Words that the mixer exchanges, of each workgroup or in all. */
@@ -123,21 +106,15 @@ export function commonPlan<Own extends string>(
   const outRows = Math.ceil(d_model / groups);
   const logits = logitCount(config);
   const headRows = head.kind === "classifier" ? logits : Math.ceil(logits / groups);
-  const W = dtypeOf([...mixer.in_proj, ...mixer.out_proj]);
+  const dtype = dtypeOf([...mixer.matrices, weights.head.weight]);
   const products = {
-    in: { rows: mixer.inRows(channels, groups), columns: d_model, dtype: W },
-    out: { rows: outRows, columns: d_inner, dtype: W },
-    head: { rows: headRows, columns: d_model, dtype: weights.head.weight.dtype },
+    in: { rows: mixer.inRows(channels, groups), columns: d_model },
+    out: { rows: outRows, columns: d_inner },
+    head: { rows: headRows, columns: d_model },
   };
-  const tilings = {
-    in: productTiling(products.in, lanes),
-    out: productTiling(products.out, lanes),
-    head: productTiling(products.head, lanes),
-  };
-  const parts = Object.values(tilings).map((tiling) => partialSums(tiling, lanes));
-  const columns = Object.values(products).map(({ columns, dtype }) =>
-    paddedColumns(columns, dtype)
-  );
+  // In and out are of every layer, the head of the whole.
+  const shared = rowLanes([products.in, products.out], dtype, lanes);
+  const columns = Math.max(paddedColumns(d_model, dtype), paddedColumns(d_inner, dtype));
   return {
     groups,
     lanes,
@@ -150,16 +127,13 @@ export function commonPlan<Own extends string>(
     overrides: {
       ...{ GROUPS: groups, LANES: lanes, N_LAYER: n_layer, D_MODEL: d_model, D_INNER: d_inner },
       ...{ D_STATE: d_state, D_CONV: d_conv, EPS: config.norm_epsilon },
-      ...{ BIAS: config.use_bias, CONV_BIAS: config.use_conv_bias, W_DTYPE: W_DTYPE[W] },
-      ...{ CHANNELS: channels, OUT_ROWS: outRows, X_VECS: Math.max(...columns) / 4 },
-      PART: Math.max(2 * lanes, mixer.sums, ...parts),
-      ...{ IN_LANES: tilings.in.lanes, IN_EACH: tilings.in.each },
-      ...{ OUT_LANES: tilings.out.lanes, OUT_EACH: tilings.out.each },
-      ...{ HEAD_LANES: tilings.head.lanes, HEAD_EACH: tilings.head.each },
+      ...{ BIAS: config.use_bias, CONV_BIAS: config.use_conv_bias, W_DTYPE: W_DTYPE[dtype] },
+      ...{ CHANNELS: channels, OUT_ROWS: outRows, X_VECS: columns / 4 + 1 },
+      ROW_LANES: shared,
+      PART: Math.max(2 * lanes, mixer.sums, lanes / shared * TILE.rows * (shared + 1)),
       ...inputOverrides(config, weights),
       ...{ POOL: poolsMean(config), LOGITS: logits, HEAD_ROWS: headRows },
       HEAD_BIAS: weights.head.bias !== undefined,
-      HEAD_DTYPE: W_DTYPE[weights.head.weight.dtype],
       SHARED: head.kind === "lm" && groups > 1 && logits > SMALL_VOCABULARY,
       ...{ REAL_VOCAB_SIZE: config.real_vocab_size, RING },
       ...{ ARENAS: places.buffers.length, LAYERS_0: places.layers[0], LAYERS_1: places.layers[1] },
@@ -215,7 +189,7 @@ export function carriedStart({ parts, halves }: StateLayout): number {
 }
 
 function paddedColumns(columns: number, dtype: MatrixDType): number {
-  return rowChunks({ columns, dtype }) * (16 / elementBytes(dtype));
+  return rowChunks(columns, dtype) * (16 / elementBytes(dtype));
 }
 
 function elementBytes(dtype: MatrixDType): number {
@@ -240,7 +214,7 @@ export function requireFit({ device }: Gpu, { overrides, lanes }: StepPlan): voi
   const { limits } = device;
   const words = (name: string) => Number(overrides[name] ?? 0);
   const sizeBytes = 16 * words("X_VECS") + 4 * (2 * words("PART") + lanes + 32) +
-    4 * words("OUT_ROWS") + 12 * words("CHANNELS") + 4 * lanes + 2060 + 4 * words("MIXER_WORDS");
+    4 * words("OUT_ROWS") + 20 * words("CHANNELS") + 4 * lanes + 2060 + 4 * words("MIXER_WORDS");
   const { maxComputeWorkgroupStorageSize: room, maxComputeInvocationsPerWorkgroup: most } = limits;
   if (sizeBytes > room || lanes > most) {
     throw new PlacesError(
