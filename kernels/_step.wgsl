@@ -5,7 +5,7 @@
 //   neighboring memory; the last vec4 of x is zero.
 // The kernel declares weights_0, weights_1 and weights_2 (vec4<u32>), the workgroup memory x (vec4<f32>: X_VECS) and sums
 // (f32: twice PART, then at SQUARES LANES and 32), LANES, ROW_LANES, PART, SQUARES, X_VECS, W_DTYPE, EPS, ARENAS, LAYERS_0,
-// LAYERS_1, FIRST_LAYER, LAYER_VECS, row_of(kind, group, row) and take(kind, group, row, value).
+// LAYERS_1, FIRST_LAYER, LAYER_VECS, and take(kind, group, row, value).
 
 struct Matrix {
   at: vec2<u32>, // which buffer, and the vec4 where it begins
@@ -16,12 +16,15 @@ struct Matrix {
 
 // What a workgroup computes of x matrix^T; matrices of products have W_DTYPE.
 struct Product {
-  kind: u32,   // for row_of() and take()
+  kind: u32,     // for take()
   at: vec2<u32>,
   all_rows: u32,
   columns: u32,
-  chunks: u32, // of a row
-  rows: u32,   // that are the workgroup's
+  chunks: u32,   // of a row
+  rows: u32,     // that are the workgroup's
+  split: u32,    // its row i is first_row + i before, and second_row + i from there on
+  first_row: u32,
+  second_row: u32,
 }
 
 // Of two chunks, for each of four rows.
@@ -158,16 +161,23 @@ fn tiles_across(p: Product) -> u32 {
   return (p.chunks + TILE_CHUNKS * ROW_LANES - 1u) / (TILE_CHUNKS * ROW_LANES);
 }
 
-// Where a tile is: its first row of a workgroup's, and its first chunk, for each lane.
+// Where a lane's tile is: its first row of the workgroup's, and its first chunk.
 struct Place {
   row: u32,
   chunk: u32,
 }
 
-fn place_of(p: Product, lane: u32, tile: u32) -> Place {
-  let across = tiles_across(p);
-  let row = tile / across * TILE_ROWS * slots() + lane / ROW_LANES;
-  return Place(row, tile % across * TILE_CHUNKS * ROW_LANES + lane % ROW_LANES);
+fn first_place(lane: u32) -> Place {
+  return Place(lane / ROW_LANES, lane % ROW_LANES);
+}
+
+// The tile beside it, or the first one of the next rows.
+fn place_after(p: Product, lane: u32, place: Place) -> Place {
+  let chunk = place.chunk + TILE_CHUNKS * ROW_LANES;
+  if (chunk - lane % ROW_LANES < p.chunks) {
+    return Place(place.row, chunk);
+  }
+  return Place(place.row + TILE_ROWS * slots(), lane % ROW_LANES);
 }
 
 struct Pair {
@@ -186,37 +196,37 @@ fn load_pair(at: vec2<u32>, i: u32, j: u32) -> Pair {
 }
 
 // Two chunks of a row. Those beyond its end are others of the same matrix, which meet the zero of x.
-fn load_chunks(p: Product, group: u32, place: Place, k: u32) -> Pair {
+fn load_chunks(p: Product, place: Place, k: u32) -> Pair {
   let row = place.row + k * slots();
   if (row >= p.rows) {
     return Pair(vec4<u32>(0u), vec4<u32>(0u));
   }
-  let start = row_of(p.kind, group, row) * p.chunks;
+  let start = (row + select(p.second_row, p.first_row, row < p.split)) * p.chunks;
   let other = place.chunk + ROW_LANES;
   return load_pair(
     p.at, select(0u, start + place.chunk, place.chunk < p.chunks), select(0u, start + other, other < p.chunks));
 }
 
 // The words with the scales of two chunks of a row.
-fn load_scales(p: Product, group: u32, place: Place, k: u32) -> vec2<u32> {
+fn load_scales(p: Product, place: Place, k: u32) -> vec2<u32> {
   let row = place.row + k * slots();
   if (row >= p.rows) {
     return vec2<u32>(0u);
   }
-  let start = p.all_rows * p.chunks * 4u + row_of(p.kind, group, row) * scale_words(p.columns);
+  let global_row = row + select(p.second_row, p.first_row, row < p.split);
+  let start = p.all_rows * p.chunks * 4u + global_row * scale_words(p.columns);
   let columns = chunk_columns(W_DTYPE);
   let a = min(place.chunk, p.chunks - 1u) * columns / QUANT_GROUP / 2u;
   let b = min(place.chunk + ROW_LANES, p.chunks - 1u) * columns / QUANT_GROUP / 2u;
   return vec2<u32>(load_word(p.at, start + a), load_word(p.at, start + b));
 }
 
-fn load_tile(p: Product, group: u32, lane: u32, tile: u32) -> Tile {
+fn load_tile(p: Product, place: Place) -> Tile {
   var t: Tile;
-  let place = place_of(p, lane, tile);
-  let row_0 = load_chunks(p, group, place, 0u);
-  let row_1 = load_chunks(p, group, place, 1u);
-  let row_2 = load_chunks(p, group, place, 2u);
-  let row_3 = load_chunks(p, group, place, 3u);
+  let row_0 = load_chunks(p, place, 0u);
+  let row_1 = load_chunks(p, place, 1u);
+  let row_2 = load_chunks(p, place, 2u);
+  let row_3 = load_chunks(p, place, 3u);
   t.a0 = row_0.a;
   t.b0 = row_0.b;
   t.a1 = row_1.a;
@@ -226,19 +236,19 @@ fn load_tile(p: Product, group: u32, lane: u32, tile: u32) -> Tile {
   t.a3 = row_3.a;
   t.b3 = row_3.b;
   if (W_DTYPE >= DTYPE_INT8) {
-    let scales_0 = load_scales(p, group, place, 0u);
-    let scales_1 = load_scales(p, group, place, 1u);
-    let scales_2 = load_scales(p, group, place, 2u);
-    let scales_3 = load_scales(p, group, place, 3u);
+    let scales_0 = load_scales(p, place, 0u);
+    let scales_1 = load_scales(p, place, 1u);
+    let scales_2 = load_scales(p, place, 2u);
+    let scales_3 = load_scales(p, place, 3u);
     t.scales_a = vec4<u32>(scales_0.x, scales_1.x, scales_2.x, scales_3.x);
     t.scales_b = vec4<u32>(scales_0.y, scales_1.y, scales_2.y, scales_3.y);
   }
   return t;
 }
 
-// vec4 q of a chunk's input; zero beyond the end of a row.
-fn x_at(p: Product, chunk: u32, q: u32) -> vec4<f32> {
-  return x[select(X_VECS - 1u, q * p.chunks + chunk, chunk < p.chunks)];
+// Where a chunk's input lies, and how far its vec4s are apart; beyond the end of a row, it is the zero.
+fn x_of(p: Product, chunk: u32) -> vec2<u32> {
+  return select(vec2<u32>(X_VECS - 1u, 0u), vec2<u32>(chunk, p.chunks), chunk < p.chunks);
 }
 
 fn dots_f32(a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>, x0: vec4<f32>) -> vec4<f32> {
@@ -264,37 +274,38 @@ fn dots_int4(a: u32, b: u32, c: u32, d: u32, x0: vec4<f32>) -> vec4<f32> {
     dot(unpack_int4(a), x0), dot(unpack_int4(b), x0), dot(unpack_int4(c), x0), dot(unpack_int4(d), x0));
 }
 
-// Eight columns of int4 weights: q and q + 1 are their vec4s.
-fn dots_8(a: u32, b: u32, c: u32, d: u32, p: Product, chunk: u32, q: u32) -> vec4<f32> {
-  return dots_int4(a, b, c, d, x_at(p, chunk, q)) +
-    dots_int4(a >> 4u, b >> 4u, c >> 4u, d >> 4u, x_at(p, chunk, q + 1u));
+// Eight columns of int4 weights: i and i + step are the places of their input.
+fn dots_8(a: u32, b: u32, c: u32, d: u32, i: u32, step: u32) -> vec4<f32> {
+  return dots_int4(a, b, c, d, x[i]) + dots_int4(a >> 4u, b >> 4u, c >> 4u, d >> 4u, x[i + step]);
 }
 
 // What one chunk of each of four rows adds to them.
 fn chunk_dots(
   p: Product, chunk: u32, a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>, scales: vec4<u32>,
 ) -> vec4<f32> {
-  let x0 = x_at(p, chunk, 0u);
+  let place = x_of(p, chunk);
+  let i = place.x;
+  let step = place.y;
   if (W_DTYPE == DTYPE_F32) {
-    return dots_f32(a, b, c, d, x0);
+    return dots_f32(a, b, c, d, x[i]);
   }
   if (W_DTYPE <= DTYPE_BF16) {
-    let x1 = x_at(p, chunk, 1u);
+    let x0 = x[i];
+    let x1 = x[i + step];
     return vec4<f32>(dot_half(a, x0, x1), dot_half(b, x0, x1), dot_half(c, x0, x1), dot_half(d, x0, x1));
   }
   let group = min(chunk, p.chunks - 1u) * chunk_columns(W_DTYPE) / QUANT_GROUP;
   let scale = vec4<f32>(
     scale_of(scales.x, group), scale_of(scales.y, group), scale_of(scales.z, group), scale_of(scales.w, group));
   if (W_DTYPE == DTYPE_INT8) {
-    return scale * ((dots_int8(a.x, b.x, c.x, d.x, x0) + dots_int8(a.y, b.y, c.y, d.y, x_at(p, chunk, 1u))) +
-      (dots_int8(a.z, b.z, c.z, d.z, x_at(p, chunk, 2u)) + dots_int8(a.w, b.w, c.w, d.w, x_at(p, chunk, 3u))));
+    return scale * ((dots_int8(a.x, b.x, c.x, d.x, x[i]) + dots_int8(a.y, b.y, c.y, d.y, x[i + step])) +
+      (dots_int8(a.z, b.z, c.z, d.z, x[i + 2u * step]) + dots_int8(a.w, b.w, c.w, d.w, x[i + 3u * step])));
   }
-  return scale * ((dots_8(a.x, b.x, c.x, d.x, p, chunk, 0u) + dots_8(a.y, b.y, c.y, d.y, p, chunk, 2u)) +
-    (dots_8(a.z, b.z, c.z, d.z, p, chunk, 4u) + dots_8(a.w, b.w, c.w, d.w, p, chunk, 6u)));
+  return scale * ((dots_8(a.x, b.x, c.x, d.x, i, step) + dots_8(a.y, b.y, c.y, d.y, i + 2u * step, step)) +
+    (dots_8(a.z, b.z, c.z, d.z, i + 4u * step, step) + dots_8(a.w, b.w, c.w, d.w, i + 6u * step, step)));
 }
 
-fn tile_dots(p: Product, lane: u32, tile: u32, t: Tile) -> vec4<f32> {
-  let chunk = place_of(p, lane, tile).chunk;
+fn tile_dots(p: Product, chunk: u32, t: Tile) -> vec4<f32> {
   return chunk_dots(p, chunk, t.a0, t.a1, t.a2, t.a3, t.scales_a) +
     chunk_dots(p, chunk + ROW_LANES, t.b0, t.b1, t.b2, t.b3, t.scales_b);
 }
@@ -303,12 +314,8 @@ fn sums4(i: u32) -> vec4<f32> {
   return vec4<f32>(sums[i], sums[i + 1u], sums[i + 2u], sums[i + 3u]);
 }
 
-// The sum of `count` values, a multiple of 4.
-fn sum_of(start: u32, count: u32) -> f32 {
-  var sum = vec4<f32>(0.0);
-  for (var i = 0u; i < count; i += 4u) {
-    sum += sums4(start + i);
-  }
+fn sum16(start: u32) -> f32 {
+  let sum = (sums4(start) + sums4(start + 4u)) + (sums4(start + 8u) + sums4(start + 12u));
   return (sum.x + sum.y) + (sum.z + sum.w);
 }
 
@@ -318,41 +325,66 @@ fn sum32(start: u32) -> f32 {
   return (sum.x + sum.y) + (sum.z + sum.w);
 }
 
-// Computes all own rows; take() has been called for each by a lane when the workgroup meets next.
-fn product(p: Product, group: u32, lane: u32, first: Tile, second: Tile) {
-  let across = tiles_across(p);
-  let rows_at_once = slots() * TILE_ROWS;
-  let tiles = (p.rows + rows_at_once - 1u) / rows_at_once * across;
-  var now = first;
-  var next = second;
-  var partial = vec4<f32>(0.0);
-  for (var tile = 0u; tile < tiles; tile++) {
-    let later = load_tile(p, group, lane, tile + 2u);
-    partial += tile_dots(p, lane, tile, now);
-    now = next;
-    next = later;
-    if (tile % across == across - 1u) {
-      let block = tile / across;
-      // In turns in either half, so that one meeting a block is enough.
-      let half = block % 2u * PART;
-      let place = half + lane / ROW_LANES * (ROW_LANES + 1u) + lane % ROW_LANES;
-      let step = slots() * (ROW_LANES + 1u);
-      sums[place] = partial.x;
-      sums[place + step] = partial.y;
-      sums[place + 2u * step] = partial.z;
-      sums[place + 3u * step] = partial.w;
-      partial = vec4<f32>(0.0);
-      workgroupBarrier();
-      let row = block * rows_at_once + lane;
-      if (lane < rows_at_once && row < p.rows) {
-        let start = half + lane * (ROW_LANES + 1u);
-        var sum = sum32(start);
-        if (ROW_LANES == 64u) {
-          sum += sum32(start + 32u);
-        }
-        take(p.kind, group, row, sum);
-      }
+// The first two tiles of a product.
+struct Ahead {
+  first: Tile,
+  second: Tile,
+}
+
+fn load_ahead(p: Product, lane: u32) -> Ahead {
+  var ahead: Ahead;
+  let place = first_place(lane);
+  ahead.first = load_tile(p, place);
+  if (tiles_across(p) > 1u || p.rows > TILE_ROWS * slots()) {
+    ahead.second = load_tile(p, place_after(p, lane, place));
+  }
+  return ahead;
+}
+
+// Leaves the sums of a lane's rows with the others', and lets a lane of each row take all of them.
+fn finish_rows(p: Product, group: u32, lane: u32, block: u32, partial: vec4<f32>) {
+  // In turns in either half, so that one meeting a block is enough.
+  let half = block % 2u * PART;
+  let place = half + lane / ROW_LANES * (ROW_LANES + 1u) + lane % ROW_LANES;
+  let step = slots() * (ROW_LANES + 1u);
+  sums[place] = partial.x;
+  sums[place + step] = partial.y;
+  sums[place + 2u * step] = partial.z;
+  sums[place + 3u * step] = partial.w;
+  workgroupBarrier();
+  let row = block * slots() * TILE_ROWS + lane;
+  if (lane < slots() * TILE_ROWS && row < p.rows) {
+    let start = half + lane * (ROW_LANES + 1u);
+    var sum = sum32(start);
+    if (ROW_LANES == 64u) {
+      sum += sum32(start + 32u);
     }
+    take(p.kind, group, row, sum);
+  }
+}
+
+// Computes all own rows; take() has been called for each by a lane when the workgroup meets next.
+fn product(p: Product, group: u32, lane: u32, ahead: Ahead) {
+  let across = tiles_across(p);
+  let blocks = (p.rows + slots() * TILE_ROWS - 1u) / (slots() * TILE_ROWS);
+  var now = ahead.first;
+  var next = ahead.second;
+  var left = blocks * across;
+  var later = place_after(p, lane, place_after(p, lane, first_place(lane)));
+  for (var block = 0u; block < blocks; block++) {
+    var partial = vec4<f32>(0.0);
+    for (var i = 0u; i < across; i++) {
+      var loaded: Tile;
+      if (left > 2u) {
+        loaded = load_tile(p, later);
+        later = place_after(p, lane, later);
+      }
+      left -= 1u;
+      partial += tile_dots(p, lane % ROW_LANES + i * TILE_CHUNKS * ROW_LANES, now);
+      now = next;
+      next = loaded;
+    }
+    finish_rows(p, group, lane, block, partial);
   }
 }
 

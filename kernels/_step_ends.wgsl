@@ -105,9 +105,9 @@ fn stage(p: Product, norm: vec2<u32>, norm_first: vec4<u32>, place: u32, lane: u
 }
 
 fn head_product(group: u32) -> Product {
-  let chunks = row_chunks(D_MODEL, W_DTYPE);
-  return Product(
-    HEAD, vec2<u32>(0u, AT_HEAD), LOGITS, D_MODEL, chunks, own_count(group, HEAD_ROWS, LOGITS));
+  let at = vec2<u32>(0u, AT_HEAD);
+  let rows = own_count(group, HEAD_ROWS, LOGITS);
+  return Product(HEAD, at, LOGITS, D_MODEL, row_chunks(D_MODEL, W_DTYPE), rows, rows, group * HEAD_ROWS, 0u);
 }
 
 // x becomes the running mean of all steps: see mean_pool_fwd. One group alone has it.

@@ -23,7 +23,6 @@ override DT_DTYPE: u32;    // of dt_proj
 override CHANNELS: u32;    // a multiple of 4
 override OUT_ROWS: u32;
 override ROW_LANES: u32;   // that share a row of a product: 32 or 64
-override SCAN_LANES: u32;  // that share a channel: a multiple of 4 that divides LANES
 override X_VECS: u32;      // the longest input of a product, in vec4s, and one
 override PART: u32;        // partial sums of rows at once, and at least 2 LANES
 override INPUT_IDS: bool;
@@ -101,6 +100,9 @@ var<workgroup> chosen: u32;
 
 const PARTIALS = 64u; // in exchange: (GROUPS, X_ROWS)
 
+// Lanes that share a channel of the scan.
+const SCAN_LANES = 16u;
+
 // Of the layer that is computed: where its weights begin, and its state.
 var<private> layer: vec2<u32>;
 var<private> layer_state: u32;
@@ -109,25 +111,22 @@ fn in_layer(at: u32) -> vec2<u32> {
   return vec2<u32>(layer.x, layer.y + at);
 }
 
+// in_proj's own rows are the inputs of the channels, then their gates.
 fn product_of(kind: u32, group: u32) -> Product {
   if (kind == IN_PROJ) {
-    let rows = 2u * own_count(group, CHANNELS, D_INNER);
-    return Product(IN_PROJ, in_layer(AT_IN), 2u * D_INNER, D_MODEL, row_chunks(D_MODEL, W_DTYPE), rows);
+    let own = own_count(group, CHANNELS, D_INNER);
+    let first = group * CHANNELS;
+    return Product(
+      IN_PROJ, in_layer(AT_IN), 2u * D_INNER, D_MODEL, row_chunks(D_MODEL, W_DTYPE), 2u * own, own, first,
+      D_INNER + first - own);
   }
   if (kind == OUT_PROJ) {
     let rows = own_count(group, OUT_ROWS, D_MODEL);
-    return Product(OUT_PROJ, in_layer(AT_OUT), D_MODEL, D_INNER, row_chunks(D_INNER, W_DTYPE), rows);
+    let first = group * OUT_ROWS;
+    return Product(
+      OUT_PROJ, in_layer(AT_OUT), D_MODEL, D_INNER, row_chunks(D_INNER, W_DTYPE), rows, rows, first, 0u);
   }
   return head_product(group);
-}
-
-// in_proj's own rows are the inputs of the channels, then their gates.
-fn row_of(kind: u32, group: u32, i: u32) -> u32 {
-  if (kind == IN_PROJ) {
-    let own = own_count(group, CHANNELS, D_INNER);
-    return group * CHANNELS + select(D_INNER + i - own, i, i < own);
-  }
-  return group * select(HEAD_ROWS, OUT_ROWS, kind == OUT_PROJ) + i;
 }
 
 fn take(kind: u32, group: u32, i: u32, sum: f32) {
@@ -142,7 +141,8 @@ fn take(kind: u32, group: u32, i: u32, sum: f32) {
   } else {
     var value = sum * rstd_of(D_MODEL);
     if (BIAS) {
-      value += element(in_layer(AT_IN_BIAS), row_of(kind, group, i));
+      let p = product_of(IN_PROJ, group);
+      value += element(in_layer(AT_IN_BIAS), i + select(p.second_row, p.first_row, i < p.split));
     }
     let own = own_count(group, CHANNELS, D_INNER);
     if (i < own) {
@@ -312,15 +312,15 @@ fn dt_matrix() -> Matrix {
 }
 
 // What a lane needs first of the scan.
-struct Ahead {
+struct ScanAhead {
   dt_weight: Quad,
   dt_bias: f32,
   A_log: f32,
   h: f32,
 }
 
-fn scan_ahead(group: u32, lane: u32) -> Ahead {
-  var ahead = Ahead(Quad(vec4<u32>(0u), 0u), 0.0, 0.0, 0.0);
+fn scan_ahead(group: u32, lane: u32) -> ScanAhead {
+  var ahead = ScanAhead(Quad(vec4<u32>(0u), 0u), 0.0, 0.0, 0.0);
   let d = group * CHANNELS + lane / SCAN_LANES;
   let n = lane % SCAN_LANES;
   if (lane / SCAN_LANES < CHANNELS && d < D_INNER) {
@@ -341,7 +341,7 @@ fn dt_low4(quad: u32) -> vec4<f32> {
 }
 
 // dt_proj, recurrence, skip and gate of the own channels: see selective_scan_step.
-fn scan(group: u32, lane: u32, ahead: Ahead) {
+fn scan(group: u32, lane: u32, ahead: ScanAhead) {
   let channels = LANES / SCAN_LANES; // at once
   let n = lane % SCAN_LANES;
   let place = lane / SCAN_LANES * (SCAN_LANES + 1u);
@@ -366,7 +366,7 @@ fn scan(group: u32, lane: u32, ahead: Ahead) {
       if (first > 0u) {
         bias = element(in_layer(AT_DT_BIAS), d);
       }
-      let dt = softplus(sum_of(place, SCAN_LANES) + bias);
+      let dt = softplus(sum16(place) + bias);
       for (var i = n; i < D_STATE; i += SCAN_LANES) {
         let at = layer_state + SSM_AT + d * D_STATE + i;
         var A_log = ahead.A_log;
@@ -384,7 +384,7 @@ fn scan(group: u32, lane: u32, ahead: Ahead) {
     workgroupBarrier();
     let own = first + lane;
     if (lane < channels && own < own_count(group, CHANNELS, D_INNER)) {
-      let y = sum_of(PART + lane * (SCAN_LANES + 1u), SCAN_LANES) + skip[own] * u[own];
+      let y = sum16(PART + lane * (SCAN_LANES + 1u)) + skip[own] * u[own];
       hand_over(GATED + group * CHANNELS + own, y * silu(z[own]));
     }
   }
@@ -416,8 +416,7 @@ fn run(group: u32, lane: u32, step: u32) {
     }
     let kind = select(part % 2u, HEAD, part == 2u * N_LAYER);
     let p = product_of(kind, group);
-    let first = load_tile(p, group, lane, 0u);
-    let second = load_tile(p, group, lane, 1u);
+    let ahead = load_ahead(p, lane);
     var norm = vec2<u32>(0u, AT_NORM_F);
     var x_first: Quad;
     if (kind == IN_PROJ) {
@@ -436,7 +435,7 @@ fn run(group: u32, lane: u32, step: u32) {
     if (POOL && kind == HEAD && group == 0u) {
       pool(p, lane);
     }
-    product(p, group, lane, first, second);
+    product(p, group, lane, ahead);
     if (kind == IN_PROJ) {
       mix(group, lane, x_first);
     }

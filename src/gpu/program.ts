@@ -226,9 +226,16 @@ export async function profile(gpu: Gpu, program: Program): Promise<DispatchTime[
   }));
 }
 
-/** Runs programs in one pass and returns the pass's time on the GPU, in microseconds. */
-export async function timePass(gpu: Gpu, programs: Iterable<Program>): Promise<number> {
+/** Runs programs in one pass, after clearing ranges, and returns the pass's time on the GPU, in microseconds. */
+export async function timePass(
+  gpu: Gpu,
+  programs: Iterable<Program>,
+  clear: readonly BufferRange[] = [],
+): Promise<number> {
   const [begin = 0n, end = 0n] = await withQueries(gpu, 2, (encoder, querySet) => {
+    for (const { buffer, offset, sizeBytes } of clear) {
+      encoder.clearBuffer(buffer, offset, sizeBytes);
+    }
     const pass = encoder.beginComputePass({
       timestampWrites: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
     });

@@ -19,7 +19,6 @@ export const stepMamba1Kernel = defineKernel({
     "AT_X",
     "AT_DT",
     "AT_DT_BIAS",
-    "SCAN_LANES",
   ],
   sizes: (values) => stepSizes(values, values.DT_RANK + 2 * values.D_STATE),
 });

@@ -1,7 +1,7 @@
 /** Whole steps of one sequence, any number of them, in one dispatch. */
 
 import type { Gpu } from "../../gpu/device.ts";
-import { type Copy, encode, Program } from "../../gpu/program.ts";
+import { type BufferRange, type Copy, encode, Program } from "../../gpu/program.ts";
 import { createTensor, Tensor } from "../../gpu/tensor.ts";
 import type { ModelConfig } from "../../model/config/config.ts";
 import { isMamba1 } from "../../model/mixers/mamba1.ts";
@@ -92,8 +92,13 @@ export class FusedStep implements Disposable {
     return encode(this.#gpu, [this.programOf(state)], {
       before: [settings],
       after,
-      clear: [{ buffer: this.#exchange.buffer, offset: 0, sizeBytes: 4 * CLEARED_WORDS }],
+      clear: this.cleared,
     });
+  }
+
+  /** What must be cleared before each dispatch. */
+  get cleared(): BufferRange[] {
+    return [{ buffer: this.#exchange.buffer, offset: 0, sizeBytes: 4 * CLEARED_WORDS }];
   }
 
   /** What copies the word that is not 0 if a workgroup waited in vain. */

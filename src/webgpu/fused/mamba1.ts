@@ -8,9 +8,6 @@ import type { HalfWeights, ModelWeights } from "../weights.ts";
 import { findPlaces, type Placed } from "./places.ts";
 import { commonPlan, dtypeOf, endsOf, type StepPlan, type StepTuning } from "./plan.ts";
 
-/** Lanes that share a channel of the scan. */
-const SCAN_LANES = 16;
-
 function placed({ norm, part }: HalfWeights<Mamba1Weights>) {
   return {
     AT_NORM: norm,
@@ -56,7 +53,6 @@ export function planMamba1(
       DT_RANK: config.dt_rank,
       DT_BC_EPS: config.mixer_rms_eps ?? 0,
       DT_DTYPE: W_DTYPE[dtypeOf(parts.map(({ dt_proj }) => dt_proj))],
-      SCAN_LANES,
     },
   };
 }
