@@ -35,17 +35,18 @@ fn pass_time(k: vec2<u32>) -> vec2<u32> {
 // Until all workgroups have arrived as often as this one.
 fn wait(lane: u32) {
   if (GROUPS > 1u && lane == 0u) {
+    let expected = meetings * GROUPS;
+    var arrived = atomicLoad(&exchange[ARRIVALS]);
     var looks = 0u;
     var passed = vec2<u32>(0u);
-    while (atomicLoad(&exchange[ARRIVALS]) < meetings * GROUPS && looks < patience &&
-      passed.x != 1u) {
+    while (arrived < expected && looks < patience && passed.x != 1u) {
       looks += 1u;
       if (looks > QUICK_LOOKS) {
         passed = pass_time(pass_time(pass_time(pass_time(passed))));
       }
+      arrived = atomicLoad(&exchange[ARRIVALS]);
     }
-    // Some adapters end long loops by themselves: it is the count that says whether all were waited for.
-    if (atomicLoad(&exchange[ARRIVALS]) < meetings * GROUPS) {
+    if (arrived < expected) {
       atomicStore(&exchange[TIMED_OUT], 1u);
       patience = 0u; // so that no later wait takes as long
     }

@@ -111,22 +111,24 @@ fn in_layer(at: u32) -> vec2<u32> {
   return vec2<u32>(layer.x, layer.y + at);
 }
 
-// in_proj's own rows are the inputs of the channels, then their gates.
-fn product_of(kind: u32, group: u32) -> Product {
-  if (kind == IN_PROJ) {
+// in_proj and out_proj of each layer in turn, then the head. in_proj's own rows are the inputs of the channels, then
+// their gates.
+fn product_of(part: u32, group: u32) -> Product {
+  if (part == 2u * N_LAYER) {
+    return head_product(group);
+  }
+  let at = layer_at(part / 2u);
+  if (part % 2u == IN_PROJ) {
     let own = own_count(group, CHANNELS, D_INNER);
     let first = group * CHANNELS;
     return Product(
-      IN_PROJ, in_layer(AT_IN), 2u * D_INNER, D_MODEL, row_chunks(D_MODEL, W_DTYPE), 2u * own, own, first,
-      D_INNER + first - own);
+      IN_PROJ, vec2<u32>(at.x, at.y + AT_IN), 2u * D_INNER, D_MODEL, row_chunks(D_MODEL, W_DTYPE), 2u * own, own,
+      first, D_INNER + first - own);
   }
-  if (kind == OUT_PROJ) {
-    let rows = own_count(group, OUT_ROWS, D_MODEL);
-    let first = group * OUT_ROWS;
-    return Product(
-      OUT_PROJ, in_layer(AT_OUT), D_MODEL, D_INNER, row_chunks(D_INNER, W_DTYPE), rows, rows, first, 0u);
-  }
-  return head_product(group);
+  let rows = own_count(group, OUT_ROWS, D_MODEL);
+  return Product(
+    OUT_PROJ, vec2<u32>(at.x, at.y + AT_OUT), D_MODEL, D_INNER, row_chunks(D_INNER, W_DTYPE), rows, rows,
+    group * OUT_ROWS, 0u);
 }
 
 fn take(kind: u32, group: u32, i: u32, sum: f32) {
@@ -139,12 +141,12 @@ fn take(kind: u32, group: u32, i: u32, sum: f32) {
     }
     take_residual(group, i, value);
   } else {
+    let own = own_count(group, CHANNELS, D_INNER);
     var value = sum * rstd_of(D_MODEL);
     if (BIAS) {
-      let p = product_of(IN_PROJ, group);
-      value += element(in_layer(AT_IN_BIAS), i + select(p.second_row, p.first_row, i < p.split));
+      let channel = group * CHANNELS + i;
+      value += element(in_layer(AT_IN_BIAS), select(D_INNER + channel - own, channel, i < own));
     }
-    let own = own_count(group, CHANNELS, D_INNER);
     if (i < own) {
       let d = group * CHANNELS + i;
       carried[layer_state + CONV_AT + (d + 1u) * D_CONV - 1u] = value;
@@ -248,30 +250,33 @@ fn add_to_x_dbl(group: u32, lane: u32, first: Quad) {
   }
 }
 
-// What group i added to a row; zero past the last group.
-fn added(i: u32, row: u32) -> f32 {
+// What the group that is i behind this one added to a row; zero if there are not so many.
+fn added(group: u32, i: u32, row: u32) -> f32 {
   if (i < GROUPS) {
-    return handed(PARTIALS + i * X_ROWS + row);
+    let other = group + i;
+    return handed(PARTIALS + select(other - GROUPS, other, other < GROUPS) * X_ROWS + row);
   }
   return 0.0;
 }
 
-fn added4(i: u32, step: u32, row: u32) -> vec4<f32> {
-  return vec4<f32>(added(i, row), added(i + step, row), added(i + 2u * step, row), added(i + 3u * step, row));
+fn added4(group: u32, i: u32, step: u32, row: u32) -> vec4<f32> {
+  return vec4<f32>(
+    added(group, i, row), added(group, i + step, row), added(group, i + 2u * step, row),
+    added(group, i + 3u * step, row));
 }
 
-// x_dbl: the sums of what all groups added.
-fn sum_x_dbl(lane: u32) {
+// x_dbl: the sums of what all groups added. Each begins with itself: not all read the same memory at the same time.
+fn sum_x_dbl(group: u32, lane: u32) {
   let share = max(1u, LANES / X_ROWS);
   for (var task = lane; task < X_ROWS * share; task += LANES) {
     let row = task % X_ROWS;
     var sum = vec4<f32>(0.0);
     for (var i = task / X_ROWS; i < GROUPS; i += 32u * share) {
       let step = 4u * share;
-      sum += ((added4(i, share, row) + added4(i + step, share, row)) +
-          (added4(i + 2u * step, share, row) + added4(i + 3u * step, share, row))) +
-        ((added4(i + 4u * step, share, row) + added4(i + 5u * step, share, row)) +
-          (added4(i + 6u * step, share, row) + added4(i + 7u * step, share, row)));
+      sum += ((added4(group, i, share, row) + added4(group, i + step, share, row)) +
+          (added4(group, i + 2u * step, share, row) + added4(group, i + 3u * step, share, row))) +
+        ((added4(group, i + 4u * step, share, row) + added4(group, i + 5u * step, share, row)) +
+          (added4(group, i + 6u * step, share, row) + added4(group, i + 7u * step, share, row)));
     }
     sums[task] = (sum.x + sum.y) + (sum.z + sum.w);
   }
@@ -395,52 +400,51 @@ fn enter_layer(index: u32) {
   layer_state = index * CARRIED;
 }
 
-// What lies between in_proj and out_proj, where the others are met once.
-fn mix(group: u32, lane: u32, x_first: Quad) {
-  workgroupBarrier();
-  add_to_x_dbl(group, lane, x_first);
-  arrive(lane);
-  let ahead = scan_ahead(group, lane);
-  wait(lane);
-  sum_x_dbl(lane);
-  scan(group, lane, ahead);
-}
-
-// One step, up to the logits: in_proj and out_proj of each layer in turn, then the head. The input is token, or row
-// `step` of the request's.
+// One step, up to the logits. The input is token, or row `step` of the request's. Tiles are loaded a part before they are
+// used, where others are waited for: a meeting alone is too short for them.
 fn run(group: u32, lane: u32, step: u32) {
+  enter_layer(0u);
   begin_residual(group, lane, step);
+  var ahead = load_ahead(product_of(0u, group), lane);
+  var later = ahead;
   for (var part = 0u; part < 2u * N_LAYER + 1u; part++) {
-    if (part % 2u == 0u && part < 2u * N_LAYER) {
-      enter_layer(part / 2u);
-    }
-    let kind = select(part % 2u, HEAD, part == 2u * N_LAYER);
-    let p = product_of(kind, group);
-    let ahead = load_ahead(p, lane);
+    let p = product_of(part, group);
     var norm = vec2<u32>(0u, AT_NORM_F);
     var x_first: Quad;
-    if (kind == IN_PROJ) {
+    if (p.kind == IN_PROJ) {
+      enter_layer(part / 2u);
       norm = in_layer(AT_NORM);
       x_first = load_x_quad(group, lane, lane % x_lanes());
       begin_channels(group, lane);
     }
     var norm_first: vec4<u32>;
-    if (kind != OUT_PROJ && lane * 4u < D_MODEL) {
+    if (p.kind != OUT_PROJ && lane * 4u < D_MODEL) {
       norm_first = load(norm, lane);
     }
     if (part > 0u) {
       wait(lane);
     }
-    stage(p, norm, norm_first, select(RESIDUAL, GATED, kind == OUT_PROJ), lane, step, part == 0u);
-    if (POOL && kind == HEAD && group == 0u) {
+    stage(p, norm, norm_first, select(RESIDUAL, GATED, p.kind == OUT_PROJ), lane, step, part == 0u);
+    if (POOL && p.kind == HEAD && group == 0u) {
       pool(p, lane);
     }
     product(p, group, lane, ahead);
-    if (kind == IN_PROJ) {
-      mix(group, lane, x_first);
-    }
-    if (kind != HEAD) {
+    if (p.kind == IN_PROJ) {
+      workgroupBarrier();
+      add_to_x_dbl(group, lane, x_first);
       arrive(lane);
+      let scan_first = scan_ahead(group, lane);
+      ahead = load_ahead(product_of(part + 1u, group), lane);
+      wait(lane);
+      sum_x_dbl(group, lane);
+      scan(group, lane, scan_first);
+      arrive(lane);
+      later = load_ahead(product_of(part + 2u, group), lane);
+    } else {
+      ahead = later;
+      if (p.kind == OUT_PROJ) {
+        arrive(lane);
+      }
     }
   }
   storageBarrier();

@@ -155,7 +155,7 @@ function copyOf({ executor, begin, settings }: Bench): WebGpuState {
 /** Time of a burst, after the device has left its idle clocks. */
 async function time(bursts: number, burst: () => Promise<void>) {
   const warmUp = performance.now();
-  while (performance.now() - warmUp < 150) await burst();
+  while (performance.now() - warmUp < 500) await burst();
   const start = performance.now();
   const each: number[] = [];
   for (let i = 0; i < bursts; i++) {
