@@ -22,9 +22,15 @@ struct Product {
   columns: u32,
   chunks: u32,   // of a row
   rows: u32,     // that are the workgroup's
-  split: u32,    // its row i is first_row + i before, and second_row + i from there on
+  split: u32,    // its row i is first_row + i before, from there on second_row + i, and from split_2 on third_row + i
+  split_2: u32,
   first_row: u32,
   second_row: u32,
+  third_row: u32,
+}
+
+fn global_row(p: Product, i: u32) -> u32 {
+  return i + select(select(p.third_row, p.second_row, i < p.split_2), p.first_row, i < p.split);
 }
 
 // Of two chunks, for each of four rows.
@@ -201,7 +207,7 @@ fn load_chunks(p: Product, place: Place, k: u32) -> Pair {
   if (row >= p.rows) {
     return Pair(vec4<u32>(0u), vec4<u32>(0u));
   }
-  let start = (row + select(p.second_row, p.first_row, row < p.split)) * p.chunks;
+  let start = global_row(p, row) * p.chunks;
   let other = place.chunk + ROW_LANES;
   return load_pair(
     p.at, select(0u, start + place.chunk, place.chunk < p.chunks), select(0u, start + other, other < p.chunks));
@@ -213,8 +219,7 @@ fn load_scales(p: Product, place: Place, k: u32) -> vec2<u32> {
   if (row >= p.rows) {
     return vec2<u32>(0u);
   }
-  let global_row = row + select(p.second_row, p.first_row, row < p.split);
-  let start = p.all_rows * p.chunks * 4u + global_row * scale_words(p.columns);
+  let start = p.all_rows * p.chunks * 4u + global_row(p, row) * scale_words(p.columns);
   let columns = chunk_columns(W_DTYPE);
   let a = min(place.chunk, p.chunks - 1u) * columns / QUANT_GROUP / 2u;
   let b = min(place.chunk + ROW_LANES, p.chunks - 1u) * columns / QUANT_GROUP / 2u;

@@ -21,6 +21,7 @@ override CONV_BIAS: bool;
 override W_DTYPE: u32;     // of all matrices but those of input and dt_proj
 override DT_DTYPE: u32;    // of dt_proj
 override CHANNELS: u32;    // a multiple of 4
+override OUT_NORM: bool;   // none here
 override OUT_ROWS: u32;
 override ROW_LANES: u32;   // that share a row of a product: 32 or 64
 override X_VECS: u32;      // the longest input of a product, in vec4s, and one
@@ -59,6 +60,7 @@ override AT_A_LOG: u32;
 override AT_D: u32;
 override AT_OUT: u32;
 override AT_OUT_BIAS: u32;
+override AT_OUT_NORM: u32;
 override CONV_AT: u32;     // in carried, of the first layer
 override SSM_AT: u32;
 override CARRIED: u32;     // from layer to layer
@@ -103,13 +105,9 @@ const PARTIALS = 64u; // in exchange: (GROUPS, X_ROWS)
 // Lanes that share a channel of the scan.
 const SCAN_LANES = 16u;
 
-// Of the layer that is computed: where its weights begin, and its state.
-var<private> layer: vec2<u32>;
-var<private> layer_state: u32;
-
-fn in_layer(at: u32) -> vec2<u32> {
-  return vec2<u32>(layer.x, layer.y + at);
-}
+// What is loaded before it is used.
+var<private> x_first: Quad;
+var<private> scan_first: ScanAhead;
 
 // in_proj and out_proj of each layer in turn, then the head. in_proj's own rows are the inputs of the channels, then
 // their gates.
@@ -123,79 +121,37 @@ fn product_of(part: u32, group: u32) -> Product {
     let first = group * CHANNELS;
     return Product(
       IN_PROJ, vec2<u32>(at.x, at.y + AT_IN), 2u * D_INNER, D_MODEL, row_chunks(D_MODEL, W_DTYPE), 2u * own, own,
-      first, D_INNER + first - own);
+      2u * own, first, D_INNER + first - own, 0u);
   }
   let rows = own_count(group, OUT_ROWS, D_MODEL);
   return Product(
-    OUT_PROJ, vec2<u32>(at.x, at.y + AT_OUT), D_MODEL, D_INNER, row_chunks(D_INNER, W_DTYPE), rows, rows,
-    group * OUT_ROWS, 0u);
+    OUT_PROJ, vec2<u32>(at.x, at.y + AT_OUT), D_MODEL, D_INNER, row_chunks(D_INNER, W_DTYPE), rows, rows, rows,
+    group * OUT_ROWS, 0u, 0u);
 }
 
-fn take(kind: u32, group: u32, i: u32, sum: f32) {
-  if (kind == HEAD) {
-    take_logit(group, i, sum);
-  } else if (kind == OUT_PROJ) {
-    var value = sum;
-    if (BIAS) {
-      value += element(in_layer(AT_OUT_BIAS), group * OUT_ROWS + i);
-    }
-    take_residual(group, i, value);
+fn take_in_proj(group: u32, i: u32, sum: f32) {
+  let own = own_count(group, CHANNELS, D_INNER);
+  let d = group * CHANNELS + select(i - own, i, i < own);
+  var value = sum;
+  if (BIAS) {
+    value += element(in_layer(AT_IN_BIAS), select(D_INNER + d, d, i < own));
+  }
+  if (i < own) {
+    u[i] = finish_conv(i, d, value);
   } else {
-    let own = own_count(group, CHANNELS, D_INNER);
-    var value = sum * rstd_of(D_MODEL);
-    if (BIAS) {
-      let channel = group * CHANNELS + i;
-      value += element(in_layer(AT_IN_BIAS), select(D_INNER + channel - own, channel, i < own));
-    }
-    if (i < own) {
-      let d = group * CHANNELS + i;
-      carried[layer_state + CONV_AT + (d + 1u) * D_CONV - 1u] = value;
-      u[i] = silu(conv_sums[i] + value * conv_last[i]);
-    } else {
-      z[i - own] = value;
-    }
+    z[i - own] = value;
   }
 }
 
-// Four taps of a channel's window but the last one, moved by a step; their loads overlap.
-fn four_taps(d: u32, k: u32) -> f32 {
-  let window = layer_state + CONV_AT + d * D_CONV + k;
-  let tap = d * D_CONV + k;
-  var values = vec4<f32>(0.0);
-  var weights = vec4<f32>(0.0);
-  for (var j = 0u; j < 4u; j++) {
-    if (k + j + 1u < D_CONV) {
-      values[j] = carried[window + j + 1u];
-      weights[j] = element(in_layer(AT_CONV), tap + j);
-    }
-  }
-  for (var j = 0u; j < 4u; j++) {
-    if (k + j + 1u < D_CONV) {
-      carried[window + j] = values[j];
-    }
-  }
-  return dot(values, weights);
-}
-
-// Moves the windows of conv1d by a step, and sums up all of it but the newest input. The last lanes do it: the first one
-// waits for the other workgroups.
-fn begin_channels(group: u32, lane: u32) {
+// The last lanes see to the channels: the first one waits for the other workgroups.
+fn begin_mixer(group: u32, lane: u32) {
+  x_first = load_x_quad(group, lane, lane % x_lanes());
   for (var c = LANES - 1u - lane; c < CHANNELS; c += LANES) {
     let d = group * CHANNELS + c;
     u[c] = 0.0;
     if (d < D_INNER) {
-      let last = element(in_layer(AT_CONV), (d + 1u) * D_CONV - 1u);
-      let D = element(in_layer(AT_D), d);
-      var sum = 0.0;
-      if (CONV_BIAS) {
-        sum = element(in_layer(AT_CONV_BIAS), d);
-      }
-      for (var k = 0u; k + 1u < D_CONV; k += 4u) {
-        sum += four_taps(d, k);
-      }
-      conv_sums[c] = sum;
-      conv_last[c] = last;
-      skip[c] = D;
+      skip[c] = element(in_layer(AT_D), d);
+      begin_conv(c, d);
     }
   }
 }
@@ -226,11 +182,11 @@ fn u4(quad: u32) -> vec4<f32> {
   return vec4<f32>(u[quad * 4u], u[quad * 4u + 1u], u[quad * 4u + 2u], u[quad * 4u + 3u]);
 }
 
-// Hands over what the own channels add to each row of x_proj, of which this lane has loaded its first four columns.
-fn add_to_x_dbl(group: u32, lane: u32, first: Quad) {
+// Hands over what the own channels add to each row of x_proj.
+fn finish_in_proj(group: u32, lane: u32) {
   let share = x_lanes();
   for (var task = lane; task < X_ROWS * share; task += LANES) {
-    var q = first;
+    var q = x_first;
     if (task != lane) {
       q = load_x_quad(group, task, task % share);
     }
@@ -324,7 +280,7 @@ struct ScanAhead {
   h: f32,
 }
 
-fn scan_ahead(group: u32, lane: u32) -> ScanAhead {
+fn load_mixer(group: u32, lane: u32) {
   var ahead = ScanAhead(Quad(vec4<u32>(0u), 0u), 0.0, 0.0, 0.0);
   let d = group * CHANNELS + lane / SCAN_LANES;
   let n = lane % SCAN_LANES;
@@ -338,7 +294,7 @@ fn scan_ahead(group: u32, lane: u32) -> ScanAhead {
       ahead.h = carried[layer_state + SSM_AT + d * D_STATE + n];
     }
   }
-  return ahead;
+  scan_first = ahead;
 }
 
 fn dt_low4(quad: u32) -> vec4<f32> {
@@ -346,7 +302,9 @@ fn dt_low4(quad: u32) -> vec4<f32> {
 }
 
 // dt_proj, recurrence, skip and gate of the own channels: see selective_scan_step.
-fn scan(group: u32, lane: u32, ahead: ScanAhead) {
+fn mix(group: u32, lane: u32) {
+  sum_x_dbl(group, lane);
+  let ahead = scan_first;
   let channels = LANES / SCAN_LANES; // at once
   let n = lane % SCAN_LANES;
   let place = lane / SCAN_LANES * (SCAN_LANES + 1u);
@@ -395,81 +353,7 @@ fn scan(group: u32, lane: u32, ahead: ScanAhead) {
   }
 }
 
-fn enter_layer(index: u32) {
-  layer = layer_at(index);
-  layer_state = index * CARRIED;
-}
-
-// One step, up to the logits. The input is token, or row `step` of the request's. Tiles are loaded a part before they are
-// used, where others are waited for: a meeting alone is too short for them.
-fn run(group: u32, lane: u32, step: u32) {
-  enter_layer(0u);
-  begin_residual(group, lane, step);
-  var ahead = load_ahead(product_of(0u, group), lane);
-  var later = ahead;
-  for (var part = 0u; part < 2u * N_LAYER + 1u; part++) {
-    let p = product_of(part, group);
-    var norm = vec2<u32>(0u, AT_NORM_F);
-    var x_first: Quad;
-    if (p.kind == IN_PROJ) {
-      enter_layer(part / 2u);
-      norm = in_layer(AT_NORM);
-      x_first = load_x_quad(group, lane, lane % x_lanes());
-      begin_channels(group, lane);
-    }
-    var norm_first: vec4<u32>;
-    if (p.kind != OUT_PROJ && lane * 4u < D_MODEL) {
-      norm_first = load(norm, lane);
-    }
-    if (part > 0u) {
-      wait(lane);
-    }
-    stage(p, norm, norm_first, select(RESIDUAL, GATED, p.kind == OUT_PROJ), lane, step, part == 0u);
-    if (POOL && p.kind == HEAD && group == 0u) {
-      pool(p, lane);
-    }
-    product(p, group, lane, ahead);
-    if (p.kind == IN_PROJ) {
-      workgroupBarrier();
-      add_to_x_dbl(group, lane, x_first);
-      arrive(lane);
-      let scan_first = scan_ahead(group, lane);
-      ahead = load_ahead(product_of(part + 1u, group), lane);
-      wait(lane);
-      sum_x_dbl(group, lane);
-      scan(group, lane, scan_first);
-      arrive(lane);
-      later = load_ahead(product_of(part + 2u, group), lane);
-    } else {
-      ahead = later;
-      if (p.kind == OUT_PROJ) {
-        arrive(lane);
-      }
-    }
-  }
-  storageBarrier();
-}
-
 @compute @workgroup_size(LANES)
 fn step_mamba1(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let group = wid.x;
-  patience = request[PATIENCE];
-  let draws = atomicLoad(&session[DRAWS_AT]);
-  if (lane == 0u) {
-    token = atomicLoad(&session[TOKENS_AT]);
-  }
-  workgroupBarrier();
-  // All have read what one of them may change before any goes on.
-  meet(lane);
-  for (var step = 0u; step < request[STEPS]; step++) {
-    if (step > 0u || request[CONSUME_FIRST] == 1u) {
-      run(group, lane, step);
-      if (!SHARED && request[DRAW] == 1u) {
-        meet(lane);
-      }
-    }
-    if (request[DRAW] == 1u) {
-      sample(group, lane, draws + step);
-    }
-  }
+  run_steps(wid.x, lane);
 }

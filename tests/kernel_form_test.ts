@@ -15,7 +15,16 @@ const PRELUDES: Readonly<Record<string, RegExp>> = {
     ]),
   ),
   ...Object.fromEntries(
-    ["_matmul", "_ssd", "_threshold"].map((
+    [
+      "_grid",
+      "_matmul",
+      "_ssd",
+      "_step",
+      "_step_blocks",
+      "_step_ends",
+      "_step_sample",
+      "_threshold",
+    ].map((
       name,
     ) => [name, /@compute|\boverride\b|@binding|@group/g]),
   ),

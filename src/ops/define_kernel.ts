@@ -8,6 +8,7 @@ import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
 import _scan from "../../kernels/_scan.wgsl" with { type: "text" };
 import _scan_sums from "../../kernels/_scan_sums.wgsl" with { type: "text" };
 import _step from "../../kernels/_step.wgsl" with { type: "text" };
+import _step_blocks from "../../kernels/_step_blocks.wgsl" with { type: "text" };
 import _step_ends from "../../kernels/_step_ends.wgsl" with { type: "text" };
 import _step_sample from "../../kernels/_step_sample.wgsl" with { type: "text" };
 import _ssd from "../../kernels/_ssd.wgsl" with { type: "text" };
@@ -34,6 +35,7 @@ const PRELUDES = {
   _step,
   _step_ends,
   _step_sample,
+  _step_blocks,
 } as const;
 
 /** Declares a kernel whose text follows `_math.wgsl` and the preludes that it names. */

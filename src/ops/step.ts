@@ -25,6 +25,7 @@ export const STEP_PRELUDES = [
   "_step",
   "_step_ends",
   "_step_sample",
+  "_step_blocks",
 ] as const;
 
 /** Storage buffers, as many as every device has. */
@@ -57,7 +58,15 @@ export const STEP_OVERRIDES = [
   ...["ARENAS", "LAYERS_0", "LAYERS_1", "FIRST_LAYER", "LAYER_VECS"] as const,
   ...["AT_INPUT", "AT_INPUT_BIAS", "AT_NORM_F", "AT_HEAD", "AT_HEAD_BIAS"] as const,
   ...["AT_NORM", "AT_IN", "AT_IN_BIAS", "AT_CONV", "AT_CONV_BIAS"] as const,
-  ...["AT_A_LOG", "AT_D", "AT_OUT", "AT_OUT_BIAS"] as const,
+  ...[
+    "AT_A_LOG",
+    "AT_D",
+    "AT_DT_BIAS",
+    "AT_OUT",
+    "AT_OUT_BIAS",
+    "AT_OUT_NORM",
+    "OUT_NORM",
+  ] as const,
   ...["CONV_AT", "SSM_AT", "CARRIED"] as const,
   ...["TOKENS_AT", "DRAWS_AT", "RING_AT", "SEEN_AT", "LOGITS_AT", "POOL_AT"] as const,
 ] as const;
@@ -75,10 +84,10 @@ export function exchangeWords(
   return CLEARED_WORDS + ownWords + gated + residual + 8 * GROUPS + GROUPS + 1 + 9 * 256;
 }
 
-/** The least sizes of the bindings. */
+/** The least sizes of the bindings; of the exchange, `ownWords` are the kernel's own. */
 export function stepSizes(
   values: Readonly<Record<typeof STEP_OVERRIDES[number], number>>,
-  rows: number,
+  ownWords: number,
 ): Record<keyof typeof STEP_BINDINGS, number> {
   const { ARENAS, N_LAYER, LAYERS_0, LAYERS_1, FIRST_LAYER, LAYER_VECS } = values;
   const { CARRIED, LOGITS_AT, LOGITS, POOL, POOL_AT, D_MODEL, INPUT_IDS, INPUT_COLUMNS } = values;
@@ -91,6 +100,6 @@ export function stepSizes(
     request: REQUEST.inputs + (INPUT_IDS ? 0 : INPUT_COLUMNS),
     session: Math.max(LOGITS_AT + LOGITS, POOL ? POOL_AT + 2 * D_MODEL : 0),
     carried: N_LAYER * CARRIED,
-    exchange: exchangeWords(values, values.GROUPS * rows),
+    exchange: exchangeWords(values, ownWords),
   };
 }

@@ -18,7 +18,6 @@ export const stepMamba1Kernel = defineKernel({
     "DT_DTYPE",
     "AT_X",
     "AT_DT",
-    "AT_DT_BIAS",
   ],
-  sizes: (values) => stepSizes(values, values.DT_RANK + 2 * values.D_STATE),
+  sizes: (values) => stepSizes(values, values.GROUPS * (values.DT_RANK + 2 * values.D_STATE)),
 });

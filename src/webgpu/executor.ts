@@ -30,6 +30,7 @@ import type {
   StateArray,
 } from "../model/executor.ts";
 import { Pace } from "../model/pieces.ts";
+import type { FusedStep } from "./fused/fused_step.ts";
 import { SequenceActivations } from "./sequence_activations.ts";
 import { asOurs, stateCopy, WebGpuState } from "./executor_state.ts";
 
@@ -95,6 +96,9 @@ export class WebGpuExecutor implements Executor {
   #chunkLogits: Tensor | undefined;
   #targets: Tensor | undefined;
   #scores: Tensor | undefined;
+  #fused: FusedStep | undefined;
+  /** The state before a single step in one dispatch. */
+  #beforeStep: WebGpuState | undefined;
   readonly #maxLogitRows: number;
   readonly #pace: Pace;
 
@@ -121,8 +125,22 @@ export class WebGpuExecutor implements Executor {
     return this.#gpu.name;
   }
 
+  /** How single steps run on this device, and why. */
+  stepNote: string | undefined;
+
+  /** Whether single steps of one sequence are whole dispatches. */
+  get usesFused(): boolean {
+    return this.#fused !== undefined;
+  }
+
+  /** Takes whole steps in one dispatch, which it owns then, or goes back to a list of dispatches. */
+  useFused(fused: FusedStep | undefined): void {
+    if (fused !== this.#fused) this.#fused?.[Symbol.dispose]();
+    this.#fused = fused;
+  }
+
   get deviceNote(): string | undefined {
-    return this.#gpu.isSoftware ? "a software adapter: right, and slow" : undefined;
+    return this.#gpu.isSoftware ? "a software adapter: right, and slow" : this.stepNote;
   }
 
   get weightBytes(): number {
@@ -212,6 +230,11 @@ export class WebGpuExecutor implements Executor {
     const seqlen = inputs.length / (batch * stepSize);
     const count = logitCount(this.config);
     if (seqlen === 1 && logits !== "all" && batch <= MATVEC_MAX_ROWS) {
+      const own = batch === 1 ? await this.#fusedStep(ours, inputs) : undefined;
+      if (own !== undefined) {
+        onProgress?.(1);
+        return logits === "last" ? own : undefined;
+      }
       const target = this.config.input.kind === "linear"
         ? this.#stepActivations.inputs
         : ours.parts.tokens;
@@ -278,8 +301,11 @@ export class WebGpuExecutor implements Executor {
     const ours = asOurs(state);
     const keep = asOurs(options.keep);
     const { queue } = this.#gpu.device;
-    const staging = await ours.staging(RING * 8);
     this.copyState(ours, keep);
+    const drawn = await this.#fused?.draw(ours, steps, options.consumeFirst);
+    if (drawn !== undefined) return this.#drawsOf(ours, steps, drawn);
+    this.#leaveFused(keep, ours);
+    const staging = await ours.staging(RING * 8);
     for (let done = 0; done < steps; done += PIECE) {
       const length = Math.min(PIECE, steps - done);
       const consumeFirst = done > 0 || options.consumeFirst;
@@ -296,7 +322,11 @@ export class WebGpuExecutor implements Executor {
     // The following burst is most likely as long as this one: it begins at once if its first piece is encoded by then.
     const length = Math.min(PIECE, steps);
     ours.prepared = { length, commands: this.#encodePiece(ours, length, true) };
-    const bytes = await staging.read(RING * 8);
+    return this.#drawsOf(ours, steps, await staging.read(RING * 8));
+  }
+
+  /** A burst's draws, in the bytes of the ring. */
+  #drawsOf(ours: WebGpuState, steps: number, bytes: Uint8Array<ArrayBuffer>): Draws {
     const words = new Uint32Array(bytes.buffer, bytes.byteOffset);
     const floats = new Float32Array(bytes.buffer, bytes.byteOffset);
     const ids: number[] = [];
@@ -317,7 +347,29 @@ export class WebGpuExecutor implements Executor {
     return { ids, logprobs };
   }
 
+  /** One step in one dispatch: its logits, or undefined where that is not done. */
+  async #fusedStep(
+    state: WebGpuState,
+    input: Uint32Array | Float32Array,
+  ): Promise<Float32Array | undefined> {
+    if (this.#fused === undefined) return undefined;
+    const before = this.#beforeStep ??= this.createState(1);
+    this.copyState(state, before);
+    const logits = await this.#fused.step(state, input, logitCount(this.config));
+    if (logits === undefined) this.#leaveFused(before, state);
+    return logits;
+  }
+
+  /** Workgroups waited in vain: what they left is undone, and it does not happen again. */
+  #leaveFused(before: WebGpuState, state: WebGpuState): void {
+    if (this.#fused === undefined) return;
+    this.useFused(undefined);
+    this.copyState(before, state);
+  }
+
   [Symbol.dispose](): void {
+    this.#fused?.[Symbol.dispose]();
+    this.#beforeStep?.[Symbol.dispose]();
     this.#stepActivations[Symbol.dispose]();
     this.#activations[Symbol.dispose]();
     this.#chunkLogits?.[Symbol.dispose]();

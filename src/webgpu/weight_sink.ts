@@ -3,12 +3,14 @@
 import { type Gpu, openGpu } from "../gpu/device.ts";
 import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
 import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
+import type { StepChoice } from "../model/step_choice.ts";
 import { mixerOf } from "../model/mixers/mixers.ts";
 import { elementCount } from "../model/shapes.ts";
 import { writeMatrixRows } from "../ops/matrix.ts";
 import { requireRoom, withinMemory } from "./device_memory.ts";
 import { WebGpuExecutor } from "./executor.ts";
 import { allocateWeights, type WeightTensors } from "./weight_arena.ts";
+import { chooseStep } from "./fused/choose_step.ts";
 import { modelWeights } from "./weights.ts";
 
 /** The queue keeps what is written until it is copied: at most about two of these. */
@@ -18,17 +20,22 @@ const UNFLUSHED_BYTES = 16 * 2 ** 20;
  * Opens a device to load a model onto.
  *
  * @param device A device of the caller's to use instead; it is not destroyed with the model.
+ * @param step How single steps run.
  * @throws {UnsupportedDeviceError} If there is no adapter.
  */
-export async function openWeightSink(device?: GPUDevice): Promise<WeightSink> {
+export async function openWeightSink(
+  device?: GPUDevice,
+  step: StepChoice = "auto",
+): Promise<WeightSink> {
   const gpu = await openGpu(device);
-  return new WebGpuWeightSink(gpu, () => gpu[Symbol.dispose]());
+  return new WebGpuWeightSink(gpu, () => gpu[Symbol.dispose](), step);
 }
 
 /** Allocates a model's tensors on the GPU and fills them. */
 export class WebGpuWeightSink implements WeightSink {
   readonly #gpu: Gpu;
   readonly #release: () => void;
+  readonly #step: StepChoice;
   #tensors: WeightTensors | undefined;
   #plan: LoadPlan | undefined;
   #unflushedBytes = 0;
@@ -36,8 +43,9 @@ export class WebGpuWeightSink implements WeightSink {
   #finished = false;
 
   /** `release` is called when all weights are freed, by the sink or by the executor that it became. */
-  constructor(gpu: Gpu, release: () => void = () => {}) {
+  constructor(gpu: Gpu, release: () => void = () => {}, step: StepChoice = "list") {
     this.#gpu = gpu;
+    this.#step = step;
     this.#release = release;
   }
 
@@ -72,7 +80,6 @@ export class WebGpuWeightSink implements WeightSink {
     this.#gpu.check();
   }
 
-  // deno-lint-ignore require-await -- other executors have to wait here.
   async finish(): Promise<Executor> {
     this.#gpu.check();
     if (this.#plan === undefined) throw new TypeError("Cannot run a model without weights");
@@ -87,6 +94,12 @@ export class WebGpuWeightSink implements WeightSink {
       [Symbol.dispose]: () => this.#free(),
     });
     this.#finished = true;
+    try {
+      executor.stepNote = await chooseStep(this.#gpu, executor, weights, this.#step);
+    } catch (error) {
+      executor[Symbol.dispose]();
+      throw error;
+    }
     return executor;
   }
 

@@ -126,7 +126,6 @@ async function compareWithList(
   await executor.draw(listed, steps, { consumeFirst: false, keep });
   const request = { steps, consumeFirst: false, draw: true };
   gpu.device.queue.submit([fused.encode(own, request)]);
-  fused.forget(own);
   const [expected, found] = [await executor.readState(listed), await executor.readState(own)];
   let worst = 0;
   for (const [index, { dtype, bytes }] of expected.entries()) {

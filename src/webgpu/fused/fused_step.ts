@@ -5,11 +5,14 @@ import { type BufferRange, type Copy, encode, Program } from "../../gpu/program.
 import { createTensor, Tensor } from "../../gpu/tensor.ts";
 import type { ModelConfig } from "../../model/config/config.ts";
 import { isMamba1 } from "../../model/mixers/mamba1.ts";
-import { SETTINGS_WORDS } from "../../model/sampler.ts";
+import { isMamba2 } from "../../model/mixers/mamba2.ts";
+import { RING, SETTINGS_WORDS } from "../../model/sampler.ts";
 import { placeholders } from "../../ops/placeholders.ts";
 import { CLEARED_WORDS, REQUEST, TIMED_OUT } from "../../ops/step.ts";
+import type { WebGpuState } from "../executor_state.ts";
 import type { State } from "../state.ts";
 import type { ModelWeights } from "../weights.ts";
+import { planMamba2 } from "./mamba2.ts";
 import { planMamba1 } from "./mamba1.ts";
 import { PlacesError } from "./places.ts";
 import { carriedStart, requireFit, type StepPlan, type StepTuning } from "./plan.ts";
@@ -43,7 +46,8 @@ export class FusedStep implements Disposable {
   readonly #buffers: readonly Tensor[];
   readonly #request: Tensor;
   readonly #exchange: Tensor;
-  readonly #programs = new Map<State, Program>();
+  /** They hold nothing that would have to be freed. */
+  readonly #programs = new WeakMap<State, Program>();
   readonly #patience: number;
 
   /**
@@ -69,6 +73,57 @@ export class FusedStep implements Disposable {
     );
     this.#request = createTensor(gpu, "request", [REQUEST.inputs + this.plan.inputWords]);
     this.#exchange = createTensor(gpu, "exchange", [this.plan.exchangeWords]);
+  }
+
+  /**
+   * Draws tokens one after the other.
+   *
+   * @returns The bytes of the ring, or undefined if workgroups waited for each other in vain: the state is lost then.
+   */
+  async draw(
+    state: WebGpuState,
+    steps: number,
+    consumeFirst: boolean,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const request = { steps, consumeFirst, draw: true };
+    return await this.#read(state, request, state.parts.ring, RING * 8);
+  }
+
+  /**
+   * Makes one step.
+   *
+   * @returns Its logits, or undefined as above.
+   */
+  async step(
+    state: WebGpuState,
+    input: Uint32Array | Float32Array,
+    logits: number,
+  ): Promise<Float32Array | undefined> {
+    const isIds = input instanceof Uint32Array;
+    if (isIds) state.parts.tokens.write(input);
+    const request = {
+      ...{ steps: 1, consumeFirst: true, draw: false },
+      inputs: isIds ? undefined : input,
+    };
+    const bytes = await this.#read(state, request, state.parts.logits, logits * 4);
+    return bytes && new Float32Array(bytes.buffer, bytes.byteOffset, logits);
+  }
+
+  async #read(
+    state: WebGpuState,
+    request: StepRequest,
+    from: Tensor,
+    sizeBytes: number,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const staging = await state.staging(sizeBytes + 4);
+    const { buffer } = staging;
+    const commands = this.encode(state, request, [
+      { from, to: { buffer, offset: 0 }, sizeBytes },
+      this.timedOut({ buffer, offset: sizeBytes }),
+    ]);
+    this.#gpu.device.queue.submit([commands]);
+    const bytes = await staging.read(sizeBytes + 4);
+    return bytes.subarray(sizeBytes).some((byte) => byte !== 0) ? undefined : bytes;
   }
 
   /** Commands for a request, and for copies after it. What is asked for holds for the next submit alone. */
@@ -116,15 +171,7 @@ export class FusedStep implements Disposable {
     return program;
   }
 
-  /** Forgets a state. */
-  forget({ parts }: StepState): void {
-    this.#programs.get(parts)?.[Symbol.dispose]();
-    this.#programs.delete(parts);
-  }
-
   [Symbol.dispose](): void {
-    for (const program of this.#programs.values()) program[Symbol.dispose]();
-    this.#programs.clear();
     this.#request[Symbol.dispose]();
     this.#exchange[Symbol.dispose]();
   }
@@ -157,5 +204,6 @@ export class FusedStep implements Disposable {
 
 function planOf(config: ModelConfig, weights: ModelWeights, tuning: StepTuning): StepPlan {
   if (isMamba1(config)) return planMamba1(config, weights, tuning);
+  if (isMamba2(config)) return planMamba2(config, weights, tuning);
   throw new PlacesError(`there is no kernel for a model of type "${config.model_type}"`);
 }

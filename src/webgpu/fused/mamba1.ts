@@ -42,8 +42,10 @@ export function planMamba1(
   const plan = commonPlan(config, weights, places, {
     matrices: parts.flatMap(({ in_proj, x_proj, out_proj }) => [in_proj, x_proj, out_proj]),
     inRows: (channels) => 2 * channels,
+    outNorm: false,
     exchangeWords: (groups) => groups * rows,
     sums: rows,
+    memoryWords: rows + 4,
   }, tuning);
   return {
     ...plan,

@@ -31,6 +31,8 @@ export interface StepPlan {
   readonly buffers: readonly GPUBuffer[];
   /** Words that workgroups exchange. */
   readonly exchangeWords: number;
+  /** Words of workgroup memory that the mixer alone has. */
+  readonly mixerWords: number;
   /** Words of inputs of a step. */
   readonly inputWords: number;
 }
@@ -86,8 +88,12 @@ export interface MixerShape {
   readonly matrices: readonly Matrix[];
   /** Rows of in_proj that a workgroup has at most, beside those of its channels. */
   readonly inRows: (channels: number, groups: number) => number;
+  /** Whether all gated channels together are normalized. */
+  readonly outNorm: boolean;
   /** Words that the mixer exchanges, of each workgroup or in all. */
   readonly exchangeWords: (groups: number) => number;
+  /** Words of workgroup memory beside what all have. */
+  readonly memoryWords: number;
   /** Least values that `sums` has room for. */
   readonly sums: number;
 }
@@ -123,6 +129,7 @@ export function commonPlan<Own extends string>(
       { GROUPS: groups, D_INNER: d_inner, D_MODEL: d_model },
       mixer.exchangeWords(groups),
     ),
+    mixerWords: mixer.memoryWords,
     inputWords: config.input.kind === "linear" ? inputWidth(config) : 0,
     overrides: {
       ...{ GROUPS: groups, LANES: lanes, N_LAYER: n_layer, D_MODEL: d_model, D_INNER: d_inner },
@@ -141,7 +148,8 @@ export function commonPlan<Own extends string>(
       ...places.ends,
       ...stateOverrides(stateLayout(config, 1)),
       ...{ AT_NORM: 0, AT_IN: 0, AT_IN_BIAS: 0, AT_CONV: 0, AT_CONV_BIAS: 0 },
-      ...{ AT_A_LOG: 0, AT_D: 0, AT_OUT: 0, AT_OUT_BIAS: 0 },
+      ...{ AT_A_LOG: 0, AT_D: 0, AT_DT_BIAS: 0, AT_OUT: 0, AT_OUT_BIAS: 0, AT_OUT_NORM: 0 },
+      OUT_NORM: mixer.outNorm,
       ...places.own,
     },
   };
@@ -210,11 +218,11 @@ export function dtypeOf(matrices: readonly Matrix[]): MatrixDType {
 }
 
 /** Whether a workgroup of the kernel fits on the device. */
-export function requireFit({ device }: Gpu, { overrides, lanes }: StepPlan): void {
+export function requireFit({ device }: Gpu, { overrides, lanes, mixerWords }: StepPlan): void {
   const { limits } = device;
   const words = (name: string) => Number(overrides[name] ?? 0);
   const sizeBytes = 16 * words("X_VECS") + 4 * (2 * words("PART") + lanes + 32) +
-    4 * words("OUT_ROWS") + 20 * words("CHANNELS") + 4 * lanes + 2060 + 4 * words("MIXER_WORDS");
+    4 * words("OUT_ROWS") + 20 * words("CHANNELS") + 4 * lanes + 2060 + 4 * mixerWords;
   const { maxComputeWorkgroupStorageSize: room, maxComputeInvocationsPerWorkgroup: most } = limits;
   if (sizeBytes > room || lanes > most) {
     throw new PlacesError(
