@@ -76,11 +76,9 @@ fn element(at: vec2<u32>, i: u32) -> f32 {
 }
 
 fn layer_at(layer: u32) -> vec2<u32> {
-  if (layer < LAYERS_0) {
-    return vec2<u32>(0u, FIRST_LAYER + layer * LAYER_VECS);
-  }
   let rest = layer - LAYERS_0;
-  return vec2<u32>(1u + rest / LAYERS_1, rest % LAYERS_1 * LAYER_VECS);
+  let other = vec2<u32>(1u + rest / LAYERS_1, rest % LAYERS_1 * LAYER_VECS);
+  return select(other, vec2<u32>(0u, FIRST_LAYER + layer * LAYER_VECS), layer < LAYERS_0);
 }
 
 fn chunk_columns(dtype: u32) -> u32 {
@@ -168,87 +166,74 @@ fn tiles_across(p: Product) -> u32 {
 }
 
 // Where a lane's tile is: its first row of the workgroup's, and its first chunk.
-struct Place {
-  row: u32,
-  chunk: u32,
-}
-
-fn first_place(lane: u32) -> Place {
-  return Place(lane / ROW_LANES, lane % ROW_LANES);
+fn first_place(lane: u32) -> vec2<u32> {
+  return vec2<u32>(lane / ROW_LANES, lane % ROW_LANES);
 }
 
 // The tile beside it, or the first one of the next rows.
-fn place_after(p: Product, lane: u32, place: Place) -> Place {
-  let chunk = place.chunk + TILE_CHUNKS * ROW_LANES;
-  if (chunk - lane % ROW_LANES < p.chunks) {
-    return Place(place.row, chunk);
-  }
-  return Place(place.row + TILE_ROWS * slots(), lane % ROW_LANES);
-}
-
-struct Pair {
-  a: vec4<u32>,
-  b: vec4<u32>,
-}
-
-fn load_pair(at: vec2<u32>, i: u32, j: u32) -> Pair {
-  if (ARENAS > 1u && at.x == 1u) {
-    return Pair(weights_1[at.y + i], weights_1[at.y + j]);
-  }
-  if (ARENAS > 2u && at.x == 2u) {
-    return Pair(weights_2[at.y + i], weights_2[at.y + j]);
-  }
-  return Pair(weights_0[at.y + i], weights_0[at.y + j]);
-}
-
-// Two chunks of a row. Those beyond its end are others of the same matrix, which meet the zero of x.
-fn load_chunks(p: Product, place: Place, k: u32) -> Pair {
-  let row = place.row + k * slots();
-  if (row >= p.rows) {
-    return Pair(vec4<u32>(0u), vec4<u32>(0u));
-  }
-  let start = global_row(p, row) * p.chunks;
-  let other = place.chunk + ROW_LANES;
-  return load_pair(
-    p.at, select(0u, start + place.chunk, place.chunk < p.chunks), select(0u, start + other, other < p.chunks));
+fn place_after(p: Product, lane: u32, place: vec2<u32>) -> vec2<u32> {
+  let chunk = place.y + TILE_CHUNKS * ROW_LANES;
+  let next_rows = vec2<u32>(place.x + TILE_ROWS * slots(), lane % ROW_LANES);
+  return select(next_rows, vec2<u32>(place.x, chunk), chunk - lane % ROW_LANES < p.chunks);
 }
 
 // The words with the scales of two chunks of a row.
-fn load_scales(p: Product, place: Place, k: u32) -> vec2<u32> {
-  let row = place.row + k * slots();
-  if (row >= p.rows) {
-    return vec2<u32>(0u);
-  }
+fn load_scales(p: Product, row: u32, chunk: u32) -> vec2<u32> {
   let start = p.all_rows * p.chunks * 4u + global_row(p, row) * scale_words(p.columns);
   let columns = chunk_columns(W_DTYPE);
-  let a = min(place.chunk, p.chunks - 1u) * columns / QUANT_GROUP / 2u;
-  let b = min(place.chunk + ROW_LANES, p.chunks - 1u) * columns / QUANT_GROUP / 2u;
+  let a = min(chunk, p.chunks - 1u) * columns / QUANT_GROUP / 2u;
+  let b = min(chunk + ROW_LANES, p.chunks - 1u) * columns / QUANT_GROUP / 2u;
   return vec2<u32>(load_word(p.at, start + a), load_word(p.at, start + b));
 }
 
-fn load_tile(p: Product, place: Place) -> Tile {
-  var t: Tile;
-  let row_0 = load_chunks(p, place, 0u);
-  let row_1 = load_chunks(p, place, 1u);
-  let row_2 = load_chunks(p, place, 2u);
-  let row_3 = load_chunks(p, place, 3u);
-  t.a0 = row_0.a;
-  t.b0 = row_0.b;
-  t.a1 = row_1.a;
-  t.b1 = row_1.b;
-  t.a2 = row_2.a;
-  t.b2 = row_2.b;
-  t.a3 = row_3.a;
-  t.b3 = row_3.b;
-  if (W_DTYPE >= DTYPE_INT8) {
-    let scales_0 = load_scales(p, place, 0u);
-    let scales_1 = load_scales(p, place, 1u);
-    let scales_2 = load_scales(p, place, 2u);
-    let scales_3 = load_scales(p, place, 3u);
-    t.scales_a = vec4<u32>(scales_0.x, scales_1.x, scales_2.x, scales_3.x);
-    t.scales_b = vec4<u32>(scales_0.y, scales_1.y, scales_2.y, scales_3.y);
+// All its loads are on their way at once: single variables stay in registers, which arrays and structs may not. Chunks
+// beyond the end of a row are others of the same matrix, which meet the zero of x.
+fn load_tile(p: Product, place: vec2<u32>) -> Tile {
+  var a0 = vec4<u32>(0u);
+  var b0 = vec4<u32>(0u);
+  var a1 = vec4<u32>(0u);
+  var b1 = vec4<u32>(0u);
+  var a2 = vec4<u32>(0u);
+  var b2 = vec4<u32>(0u);
+  var a3 = vec4<u32>(0u);
+  var b3 = vec4<u32>(0u);
+  var s0 = vec2<u32>(0u);
+  var s1 = vec2<u32>(0u);
+  var s2 = vec2<u32>(0u);
+  var s3 = vec2<u32>(0u);
+  let rows = place.x + vec4<u32>(0u, slots(), 2u * slots(), 3u * slots());
+  let columns = vec2<u32>(place.y, place.y + ROW_LANES);
+  let chunks = select(vec2<u32>(0u), columns, columns < vec2<u32>(p.chunks));
+  if (rows.x < p.rows) {
+    let start = global_row(p, rows.x) * p.chunks;
+    a0 = load(p.at, start + chunks.x);
+    b0 = load(p.at, start + chunks.y);
   }
-  return t;
+  if (rows.y < p.rows) {
+    let start = global_row(p, rows.y) * p.chunks;
+    a1 = load(p.at, start + chunks.x);
+    b1 = load(p.at, start + chunks.y);
+  }
+  if (rows.z < p.rows) {
+    let start = global_row(p, rows.z) * p.chunks;
+    a2 = load(p.at, start + chunks.x);
+    b2 = load(p.at, start + chunks.y);
+  }
+  if (rows.w < p.rows) {
+    let start = global_row(p, rows.w) * p.chunks;
+    a3 = load(p.at, start + chunks.x);
+    b3 = load(p.at, start + chunks.y);
+  }
+  if (W_DTYPE >= DTYPE_INT8) {
+    let last = vec4<u32>(max(p.rows, 1u) - 1u);
+    let own = min(rows, last);
+    s0 = load_scales(p, own.x, place.y);
+    s1 = load_scales(p, own.y, place.y);
+    s2 = load_scales(p, own.z, place.y);
+    s3 = load_scales(p, own.w, place.y);
+  }
+  return Tile(
+    a0, b0, a1, b1, a2, b2, a3, b3, vec4<u32>(s0.x, s1.x, s2.x, s3.x), vec4<u32>(s0.y, s1.y, s2.y, s3.y));
 }
 
 // Where a chunk's input lies, and how far its vec4s are apart; beyond the end of a row, it is the zero.
@@ -310,11 +295,6 @@ fn chunk_dots(
     (dots_8(a.z, b.z, c.z, d.z, i + 4u * step, step) + dots_8(a.w, b.w, c.w, d.w, i + 6u * step, step)));
 }
 
-fn tile_dots(p: Product, chunk: u32, t: Tile) -> vec4<f32> {
-  return chunk_dots(p, chunk, t.a0, t.a1, t.a2, t.a3, t.scales_a) +
-    chunk_dots(p, chunk + ROW_LANES, t.b0, t.b1, t.b2, t.b3, t.scales_b);
-}
-
 fn sums4(i: u32) -> vec4<f32> {
   return vec4<f32>(sums[i], sums[i + 1u], sums[i + 2u], sums[i + 3u]);
 }
@@ -328,22 +308,6 @@ fn sum32(start: u32) -> f32 {
   let sum = ((sums4(start) + sums4(start + 4u)) + (sums4(start + 8u) + sums4(start + 12u))) +
     ((sums4(start + 16u) + sums4(start + 20u)) + (sums4(start + 24u) + sums4(start + 28u)));
   return (sum.x + sum.y) + (sum.z + sum.w);
-}
-
-// The first two tiles of a product.
-struct Ahead {
-  first: Tile,
-  second: Tile,
-}
-
-fn load_ahead(p: Product, lane: u32) -> Ahead {
-  var ahead: Ahead;
-  let place = first_place(lane);
-  ahead.first = load_tile(p, place);
-  if (tiles_across(p) > 1u || p.rows > TILE_ROWS * slots()) {
-    ahead.second = load_tile(p, place_after(p, lane, place));
-  }
-  return ahead;
 }
 
 // Leaves the sums of a lane's rows with the others', and lets a lane of each row take all of them.
@@ -369,25 +333,58 @@ fn finish_rows(p: Product, group: u32, lane: u32, block: u32, partial: vec4<f32>
 }
 
 // Computes all own rows; take() has been called for each by a lane when the workgroup meets next.
-fn product(p: Product, group: u32, lane: u32, ahead: Ahead) {
+fn product(p: Product, group: u32, lane: u32, first: Tile, second: Tile) {
   let across = tiles_across(p);
   let blocks = (p.rows + slots() * TILE_ROWS - 1u) / (slots() * TILE_ROWS);
-  var now = ahead.first;
-  var next = ahead.second;
-  var left = blocks * across;
+  var a0 = first.a0;
+  var b0 = first.b0;
+  var a1 = first.a1;
+  var b1 = first.b1;
+  var a2 = first.a2;
+  var b2 = first.b2;
+  var a3 = first.a3;
+  var b3 = first.b3;
+  var scales_a = first.scales_a;
+  var scales_b = first.scales_b;
+  var next_a0 = second.a0;
+  var next_b0 = second.b0;
+  var next_a1 = second.a1;
+  var next_b1 = second.b1;
+  var next_a2 = second.a2;
+  var next_b2 = second.b2;
+  var next_a3 = second.a3;
+  var next_b3 = second.b3;
+  var next_scales_a = second.scales_a;
+  var next_scales_b = second.scales_b;
   var later = place_after(p, lane, place_after(p, lane, first_place(lane)));
   for (var block = 0u; block < blocks; block++) {
     var partial = vec4<f32>(0.0);
     for (var i = 0u; i < across; i++) {
-      var loaded: Tile;
-      if (left > 2u) {
-        loaded = load_tile(p, later);
-        later = place_after(p, lane, later);
-      }
-      left -= 1u;
-      partial += tile_dots(p, lane % ROW_LANES + i * TILE_CHUNKS * ROW_LANES, now);
-      now = next;
-      next = loaded;
+      let loaded = load_tile(p, later);
+      later = place_after(p, lane, later);
+      let chunk = lane % ROW_LANES + i * TILE_CHUNKS * ROW_LANES;
+      partial += chunk_dots(p, chunk, a0, a1, a2, a3, scales_a) +
+        chunk_dots(p, chunk + ROW_LANES, b0, b1, b2, b3, scales_b);
+      a0 = next_a0;
+      b0 = next_b0;
+      a1 = next_a1;
+      b1 = next_b1;
+      a2 = next_a2;
+      b2 = next_b2;
+      a3 = next_a3;
+      b3 = next_b3;
+      scales_a = next_scales_a;
+      scales_b = next_scales_b;
+      next_a0 = loaded.a0;
+      next_b0 = loaded.b0;
+      next_a1 = loaded.a1;
+      next_b1 = loaded.b1;
+      next_a2 = loaded.a2;
+      next_b2 = loaded.b2;
+      next_a3 = loaded.a3;
+      next_b3 = loaded.b3;
+      next_scales_a = loaded.scales_a;
+      next_scales_b = loaded.scales_b;
     }
     finish_rows(p, group, lane, block, partial);
   }

@@ -43,6 +43,27 @@ fn four_taps(d: u32, k: u32) -> f32 {
   return dot(values, weights);
 }
 
+// A product of the walk: in_proj, of which the rows are told (the workgroup's, split and split_2; then where each part
+// begins), out_proj or the head. Values are chosen one by one, so that they stay in registers.
+fn part_of(part: u32, group: u32, in_rows: u32, counts: vec3<u32>, starts: vec3<u32>) -> Product {
+  let is_head = part == 2u * N_LAYER;
+  let is_in = part % 2u == 0u && !is_head;
+  let rows = select(
+    own_count(group, OUT_ROWS, D_MODEL), own_count(group, HEAD_ROWS, LOGITS), is_head);
+  let own = select(vec3<u32>(rows), counts, is_in);
+  let first = vec3<u32>(group * select(OUT_ROWS, HEAD_ROWS, is_head), 0u, 0u);
+  let begin = select(first, starts, is_in);
+  let at = layer_at(min(part / 2u, N_LAYER - 1u)) + vec2<u32>(0u, select(AT_OUT, AT_IN, is_in));
+  let is_wide = !is_in && !is_head;
+  return Product(
+    select(select(OUT_PROJ, HEAD, is_head), IN_PROJ, is_in),
+    select(at, vec2<u32>(0u, AT_HEAD), is_head),
+    select(select(D_MODEL, LOGITS, is_head), in_rows, is_in),
+    select(D_MODEL, D_INNER, is_wide),
+    select(row_chunks(D_MODEL, W_DTYPE), row_chunks(D_INNER, W_DTYPE), is_wide),
+    own.x, own.y, own.z, begin.x, begin.y, begin.z);
+}
+
 // Moves the window of channel d by a step, and leaves the sum of all but the newest input in slot c.
 fn begin_conv(c: u32, d: u32) {
   let last = element(in_layer(AT_CONV), (d + 1u) * D_CONV - 1u);
@@ -88,15 +109,16 @@ fn norm_of(kind: u32) -> vec2<u32> {
   return in_layer(select(AT_OUT_NORM, AT_NORM, kind == IN_PROJ));
 }
 
-// One step, up to the logits. The input is token, or row `step` of the request's. Tiles are loaded a part before they are
-// used, where others are waited for: a meeting alone is too short for them.
+// One step, up to the logits. The input is token, or row `step` of the request's. What needs no other
+// workgroup is loaded while they are waited for.
 fn run(group: u32, lane: u32, step: u32) {
   enter_layer(0u);
   begin_residual(group, lane, step);
-  var ahead = load_ahead(product_of(0u, group), lane);
-  var later = ahead;
   for (var part = 0u; part < 2u * N_LAYER + 1u; part++) {
     let p = product_of(part, group);
+    let place = first_place(lane);
+    let first = load_tile(p, place);
+    let second = load_tile(p, place_after(p, lane, place));
     if (p.kind == IN_PROJ) {
       enter_layer(part / 2u);
       begin_mixer(group, lane);
@@ -110,27 +132,22 @@ fn run(group: u32, lane: u32, step: u32) {
     if (part > 0u) {
       wait(lane);
     }
-    let source = Source(select(RESIDUAL, GATED, p.kind == OUT_PROJ), part == 0u, step, is_normed, norm, norm_first);
-    stage(p, source, lane);
+    let source = select(RESIDUAL, GATED, p.kind == OUT_PROJ);
+    stage(p, lane, source, part == 0u, step, is_normed, norm, norm_first);
     if (POOL && p.kind == HEAD && group == 0u) {
       pool(p, lane);
     }
-    product(p, group, lane, ahead);
+    product(p, group, lane, first, second);
     if (p.kind == IN_PROJ) {
       workgroupBarrier();
       finish_in_proj(group, lane);
       arrive(lane);
       load_mixer(group, lane);
-      ahead = load_ahead(product_of(part + 1u, group), lane);
       wait(lane);
       mix(group, lane);
+    }
+    if (p.kind != HEAD) {
       arrive(lane);
-      later = load_ahead(product_of(part + 2u, group), lane);
-    } else {
-      ahead = later;
-      if (p.kind == OUT_PROJ) {
-        arrive(lane);
-      }
     }
   }
   storageBarrier();

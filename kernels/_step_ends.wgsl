@@ -73,32 +73,26 @@ fn begin_residual(group: u32, lane: u32, step: u32) {
   }
 }
 
-// What the input of a product is made of.
-struct Source {
-  place: u32,              // in exchange
-  is_input: bool,          // of the model instead, of a step
-  step: u32,
-  is_normed: bool,
-  norm: vec2<u32>,         // the norm's weight, of which a lane has loaded its first vec4
+// Lays the input of a product out in x: of the model, or handed over from `place` on; times the weight of a norm, of which
+// a lane has loaded its first vec4, where it is normed: rstd_of(its columns) is missing then.
+fn stage(
+  p: Product, lane: u32, place: u32, is_input: bool, step: u32, is_normed: bool, norm: vec2<u32>,
   norm_first: vec4<u32>,
-}
-
-// Lays the input of a product out in x, times the weight of a norm; rstd_of(its columns) is missing then.
-fn stage(p: Product, source: Source, lane: u32) {
+) {
   var square = 0.0;
   for (var v = lane; v < x_vecs(p); v += LANES) {
     var values = vec4<f32>(0.0);
     if (v * 4u < p.columns) {
-      if (source.is_input) {
-        values = input4(source.step, v);
+      if (is_input) {
+        values = input4(step, v);
       } else {
-        values = handed4(source.place + v * 4u);
+        values = handed4(place + v * 4u);
       }
       square += dot(values, values);
-      if (source.is_normed) {
-        var weight = source.norm_first;
+      if (is_normed) {
+        var weight = norm_first;
         if (v >= LANES) {
-          weight = load(source.norm, v);
+          weight = load(norm, v);
         }
         values *= bitcast<vec4<f32>>(weight);
       }
@@ -111,13 +105,6 @@ fn stage(p: Product, source: Source, lane: u32) {
   }
   workgroupBarrier();
   sum_squares(lane);
-}
-
-fn head_product(group: u32) -> Product {
-  let at = vec2<u32>(0u, AT_HEAD);
-  let rows = own_count(group, HEAD_ROWS, LOGITS);
-  return Product(HEAD, at, LOGITS, D_MODEL, row_chunks(D_MODEL, W_DTYPE), rows, rows, rows,
-    group * HEAD_ROWS, 0u, 0u);
 }
 
 // x becomes the running mean of all steps: see mean_pool_fwd. One group alone has it.

@@ -106,27 +106,19 @@ const PARTIALS = 64u; // in exchange: (GROUPS, X_ROWS)
 const SCAN_LANES = 16u;
 
 // What is loaded before it is used.
-var<private> x_first: Quad;
-var<private> scan_first: ScanAhead;
+var<private> x_words_first: vec4<u32>;
+var<private> x_scale_first: u32;
+var<private> dt_words_first: vec4<u32>;
+var<private> dt_bias_first: f32;
+var<private> A_log_first: f32;
+var<private> h_first: f32;
 
 // in_proj and out_proj of each layer in turn, then the head. in_proj's own rows are the inputs of the channels, then
 // their gates.
 fn product_of(part: u32, group: u32) -> Product {
-  if (part == 2u * N_LAYER) {
-    return head_product(group);
-  }
-  let at = layer_at(part / 2u);
-  if (part % 2u == IN_PROJ) {
-    let own = own_count(group, CHANNELS, D_INNER);
-    let first = group * CHANNELS;
-    return Product(
-      IN_PROJ, vec2<u32>(at.x, at.y + AT_IN), 2u * D_INNER, D_MODEL, row_chunks(D_MODEL, W_DTYPE), 2u * own, own,
-      2u * own, first, D_INNER + first - own, 0u);
-  }
-  let rows = own_count(group, OUT_ROWS, D_MODEL);
-  return Product(
-    OUT_PROJ, vec2<u32>(at.x, at.y + AT_OUT), D_MODEL, D_INNER, row_chunks(D_INNER, W_DTYPE), rows, rows, rows,
-    group * OUT_ROWS, 0u, 0u);
+  let own = own_count(group, CHANNELS, D_INNER);
+  return part_of(part, group, 2u * D_INNER, vec3<u32>(2u * own, own, 2u * own),
+                 vec3<u32>(group * CHANNELS, D_INNER + group * CHANNELS - own, 0u));
 }
 
 fn take_in_proj(group: u32, i: u32, sum: f32) {
@@ -145,7 +137,9 @@ fn take_in_proj(group: u32, i: u32, sum: f32) {
 
 // The last lanes see to the channels: the first one waits for the other workgroups.
 fn begin_mixer(group: u32, lane: u32) {
-  x_first = load_x_quad(group, lane, lane % x_lanes());
+  let x_first = load_x_quad(group, lane, lane % x_lanes());
+  x_words_first = x_first.words;
+  x_scale_first = x_first.scale;
   for (var c = LANES - 1u - lane; c < CHANNELS; c += LANES) {
     let d = group * CHANNELS + c;
     u[c] = 0.0;
@@ -186,11 +180,12 @@ fn u4(quad: u32) -> vec4<f32> {
 fn finish_in_proj(group: u32, lane: u32) {
   let share = x_lanes();
   for (var task = lane; task < X_ROWS * share; task += LANES) {
-    var q = x_first;
-    if (task != lane) {
-      q = load_x_quad(group, task, task % share);
+    var sum = 0.0;
+    if (task == lane) {
+      sum = x_dot(group, Quad(x_words_first, x_scale_first), task % share);
+    } else {
+      sum = x_dot(group, load_x_quad(group, task, task % share), task % share);
     }
-    var sum = x_dot(group, q, task % share);
     for (var quad = task % share + share; quad < CHANNELS / 4u; quad += share) {
       sum += x_dot(group, load_x_quad(group, task, quad), quad);
     }
@@ -272,29 +267,14 @@ fn dt_matrix() -> Matrix {
   return Matrix(in_layer(AT_DT), D_INNER, DT_RANK, DT_DTYPE);
 }
 
-// What a lane needs first of the scan.
-struct ScanAhead {
-  dt_weight: Quad,
-  dt_bias: f32,
-  A_log: f32,
-  h: f32,
-}
-
+// What a lane needs first of the scan. dt_proj is never quantized: it has no scales.
 fn load_mixer(group: u32, lane: u32) {
-  var ahead = ScanAhead(Quad(vec4<u32>(0u), 0u), 0.0, 0.0, 0.0);
-  let d = group * CHANNELS + lane / SCAN_LANES;
+  let d = min(group * CHANNELS + min(lane / SCAN_LANES, CHANNELS - 1u), D_INNER - 1u);
   let n = lane % SCAN_LANES;
-  if (lane / SCAN_LANES < CHANNELS && d < D_INNER) {
-    ahead.dt_bias = element(in_layer(AT_DT_BIAS), d);
-    if (n * 4u < DT_RANK) {
-      ahead.dt_weight = load_quad(dt_matrix(), d, n);
-    }
-    if (n < D_STATE) {
-      ahead.A_log = element(in_layer(AT_A_LOG), d * D_STATE + n);
-      ahead.h = carried[layer_state + SSM_AT + d * D_STATE + n];
-    }
-  }
-  scan_first = ahead;
+  dt_bias_first = element(in_layer(AT_DT_BIAS), d);
+  dt_words_first = load_quad(dt_matrix(), d, min(n, (DT_RANK - 1u) / 4u)).words;
+  A_log_first = element(in_layer(AT_A_LOG), d * D_STATE + min(n, D_STATE - 1u));
+  h_first = carried[layer_state + SSM_AT + d * D_STATE + min(n, D_STATE - 1u)];
 }
 
 fn dt_low4(quad: u32) -> vec4<f32> {
@@ -304,7 +284,6 @@ fn dt_low4(quad: u32) -> vec4<f32> {
 // dt_proj, recurrence, skip and gate of the own channels: see selective_scan_step.
 fn mix(group: u32, lane: u32) {
   sum_x_dbl(group, lane);
-  let ahead = scan_first;
   let channels = LANES / SCAN_LANES; // at once
   let n = lane % SCAN_LANES;
   let place = lane / SCAN_LANES * (SCAN_LANES + 1u);
@@ -314,7 +293,7 @@ fn mix(group: u32, lane: u32) {
     let is_own = c < CHANNELS && d < D_INNER;
     var dt_part = 0.0;
     if (first == 0u && n * 4u < DT_RANK) {
-      dt_part = dot(unpack_quad(DT_DTYPE, ahead.dt_weight, n), dt_low4(n));
+      dt_part = dot(unpack_quad(DT_DTYPE, Quad(dt_words_first, 0u), n), dt_low4(n));
     }
     if (is_own) {
       for (var quad = select(n, n + SCAN_LANES, first == 0u); quad * 4u < DT_RANK; quad += SCAN_LANES) {
@@ -325,15 +304,15 @@ fn mix(group: u32, lane: u32) {
     workgroupBarrier();
     var y_part = 0.0;
     if (is_own) {
-      var bias = ahead.dt_bias;
+      var bias = dt_bias_first;
       if (first > 0u) {
         bias = element(in_layer(AT_DT_BIAS), d);
       }
       let dt = softplus(sum16(place) + bias);
       for (var i = n; i < D_STATE; i += SCAN_LANES) {
         let at = layer_state + SSM_AT + d * D_STATE + i;
-        var A_log = ahead.A_log;
-        var h = ahead.h;
+        var A_log = A_log_first;
+        var h = h_first;
         if (first > 0u || i > n) {
           A_log = element(in_layer(AT_A_LOG), d * D_STATE + i);
           h = carried[at];

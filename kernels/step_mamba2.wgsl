@@ -114,22 +114,11 @@ var<private> dt_bias_first: f32;
 
 // in_proj's own rows are the inputs of the channels, their gates, and the rest.
 fn product_of(part: u32, group: u32) -> Product {
-  if (part == 2u * N_LAYER) {
-    return head_product(group);
-  }
-  let at = layer_at(part / 2u);
-  if (part % 2u == IN_PROJ) {
-    let own = own_count(group, CHANNELS, D_INNER);
-    let first = group * CHANNELS;
-    let rows = 2u * own + own_count(group, REST_ROWS, REST);
-    return Product(
-      IN_PROJ, vec2<u32>(at.x, at.y + AT_IN), 2u * D_INNER + REST, D_MODEL, row_chunks(D_MODEL, W_DTYPE), rows, own,
-      2u * own, D_INNER + first, first - own, 2u * D_INNER + group * REST_ROWS - 2u * own);
-  }
-  let rows = own_count(group, OUT_ROWS, D_MODEL);
-  return Product(
-    OUT_PROJ, vec2<u32>(at.x, at.y + AT_OUT), D_MODEL, D_INNER, row_chunks(D_INNER, W_DTYPE), rows, rows, rows,
-    group * OUT_ROWS, 0u, 0u);
+  let own = own_count(group, CHANNELS, D_INNER);
+  let first = group * CHANNELS;
+  return part_of(part, group, 2u * D_INNER + REST,
+                 vec3<u32>(2u * own + own_count(group, REST_ROWS, REST), own, 2u * own),
+                 vec3<u32>(D_INNER + first, first - own, 2u * D_INNER + group * REST_ROWS - 2u * own));
 }
 
 fn take_in_proj(group: u32, i: u32, sum: f32) {

@@ -133,9 +133,8 @@ export class WebGpuExecutor implements Executor {
     return this.#fused !== undefined;
   }
 
-  /** Takes whole steps in one dispatch, which it owns then, or goes back to a list of dispatches. */
+  /** Takes whole steps in one dispatch, which are freed with it, or a list of dispatches. */
   useFused(fused: FusedStep | undefined): void {
-    if (fused !== this.#fused) this.#fused?.[Symbol.dispose]();
     this.#fused = fused;
   }
 
@@ -363,7 +362,9 @@ export class WebGpuExecutor implements Executor {
   /** Workgroups waited in vain: what they left is undone, and it does not happen again. */
   #leaveFused(before: WebGpuState, state: WebGpuState): void {
     if (this.#fused === undefined) return;
+    this.#fused[Symbol.dispose]();
     this.useFused(undefined);
+    this.stepNote = "steps are a list of dispatches: workgroups waited for each other in vain";
     this.copyState(before, state);
   }
 
