@@ -1,11 +1,11 @@
 // _step: what kernels of whole steps share: weights wherever they lie, and products of a workgroup's own rows.
-//   A matrix is read in chunks of 16 bytes, of 4 to 32 columns. ROW_LANES lanes share a row and take chunks side by side.
-//   A tile is what a lane has of four rows and two chunks, all on its way at once, and the next two tiles are under way
-//   while one is used. The input lies in x, vec4 q of chunk c at q * chunks + c, so that neighboring lanes read
-//   neighboring memory; the last vec4 of x is zero.
-// The kernel declares weights_0, weights_1 and weights_2 (vec4<u32>), the workgroup memory x (vec4<f32>: X_VECS) and sums
-// (f32: twice PART, then at SQUARES LANES and 32), LANES, ROW_LANES, PART, SQUARES, X_VECS, W_DTYPE, EPS, ARENAS, LAYERS_0,
-// LAYERS_1, FIRST_LAYER, LAYER_VECS, and take(kind, group, row, value).
+//   A matrix is read in chunks of 16 bytes, of 4 to 32 columns. ROW_LANES lanes share a row and take chunks side by
+//   side. A tile is what a lane has of four rows and two chunks, all on its way at once, and the next two tiles are
+//   under way while one is used. The input lies in x, vec4 q of chunk c at q * chunks + c, so that neighboring lanes
+//   read neighboring memory; the last vec4 of x is zero.
+// The kernel declares weights_0, weights_1 and weights_2 (vec4<u32>), the workgroup memory x (vec4<f32>: X_VECS) and
+// sums (f32: twice PART, then at SQUARES LANES and 32), LANES, ROW_LANES, PART, SQUARES, X_VECS, W_DTYPE, EPS, ARENAS,
+// LAYERS_0, LAYERS_1, FIRST_LAYER, LAYER_VECS, and take(kind, group, row, value).
 
 struct Matrix {
   at: vec2<u32>, // which buffer, and the vec4 where it begins

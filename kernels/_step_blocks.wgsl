@@ -1,8 +1,7 @@
-// _step_blocks: the walk through the blocks of whole steps, and conv1d: what mixers share. A block is in_proj, the mixer,
-// where the others are met once, and out_proj.
-// The kernel declares what _step_ends and _step_sample say, and conv_sums and conv_last (f32), N_LAYER, D_CONV, CONV_BIAS,
-// CONV_AT, CARRIED, AT_CONV, AT_CONV_BIAS, AT_NORM, AT_IN_BIAS, AT_OUT_BIAS, BIAS, OUT_NORM and AT_OUT_NORM; and, for the
-// layer that is computed:
+// _step_blocks: the walk through the blocks of whole steps, and conv1d: what mixers share. A block is in_proj, the
+// mixer, where the others are met once, and out_proj. The kernel declares what _step_ends and _step_sample say, and
+// conv_sums and conv_last (f32), N_LAYER, D_CONV, CONV_BIAS, CONV_AT, CARRIED, AT_CONV, AT_CONV_BIAS, AT_NORM,
+// AT_IN_BIAS, AT_OUT_BIAS, BIAS, OUT_NORM and AT_OUT_NORM; and, for the layer that is computed:
 //   product_of(part, group)      in_proj and out_proj of each layer in turn, then the head
 //   begin_mixer(group, lane)     what needs no other workgroup; before in_proj
 //   finish_in_proj(group, lane)  what is still to be handed over

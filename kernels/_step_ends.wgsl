@@ -1,8 +1,8 @@
 // _step_ends: the two ends of a step, for kernels of whole steps: input, norms, pooling and head.
 // The kernel declares what _step and _grid say, and request (u32), session (atomic<u32>), own_residual (f32: OUT_ROWS),
-// token (u32), D_MODEL, OUT_ROWS, INPUT_IDS, INPUT_BIAS, INPUT_ROWS, INPUT_COLUMNS, INPUT_DTYPE, POOL, LOGITS, HEAD_ROWS,
-// HEAD_BIAS; and where things lie: AT_INPUT, AT_INPUT_BIAS, AT_NORM_F, AT_HEAD,
-// AT_HEAD_BIAS in vec4s of weights_0, RESIDUAL in exchange, SEEN_AT, LOGITS_AT, POOL_AT in session.
+// token (u32), D_MODEL, OUT_ROWS, INPUT_IDS, INPUT_BIAS, INPUT_ROWS, INPUT_COLUMNS, INPUT_DTYPE, POOL, LOGITS,
+// HEAD_ROWS, HEAD_BIAS; and where things lie: AT_INPUT, AT_INPUT_BIAS, AT_NORM_F, AT_HEAD, AT_HEAD_BIAS in vec4s of
+// weights_0, RESIDUAL in exchange, SEEN_AT, LOGITS_AT, POOL_AT in session.
 
 // Kinds of products.
 const IN_PROJ = 0u;
@@ -58,7 +58,8 @@ fn input4(step: u32, v: u32) -> vec4<f32> {
     return quad_at(input_matrix(), token, v);
   }
   let row = 4u * v;
-  return vec4<f32>(projected(step, row), projected(step, row + 1u), projected(step, row + 2u), projected(step, row + 3u));
+  return vec4<f32>(
+    projected(step, row), projected(step, row + 1u), projected(step, row + 2u), projected(step, row + 3u));
 }
 
 fn begin_residual(group: u32, lane: u32, step: u32) {
@@ -73,8 +74,8 @@ fn begin_residual(group: u32, lane: u32, step: u32) {
   }
 }
 
-// Lays the input of a product out in x: of the model, or handed over from `place` on; times the weight of a norm, of which
-// a lane has loaded its first vec4, where it is normed: rstd_of(its columns) is missing then.
+// Lays the input of a product out in x: of the model, or handed over from `place` on; times the weight of a norm, of
+// which a lane has loaded its first vec4, where it is normed: rstd_of(its columns) is missing then.
 fn stage(
   p: Product, lane: u32, place: u32, is_input: bool, step: u32, is_normed: bool, norm: vec2<u32>,
   norm_first: vec4<u32>,

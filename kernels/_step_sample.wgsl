@@ -1,6 +1,7 @@
-// _step_sample: draws the next token within a step: see sample_fwd, of which this is the same by all workgroups together.
-//   SHARED: each has the ids whose logits it computed, and integers meet in exchange: counts and masses, which add up to
-//   the same in any order. Otherwise, where there are few ids, each draws from all of them, and gets the same.
+// _step_sample: draws the next token within a step: see sample_fwd, of which this is the same by all workgroups
+// together.
+//   SHARED: each has the ids whose logits it computed, and integers meet in exchange: counts and masses, which add up
+//   to the same in any order. Otherwise, where there are few ids, each draws from all of them, and gets the same.
 // The kernel declares what _step_ends and _threshold say, and chosen (u32), SHARED, REAL_VOCAB_SIZE, RING, and where
 // things lie: SUMMARIES, BINS, TOTALS in exchange, DRAWS_AT, TOKENS_AT, RING_AT in session.
 
@@ -40,8 +41,8 @@ fn adjusted(b: u32, id: u32) -> f32 {
   return adjust(id, logit(id));
 }
 
-// The summary of all ids lies in sums: the largest logit, the sum of exponentials beside it, and the same of the adjusted
-// ones; the first id that has the largest of these is in counts.
+// The summary of all ids lies in sums: the largest logit, the sum of exponentials beside it, and the same of the
+// adjusted ones; the first id that has the largest of these is in counts.
 fn mass(value: f32) -> u32 {
   return u32(exp(value - sums[2u * LANES]) / sums[3u * LANES] * UNIT);
 }

@@ -1,6 +1,6 @@
 // step_mamba1: whole steps of a Mamba-1 model in one dispatch: input, blocks, head, and the draw of the next token.
-//   GROUPS workgroups walk through all layers and meet three times a layer. Each has CHANNELS channels of every block and
-//   OUT_ROWS elements of the residual stream:
+//   GROUPS workgroups walk through all layers and meet three times a layer. Each has CHANNELS channels of every block
+//   and OUT_ROWS elements of the residual stream:
 //   1. norm, in_proj and conv1d of its channels, and what these add to each row of x_proj
 //   2. the sum of what all added; dt_proj, scan and gate of its channels
 //   3. its elements of out_proj and residual stream

@@ -22,6 +22,10 @@ const SOFTWARE: StepTuning = { groups: 1, lanes: SOFTWARE_LANES };
 /** Looks of a workgroup on a software adapter. */
 const SOFTWARE_PATIENCE = 2 ** 28;
 
+/** Models that are tried: mamba-130m and mamba-370m were quicker whole, weights/shakespeare and mamba-2.8b were not. */
+const LEAST_WIDTH = 512;
+const MOST_BYTES = 2 ** 30;
+
 /** Steps of a trial, and how far apart results may be, of the largest of a tensor. */
 const TRIAL_STEPS = 8;
 const CLOSE = 1e-5;
@@ -49,6 +53,9 @@ export async function chooseStep(
   if (wanted === "auto" && gpu.isSoftware) {
     return "steps are a list of dispatches: workgroups of a software adapter hardly run at the same time";
   }
+  if (wanted === "auto" && !mayPay(executor)) {
+    return "steps are a list of dispatches, which is quicker for a model of this size";
+  }
   try {
     const tuning = gpu.isSoftware ? SOFTWARE : await hardwareTuning(gpu);
     const patience = gpu.isSoftware ? SOFTWARE_PATIENCE : undefined;
@@ -61,6 +68,14 @@ export async function chooseStep(
     }
     return `steps are a list of dispatches: ${error.message}`;
   }
+}
+
+/**
+ * Whether trying is worth its time. On an H100 the list was quicker below and above these: below, meetings are most of a
+ * step; above, reading the weights is.
+ */
+function mayPay({ config, weightBytes }: WebGpuExecutor): boolean {
+  return config.d_model >= LEAST_WIDTH && weightBytes <= MOST_BYTES;
 }
 
 async function hardwareTuning(gpu: Gpu): Promise<StepTuning> {
