@@ -3,6 +3,7 @@
 import { sharedByPart } from "../model/blocks.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { inputWidth, poolsMean } from "../model/ends.ts";
+import { ownParts } from "../runtime/own_parts.ts";
 import { partOf } from "./mixers/mixers.ts";
 import type { Cpu } from "./module.ts";
 import { type CpuTensor, createCpuTensor } from "./tensor.ts";
@@ -46,21 +47,19 @@ export function activationBytes(config: ModelConfig, rows: number): number {
 
 /** Allocates activations. */
 export function createActivations(cpu: Cpu, config: ModelConfig, rows: number): Activations {
-  using owned = new DisposableStack();
-  const make = (name: string, size: number): CpuTensor =>
-    owned.use(createCpuTensor(cpu, name, [size]));
   const { inputs, residual, normed, pooled } = commonSizes(config, rows);
-  const made = {
-    rows,
-    inputs: make("inputs", inputs),
-    residual: make("residual", residual),
-    normed: make("normed", normed),
-    pooled: make("pooled", pooled),
-    parts: sharedByPart(config, (part) => {
-      const sizes = Object.entries(partOf(part).activationSizes(config, rows));
-      return Object.fromEntries(sizes.map(([name, size]) => [name, make(name, size)]));
-    }),
-  };
-  const kept = owned.move();
-  return { ...made, [Symbol.dispose]: () => kept[Symbol.dispose]() };
+  return ownParts((own) => {
+    const make = (name: string, size: number): CpuTensor => own(createCpuTensor(cpu, name, [size]));
+    return {
+      rows,
+      inputs: make("inputs", inputs),
+      residual: make("residual", residual),
+      normed: make("normed", normed),
+      pooled: make("pooled", pooled),
+      parts: sharedByPart(config, (part) => {
+        const sizes = Object.entries(partOf(part).activationSizes(config, rows));
+        return Object.fromEntries(sizes.map(([name, size]) => [name, make(name, size)]));
+      }),
+    };
+  });
 }

@@ -1,6 +1,7 @@
 /** The CPU as a device: an instance of the WebAssembly module, its memory and its threads. */
 
 import { CALLER_MAY_SLEEP, MAX_THREADS, SCRATCH } from "./control.ts";
+import { fromBase64 } from "../runtime/bytes.ts";
 import { CpuMemory, roundUp } from "./memory.ts";
 import { type CpuWorker, mayBlock, type StartWorker, workerStarter } from "./worker.ts";
 
@@ -163,14 +164,10 @@ function maySharedMemory(): boolean {
 async function moduleBytes(build: CpuBuild): Promise<Uint8Array<ArrayBuffer>> {
   switch (build) {
     case "relaxed_threads":
-      return decode((await import("../../kernels/cpu/relaxed_threads.ts")).MODULE);
+      return fromBase64((await import("../../kernels/cpu/relaxed_threads.ts")).MODULE);
     case "relaxed":
-      return decode((await import("../../kernels/cpu/relaxed.ts")).MODULE);
+      return fromBase64((await import("../../kernels/cpu/relaxed.ts")).MODULE);
     case "plain":
-      return decode((await import("../../kernels/cpu/plain.ts")).MODULE);
+      return fromBase64((await import("../../kernels/cpu/plain.ts")).MODULE);
   }
-}
-
-function decode(base64: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.fromBase64(base64);
 }

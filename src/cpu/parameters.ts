@@ -9,6 +9,7 @@ import {
   placeOf,
 } from "../model/parameter_layout.ts";
 import { parameterCount } from "../model/weights/weight_specs.ts";
+import { ownParts } from "../runtime/own_parts.ts";
 import { rowMatrix } from "./matrix.ts";
 import { MAX_MEMORY_BYTES } from "./memory.ts";
 import { trainingOf } from "./mixers/mixers.ts";
@@ -57,30 +58,29 @@ export function createParameterSet(
   layout: ParameterLayout,
   label: string,
 ): ParameterSet {
-  using owned = new DisposableStack();
-  const flat = owned.use(createCpuTensor(cpu, label, [layout.size]));
-  const derivations: ((program: CpuProgram) => void)[] = [];
-  const view = ({ start, rows, stride }: ParameterPlace): CpuTensor =>
-    flat.view(start * 4, [rows * stride]);
-  const weights = modelWeights(config, {
-    vector: (name) => view(placeOf(layout, name)),
-    matrix: (name) => {
-      const place = placeOf(layout, name);
-      return rowMatrix(cpu, view(place), [place.rows, place.columns], place.stride);
-    },
-    derived: (name, shape, record) => {
-      const tensor = owned.use(createCpuTensor(cpu, name, shape));
-      derivations.push((program) => record(program, tensor));
-      return tensor;
-    },
+  return ownParts((own) => {
+    const flat = own(createCpuTensor(cpu, label, [layout.size]));
+    const derivations: ((program: CpuProgram) => void)[] = [];
+    const view = ({ start, rows, stride }: ParameterPlace): CpuTensor =>
+      flat.view(start * 4, [rows * stride]);
+    const weights = modelWeights(config, {
+      vector: (name) => view(placeOf(layout, name)),
+      matrix: (name) => {
+        const place = placeOf(layout, name);
+        return rowMatrix(cpu, view(place), [place.rows, place.columns], place.stride);
+      },
+      derived: (name, shape, record) => {
+        const tensor = own(createCpuTensor(cpu, name, shape));
+        derivations.push((program) => record(program, tensor));
+        return tensor;
+      },
+    });
+    return {
+      flat,
+      weights,
+      derive: (program: CpuProgram) => {
+        for (const record of derivations) record(program);
+      },
+    };
   });
-  const kept = owned.move();
-  return {
-    flat,
-    weights,
-    derive: (program) => {
-      for (const record of derivations) record(program);
-    },
-    [Symbol.dispose]: () => kept[Symbol.dispose](),
-  };
 }

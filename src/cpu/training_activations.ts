@@ -5,6 +5,7 @@ import type { ModelConfig } from "../model/config/config.ts";
 import { inputWidth, logitCount, poolsMean } from "../model/ends.ts";
 import type { BlockPart } from "../model/mixers/mixer.ts";
 import type { BatchShape } from "../model/training_executor.ts";
+import { ownParts } from "../runtime/own_parts.ts";
 import { MAX_MEMORY_BYTES } from "./memory.ts";
 import { partOf, trainingOf } from "./mixers/mixers.ts";
 import type { Cpu } from "./module.ts";
@@ -90,54 +91,53 @@ export function createTrainingActivations(
   const { batch, seqlen } = shape;
   const { d_model } = config;
   const rows = batch * seqlen;
-  using owned = new DisposableStack();
-  const make: Make = (label, ...dimensions) => {
-    const sizeBytes = cpu.memory.live.sizeBytes + 4 * elementCount(dimensions);
-    if (sizeBytes > MAX_MEMORY_BYTES) {
-      throw new RangeError(
-        `Cannot train on batches of ${batch} x ${seqlen} steps: with ${label} they take ${sizeBytes} bytes, and the CPU ` +
-          `executor reaches ${MAX_MEMORY_BYTES}. Use smaller batches, several of which accumulation adds up, or a shorter seqlen`,
-      );
-    }
-    return owned.use(createCpuTensor(cpu, label, dimensions));
-  };
-  const logitRows = targetRows(config, shape);
-  const made = {
-    shape,
-    inputs: make("inputs", rows, inputWidth(config)),
-    normed: make("normed", rows, d_model),
-    pooled: make("pooled", poolsMean(config) ? rows : 0, d_model),
-    halves: blockHalves(config).map(({ part }) => ({
-      residual: make("residual", rows, d_model),
+  return ownParts((own) => {
+    const make: Make = (label, ...dimensions) => {
+      const sizeBytes = cpu.memory.live.sizeBytes + 4 * elementCount(dimensions);
+      if (sizeBytes > MAX_MEMORY_BYTES) {
+        throw new RangeError(
+          `Cannot train on batches of ${batch} x ${seqlen} steps: with ${label} they take ${sizeBytes} bytes, and the CPU ` +
+            `executor reaches ${MAX_MEMORY_BYTES}. Use smaller batches, several of which accumulation adds up, or a shorter seqlen`,
+        );
+      }
+      return own(createCpuTensor(cpu, label, dimensions));
+    };
+    const logitRows = targetRows(config, shape);
+    return {
+      shape,
+      inputs: make("inputs", rows, inputWidth(config)),
       normed: make("normed", rows, d_model),
-      activations: makeAll(partOf(part).activationSizes(config, rows), make),
-      ...keptStates(config, part, shape, make),
-    })),
-    embedded: make("embedded", rows, d_model),
-    pool_state: poolsMean(config) ? make("pool_state", batch, 2, d_model) : undefined,
-    logits: make("logits", logitRows, logitCount(config)),
-    targets: make("targets", logitRows),
-    losses: make("losses", logitRows),
-    zeros: make("zeros", batch, 2, d_model),
-    grad: {
-      residual: make("grad_residual", rows, d_model),
-      normed: make("grad_normed", rows, d_model),
-      last: make("grad_last", batch, d_model),
-      parts: sharedByPart(config, (part) => ({
-        activations: makeAll(trainingOf(part).gradientSizes(config, shape), make),
-        state: mapShapes(config, part, (name, own) => make(`grad_${name}`, batch, ...own)),
+      pooled: make("pooled", poolsMean(config) ? rows : 0, d_model),
+      halves: blockHalves(config).map(({ part }) => ({
+        residual: make("residual", rows, d_model),
+        normed: make("normed", rows, d_model),
+        activations: makeAll(partOf(part).activationSizes(config, rows), make),
+        ...keptStates(config, part, shape, make),
       })),
-    },
-    partials: make(
-      "partials",
-      Math.max(
-        rmsNormBwdParts(rows) * d_model,
-        ...sharedByPart(config, (part) => trainingOf(part).partialElements(config, shape)),
+      embedded: make("embedded", rows, d_model),
+      pool_state: poolsMean(config) ? make("pool_state", batch, 2, d_model) : undefined,
+      logits: make("logits", logitRows, logitCount(config)),
+      targets: make("targets", logitRows),
+      losses: make("losses", logitRows),
+      zeros: make("zeros", batch, 2, d_model),
+      grad: {
+        residual: make("grad_residual", rows, d_model),
+        normed: make("grad_normed", rows, d_model),
+        last: make("grad_last", batch, d_model),
+        parts: sharedByPart(config, (part) => ({
+          activations: makeAll(trainingOf(part).gradientSizes(config, shape), make),
+          state: mapShapes(config, part, (name, own) => make(`grad_${name}`, batch, ...own)),
+        })),
+      },
+      partials: make(
+        "partials",
+        Math.max(
+          rmsNormBwdParts(rows) * d_model,
+          ...sharedByPart(config, (part) => trainingOf(part).partialElements(config, shape)),
+        ),
       ),
-    ),
-  };
-  const kept = owned.move();
-  return { ...made, [Symbol.dispose]: () => kept[Symbol.dispose]() };
+    };
+  });
 }
 
 function makeAll(sizes: Readonly<Record<string, number>>, make: Make): Named {

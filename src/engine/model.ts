@@ -123,8 +123,12 @@ export function createModel(
     options?: SamplingOptions,
   ): AsyncIterable<T> => {
     const generator = async function* (): AsyncGenerator<T, void> {
-      using session = new StreamSession(parts, options);
-      yield* work(session);
+      const session = new StreamSession(parts, options);
+      try {
+        yield* work(session);
+      } finally {
+        session[Symbol.dispose]();
+      }
     };
     return lifetime.generator(action, generator());
   };
