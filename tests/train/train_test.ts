@@ -118,6 +118,32 @@ eachBackend(
     }),
 );
 
+eachBackend(
+  "train() hands out each better model as the files that its folder gets, without and with one",
+  (train) =>
+    withFolder(async (out) => {
+      const task = smallTask({ steps: 12, evaluateEvery: 4 });
+      const given: ReadonlyMap<string, Uint8Array>[] = [];
+      const validations: number[] = [];
+      const onModel = (files: ReadonlyMap<string, Uint8Array>) => given.push(files);
+      for await (const { validation } of train(task, { onModel, out })) {
+        if (validation !== undefined) validations.push(validation.loss);
+      }
+      const better = validations.filter((loss, i) =>
+        validations.slice(0, i).every((earlier) => loss < earlier)
+      );
+      assertEquals(given.length, better.length);
+      const last = defined(given.at(-1));
+      assertEquals([...last.keys()].sort(), ["config.json", "model.safetensors"]);
+      for (const [name, bytes] of last) {
+        assertEquals(bytes, await Deno.readFile(`${out}/${name}`), name);
+      }
+      const alone: ReadonlyMap<string, Uint8Array>[] = [];
+      await Array.fromAsync(train(task, { onModel: (files) => alone.push(files) }));
+      assertEquals(alone, given);
+    }),
+);
+
 for (const carryState of [false, true]) {
   eachBackend(
     `train() tells of every batch of an evaluation, carryState ${carryState}`,
