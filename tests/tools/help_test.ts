@@ -12,7 +12,7 @@ const TOOLS = [
 ];
 
 const BENCHMARKS = [
-  ...["cpu_matmul", "cpu_matvec", "cpu_ops", "cpu_train"],
+  ...["browser", "cpu_matmul", "cpu_matvec", "cpu_ops", "cpu_train"],
   ...["decode", "matmul", "matvec", "prefill", "ssd", "train"],
 ];
 

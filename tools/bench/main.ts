@@ -2,11 +2,12 @@
 /**
  * `deno task bench <name> [options]`: benchmarks, a JSON line a result with --json, else readable.
  *
- * Their names: cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, matmul, matvec, prefill, ssd and train. `deno task
+ * Their names: browser, cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, matmul, matvec, prefill, ssd and train. `deno task
  * bench <name> --help` shows a benchmark's options.
  */
 
 import { answerHelp } from "../help.ts";
+import { browser } from "./browser.ts";
 import { cpuMatmul } from "./cpu_matmul.ts";
 import { cpuMatvec } from "./cpu_matvec.ts";
 import { cpuOps } from "./cpu_ops.ts";
@@ -20,6 +21,7 @@ import { ssd } from "./ssd.ts";
 import { train } from "./train.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Result>>> = {
+  browser,
   cpu_matmul: cpuMatmul,
   cpu_matvec: cpuMatvec,
   cpu_ops: cpuOps,
