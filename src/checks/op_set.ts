@@ -66,6 +66,9 @@ interface Accumulate {
 /** The side of a tile of the result, where the executor can choose it. */
 type Tile = 64 | 128;
 
+/** The same of a forward. */
+type FwdTile = 32 | Tile;
+
 interface LinearTensors<Tensor, Matrix> {
   readonly x: Tensor;
   readonly weight: Matrix;
@@ -99,9 +102,9 @@ interface LinearOps<Program, Tensor, Matrix> {
   ) => void;
   readonly matmulFwd: (
     program: Program,
-    tensors: LinearTensors<Tensor, Matrix>,
+    tensors: LinearTensors<Tensor, Matrix> & Optional<"partials", Tensor | undefined>,
     shape: LinearShape & { readonly residual?: boolean; readonly label: string },
-    tile?: Tile,
+    tiling?: { readonly tile?: FwdTile | undefined; readonly parts?: number },
   ) => void;
   readonly matmulBwdX: (
     program: Program,
@@ -225,9 +228,14 @@ interface Mamba1Ops<Program, Tensor, Matrix> {
   readonly SCAN_CHUNK: number;
   readonly selectiveScanFwd: Op<
     Program,
-    ScanTensors<Tensor> & Named<"y", Tensor> & Optional<"rates", Tensor>,
+    ScanTensors<Tensor> & Named<"y", Tensor> & Optional<"rates" | "chunk_states", Tensor>,
     ScanSizes & Sizes<"seqlen"> & { readonly keep?: boolean }
   >;
+  /** Elements of chunk_states, of an executor that runs chunks of a sequence side by side. */
+  readonly chunkStatesSize: (
+    sizes: Sizes<"d_inner" | "d_state">,
+    shape: Sizes<"batch" | "seqlen">,
+  ) => number;
   readonly selectiveScanStep: Op<
     Program,
     & Named<"xz" | "x_dbl" | "dt_bias" | "A_log" | "D" | "ssm_state" | "y", Tensor>

@@ -21,7 +21,9 @@ import { lastStepBwd, meanPoolBwd } from "../ops/training/mean_pool_bwd.ts";
 import { rmsNormFwd } from "../ops/rms_norm.ts";
 import { rmsNormBwd, rmsNormBwdParts } from "../ops/training/rms_norm_bwd.ts";
 import { sampleFwd } from "../ops/sample.ts";
-import { SCAN_CHUNK, selectiveScanFwd, selectiveScanStep } from "../ops/selective_scan.ts";
+import { SCAN_CHUNK } from "../ops/scan_lanes.ts";
+import { chunkStatesSize } from "../ops/selective_scan_chunks.ts";
+import { selectiveScanFwd, selectiveScanStep } from "../ops/selective_scan.ts";
 import {
   scanBwdScratch,
   selectiveScanBwd,
@@ -31,7 +33,7 @@ import { ssdCBFwd, ssdDecays, ssdFwd, ssdPass, ssdScratch, ssdStates } from "../
 import { ssdBwd, ssdBwdScratch } from "../ops/training/ssd_bwd.ts";
 import { ssdStep } from "../ops/ssd_step.ts";
 import { stateCopy } from "../ops/state_copy.ts";
-import { sumPartials } from "../ops/training/sum_partials.ts";
+import { sumPartials } from "../ops/sum_partials.ts";
 import { tokenScoreFwd } from "../ops/token_score.ts";
 import type { OpSet } from "./op_set.ts";
 import { softplus } from "./webgpu_softplus.ts";
@@ -42,6 +44,7 @@ export const WEBGPU_OPS: Omit<
   "scanRates" | "scanRatesSize"
 > = {
   adamwUpdate,
+  chunkStatesSize,
   CLIP_SIZE,
   columnSum,
   columnSumScratch,

@@ -9,7 +9,7 @@ import { embeddingFwd } from "../ops/embedding.ts";
 import { linearFwd, matmulFwd, MATVEC_MAX_ROWS, matvecFwd } from "../ops/linear.ts";
 import { meanPoolFwd } from "../ops/mean_pool.ts";
 import { rmsNormFwd } from "../ops/rms_norm.ts";
-import { sumPartials } from "../ops/training/sum_partials.ts";
+import { sumPartials } from "../ops/sum_partials.ts";
 import { partOf, trainingOf } from "./mixers/mixers.ts";
 import type { StateTensors } from "./mixers/part.ts";
 import { beginState, type KeptState, leaveState } from "./training_state.ts";

@@ -8,7 +8,7 @@ import { type ParameterLayout, parameterLayout } from "../model/parameter_layout
 import type { OptimiserSettings } from "../model/training_executor.ts";
 import { ADAMW_SCHEDULE_SIZE, adamwUpdate, encodeAdamwSchedule } from "../ops/training/adamw.ts";
 import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "../ops/training/grad_norm.ts";
-import { sumPartials } from "../ops/training/sum_partials.ts";
+import { sumPartials } from "../ops/sum_partials.ts";
 import { createParameterSet, type ParameterSet } from "./parameters.ts";
 
 /** Where a batch stands among those of its step. */

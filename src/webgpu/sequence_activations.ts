@@ -11,7 +11,7 @@ import {
 } from "./activations.ts";
 
 /** Activations may take this much; more rows at once no longer make a matmul faster. */
-const ACTIVATION_BYTES = 64 * 2 ** 20;
+const ACTIVATION_BYTES = 96 * 2 ** 20;
 
 /** The same, where rows are small. */
 const MAX_ROWS = 8192;

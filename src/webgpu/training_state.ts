@@ -3,7 +3,7 @@
 import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { stateCopy, type StateSlot } from "../ops/state_copy.ts";
-import { sumPartials } from "../ops/training/sum_partials.ts";
+import { sumPartials } from "../ops/sum_partials.ts";
 import type { StateTensors } from "./mixers/part.ts";
 
 /** What becomes of the state of one half of a block. */

@@ -6,7 +6,7 @@ import source from "../../../kernels/embedding_bwd.wgsl" with { type: "text" };
 import { defineKernel } from "../define_kernel.ts";
 import { foldWorkgroups } from "../fold_workgroups.ts";
 import type { Matrix } from "../matrix.ts";
-import { sumPartials } from "./sum_partials.ts";
+import { sumPartials } from "../sum_partials.ts";
 
 /** The kernel. */
 export const embeddingBwdKernel = defineKernel({

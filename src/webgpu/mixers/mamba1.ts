@@ -9,6 +9,7 @@ import { linearFwd, MATVEC_MAX_ROWS, matvecFwd } from "../../ops/linear.ts";
 import type { Matrix } from "../../ops/matrix.ts";
 import { rmsNormFwd } from "../../ops/rms_norm.ts";
 import { selectiveScanFwd, selectiveScanStep } from "../../ops/selective_scan.ts";
+import { chunkStatesWherePays, PARALLEL_CHUNK } from "../../ops/selective_scan_chunks.ts";
 import type { Mamba1Config } from "../../model/mixers/mamba1.ts";
 import type { WeightLookup } from "../weights.ts";
 import { type Mamba1Gradients, mamba1Training } from "./mamba1_bwd.ts";
@@ -67,6 +68,8 @@ export interface Mamba1Activations {
   readonly x_dbl_rstd: Tensor;
   /** dt_proj's output (rows, d_inner). */
   readonly dt: Tensor;
+  /** Scratch of the scan: the state before each chunk of the sequences. */
+  readonly chunk_states: Tensor;
   /** The gated scan's output (rows, d_inner). */
   readonly y: Tensor;
 }
@@ -80,6 +83,7 @@ function activationSizes(
     u_dt: sizeTogether({ u: rows * d_inner, dt: rows * d_inner }),
     x_dbl: rows * (dt_rank + 2 * d_state),
     x_dbl_rstd: mixer_rms_eps === undefined ? 0 : rows * 3,
+    chunk_states: Math.floor(rows / PARALLEL_CHUNK) * d_inner * (d_state + 1),
     y: rows * d_inner,
   };
 }
@@ -91,6 +95,7 @@ function activations(make: (name: string) => Tensor): Mamba1Activations {
     ...viewsOf(make("u_dt"), { u: y.size, dt: y.size }),
     x_dbl: make("x_dbl"),
     x_dbl_rstd: make("x_dbl_rstd"),
+    chunk_states: make("chunk_states"),
     y,
   };
 }
@@ -176,8 +181,9 @@ function mamba1Sequence(
   { batch, seqlen, chunk = 0, label }: HalfShape,
 ): void {
   const { d_model, d_inner, d_state, d_conv, dt_rank, norm_epsilon } = config;
-  const { xz, u, x_dbl, dt, y } = activations;
+  const { xz, u, x_dbl, dt, chunk_states, y } = activations;
   const rows = batch * seqlen;
+  const keep = chunk > 0;
   rmsNormFwd(
     program,
     { x: residual, weight: norm, y: normed },
@@ -201,7 +207,8 @@ function mamba1Sequence(
   );
   linearFwd(
     program,
-    { x: u, weight: weights.x_proj, y: x_dbl },
+    // What the scan writes later is free until then.
+    { x: u, weight: weights.x_proj, partials: y, y: x_dbl },
     { rows, label: `${label}.mixer.x_proj` },
   );
   normalizeDtBC(program, config, activations, { rows, label });
@@ -212,8 +219,13 @@ function mamba1Sequence(
   );
   selectiveScanFwd(
     program,
-    { u, dt, x_dbl, xz, A_log: weights.A_log, D: weights.D, ssm_state: state.ssm_state, y },
-    { batch, seqlen, d_inner, d_state, dt_rank, keep: chunk > 0, label: `${label}.mixer.scan` },
+    {
+      ...{ u, dt, x_dbl, xz, A_log: weights.A_log, D: weights.D, ssm_state: state.ssm_state, y },
+      chunk_states: keep
+        ? undefined
+        : chunkStatesWherePays(program, chunk_states, config, { batch, seqlen }),
+    },
+    { batch, seqlen, d_inner, d_state, dt_rank, keep, label: `${label}.mixer.scan` },
   );
   linearFwd(
     program,

@@ -12,7 +12,7 @@ import {
   matmulBwdX,
 } from "../../ops/training/linear_bwd.ts";
 import { scanBwdScratch, selectiveScanBwd } from "../../ops/training/selective_scan_bwd.ts";
-import { SCAN_CHUNK } from "../../ops/selective_scan.ts";
+import { SCAN_CHUNK } from "../../ops/scan_lanes.ts";
 import type { Mamba1Config } from "../../model/mixers/mamba1.ts";
 import type { BatchShape } from "../../model/training_executor.ts";
 import type { Mamba1Activations, Mamba1State, Mamba1Weights } from "./mamba1.ts";

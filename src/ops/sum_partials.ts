@@ -1,10 +1,10 @@
 /** sum_partials: the second stage of every sum that spans workgroups, always in the same order. */
 
-import type { Program } from "../../gpu/program.ts";
-import type { Tensor } from "../../gpu/tensor.ts";
-import source from "../../../kernels/sum_partials.wgsl" with { type: "text" };
-import { defineKernel } from "../define_kernel.ts";
-import { foldWorkgroups } from "../fold_workgroups.ts";
+import type { Program } from "../gpu/program.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import source from "../../kernels/sum_partials.wgsl" with { type: "text" };
+import { defineKernel } from "./define_kernel.ts";
+import { foldWorkgroups } from "./fold_workgroups.ts";
 
 /** The kernel. */
 export const sumPartialsKernel = defineKernel({
