@@ -34,6 +34,11 @@ Deno.test(
       RangeError,
       "Cannot train conv1d with d_conv 33",
     );
+    assertThrows(
+      () => requireTrainable(withLimits({}), { ...config, d_state: 1025 }),
+      RangeError,
+      "Cannot run this model: d_state is 1025, and kernels take 1024",
+    );
     assertEquals(gpu.pipelines.size, 0);
   }),
 );
