@@ -10,6 +10,9 @@ export interface ScanSizes {
 /** States a lane of selective_scan_fwd and selective_scan_bwd keeps in registers. */
 const STATES_PER_LANE = 4;
 
+/** The largest d_state: a channel has at most the 256 lanes of a workgroup that every device allows. */
+export const MAX_SCAN_STATES: number = 256 * STATES_PER_LANE;
+
 /** Steps of a group, which the kernels have written out: training keeps the state before each. */
 export const SCAN_CHUNK = 4;
 

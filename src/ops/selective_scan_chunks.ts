@@ -55,6 +55,15 @@ export function chunkStatesSize(
   return batch * Math.ceil(seqlen / PARALLEL_CHUNK) * d_inner * (d_state + 1);
 }
 
+/** The like, for as many steps as `rows`, of one sequence or of several that have whole chunks. */
+export function scanActivations(
+  { d_inner, d_state }: Pick<ScanSizes, "d_inner" | "d_state">,
+  { rows, keepsStates = false }: { readonly rows: number; readonly keepsStates?: boolean },
+): { chunk_states: number } {
+  const chunks = keepsStates ? 0 : Math.floor(rows / PARALLEL_CHUNK);
+  return { chunk_states: chunks * d_inner * (d_state + 1) };
+}
+
 /**
  * ssm_state (batch, d_inner, d_state) moves on by a sequence, and chunk_states (batch, chunks, d_inner, d_state) becomes
  * the state before each of its chunks of {@linkcode PARALLEL_CHUNK} steps.

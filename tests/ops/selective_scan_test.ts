@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { Random } from "../../src/checks/random.ts";
 import { Program, submit } from "../../src/gpu/program.ts";
 import { readFloats } from "../../src/gpu/readback.ts";
-import { sizeTogether, viewsOf } from "../../src/gpu/span.ts";
+import { sizeTogether, viewsOf } from "../../src/passes/together.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { createMatrix } from "../../src/ops/matrix.ts";
 import { selectiveScanFwd, selectiveScanStep } from "../../src/ops/selective_scan.ts";

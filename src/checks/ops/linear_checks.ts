@@ -12,7 +12,8 @@ import {
   type Limits,
   SENTINEL,
 } from "../kernel_check.ts";
-import type { MatvecOptions } from "../op_set.ts";
+import type { MatvecOptions } from "../../passes/op_set.ts";
+import type { Opaque } from "../checked_ops.ts";
 import { roundedWeight } from "./rounded_weight.ts";
 import { spreadRows } from "./spread_rows.ts";
 
@@ -319,7 +320,7 @@ function checkMatvec(
   const { random, shape, weight, x, bias, residual, tensors, options } = makeCase(run, each);
   const { rows, in: d_in, out } = shape;
   let limits = sumLimits(d_in, each.scale);
-  let fusion: MatvecOptions = {};
+  let fusion: MatvecOptions<Opaque> = {};
   let input: Float32Array | Float64Array = x;
   if (each.norm) {
     const eps = 1e-5;

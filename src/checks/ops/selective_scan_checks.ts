@@ -4,7 +4,7 @@ import { Random } from "../random.ts";
 import { matmulFwd } from "../reference/matmul.ts";
 import { selectiveScanFwd as reference } from "../reference/selective_scan.ts";
 import { checkKernel, type KernelCheck, type KernelRun, type Limits } from "../kernel_check.ts";
-import type { OpaqueTensor, OpName } from "../op_set.ts";
+import type { OpaqueTensor, OpName } from "../checked_ops.ts";
 import { roundedWeight } from "./rounded_weight.ts";
 
 /** The published kernels allow themselves 6e-4 and 2e-3. */
@@ -44,6 +44,8 @@ const CASES: readonly ScanCase[] = [
   { ...states(16, 10), name: "A_log 89, seqlen 10", A_log: 89 },
   { ...states(16, 10, 37), name: "rates given", hasRates: true },
   { ...states(5, 3, 18), name: "rates given, d_state 5", hasRates: true },
+  // More than a workgroup has lanes for: only executors without that limit have rates.
+  { ...states(1030, 3, 2), name: "rates given, d_state 1030", hasRates: true },
 ];
 
 /** What scanData() makes. */
