@@ -22,6 +22,8 @@ export class Gpu implements Disposable {
   readonly name: string;
   /** Whether the adapter computes on the CPU (llvmpipe, SwiftShader, WARP): right, and slow. */
   readonly isSoftware: boolean;
+  /** What is worth saying of it after its name; undefined for nothing. */
+  readonly note: string | undefined;
   /** Whether passes can be timed. */
   readonly hasTimestamps: boolean;
   /** Compiled pipelines by kernel and override values. Owned by `kernel.ts`. */
@@ -37,6 +39,7 @@ export class Gpu implements Disposable {
     this.device = device;
     this.name = adapter.name;
     this.isSoftware = adapter.isSoftware;
+    this.note = noteOf(adapter);
     this.hasTimestamps = device.features.has("timestamp-query");
     this.#ownsDevice = ownsDevice;
     device.addEventListener("uncapturederror", (event) => {
@@ -94,16 +97,22 @@ export class Gpu implements Disposable {
   }
 }
 
+function noteOf({ isSoftware, isOpenGl }: AdapterFacts): string | undefined {
+  const notes = [
+    ...(isSoftware ? ["a software adapter: right, and slow"] : []),
+    ...(isOpenGl
+      ? ["Vulkan is far faster: install a driver for it (on Linux, mesa-vulkan-drivers)"]
+      : []),
+  ];
+  return notes.length === 0 ? undefined : notes.join("; ");
+}
+
 /**
- * Finds an adapter and opens a device with all that this adapter allows.
+ * Finds the adapter that a device is opened on.
  *
- * The default limits would refuse models that fit easily: 128 MiB a binding is less than the embedding of mamba-130m.
- *
- * @param device A device of the caller's to use instead; it is not destroyed with the result.
- * @throws {UnsupportedDeviceError} If there is no adapter.
+ * @throws {UnsupportedDeviceError} If there is none.
  */
-export async function openGpu(device?: GPUDevice): Promise<Gpu> {
-  if (device !== undefined) return new Gpu(device, describeAdapter(device.adapterInfo), false);
+export async function findAdapter(): Promise<GPUAdapter> {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
     throw new UnsupportedDeviceError(
@@ -114,6 +123,22 @@ export async function openGpu(device?: GPUDevice): Promise<Gpu> {
       }. On Linux, install a Vulkan driver (mesa-vulkan-drivers gives a software one)`,
     );
   }
+  return adapter;
+}
+
+/**
+ * Finds an adapter and opens a device with all that this adapter allows.
+ *
+ * The default limits would refuse models that fit easily: 128 MiB a binding is less than the embedding of mamba-130m.
+ *
+ * @param device A device of the caller's to use instead; it is not destroyed with the result.
+ * @throws {UnsupportedDeviceError} If there is no adapter.
+ */
+export async function openGpu(device?: GPUDevice): Promise<Gpu> {
+  if (device !== undefined) {
+    return new Gpu(device, describeAdapter({ info: device.adapterInfo }), false);
+  }
+  const adapter = await findAdapter();
   const wanted: GPUFeatureName[] = ["timestamp-query", "shader-f16"];
   const opened = await adapter.requestDevice({
     requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
@@ -126,5 +151,5 @@ export async function openGpu(device?: GPUDevice): Promise<Gpu> {
       maxComputeWorkgroupSizeY: adapter.limits.maxComputeWorkgroupSizeY,
     },
   });
-  return new Gpu(opened, describeAdapter(adapter.info), true);
+  return new Gpu(opened, describeAdapter(adapter), true);
 }

@@ -1,6 +1,6 @@
 /** Training on WebGPU: parameters, gradients and moments in the device's memory, and one step after the other. */
 
-import { type Gpu, openGpu } from "../gpu/device.ts";
+import { findAdapter, type Gpu, openGpu } from "../gpu/device.ts";
 import { type Copy, encode, type Program } from "../gpu/program.ts";
 import { readFloats } from "../gpu/readback.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
@@ -28,6 +28,15 @@ import { createState, type KeptTensor, keptTensors, type State } from "./state.t
 
 /** What a software adapter does in a millisecond, as llvmpipe did on two cores. */
 const SOFTWARE_COST_PER_MS = 1e6;
+
+/**
+ * Refuses a machine that training cannot be opened on.
+ *
+ * @throws {UnsupportedDeviceError} If there is no adapter.
+ */
+export async function requireAdapter(): Promise<void> {
+  await findAdapter();
+}
 
 /**
  * Opens a device to train a model on.
@@ -96,7 +105,7 @@ export class WebGpuTrainingExecutor implements TrainingExecutor {
   }
 
   get deviceNote(): string | undefined {
-    return this.#gpu.isSoftware ? "a software adapter: right, and slow" : undefined;
+    return this.#gpu.note;
   }
 
   get deviceBytes(): number {
