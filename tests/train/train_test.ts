@@ -12,18 +12,29 @@ import type { TrainingStep } from "../../src/train/training_step.ts";
 import { laneSource, textWindows } from "../../src/train/text_windows.ts";
 import { loadModel } from "../../mod.ts";
 import { defined } from "../defined.ts";
-import "../settle_readbacks.ts";
+import { sharedGpu } from "../with_gpu.ts";
 
 /** train() on one executor. */
 type Train = typeof trainOn;
 
+const BACKENDS = ["webgpu", "cpu"] as const;
+
+/** train() on an executor: on WebGPU on the shared device. */
+async function* trainWith(
+  backend: (typeof BACKENDS)[number],
+  task: Task,
+  options: TrainOptions = {},
+): AsyncGenerator<TrainingStep> {
+  const device = backend === "webgpu" ? (await sharedGpu()).device : undefined;
+  yield* trainOn(task, { backend, device, ...options });
+}
+
 /** Registers a test for each executor: what holds for one holds for all. */
 function eachBackend(name: string, test: (train: Train) => Promise<void>): void {
-  for (const backend of ["webgpu", "cpu"] as const) {
+  for (const backend of BACKENDS) {
     Deno.test(
       `${name}, on ${backend}`,
-      () =>
-        test((task: Task, options: TrainOptions = {}) => trainOn(task, { backend, ...options })),
+      () => test((task, options) => trainWith(backend, task, options)),
     );
   }
 }
@@ -532,8 +543,8 @@ Deno.test("train() goes on with a run on another executor, near where it would h
   withFolder(async (folder) => {
     for (const [first, second] of [["webgpu", "cpu"], ["cpu", "webgpu"]] as const) {
       const out = `${folder}/${first}`;
-      const straight = await Array.fromAsync(trainOn(smallTask(), { backend: first }));
-      for await (const { step } of trainOn(smallTask(), { out, backend: first })) {
+      const straight = await Array.fromAsync(trainWith(first, smallTask()));
+      for await (const { step } of trainWith(first, smallTask(), { out })) {
         if (step === 6) break;
       }
       const told: TrainingDevice[] = [];
@@ -542,7 +553,7 @@ Deno.test("train() goes on with a run on another executor, near where it would h
         resume: true,
         onDevice: (device: TrainingDevice) => told.push(device),
       };
-      const rest = await Array.fromAsync(trainOn(smallTask(), { ...options, backend: second }));
+      const rest = await Array.fromAsync(trainWith(second, smallTask(), options));
       assertEquals(rest[0]?.step, 5);
       const loss = defined(rest.at(-1)?.validation).loss;
       assert(Math.abs(loss / defined(straight.at(-1)?.validation).loss - 1) < 1e-3, `loss ${loss}`);
