@@ -2,9 +2,9 @@
 /**
  * Checks that imports point downwards only, as ARCHITECTURE.md draws it:
  *
- *     commands (infer.ts, train.ts, src/cli), page (src/web) > engine, train > webgpu, cpu > (ops > gpu) > model
+ *     commands (infer.ts, train.ts, src/cli), page (src/web) > engine, train > webgpu, cpu > passes, (ops > gpu) > model
  *
- * `io` stands beside and imports none of these; only ops imports kernels/*.wgsl; mod.ts holds no code, and what it reaches
+ * `io` stands beside and imports none of these; `runtime` is below all; only ops imports kernels/*.wgsl; mod.ts holds no code, and what it reaches
  * is named by path or by full version. Some layers must not even reach WebGPU through others, but by the dynamic imports
  * that pick an executor.
  *
@@ -17,25 +17,30 @@ import { answerHelp } from "./help.ts";
 
 /** Which layers each may import besides itself. Type imports count: they tie the layers just as well. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  runtime: [],
   model: [],
   gpu: ["model"],
   ops: ["gpu", "kernels", "model"],
-  webgpu: ["model", "ops", "gpu"],
-  cpu: ["model"],
+  passes: ["model"],
+  webgpu: ["model", "passes", "ops", "gpu"],
+  cpu: ["model", "passes"],
   io: [],
   engine: ["model", "io"],
   train: ["model", "io"],
-  checks: ["model", "webgpu", "cpu", "ops", "gpu"],
+  checks: ["model", "passes", "webgpu", "cpu", "ops", "gpu"],
   mod: ["engine", "train", "checks", "model", "io"],
   web: ["mod", "engine", "train", "checks", "model", "cpu", "io"],
   cli: ["mod", "engine", "train", "checks", "model", "webgpu", "ops", "gpu", "io"],
 };
 
+/** What any layer may import: it takes the place of what some runtimes lack. */
+const GROUND = "runtime";
+
 /** Layers that belong to WebGPU. */
 const WEBGPU_LAYERS: readonly string[] = ["webgpu", "ops", "gpu", "kernels"];
 
 /** Layers that must not reach those, through however many files: they serve any executor, and a page without a GPU. */
-const WITHOUT_WEBGPU: readonly string[] = ["model", "io", "cpu", "engine", "train"];
+const WITHOUT_WEBGPU: readonly string[] = ["model", "passes", "io", "cpu", "engine", "train"];
 
 /** Files that pick an executor, by dynamic imports of these layers: what is behind them is loaded only when it is used. */
 const DOORS: Readonly<Record<string, readonly string[]>> = {
@@ -176,7 +181,7 @@ function checkLayer(one: Import): string[] {
   const target = layerOf(to);
   // Tests and tools stand above everything, and are only seen here when something wrongly imports them.
   if (layer === undefined || layer === "tests" || layer === "tools") return [];
-  if (target === undefined || target === layer) return [];
+  if (target === undefined || target === layer || target === GROUND) return [];
   const allowed = MAY_IMPORT[layer];
   if (allowed === undefined) {
     return [`${from}:${line}: src/${layer} is not a layer that tools/lint_layers.ts knows`];

@@ -1,13 +1,18 @@
 /** The CPU executor, as checks see it. */
 
-import { describeCpu } from "../cpu/describe_cpu.ts";
-import { type CpuMatrix, cpuMatrixBytes, rowMatrix, writeMatrixRows } from "../cpu/matrix.ts";
-import { type Cpu, type CpuOptions, openCpu } from "../cpu/module.ts";
-import { type CpuTensor, createCpuTensor } from "../cpu/tensor.ts";
-import { defaultThreads } from "../cpu/default_threads.ts";
+import { defaultThreads } from "../cpu/machine/default_threads.ts";
+import { describeCpu } from "../cpu/machine/describe_cpu.ts";
+import {
+  type CpuMatrix,
+  cpuMatrixBytes,
+  rowMatrix,
+  writeMatrixRows,
+} from "../cpu/machine/matrix.ts";
+import { type Cpu, type CpuOptions, openCpu } from "../cpu/machine/module.ts";
+import { type CpuTensor, createCpuTensor } from "../cpu/machine/tensor.ts";
 import { matrixRowBytes } from "../model/weights/dtype.ts";
 import { type Bench, sealBench, type Workspace } from "./bench.ts";
-import { CPU_OPS } from "./cpu_ops.ts";
+import { CHECKED_CPU_OPS, type CheckedCpuKinds } from "./cpu_ops.ts";
 import { OwningProgram } from "./cpu_softplus.ts";
 
 /** Words before each tensor, beside the guard that checks put behind it: ops write to addresses, and may go below. */
@@ -28,28 +33,29 @@ export async function openCpuBench(options: CpuOptions = {}): Promise<Bench & Di
 
 /** The bench of a CPU that is open. */
 export function cpuBench(cpu: Cpu): Bench {
-  return sealBench<OwningProgram, CpuTensor, CpuMatrix>({
+  return sealBench<CheckedCpuKinds>({
     device: describeCpu(cpu, false),
     build: cpu.build,
     threads: cpu.threads,
-    ops: CPU_OPS,
+    ops: CHECKED_CPU_OPS,
     open: () => new CpuWorkspace(cpu),
   });
 }
 
-class CpuWorkspace implements Workspace<OwningProgram, CpuTensor, CpuMatrix> {
+class CpuWorkspace implements Workspace<CheckedCpuKinds> {
   readonly program: OwningProgram;
   readonly #cpu: Cpu;
-  readonly #owned = new DisposableStack();
+  readonly #owned: Disposable[] = [];
   readonly #guards: CpuTensor[] = [];
 
   constructor(cpu: Cpu) {
     this.#cpu = cpu;
-    this.program = this.#owned.use(new OwningProgram(cpu));
+    this.program = new OwningProgram(cpu);
   }
 
   tensor(words: Uint32Array<ArrayBuffer>): CpuTensor {
-    const whole = this.#owned.use(createCpuTensor(this.#cpu, "guarded", [GUARD + words.length]));
+    const whole = createCpuTensor(this.#cpu, "guarded", [GUARD + words.length]);
+    this.#owned.push(whole);
     const guard = whole.view(0, [GUARD]);
     guard.write(new Uint32Array(GUARD).fill(NAN_WORD));
     this.#guards.push(guard);
@@ -95,6 +101,7 @@ class CpuWorkspace implements Workspace<OwningProgram, CpuTensor, CpuMatrix> {
   }
 
   [Symbol.dispose](): void {
-    this.#owned.dispose();
+    this.program[Symbol.dispose]();
+    for (const owned of this.#owned) owned[Symbol.dispose]();
   }
 }

@@ -3,12 +3,13 @@
 import { type Gpu, openGpu } from "../gpu/device.ts";
 import { encode, Program } from "../gpu/program.ts";
 import { Staging } from "../gpu/readback.ts";
-import { sizeTogether, viewsOf } from "../gpu/span.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import { matrixRowBytes } from "../model/weights/dtype.ts";
 import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
+import { sizeTogether, viewsOf } from "../passes/together.ts";
+import type { WebGpuKinds } from "../webgpu/op_set.ts";
 import { type Bench, sealBench, type Workspace } from "./bench.ts";
-import { WEBGPU_OPS } from "./webgpu_ops.ts";
+import { CHECKED_WEBGPU_OPS } from "./webgpu_ops.ts";
 
 /**
  * Opens a device for checks; disposing destroys it.
@@ -26,15 +27,15 @@ export async function openWebgpuBench(device?: GPUDevice): Promise<Bench & Dispo
  *
  * @param ops Ops that take the place of those of src/ops: for tests of checks.
  */
-export function webgpuBench(gpu: Gpu, ops: Partial<typeof WEBGPU_OPS> = {}): Bench {
-  return sealBench<Program, Tensor, Matrix>({
+export function webgpuBench(gpu: Gpu, ops: Partial<typeof CHECKED_WEBGPU_OPS> = {}): Bench {
+  return sealBench<WebGpuKinds>({
     device: gpu.name,
-    ops: { ...WEBGPU_OPS, ...ops },
+    ops: { ...CHECKED_WEBGPU_OPS, ...ops },
     open: () => new WebgpuWorkspace(gpu),
   });
 }
 
-class WebgpuWorkspace implements Workspace<Program, Tensor, Matrix> {
+class WebgpuWorkspace implements Workspace<WebGpuKinds> {
   readonly program: Program;
   readonly #gpu: Gpu;
   readonly #owned: Disposable[] = [];
@@ -68,39 +69,51 @@ class WebgpuWorkspace implements Workspace<Program, Tensor, Matrix> {
   ): Matrix {
     const maxBindingBytes = rowsPerBlock && rowsPerBlock * matrixRowBytes(shape[1], dtype);
     const options = maxBindingBytes === undefined ? { dtype } : { dtype, maxBindingBytes };
-    using exact = createMatrix(this.#gpu, "exact", shape, options);
-    const blocks = exact.blocks.map((block) => {
-      const words = new Uint32Array(block.tensor.size + guard.length);
-      words.set(guard, block.tensor.size);
-      return { ...block, tensor: this.tensor(words) };
-    });
-    const matrix: Matrix = { ...exact, blocks, [Symbol.dispose]() {} };
-    writeMatrixRows(matrix, 0, stored);
-    return matrix;
+    const exact = createMatrix(this.#gpu, "exact", shape, options);
+    try {
+      const blocks = exact.blocks.map((block) => {
+        const words = new Uint32Array(block.tensor.size + guard.length);
+        words.set(guard, block.tensor.size);
+        return { ...block, tensor: this.tensor(words) };
+      });
+      const matrix: Matrix = { ...exact, blocks, [Symbol.dispose]() {} };
+      writeMatrixRows(matrix, 0, stored);
+      return matrix;
+    } finally {
+      exact[Symbol.dispose]();
+    }
   }
 
   matrixOver(tensor: Tensor, shape: readonly [number, number]): Matrix {
-    using exact = createMatrix(this.#gpu, "exact", shape, { dtype: "f32" });
-    const blocks = [{ tensor, rowStart: 0, rows: shape[0] }];
-    return { ...exact, blocks, [Symbol.dispose]() {} };
+    const exact = createMatrix(this.#gpu, "exact", shape, { dtype: "f32" });
+    try {
+      const blocks = [{ tensor, rowStart: 0, rows: shape[0] }];
+      return { ...exact, blocks, [Symbol.dispose]() {} };
+    } finally {
+      exact[Symbol.dispose]();
+    }
   }
 
   async run(tensors: readonly Tensor[]): Promise<Uint32Array<ArrayBuffer>[]> {
     const sizes = tensors.map(({ sizeBytes }) => sizeBytes);
     const starts = sizes.map((_, i) => sizes.slice(0, i).reduce((sum, size) => sum + size, 0));
     const total = sizes.reduce((sum, size) => sum + size, 0);
-    using staging = await Staging.create(this.#gpu, total);
-    const { buffer } = staging;
-    const after = tensors.map((from, i) => ({
-      from,
-      to: { buffer, offset: starts[i] ?? 0 },
-      sizeBytes: from.sizeBytes,
-    }));
-    this.#gpu.device.queue.submit([encode(this.#gpu, [this.program], { after })]);
-    const all = await staging.read();
-    return sizes.map((sizeBytes, i) =>
-      new Uint32Array(all.slice(starts[i], (starts[i] ?? 0) + sizeBytes).buffer)
-    );
+    const staging = await Staging.create(this.#gpu, total);
+    try {
+      const { buffer } = staging;
+      const after = tensors.map((from, i) => ({
+        from,
+        to: { buffer, offset: starts[i] ?? 0 },
+        sizeBytes: from.sizeBytes,
+      }));
+      this.#gpu.device.queue.submit([encode(this.#gpu, [this.program], { after })]);
+      const all = await staging.read();
+      return sizes.map((sizeBytes, i) =>
+        new Uint32Array(all.slice(starts[i], (starts[i] ?? 0) + sizeBytes).buffer)
+      );
+    } finally {
+      staging[Symbol.dispose]();
+    }
   }
 
   [Symbol.dispose](): void {

@@ -13,7 +13,7 @@ import { embeddingBwdKernel } from "./training/embedding_bwd.ts";
 import { gatedRmsNormFwdKernel } from "./gated_rms_norm.ts";
 import { gatedRmsNormBwdKernel } from "./training/gated_rms_norm_bwd.ts";
 import { clipFactorKernel, sumOfSquaresKernel } from "./training/grad_norm.ts";
-import { matmulFwdKernel, matvecFwdKernel } from "./linear.ts";
+import { matmulFwdKernel, matmulSplitFwdKernel, matvecFwdKernel } from "./linear.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
 import { meanPoolFwdKernel } from "./mean_pool.ts";
 import { meanPoolBwdKernel } from "./training/mean_pool_bwd.ts";
@@ -21,6 +21,7 @@ import { rmsNormFwdKernel } from "./rms_norm.ts";
 import { rmsNormBwdKernel } from "./training/rms_norm_bwd.ts";
 import { sampleFwdKernel } from "./sample.ts";
 import { selectiveScanFwdKernel, selectiveScanStepKernel } from "./selective_scan.ts";
+import { selectiveScanChunksKernel, selectiveScanPassKernel } from "./selective_scan_chunks.ts";
 import {
   selectiveScanBwdKernel,
   selectiveScanBwdSumKernel,
@@ -41,9 +42,9 @@ import {
 } from "./training/ssd_bwd.ts";
 import { ssdStepKernel } from "./ssd_step.ts";
 import { stateCopyKernel } from "./state_copy.ts";
-import { stepMamba2Kernel } from "./step_mamba2.ts";
 import { stepMamba1Kernel } from "./step_mamba1.ts";
-import { sumPartialsKernel } from "./training/sum_partials.ts";
+import { stepMamba2Kernel } from "./step_mamba2.ts";
+import { sumPartialsKernel } from "./sum_partials.ts";
 import { tokenScoreFwdKernel } from "./token_score.ts";
 
 /** All kernels. */
@@ -55,8 +56,11 @@ export const ALL_KERNELS: readonly Pick<
   rmsNormFwdKernel,
   matvecFwdKernel,
   matmulFwdKernel,
+  matmulSplitFwdKernel,
   conv1dFwdKernel,
   selectiveScanFwdKernel,
+  selectiveScanChunksKernel,
+  selectiveScanPassKernel,
   selectiveScanStepKernel,
   dtBCNormFwdKernel,
   ssdStepKernel,

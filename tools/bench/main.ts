@@ -2,12 +2,12 @@
 /**
  * `deno task bench <name> [options]`: benchmarks, a JSON line a result with --json, else readable.
  *
- * Their names: cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, matmul, matvec, prefill, ssd, step and
- * train. `deno task bench
- * <name> --help` shows a benchmark's options.
+ * Their names: all, browser, cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, matmul, matvec, prefill, shipped, ssd, step
+ * and train. `deno task bench <name> --help` shows a benchmark's options.
  */
 
 import { answerHelp } from "../help.ts";
+import { all } from "./all.ts";
 import { cpuMatmul } from "./cpu_matmul.ts";
 import { cpuMatvec } from "./cpu_matvec.ts";
 import { cpuOps } from "./cpu_ops.ts";
@@ -17,11 +17,18 @@ import { matmul } from "./matmul.ts";
 import { matvec } from "./matvec.ts";
 import { prefill } from "./prefill.ts";
 import type { Result } from "./result.ts";
+import { shipped } from "./shipped.ts";
 import { ssd } from "./ssd.ts";
 import { step } from "./step.ts";
 import { train } from "./train.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Result>>> = {
+  all,
+  async *browser(args) {
+    // Only here is a browser's driver needed.
+    const { browser } = await import("./browser.ts");
+    yield* browser(args);
+  },
   cpu_matmul: cpuMatmul,
   cpu_matvec: cpuMatvec,
   cpu_ops: cpuOps,
@@ -30,6 +37,7 @@ const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Resu
   matmul,
   matvec,
   prefill,
+  shipped,
   ssd,
   step,
   train,
@@ -47,6 +55,6 @@ if (benchmark === undefined) {
 for await (const result of benchmark(args.filter((arg) => arg !== "--json"))) {
   if (args.includes("--json")) console.log(JSON.stringify(result));
   else {for (const [key, value] of Object.entries(result)) {
-      console.log(key.padEnd(28), JSON.stringify(value));
+      console.log(key.padEnd(28), typeof value === "string" ? value : JSON.stringify(value));
     }}
 }

@@ -7,8 +7,10 @@ import { weightBytes, weightSpecs } from "../../src/model/weights/weight_specs.t
 import { type Matrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { isQuantized, matrixBytes, type MatrixDType } from "../../src/model/weights/dtype.ts";
 import { type QuantizedRows, quantizeRows } from "../../src/model/weights/quantize.ts";
+import { type LoadedWeights, modelWeights } from "../../src/passes/weights.ts";
+import type { WebGpuKinds } from "../../src/webgpu/op_set.ts";
+import { WEBGPU_PARTS } from "../../src/webgpu/platform.ts";
 import { allocateWeights } from "../../src/webgpu/weight_arena.ts";
-import { type LoadedWeights, modelWeights } from "../../src/webgpu/weights.ts";
 import { randomPieces } from "../random_tensor.ts";
 
 /** Uniform in [-1, 1), the same every time (mulberry32). */
@@ -31,7 +33,7 @@ export async function randomWeights(
   gpu: Gpu,
   config: ModelConfig,
   dtype: MatrixDType,
-): Promise<LoadedWeights> {
+): Promise<LoadedWeights<WebGpuKinds>> {
   const tensors = allocateWeights(
     gpu,
     config,
@@ -67,7 +69,7 @@ export async function randomWeights(
     }
   }
   return {
-    weights: modelWeights(config, {
+    weights: modelWeights(WEBGPU_PARTS, config, {
       matrix: (name) => find(tensors.matrices, name),
       vector: (name) => find(tensors.vectors, name),
     }),

@@ -20,7 +20,8 @@ import { WebGpuExecutor } from "../../src/webgpu/executor.ts";
 import type { WebGpuState } from "../../src/webgpu/executor_state.ts";
 import { FusedStep } from "../../src/webgpu/fused/fused_step.ts";
 import type { StepTuning } from "../../src/webgpu/fused/plan.ts";
-import type { LoadedWeights } from "../../src/webgpu/weights.ts";
+import type { LoadedWeights } from "../../src/passes/weights.ts";
+import type { WebGpuKinds } from "../../src/webgpu/op_set.ts";
 import { randomWeights } from "./random_weights.ts";
 import { type Result, round } from "./result.ts";
 import { shapeConfig } from "./shapes.ts";
@@ -29,7 +30,7 @@ import { shapeConfig } from "./shapes.ts";
 interface Bench {
   readonly gpu: Gpu;
   readonly config: ModelConfig;
-  readonly loaded: LoadedWeights;
+  readonly loaded: LoadedWeights<WebGpuKinds>;
   readonly executor: WebGpuExecutor;
   readonly begin: WebGpuState;
   readonly settings: SamplerSettings;

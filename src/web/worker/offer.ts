@@ -1,6 +1,6 @@
 /** What this machine offers to a page. */
 
-import { defaultThreads } from "../../cpu/default_threads.ts";
+import { defaultThreads } from "../../cpu/machine/default_threads.ts";
 import { describeAdapter } from "../../model/adapter.ts";
 import type { Handlers } from "../calls.ts";
 
@@ -16,7 +16,7 @@ const LIMITS = [
 /** Asks the browser. */
 export const offer: Handlers["offer"] = async () => {
   const adapter = await globalThis.navigator.gpu?.requestAdapter() ?? undefined;
-  const facts = adapter && describeAdapter(adapter.info);
+  const facts = adapter && describeAdapter(adapter);
   const isIsolated = (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === true;
   return {
     adapter: facts?.name,

@@ -7,7 +7,8 @@ import type { StateArray } from "../../model/executor.ts";
 import type { StepChoice } from "../../model/step_choice.ts";
 import type { WebGpuExecutor } from "../executor.ts";
 import type { WebGpuState } from "../executor_state.ts";
-import type { ModelWeights } from "../weights.ts";
+import type { ModelWeights } from "../../passes/weights.ts";
+import type { WebGpuKinds } from "../op_set.ts";
 import { FusedStep } from "./fused_step.ts";
 import { findGrid, STEP_LANES } from "./grid.ts";
 import { PlacesError } from "./places.ts";
@@ -46,7 +47,7 @@ const WARM_UP_MS = 300;
 export async function chooseStep(
   gpu: Gpu,
   executor: WebGpuExecutor,
-  weights: ModelWeights,
+  weights: ModelWeights<WebGpuKinds>,
   wanted: StepChoice,
 ): Promise<string> {
   if (wanted === "list") return "steps are a list of dispatches, as asked for";

@@ -11,7 +11,8 @@ import { placeholders } from "../../ops/placeholders.ts";
 import { CLEARED_WORDS, REQUEST, TIMED_OUT } from "../../ops/step.ts";
 import type { WebGpuState } from "../executor_state.ts";
 import type { State } from "../state.ts";
-import type { ModelWeights } from "../weights.ts";
+import type { ModelWeights } from "../../passes/weights.ts";
+import type { WebGpuKinds } from "../op_set.ts";
 import { planMamba2 } from "./mamba2.ts";
 import { planMamba1 } from "./mamba1.ts";
 import { PlacesError } from "./places.ts";
@@ -56,7 +57,7 @@ export class FusedStep implements Disposable {
   constructor(
     gpu: Gpu,
     config: ModelConfig,
-    weights: ModelWeights,
+    weights: ModelWeights<WebGpuKinds>,
     tuning: StepTuning,
     patience: number = PATIENCE,
   ) {
@@ -202,7 +203,11 @@ export class FusedStep implements Disposable {
   }
 }
 
-function planOf(config: ModelConfig, weights: ModelWeights, tuning: StepTuning): StepPlan {
+function planOf(
+  config: ModelConfig,
+  weights: ModelWeights<WebGpuKinds>,
+  tuning: StepTuning,
+): StepPlan {
   if (isMamba1(config)) return planMamba1(config, weights, tuning);
   if (isMamba2(config)) return planMamba2(config, weights, tuning);
   throw new PlacesError(`there is no kernel for a model of type "${config.model_type}"`);

@@ -3,12 +3,13 @@
 import type { Mamba1Config } from "../../model/mixers/mamba1.ts";
 import { W_DTYPE } from "../../ops/matrix.ts";
 import { stepMamba1Kernel } from "../../ops/step_mamba1.ts";
-import type { Mamba1Weights } from "../mixers/mamba1.ts";
-import type { HalfWeights, ModelWeights } from "../weights.ts";
+import type { Mamba1Weights } from "../../passes/mixers/mamba1.ts";
+import type { HalfWeights, ModelWeights } from "../../passes/weights.ts";
+import type { WebGpuKinds } from "../op_set.ts";
 import { findPlaces, type Placed } from "./places.ts";
 import { commonPlan, dtypeOf, endsOf, type StepPlan, type StepTuning } from "./plan.ts";
 
-function placed({ norm, part }: HalfWeights<Mamba1Weights>) {
+function placed({ norm, part }: HalfWeights<WebGpuKinds, Mamba1Weights<WebGpuKinds>>) {
   return {
     AT_NORM: norm,
     AT_IN: part.in_proj,
@@ -32,10 +33,10 @@ function placed({ norm, part }: HalfWeights<Mamba1Weights>) {
  */
 export function planMamba1(
   config: Mamba1Config,
-  weights: ModelWeights,
+  weights: ModelWeights<WebGpuKinds>,
   tuning: StepTuning,
 ): StepPlan {
-  const halves = weights.halves as readonly HalfWeights<Mamba1Weights>[];
+  const halves = weights.halves as readonly HalfWeights<WebGpuKinds, Mamba1Weights<WebGpuKinds>>[];
   const parts = halves.map(({ part }) => part);
   const places = findPlaces(endsOf(weights), halves.map(placed));
   const rows = config.dt_rank + 2 * config.d_state;

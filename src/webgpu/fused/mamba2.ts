@@ -3,12 +3,13 @@
 import type { Mamba2Config } from "../../model/mixers/mamba2.ts";
 import { dtLimits } from "../../model/ssd_sizes.ts";
 import { stepMamba2Kernel } from "../../ops/step_mamba2.ts";
-import type { Mamba2Weights } from "../mixers/mamba2.ts";
-import type { HalfWeights, ModelWeights } from "../weights.ts";
+import type { Mamba2Weights } from "../../passes/mixers/mamba2.ts";
+import type { HalfWeights, ModelWeights } from "../../passes/weights.ts";
+import type { WebGpuKinds } from "../op_set.ts";
 import { findPlaces, type Placed, PlacesError } from "./places.ts";
 import { commonPlan, endsOf, type StepPlan, type StepTuning } from "./plan.ts";
 
-function placed({ norm, part }: HalfWeights<Mamba2Weights>) {
+function placed({ norm, part }: HalfWeights<WebGpuKinds, Mamba2Weights<WebGpuKinds>>) {
   return {
     AT_NORM: norm,
     AT_IN: part.in_proj,
@@ -31,7 +32,7 @@ function placed({ norm, part }: HalfWeights<Mamba2Weights>) {
  */
 export function planMamba2(
   config: Mamba2Config,
-  weights: ModelWeights,
+  weights: ModelWeights<WebGpuKinds>,
   tuning: StepTuning,
 ): StepPlan {
   const { nheads, headdim, ngroups, d_state, rmsnorm, norm_before_gate, dt_limit } = config;
@@ -42,7 +43,7 @@ export function planMamba2(
         : `channels are normalized in ${ngroups} groups, and the kernel takes them together`,
     );
   }
-  const halves = weights.halves as readonly HalfWeights<Mamba2Weights>[];
+  const halves = weights.halves as readonly HalfWeights<WebGpuKinds, Mamba2Weights<WebGpuKinds>>[];
   const places = findPlaces(endsOf(weights), halves.map(placed));
   const rest = 2 * ngroups * d_state + nheads;
   const plan = commonPlan(config, weights, places, {

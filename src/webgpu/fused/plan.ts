@@ -11,7 +11,8 @@ import { type StateLayout, stateLayout } from "../../model/state_layout.ts";
 import { type MatrixDType, matrixRowParts } from "../../model/weights/dtype.ts";
 import { type Matrix, W_DTYPE } from "../../ops/matrix.ts";
 import { exchangeWords, type StepOverrides } from "../../ops/step.ts";
-import type { ModelWeights } from "../weights.ts";
+import type { ModelWeights } from "../../passes/weights.ts";
+import type { WebGpuKinds } from "../op_set.ts";
 import { type Placed, type Places, PlacesError } from "./places.ts";
 
 /** How many workgroups there are, at most, and lanes of each. */
@@ -69,7 +70,7 @@ export function rowLanes(
 }
 
 /** The ends of a model, as {@linkcode findPlaces} takes them. */
-export function endsOf({ input, norm_f, head }: ModelWeights) {
+export function endsOf({ input, norm_f, head }: ModelWeights<WebGpuKinds>) {
   return {
     AT_INPUT: input.weight,
     AT_INPUT_BIAS: input.bias,
@@ -101,7 +102,7 @@ export interface MixerShape {
 /** The overrides that all kernels of whole steps have. */
 export function commonPlan<Own extends string>(
   config: MambaConfig,
-  weights: ModelWeights,
+  weights: ModelWeights<WebGpuKinds>,
   places: Places<End, Own>,
   mixer: MixerShape,
   { groups: maxGroups, lanes }: StepTuning,
@@ -157,7 +158,7 @@ export function commonPlan<Own extends string>(
 
 function inputOverrides(
   { input, d_model }: ModelConfig,
-  { input: { weight, bias } }: ModelWeights,
+  { input: { weight, bias } }: ModelWeights<WebGpuKinds>,
 ) {
   const isLinear = input.kind === "linear";
   return {

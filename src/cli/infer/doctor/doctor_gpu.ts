@@ -19,6 +19,8 @@ export interface GpuReport {
   readonly device: string;
   /** Whether it computes on the CPU. */
   readonly software: boolean;
+  /** What else there is to know of it, in words. */
+  readonly note: string | undefined;
   readonly limits: Readonly<Record<string, number>>;
   readonly features: readonly string[];
   readonly readback: ReadbackReport;
@@ -46,6 +48,7 @@ export async function describeGpu(): Promise<GpuReport> {
     backend: "webgpu",
     device: gpu.name,
     software: gpu.isSoftware,
+    note: gpu.note,
     limits: Object.fromEntries(LIMITS.map((name) => [name, limits[name]])),
     features: [...features].sort(),
     readback: await measureReadback(gpu),
@@ -55,10 +58,10 @@ export async function describeGpu(): Promise<GpuReport> {
 
 /** A line a fact. */
 export function gpuLines(
-  { device, software, limits, features, readback, steps }: GpuReport,
+  { device, note, limits, features, readback, steps }: GpuReport,
 ): string[] {
   return [
-    `adapter    ${device}${software ? " (computes on the CPU: right, and slow)" : ""}`,
+    `adapter    ${device}${note === undefined ? "" : `, ${note}`}`,
     ...Object.entries(limits).map(([name, value]) =>
       `limit      ${name} ${formatLimit(name, value)}`
     ),
