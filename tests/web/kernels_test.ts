@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 import { assertEquals } from "@std/assert";
 import { KERNEL_CHECKS } from "../../src/checks/kernel_checks.ts";
-import { WEBGPU_OPS } from "../../src/checks/webgpu_ops.ts";
+import { CHECKED_WEBGPU_OPS } from "../../src/checks/webgpu_ops.ts";
 import { pageTest } from "./with_page.ts";
 
 /** A software adapter compiles each kernel for seconds, of the longest for a quarter of a minute. */
@@ -18,7 +18,7 @@ pageTest("every kernel passes a check under the limits that every device has", a
   await page.locator("#checks-quick:enabled").waitFor({ timeout: TIMEOUT_MS });
   assertEquals(await page.locator("#checks-rows .failed").allInnerTexts(), []);
   const rows = page.locator("#checks-rows tr", { hasText: "WebGPU" });
-  const onWebGpu = KERNEL_CHECKS.filter(({ ops }) => ops.every((op) => op in WEBGPU_OPS));
+  const onWebGpu = KERNEL_CHECKS.filter(({ ops }) => ops.every((op) => op in CHECKED_WEBGPU_OPS));
   assertEquals(
     await rows.locator("th").allInnerTexts(),
     [...new Set(onWebGpu.map(({ kernel }) => kernel))],
