@@ -19,6 +19,7 @@ import { describeCpu } from "./describe_cpu.ts";
 import { type Cpu, openCpu } from "./module.ts";
 import { Optimiser } from "./optimiser.ts";
 import { requireTrainable } from "./parameters.ts";
+import type { CpuProgram } from "./program.ts";
 import { CpuState } from "./state.ts";
 import { type CpuTensor, createCpuTensor } from "./tensor.ts";
 import { TrainingPrograms } from "./training_programs.ts";
@@ -138,6 +139,11 @@ export class CpuTrainingExecutor implements TrainingExecutor {
   // deno-lint-ignore require-await -- other executors have to wait here.
   async evaluations(): Promise<Float32Array[]> {
     return this.#evaluations.splice(0);
+  }
+
+  /** The program of a step on such a batch: for benchmarks. */
+  stepProgramOf(batch: TrainingBatch): CpuProgram {
+    return this.#programsFor(batch).step(batch.targetCount, { isFirst: true, isLast: true });
   }
 
   keep(): void {
