@@ -43,7 +43,11 @@ export const TRAIN: CommandSpec = {
       value: "PATH",
       help: "File or folder of the data (default: the task's own source)",
     },
-    { name: "preset", value: "NAME", help: "One of the task's presets (default: its first)" },
+    {
+      name: "preset",
+      value: "NAME",
+      help: "One of the task's presets (default: its first, or on a CPU the one for it)",
+    },
     { name: "tokenizer", value: "FILE", help: "A tokenizer.json, for text (default: characters)" },
     {
       name: "held-out",
@@ -76,12 +80,16 @@ export const TRAIN: CommandSpec = {
 /**
  * Loads the task of this name with the settings that are given, in place of those of a run that goes on.
  *
+ * @param preset Which one is taken where neither names one.
  * @throws {UsageError} If two of them exclude each other, or a mixer is unknown.
  */
 export async function loadTaskFor(
   name: string,
   args: Arguments,
-  saved?: RunDescription,
+  { saved, preset }: {
+    readonly saved?: RunDescription | undefined;
+    readonly preset?: string | undefined;
+  },
 ): Promise<Task> {
   const pick = <Key extends string>(
     list: readonly (readonly [string, Key, string])[],
@@ -99,6 +107,7 @@ export async function loadTaskFor(
   };
   const heldOut = args.integer("held-out", { min: 0 });
   const options: TaskOptions = {
+    ...preset === undefined ? {} : { preset },
     ...saved?.options,
     ...(heldOut === undefined ? {} : { heldOut }),
     ...text("data"),
