@@ -6,17 +6,19 @@ import { readBuffer } from "../gpu/readback.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { inputWidth, logitCount } from "../model/ends.ts";
-import { type Activations, createActivations } from "./activations.ts";
+import { type Activations, createActivations } from "../passes/activations.ts";
 import {
-  at,
-  type ForwardTensors,
+  inferenceTensors,
   recordBlocks,
   recordHead,
   recordLastLogits,
   recordNormF,
-} from "./forward.ts";
+} from "../passes/forward.ts";
+import type { Platform } from "../passes/platform.ts";
+import type { LoadedWeights } from "../passes/weights.ts";
+import type { WebGpuKinds } from "./op_set.ts";
+import { webgpuPlatform } from "./platform.ts";
 import { keptTensors } from "./state.ts";
-import type { LoadedWeights } from "./weights.ts";
 import { MATVEC_MAX_ROWS } from "../ops/linear.ts";
 import { sampleFwd } from "../ops/sample.ts";
 import { encodeSettings, NO_TOKEN, RING, type SamplerSettings } from "../model/sampler.ts";
@@ -87,9 +89,10 @@ export class WebGpuExecutor implements Executor {
   readonly config: ModelConfig;
   readonly maxDraws: number = RING;
   readonly #gpu: Gpu;
-  readonly #loaded: LoadedWeights;
+  readonly #platform: Platform<WebGpuKinds>;
+  readonly #loaded: LoadedWeights<WebGpuKinds>;
   /** For single steps of few sequences. */
-  readonly #stepActivations: Activations;
+  readonly #stepActivations: Activations<WebGpuKinds>;
   /** For everything else. */
   readonly #activations: SequenceActivations;
   #chunkLogits: Tensor | undefined;
@@ -98,8 +101,9 @@ export class WebGpuExecutor implements Executor {
   readonly #maxLogitRows: number;
   readonly #pace: Pace;
 
-  constructor(gpu: Gpu, config: ModelConfig, loaded: LoadedWeights) {
+  constructor(gpu: Gpu, config: ModelConfig, loaded: LoadedWeights<WebGpuKinds>) {
     this.#gpu = gpu;
+    this.#platform = webgpuPlatform(gpu);
     this.config = config;
     this.#loaded = loaded;
     this.#pace = new Pace({
@@ -108,7 +112,10 @@ export class WebGpuExecutor implements Executor {
       firstRows: gpu.isSoftware ? PIECE_STEPS : FIRST_ROWS,
       favorsThroughput: !gpu.isSoftware,
     });
-    this.#stepActivations = createActivations(gpu, config, { rows: MATVEC_MAX_ROWS, batch: 0 });
+    this.#stepActivations = createActivations(this.#platform, config, {
+      rows: MATVEC_MAX_ROWS,
+      batch: 0,
+    });
     this.#activations = new SequenceActivations(gpu, config);
     const logitBytes = Math.min(LOGITS_BYTES, gpu.device.limits.maxStorageBufferBindingSize);
     this.#maxLogitRows = Math.max(
@@ -348,14 +355,19 @@ export class WebGpuExecutor implements Executor {
       const program = new Program(this.#gpu);
       const { logits, tokens } = state.parts;
       const hasIds = this.config.input.kind === "embedding";
-      const tensors = {
-        ...this.#forwardTensors(state, this.#stepActivations),
-        ...(hasIds ? { inputs: tokens } : {}),
-      };
+      const inputs = hasIds ? tokens : undefined;
+      const tensors = inferenceTensors(
+        this.#loaded.weights,
+        state.parts,
+        this.#stepActivations,
+        inputs,
+      );
       const shape = { batch: state.batch, seqlen: 1 };
-      recordBlocks(program, this.config, tensors, shape);
-      if (tensors.pool_state !== undefined) recordNormF(program, this.config, tensors, shape);
-      recordLastLogits(program, this.config, tensors, { ...shape, logits });
+      recordBlocks(this.#platform, program, this.config, tensors, shape);
+      if (tensors.pool_state !== undefined) {
+        recordNormF(this.#platform, program, this.config, tensors, shape);
+      }
+      recordLastLogits(this.#platform, program, this.config, tensors, { ...shape, logits });
       state.stepProgram = program;
     }
     return state.stepProgram;
@@ -383,35 +395,25 @@ export class WebGpuExecutor implements Executor {
     const kept = state.chunkPrograms.get(key);
     if (kept !== undefined) return kept;
     const program = new Program(this.#gpu, { sameBits: true });
-    const tensors = this.#forwardTensors(state, this.#activations.of(state.batch));
+    const activations = this.#activations.of(state.batch);
+    const tensors = inferenceTensors(this.#loaded.weights, state.parts, activations);
     const shape = { batch: state.batch, seqlen: steps };
     const wantsAll = output !== "none";
-    recordBlocks(program, this.config, tensors, shape);
+    recordBlocks(this.#platform, program, this.config, tensors, shape);
     if (wantsAll || tensors.pool_state !== undefined) {
-      recordNormF(program, this.config, tensors, shape);
+      recordNormF(this.#platform, program, this.config, tensors, shape);
     }
     if (wantsAll) {
-      recordHead(program, tensors, this.#logitsTensor(), { rows: state.batch * steps });
+      recordHead(this.#platform, program, tensors, this.#logitsTensor(), {
+        rows: state.batch * steps,
+      });
     }
     if (output === "score") this.#recordScore(program, this.#logitsTensor(), steps);
     // Whatever was asked for, the state has its logits afterwards: the next call may draw from them.
     const { logits } = state.parts;
-    recordLastLogits(program, this.config, tensors, { ...shape, logits });
+    recordLastLogits(this.#platform, program, this.config, tensors, { ...shape, logits });
     this.#keep(state, key, program);
     return program;
-  }
-
-  #forwardTensors(state: WebGpuState, activations: Activations): ForwardTensors {
-    const { parts } = state;
-    const { inputs, residual, normed, pooled } = activations;
-    return {
-      ...{ weights: this.#loaded.weights, inputs, embedded: residual, normed, pooled },
-      seen: parts.seen,
-      pool_state: parts.pool_state,
-      halves: parts.halves.map((own, index) => ({
-        ...{ residual, state: own, activations: at(activations.parts, index) },
-      })),
-    };
   }
 
   #recordScore(program: Program, logits: Tensor, rows: number): void {

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { requireTrainable } from "../../src/webgpu/parameters.ts";
+import { requireTrainable } from "../../src/webgpu/require_trainable.ts";
 import { parseConfig } from "../../src/model/config/config.ts";
 import { goldenPath } from "../golden_files.ts";
 import type { Mamba1Config } from "../../src/model/mixers/mamba1.ts";

@@ -1,7 +1,7 @@
 /** Timing on a CPU that others may use: medians, and what the CPU calls itself. */
 
 import process from "node:process";
-import type { Cpu } from "../../src/cpu/module.ts";
+import type { Cpu } from "../../src/cpu/machine/module.ts";
 
 /** How long a benchmark runs at least. */
 const MEASURE_MS = 400;

@@ -1,8 +1,8 @@
 /** What `bench train` times: the executors, and what each can say of a step beside how long it takes. */
 
 import { CpuTrainingExecutor } from "../../src/cpu/training_executor.ts";
-import { defaultThreads } from "../../src/cpu/default_threads.ts";
-import { openCpu } from "../../src/cpu/module.ts";
+import { defaultThreads } from "../../src/cpu/machine/default_threads.ts";
+import { openCpu } from "../../src/cpu/machine/module.ts";
 import { openGpu } from "../../src/gpu/device.ts";
 import { profile } from "../../src/gpu/program.ts";
 import type { ModelConfig } from "../../src/model/config/config.ts";
