@@ -4,13 +4,13 @@ import { ConfigError } from "../../model/config/config.ts";
 import { type Metrics, readMetrics, toMetrics } from "../../train/run/metrics.ts";
 import { progressLine } from "../../train/run/progress_line.ts";
 import { RUN_FILES } from "../../train/run/run_files.ts";
-import { trainingBackend } from "../../train/open_executor.ts";
 import { openRunFolder } from "../../train/run/run_folder.ts";
+import { requireBackend, trainingBackend } from "../../train/open_executor.ts";
 import { SettingError } from "../../train/setting_error.ts";
 import type { Task } from "../../train/task.ts";
+import { checkTask, defaultPreset, TASK_PRESETS } from "../../train/tasks/load_task.ts";
 import { train, type TrainingDevice } from "../../train/train.ts";
 import type { TrainingStep } from "../../train/training_step.ts";
-import { defaultPreset, TASK_PRESETS } from "../../train/tasks/load_task.ts";
 import { type Arguments, parseArguments, UsageError } from "../terminal/arguments.ts";
 import { backendSettings } from "../terminal/backend_options.ts";
 import { describeError } from "../terminal/describe_error.ts";
@@ -20,7 +20,7 @@ import { catchInterrupt, INTERRUPTED } from "../terminal/interrupt.ts";
 import { Progress } from "../terminal/progress.ts";
 import { asksForVersion, versionLine } from "../terminal/version.ts";
 import { processTerminal, type Terminal } from "../terminal/terminal.ts";
-import { loadTaskFor, TRAIN } from "./options.ts";
+import { loadTaskFor, taskOptions, TRAIN } from "./options.ts";
 import { askedRun } from "./saved_run.ts";
 
 /** Time between two lines of progress where a line cannot be written over. */
@@ -57,12 +57,16 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const { task: name, out, saved } = await askedRun(args);
   const backend = backendSettings(args);
   const mode = { resume: saved !== undefined, overwrite: args.has("overwrite") };
-  // What must not be trained into is refused before data is read, or downloaded.
+  const options = taskOptions(args, saved);
+  // What can be refused before data is read, or downloaded, is.
+  checkTask(name, options);
   (await openRunFolder(out, mode))[Symbol.dispose]();
-  const suited = saved === undefined && args.text("preset") === undefined
+  await requireBackend(backend);
+  const suited = saved === undefined && options.preset === undefined
     ? defaultPreset(name, await trainingBackend(backend))
     : undefined;
-  const task = await loadTaskFor(name, args, { saved, preset: suited });
+  const preset = suited === undefined ? {} : { preset: suited };
+  const task = await loadTaskFor(name, args, { ...options, ...preset });
   const { defaults, config } = task;
   terminal.writeError(`Task: ${[name, describePreset(task, suited), task.summary].join(", ")}\n`);
   for (const note of task.notes ?? []) terminal.writeError(`Note: ${note}\n`);
