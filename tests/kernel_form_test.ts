@@ -9,7 +9,7 @@ const ROOT = new URL("../", import.meta.url);
 /** Texts that go before kernels, and what each must not have. */
 const PRELUDES: Readonly<Record<string, RegExp>> = {
   ...Object.fromEntries(
-    ["_conv", "_math", "_scan", "_scan_sums", "_ssd_bwd", "_tile", "_weight"].map((name) => [
+    ["_conv", "_math", "_matvec", "_scan", "_scan_sums", "_ssd_bwd", "_tile", "_weight"].map((name) => [
       name,
       /@compute|\boverride\b|@binding|@group|\bvar</g,
     ]),

@@ -12,7 +12,7 @@ import { embeddingBwd } from "../cpu/ops/training/embedding_bwd.ts";
 import { gatedRmsNormFwd } from "../cpu/ops/gated_rms_norm.ts";
 import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../cpu/ops/training/gated_rms_norm_bwd.ts";
 import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "../cpu/ops/training/grad_norm.ts";
-import { matmulFwd, MATVEC_MAX_ROWS, matvecFwd } from "../cpu/ops/linear.ts";
+import { matmulFwd, matvecFwd } from "../cpu/ops/linear.ts";
 import { columnSum, matmulBwdW, matmulBwdX } from "../cpu/ops/training/linear_bwd.ts";
 import { meanPoolFwd } from "../cpu/ops/mean_pool.ts";
 import { lastStepBwd, meanPoolBwd } from "../cpu/ops/training/mean_pool_bwd.ts";
@@ -69,7 +69,6 @@ export const CPU_OPS = {
   matmulBwdW,
   matmulBwdX,
   matmulFwd,
-  MATVEC_MAX_ROWS,
   matvecFwd,
   meanPoolBwd,
   meanPoolFwd,

@@ -89,8 +89,6 @@ export interface MatvecOptions<Tensor = OpaqueTensor> {
 
 /** Products with a weight. */
 interface LinearOps<Program, Tensor, Matrix> {
-  /** Rows that matvecFwd() takes at most. */
-  readonly MATVEC_MAX_ROWS: number;
   readonly matvecFwd: (
     program: Program,
     tensors: LinearTensors<Tensor, Matrix>,
@@ -353,6 +351,14 @@ interface UpdateOps<Program, Tensor> {
     { readonly from: Slot<Tensor>; readonly to: Slot<Tensor> },
     Sizes<"batch" | "size">
   >;
+  readonly rowCopy: Op<
+    Program,
+    Named<"table" | "own" | "rows", Tensor>,
+    Sizes<"row" | "units"> & { readonly toOwn: boolean }
+  >;
+  readonly rowTable: (
+    parts: readonly Sizes<"size" | "own" | "rows">[],
+  ) => Uint32Array<ArrayBuffer>;
   readonly gradNorm: Op<
     Program,
     Named<"gradients" | "partials" | "clip", Tensor>,

@@ -13,13 +13,14 @@ import { embeddingBwd, embeddingBwdParts } from "../ops/training/embedding_bwd.t
 import { gatedRmsNormFwd } from "../ops/gated_rms_norm.ts";
 import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../ops/training/gated_rms_norm_bwd.ts";
 import { CLIP_SIZE, gradNorm, gradNormParts, NORM_PART } from "../ops/training/grad_norm.ts";
-import { matmulFwd, MATVEC_MAX_ROWS, matvecFwd } from "../ops/linear.ts";
+import { matmulFwd, matvecFwd } from "../ops/linear.ts";
 import { columnSum, columnSumScratch, matmulBwdW, matmulBwdX } from "../ops/training/linear_bwd.ts";
 import type { Matrix } from "../ops/matrix.ts";
 import { meanPoolFwd } from "../ops/mean_pool.ts";
 import { lastStepBwd, meanPoolBwd } from "../ops/training/mean_pool_bwd.ts";
 import { rmsNormFwd } from "../ops/rms_norm.ts";
 import { rmsNormBwd, rmsNormBwdParts } from "../ops/training/rms_norm_bwd.ts";
+import { rowCopy, rowTable } from "../ops/row_copy.ts";
 import { sampleFwd } from "../ops/sample.ts";
 import { SCAN_CHUNK, selectiveScanFwd, selectiveScanStep } from "../ops/selective_scan.ts";
 import {
@@ -66,7 +67,6 @@ export const WEBGPU_OPS: Omit<
   matmulBwdW,
   matmulBwdX,
   matmulFwd,
-  MATVEC_MAX_ROWS,
   matvecFwd,
   meanPoolBwd,
   meanPoolFwd,
@@ -74,6 +74,8 @@ export const WEBGPU_OPS: Omit<
   rmsNormBwd,
   rmsNormBwdParts,
   rmsNormFwd,
+  rowCopy,
+  rowTable,
   sampleFwd,
   SCAN_CHUNK,
   scanBwdScratch,

@@ -26,6 +26,8 @@ export interface ForwardTensors {
 export interface ForwardShape {
   readonly batch: number;
   readonly seqlen: number;
+  /** One step of any batch, by the ops of a step: no bit of a row depends on how many there are. Default false. */
+  readonly isStep?: boolean;
 }
 
 /**
@@ -36,7 +38,7 @@ export function recordBlocks(
   program: CpuProgram,
   config: ModelConfig,
   tensors: ForwardTensors,
-  { batch, seqlen }: ForwardShape,
+  { batch, seqlen, isStep }: ForwardShape,
 ): void {
   const { weights: { input, halves }, state, activations, ids } = tensors;
   const { residual, normed } = activations;
@@ -47,7 +49,7 @@ export function recordBlocks(
       { batch, seqlen, label: "embedding" },
     );
   } else {
-    linearFwd(
+    product(isStep)(
       program,
       { x: activations.inputs, weight: input.weight, bias: input.bias, y: residual },
       { rows: batch * seqlen, label: "input_proj" },
@@ -60,7 +62,7 @@ export function recordBlocks(
       program,
       config,
       { norm, weights, residual, normed, ...own },
-      { batch, seqlen, label },
+      { batch, seqlen, isStep, label },
     );
   }
   recordPool(program, config, tensors, { batch, seqlen });
@@ -90,14 +92,15 @@ export function recordLastLogits(
   program: CpuProgram,
   { d_model, norm_epsilon: eps }: ModelConfig,
   { weights: { head, norm_f }, state, activations: { residual, normed, pooled } }: ForwardTensors,
-  { batch, seqlen }: ForwardShape,
+  { batch, seqlen, isStep }: ForwardShape,
 ): void {
   const { weight, bias } = head;
   const y = state.logits;
   const last = { ldX: seqlen * d_model, xOffset: (seqlen - 1) * d_model };
   if (state.pool_state !== undefined) {
-    linearFwd(program, { x: pooled, weight, bias, y }, { rows: batch, ...last, label: "head" });
-  } else if (batch <= MATVEC_MAX_ROWS) {
+    const tensors = { x: pooled, weight, bias, y };
+    product(isStep)(program, tensors, { rows: batch, ...last, label: "head" });
+  } else if (isStep || batch <= MATVEC_MAX_ROWS) {
     matvecFwd(
       program,
       { x: residual, weight, bias, y },
@@ -136,6 +139,11 @@ export function recordAllLogits(
     { x: isPooled ? pooled : normed, weight, bias, y: logits },
     { rows, label: "head" },
   );
+}
+
+/** In a step a product has the same sums however many its rows are. */
+function product(isStep = false): typeof linearFwd {
+  return isStep ? (program, tensors, shape) => matvecFwd(program, tensors, shape) : linearFwd;
 }
 
 /** An item of a list that has one for each half. */

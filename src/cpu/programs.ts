@@ -70,9 +70,13 @@ export class Programs implements Disposable {
     return this.#scores ??= createCpuTensor(this.#cpu, "scores", [this.maxLogitRows, 3]);
   }
 
-  /** One step: the input is in state.tokens, or in the step's activations. */
-  step(state: CpuState): CpuProgram {
-    return this.#kept(state, "step", (program) => this.#recordStep(program, state));
+  /**
+   * One step of every sequence: the input is in state.tokens, or in the activations.
+   *
+   * @param activations Of as many rows; for few, default those that all states share.
+   */
+  step(state: CpuState, activations = this.stepActivations): CpuProgram {
+    return this.#kept(state, "step", (program) => this.#recordStep(program, state, activations));
   }
 
   /** One draw from the logits that the state has. */
@@ -81,9 +85,9 @@ export class Programs implements Disposable {
   }
 
   /** A step with the token that is pending, and a draw. */
-  stepAndDraw(state: CpuState): CpuProgram {
+  stepAndDraw(state: CpuState, activations = this.stepActivations): CpuProgram {
     return this.#kept(state, "step, draw", (program) => {
-      this.#recordStep(program, state);
+      this.#recordStep(program, state, activations);
       this.#recordDraw(program, state);
     });
   }
@@ -142,14 +146,9 @@ export class Programs implements Disposable {
     return program;
   }
 
-  #recordStep(program: CpuProgram, state: CpuState): void {
-    const tensors = {
-      weights: this.#weights,
-      state,
-      activations: this.stepActivations,
-      ids: state.tokens,
-    };
-    const shape = { batch: state.batch, seqlen: 1 };
+  #recordStep(program: CpuProgram, state: CpuState, activations: Activations): void {
+    const tensors = { weights: this.#weights, state, activations, ids: state.tokens };
+    const shape = { batch: state.batch, seqlen: 1, isStep: true };
     recordBlocks(program, this.#config, tensors, shape);
     recordLastLogits(program, this.#config, tensors, shape);
   }

@@ -12,12 +12,13 @@ import { embeddingBwdKernel } from "./training/embedding_bwd.ts";
 import { gatedRmsNormFwdKernel } from "./gated_rms_norm.ts";
 import { gatedRmsNormBwdKernel } from "./training/gated_rms_norm_bwd.ts";
 import { clipFactorKernel, sumOfSquaresKernel } from "./training/grad_norm.ts";
-import { matmulFwdKernel, matvecFwdKernel } from "./linear.ts";
+import { matmulFwdKernel, matvecFwdKernel, matvecRowsFwdKernel } from "./linear.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
 import { meanPoolFwdKernel } from "./mean_pool.ts";
 import { meanPoolBwdKernel } from "./training/mean_pool_bwd.ts";
 import { rmsNormFwdKernel } from "./rms_norm.ts";
 import { rmsNormBwdKernel } from "./training/rms_norm_bwd.ts";
+import { rowCopyKernel } from "./row_copy.ts";
 import { sampleFwdKernel } from "./sample.ts";
 import { selectiveScanFwdKernel, selectiveScanStepKernel } from "./selective_scan.ts";
 import {
@@ -51,6 +52,7 @@ export const ALL_KERNELS: readonly Pick<
   embeddingFwdKernel,
   rmsNormFwdKernel,
   matvecFwdKernel,
+  matvecRowsFwdKernel,
   matmulFwdKernel,
   conv1dFwdKernel,
   selectiveScanFwdKernel,
@@ -86,6 +88,7 @@ export const ALL_KERNELS: readonly Pick<
   adamwUpdateKernel,
   sumPartialsKernel,
   stateCopyKernel,
+  rowCopyKernel,
   matmulBwdXKernel,
   matmulBwdWKernel,
   columnSumKernel,

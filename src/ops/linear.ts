@@ -4,60 +4,92 @@ import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import matmulSource from "../../kernels/matmul_fwd.wgsl" with { type: "text" };
 import matvecSource from "../../kernels/matvec_fwd.wgsl" with { type: "text" };
+import matvecRowsSource from "../../kernels/matvec_rows_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4, type MatmulTile, matmulTile } from "./matmul_tile.ts";
 import { blockWords, type Matrix, W_DTYPE } from "./matrix.ts";
+import {
+  type MatvecRows,
+  matvecRows,
+  type MatvecTiling,
+  matvecTiling,
+  ROWS_PER_GROUP,
+  SINGLE_ROWS,
+} from "./matvec_tiling.ts";
 import { byVec4sOrElements, placeholders } from "./placeholders.ts";
 
-/** The kernel for few rows. */
+const MATVEC_BINDINGS = {
+  x: "read",
+  norm_weight: "read",
+  weight: "read",
+  bias: "read",
+  conv_weight: "read",
+  conv_bias: "read",
+  conv_state: "read_write",
+  y: "read_write",
+} as const;
+
+const MATVEC_OVERRIDES = [
+  "D_IN",
+  "W_STRIDE",
+  "W_DTYPE",
+  "ROW_START",
+  "ROWS",
+  "LANES",
+  "GROUPS",
+  "ALIGNED",
+  "NORM",
+  "EPS",
+  "BIAS",
+  "RESIDUAL",
+  "CONV",
+  "CONV_BIAS",
+  "D_CONV",
+  "CONV_START",
+  "D_INNER",
+] as const;
+
+/** Elements of a matvec's tensors, for that many rows of x. */
+function matvecSizes(
+  values: Readonly<
+    Record<(typeof MATVEC_OVERRIDES)[number] | "ld_x" | "x_offset" | "ld_y", number>
+  >,
+  rows: number,
+): Record<keyof typeof MATVEC_BINDINGS, number> {
+  const { D_IN, ROW_START, ROWS, NORM, BIAS, CONV, CONV_BIAS, D_INNER, D_CONV } = values;
+  const { W_STRIDE, W_DTYPE, ld_x, x_offset, ld_y } = values;
+  return {
+    x: x_offset + (rows - 1) * ld_x + D_IN,
+    norm_weight: NORM * D_IN,
+    weight: blockWords(ROWS, W_STRIDE, W_DTYPE),
+    bias: BIAS * (ROW_START + ROWS),
+    conv_weight: CONV * D_INNER * D_CONV,
+    conv_bias: CONV_BIAS * D_INNER,
+    conv_state: CONV * rows * D_INNER * D_CONV,
+    y: (rows - 1) * ld_y + ROW_START + ROWS,
+  };
+}
+
+/** The kernel for a row or two. */
 export const matvecFwdKernel = defineKernel({
   name: "matvec_fwd",
   source: matvecSource,
-  preludes: ["_weight"],
-  bindings: {
-    x: "read",
-    norm_weight: "read",
-    weight: "read",
-    bias: "read",
-    conv_weight: "read",
-    conv_bias: "read",
-    conv_state: "read_write",
-    y: "read_write",
-  },
+  preludes: ["_weight", "_matvec"],
+  bindings: MATVEC_BINDINGS,
   params: { ld_x: "u32", x_offset: "u32", ld_y: "u32" },
-  overrides: [
-    "D_IN",
-    "W_STRIDE",
-    "W_DTYPE",
-    "ROW_START",
-    "ROWS",
-    "LANES",
-    "GROUPS",
-    "ALIGNED",
-    "NORM",
-    "EPS",
-    "BIAS",
-    "RESIDUAL",
-    "CONV",
-    "CONV_BIAS",
-    "D_CONV",
-    "CONV_START",
-    "D_INNER",
-  ],
-  sizes: (values, [, rows]) => {
-    const { D_IN, ROW_START, ROWS, NORM, BIAS, CONV, CONV_BIAS, D_INNER, D_CONV } = values;
-    const { W_STRIDE, W_DTYPE, ld_x, x_offset, ld_y } = values;
-    return {
-      x: x_offset + (rows - 1) * ld_x + D_IN,
-      norm_weight: NORM * D_IN,
-      weight: blockWords(ROWS, W_STRIDE, W_DTYPE),
-      bias: BIAS * (ROW_START + ROWS),
-      conv_weight: CONV * D_INNER * D_CONV,
-      conv_bias: CONV_BIAS * D_INNER,
-      conv_state: CONV * rows * D_INNER * D_CONV,
-      y: (rows - 1) * ld_y + ROW_START + ROWS,
-    };
-  },
+  overrides: MATVEC_OVERRIDES,
+  sizes: (values, [, rows]) => matvecSizes(values, rows),
+});
+
+/** The kernel for the steps of many sequences at once. */
+export const matvecRowsFwdKernel = defineKernel({
+  name: "matvec_rows_fwd",
+  source: matvecRowsSource,
+  preludes: ["_weight", "_matvec"],
+  bindings: MATVEC_BINDINGS,
+  params: { rows: "u32", ld_x: "u32", x_offset: "u32", ld_y: "u32" },
+  overrides: [...MATVEC_OVERRIDES, "WIDE", "TALL"],
+  sizes: (values) => matvecSizes(values, values.rows),
 });
 
 /** The kernel for many rows. */
@@ -140,50 +172,14 @@ export interface MatvecFusion {
   };
 }
 
-/** How a matvec is spread over lanes. */
-export interface MatvecTiling {
-  /** Lanes that share a row, a power of two from 4 on. */
-  readonly lanes: number;
-  /** Groups of four rows a workgroup. */
-  readonly groups: number;
-}
-
-/** Rows that a group of lanes computes together: one vec4 of sums. */
-const ROWS_PER_GROUP = 4;
-
-/** Lanes in flight that keep an H100 busy; fewer leave it idle, more only add sums to combine. */
-const BUSY_LANES = 131072;
-
-/** A software adapter runs lanes one after the other, and a barrier costs it dearly: few lanes a row, as measured on llvmpipe. */
-const SOFTWARE_TILING: MatvecTiling = { lanes: 4, groups: 8 };
-
 /**
- * The tiling for a weight of this shape: as many lanes a row as keep the device busy with all rows.
- *
- * Measured on an H100 by `deno task bench matvec` and within whole steps by `deno task bench decode --kernels`.
+ * y (rows, out) = x weight^T + bias, with what can be fused, for a step: a row has the same bits however many there are.
  */
-export function matvecTiling(rows: number, columns: number, isSoftware = false): MatvecTiling {
-  const chunks = Math.ceil(columns / 8);
-  const wanted = 2 ** Math.round(Math.log2(BUSY_LANES * ROWS_PER_GROUP / rows));
-  const useful = 2 ** Math.ceil(Math.log2(chunks));
-  // Very many rows need several groups a workgroup, as a dispatch has at most 65535 of these.
-  const needed = 2 ** Math.ceil(Math.log2(Math.max(1, rows / (ROWS_PER_GROUP * 65535))));
-  if (isSoftware) {
-    return { ...SOFTWARE_TILING, groups: Math.max(SOFTWARE_TILING.groups, needed) };
-  }
-  const lanes = Math.max(4, Math.min(Math.max(32, wanted), 256 / needed, useful));
-  return {
-    lanes,
-    groups: Math.min(256 / lanes, Math.max(needed, lanes <= 32 ? 32 / lanes : 256 / lanes)),
-  };
-}
-
-/** y (rows, out) = x weight^T + bias, with what can be fused; for few rows. */
 export function matvecFwd(
   program: Program,
   tensors: LinearTensors,
   shape: LinearShape,
-  options: MatvecFusion & { tiling?: MatvecTiling } = {},
+  options: MatvecFusion & { tiling?: MatvecTiling; rowTiling?: MatvecRows } = {},
 ): void {
   const { x, weight, bias, y } = tensors;
   const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
@@ -191,9 +187,9 @@ export function matvecFwd(
   const { norm, conv } = options;
   const unused = placeholders(program.gpu);
   for (const block of weight.blocks) {
-    const { lanes, groups } = options.tiling ??
+    const tiling = options.tiling ??
       matvecTiling(block.rows, weight.columns, program.gpu.isSoftware);
-    program.add(matvecFwdKernel, {
+    const use = {
       tensors: {
         x,
         norm_weight: norm?.weight ?? unused.read,
@@ -204,29 +200,42 @@ export function matvecFwd(
         conv_state: conv?.state ?? unused.write,
         y,
       },
-      overrides: {
-        D_IN: weight.columns,
-        W_STRIDE: weight.stride,
-        W_DTYPE: W_DTYPE[weight.dtype],
-        ROW_START: block.rowStart,
-        ROWS: block.rows,
-        LANES: lanes,
-        GROUPS: groups,
-        ALIGNED: weight.columns % 8 === 0 && ldX % 4 === 0 && xOffset % 4 === 0,
-        NORM: norm !== undefined,
-        EPS: norm?.eps ?? 0,
-        BIAS: bias !== undefined,
-        RESIDUAL: residual,
-        CONV: conv !== undefined,
-        CONV_BIAS: conv?.bias !== undefined,
-        D_CONV: conv?.d_conv ?? 1,
-        CONV_START: conv?.start ?? 0,
-        D_INNER: conv?.d_inner ?? 0,
-      },
-      params: { ld_x: ldX, x_offset: xOffset, ld_y: ldY },
-      workgroups: [Math.ceil(block.rows / (ROWS_PER_GROUP * groups)), rows, 1],
       label,
-    });
+    };
+    const overrides = {
+      D_IN: weight.columns,
+      W_STRIDE: weight.stride,
+      W_DTYPE: W_DTYPE[weight.dtype],
+      ROW_START: block.rowStart,
+      ROWS: block.rows,
+      LANES: tiling.lanes,
+      GROUPS: tiling.groups,
+      ALIGNED: weight.columns % 8 === 0 && ldX % 4 === 0 && xOffset % 4 === 0,
+      NORM: norm !== undefined,
+      EPS: norm?.eps ?? 0,
+      BIAS: bias !== undefined,
+      RESIDUAL: residual,
+      CONV: conv !== undefined,
+      CONV_BIAS: conv?.bias !== undefined,
+      D_CONV: conv?.d_conv ?? 1,
+      CONV_START: conv?.start ?? 0,
+      D_INNER: conv?.d_inner ?? 0,
+    };
+    const params = { ld_x: ldX, x_offset: xOffset, ld_y: ldY };
+    if (rows <= SINGLE_ROWS) {
+      const { groups } = tiling;
+      const workgroups = [Math.ceil(block.rows / (ROWS_PER_GROUP * groups)), rows, 1] as const;
+      program.add(matvecFwdKernel, { ...use, overrides, params, workgroups });
+    } else {
+      const { groups, isWide, isTall } = options.rowTiling ?? matvecRows(block.rows, rows, tiling);
+      const [width, height] = [isWide ? 8 : 4, isTall ? 8 : 4];
+      program.add(matvecRowsFwdKernel, {
+        ...use,
+        overrides: { ...overrides, GROUPS: groups, WIDE: isWide, TALL: isTall },
+        params: { ...params, rows },
+        workgroups: [Math.ceil(block.rows / (width * groups)), Math.ceil(rows / height), 1],
+      });
+    }
   }
 }
 

@@ -69,6 +69,8 @@ export interface Dropout {
 export interface ForwardShape {
   readonly batch: number;
   readonly seqlen: number;
+  /** One step of any batch, by the kernels of a step: no bit of a row depends on how many there are. Default false. */
+  readonly isStep?: boolean;
 }
 
 /** Records input and blocks: afterwards {@linkcode lastResidual} is the last block's output, and the state has moved on. */
@@ -111,13 +113,13 @@ function recordInput(
   program: Program,
   config: ModelConfig,
   { weights, inputs, seen, embedded, training }: ForwardTensors,
-  { batch, seqlen }: ForwardShape,
+  { batch, seqlen, isStep }: ForwardShape,
 ): void {
   const { input } = weights;
   const rows = batch * seqlen;
   if (config.input.kind === "linear") {
     const tensors = { x: inputs, weight: input.weight, bias: input.bias, y: embedded };
-    product(training)(program, tensors, { rows, label: "input_proj" });
+    product(training, isStep)(program, tensors, { rows, label: "input_proj" });
     return;
   }
   const dropped = training?.dropout;
@@ -157,10 +159,10 @@ export function recordHead(
   program: Program,
   tensors: ForwardTensors,
   logits: Tensor,
-  rows: HeadRows,
+  { isStep, ...rows }: HeadRows,
 ): void {
   const { weight, bias } = tensors.weights.head;
-  product(tensors.training)(
+  product(tensors.training, isStep)(
     program,
     { x: headInput(tensors), weight, bias, y: logits },
     { ...rows, label: "head" },
@@ -172,6 +174,8 @@ export interface HeadRows {
   readonly rows: number;
   readonly ldX?: number;
   readonly xOffset?: number;
+  /** Whether they are steps: see {@linkcode ForwardShape}. */
+  readonly isStep?: boolean | undefined;
 }
 
 /** The last step of each sequence. */
@@ -192,11 +196,11 @@ export function recordLastLogits(
 ): void {
   const { d_model, norm_epsilon: eps } = config;
   const { weights: { head, norm_f }, normed, pool_state } = tensors;
-  const { batch, logits } = shape;
+  const { batch, logits, isStep } = shape;
   const last = lastRows(config, shape);
   const residual = lastResidual(tensors);
-  if (pool_state !== undefined) recordHead(program, tensors, logits, last);
-  else if (batch <= MATVEC_MAX_ROWS) {
+  if (pool_state !== undefined) recordHead(program, tensors, logits, { ...last, isStep });
+  else if (isStep || batch <= MATVEC_MAX_ROWS) {
     matvecFwd(
       program,
       { x: residual, weight: head.weight, bias: head.bias, y: logits },
@@ -228,8 +232,9 @@ export function lastResidual(tensors: ForwardTensors): Tensor {
   return residualBefore(tensors, tensors.halves.length);
 }
 
-/** In training a product at the ends has the same sums however few its rows are. */
-function product(training: ForwardTraining | undefined): typeof linearFwd {
+/** In training a product at the ends has the same sums however few its rows are, and in a step however many. */
+function product(training: ForwardTraining | undefined, isStep = false): typeof linearFwd {
+  if (isStep) return (program, tensors, shape) => matvecFwd(program, tensors, shape);
   return training === undefined
     ? linearFwd
     : (program, tensors, shape) => matmulFwd(program, tensors, shape);

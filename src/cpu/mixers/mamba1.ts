@@ -82,7 +82,8 @@ export const cpuMamba1: CpuPart<Mamba1Config, Mamba1Weights, Mamba1State, Mamba1
    * one; out_proj and the residual. Everything else takes seven, from the same formulas. FalconMamba takes one more.
    */
   forward(program, config, tensors, shape) {
-    const isStep = !shape.chunk && shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS;
+    const isShort = shape.isStep || shape.batch <= MATVEC_MAX_ROWS;
+    const isStep = !shape.chunk && shape.seqlen === 1 && isShort;
     (isStep ? recordStep : recordSequence)(program, config, tensors, shape);
   },
 

@@ -70,7 +70,8 @@ export const cpuMamba2: CpuPart<Mamba2Config, Mamba2Weights, Mamba2State, Mamba2
    * in one; the recurrence, skip and gate; gated norm, out_proj and the residual.
    */
   forward(program, config, tensors, shape) {
-    const isStep = !shape.chunk && shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS;
+    const isShort = shape.isStep || shape.batch <= MATVEC_MAX_ROWS;
+    const isStep = !shape.chunk && shape.seqlen === 1 && isShort;
     (isStep ? recordStep : recordSequence)(program, config, tensors, shape);
   },
 

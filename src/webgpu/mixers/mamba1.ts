@@ -114,7 +114,8 @@ function mamba1Fwd(
   tensors: Mamba1Tensors,
   shape: HalfShape,
 ): void {
-  if (!shape.chunk && shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS) {
+  const isShort = shape.isStep || shape.batch <= MATVEC_MAX_ROWS;
+  if (!shape.chunk && shape.seqlen === 1 && isShort) {
     mamba1Step(program, config, tensors, shape);
   } else mamba1Sequence(program, config, tensors, shape);
 }

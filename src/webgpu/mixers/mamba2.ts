@@ -120,7 +120,8 @@ function mamba2Fwd(
   tensors: Mamba2Tensors,
   shape: HalfShape,
 ): void {
-  if (!shape.chunk && shape.seqlen === 1 && shape.batch <= MATVEC_MAX_ROWS) {
+  const isShort = shape.isStep || shape.batch <= MATVEC_MAX_ROWS;
+  if (!shape.chunk && shape.seqlen === 1 && isShort) {
     mamba2Step(program, config, tensors, shape);
   } else mamba2Sequence(program, config, tensors, shape);
 }
