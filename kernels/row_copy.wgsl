@@ -1,7 +1,7 @@
 // row_copy: the whole state of one sequence, from a buffer of its own into a row of a batch's, or back (TO_OWN).
 //   rows[table[u].first + row table[u].stride + i] = own[u UNIT + i]        0 <= i < table[u].size
-// Both buffers hold a state part by part, and parts begin at multiples of UNIT words, so a unit of `own` is of one part.
-// A workgroup copies UNITS of them, a lane a word.
+// Both buffers hold a state part by part, and parts begin at multiples of UNIT words: a unit of `own` is of one part. A
+// workgroup copies UNITS of them, a lane a word.
 override TO_OWN: bool;
 
 struct Params {

@@ -34,6 +34,9 @@ export function webgpuBench(gpu: Gpu, ops: Partial<typeof WEBGPU_OPS> = {}): Ben
   });
 }
 
+/** Scratch that checks' products of many rows fit in. */
+const SCRATCH_WORDS = 2 ** 18;
+
 class WebgpuWorkspace implements Workspace<Program, Tensor, Matrix> {
   readonly program: Program;
   readonly #gpu: Gpu;
@@ -41,7 +44,9 @@ class WebgpuWorkspace implements Workspace<Program, Tensor, Matrix> {
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
-    this.program = new Program(gpu);
+    const scratch = createTensor(gpu, "scratch", [SCRATCH_WORDS]);
+    this.#owned.push(scratch);
+    this.program = new Program(gpu, { scratch });
   }
 
   tensor(words: Uint32Array<ArrayBuffer>): Tensor {

@@ -12,8 +12,9 @@ import { embeddingBwdKernel } from "./training/embedding_bwd.ts";
 import { gatedRmsNormFwdKernel } from "./gated_rms_norm.ts";
 import { gatedRmsNormBwdKernel } from "./training/gated_rms_norm_bwd.ts";
 import { clipFactorKernel, sumOfSquaresKernel } from "./training/grad_norm.ts";
-import { matmulFwdKernel, matvecFwdKernel, matvecRowsFwdKernel } from "./linear.ts";
+import { matmulFwdKernel, matvecFwdKernel } from "./linear.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
+import { matvecFinishKernel, matvecGroupsKernel } from "./matvec_groups.ts";
 import { meanPoolFwdKernel } from "./mean_pool.ts";
 import { meanPoolBwdKernel } from "./training/mean_pool_bwd.ts";
 import { rmsNormFwdKernel } from "./rms_norm.ts";
@@ -52,7 +53,8 @@ export const ALL_KERNELS: readonly Pick<
   embeddingFwdKernel,
   rmsNormFwdKernel,
   matvecFwdKernel,
-  matvecRowsFwdKernel,
+  matvecGroupsKernel,
+  matvecFinishKernel,
   matmulFwdKernel,
   conv1dFwdKernel,
   selectiveScanFwdKernel,

@@ -4,92 +4,62 @@ import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import matmulSource from "../../kernels/matmul_fwd.wgsl" with { type: "text" };
 import matvecSource from "../../kernels/matvec_fwd.wgsl" with { type: "text" };
-import matvecRowsSource from "../../kernels/matvec_rows_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4, type MatmulTile, matmulTile } from "./matmul_tile.ts";
 import { blockWords, type Matrix, W_DTYPE } from "./matrix.ts";
-import {
-  type MatvecRows,
-  matvecRows,
-  type MatvecTiling,
-  matvecTiling,
-  ROWS_PER_GROUP,
-  SINGLE_ROWS,
-} from "./matvec_tiling.ts";
+import { groupSums, matvecByGroups } from "./matvec_groups.ts";
+import { type MatvecTiling, matvecTiling, ROWS_PER_GROUP } from "./matvec_tiling.ts";
 import { byVec4sOrElements, placeholders } from "./placeholders.ts";
 
-const MATVEC_BINDINGS = {
-  x: "read",
-  norm_weight: "read",
-  weight: "read",
-  bias: "read",
-  conv_weight: "read",
-  conv_bias: "read",
-  conv_state: "read_write",
-  y: "read_write",
-} as const;
-
-const MATVEC_OVERRIDES = [
-  "D_IN",
-  "W_STRIDE",
-  "W_DTYPE",
-  "ROW_START",
-  "ROWS",
-  "LANES",
-  "GROUPS",
-  "ALIGNED",
-  "NORM",
-  "EPS",
-  "BIAS",
-  "RESIDUAL",
-  "CONV",
-  "CONV_BIAS",
-  "D_CONV",
-  "CONV_START",
-  "D_INNER",
-] as const;
-
-/** Elements of a matvec's tensors, for that many rows of x. */
-function matvecSizes(
-  values: Readonly<
-    Record<(typeof MATVEC_OVERRIDES)[number] | "ld_x" | "x_offset" | "ld_y", number>
-  >,
-  rows: number,
-): Record<keyof typeof MATVEC_BINDINGS, number> {
-  const { D_IN, ROW_START, ROWS, NORM, BIAS, CONV, CONV_BIAS, D_INNER, D_CONV } = values;
-  const { W_STRIDE, W_DTYPE, ld_x, x_offset, ld_y } = values;
-  return {
-    x: x_offset + (rows - 1) * ld_x + D_IN,
-    norm_weight: NORM * D_IN,
-    weight: blockWords(ROWS, W_STRIDE, W_DTYPE),
-    bias: BIAS * (ROW_START + ROWS),
-    conv_weight: CONV * D_INNER * D_CONV,
-    conv_bias: CONV_BIAS * D_INNER,
-    conv_state: CONV * rows * D_INNER * D_CONV,
-    y: (rows - 1) * ld_y + ROW_START + ROWS,
-  };
-}
-
-/** The kernel for a row or two. */
+/** The kernel for few rows. */
 export const matvecFwdKernel = defineKernel({
   name: "matvec_fwd",
   source: matvecSource,
   preludes: ["_weight", "_matvec"],
-  bindings: MATVEC_BINDINGS,
+  bindings: {
+    x: "read",
+    norm_weight: "read",
+    weight: "read",
+    bias: "read",
+    conv_weight: "read",
+    conv_bias: "read",
+    conv_state: "read_write",
+    y: "read_write",
+  },
   params: { ld_x: "u32", x_offset: "u32", ld_y: "u32" },
-  overrides: MATVEC_OVERRIDES,
-  sizes: (values, [, rows]) => matvecSizes(values, rows),
-});
-
-/** The kernel for the steps of many sequences at once. */
-export const matvecRowsFwdKernel = defineKernel({
-  name: "matvec_rows_fwd",
-  source: matvecRowsSource,
-  preludes: ["_weight", "_matvec"],
-  bindings: MATVEC_BINDINGS,
-  params: { rows: "u32", ld_x: "u32", x_offset: "u32", ld_y: "u32" },
-  overrides: [...MATVEC_OVERRIDES, "WIDE", "TALL"],
-  sizes: (values) => matvecSizes(values, values.rows),
+  overrides: [
+    "D_IN",
+    "W_STRIDE",
+    "W_DTYPE",
+    "ROW_START",
+    "ROWS",
+    "LANES",
+    "GROUPS",
+    "ALIGNED",
+    "NORM",
+    "EPS",
+    "BIAS",
+    "RESIDUAL",
+    "CONV",
+    "CONV_BIAS",
+    "D_CONV",
+    "CONV_START",
+    "D_INNER",
+  ],
+  sizes: (values, [, rows]) => {
+    const { D_IN, ROW_START, ROWS, NORM, BIAS, CONV, CONV_BIAS, D_INNER, D_CONV } = values;
+    const { W_STRIDE, W_DTYPE, ld_x, x_offset, ld_y } = values;
+    return {
+      x: x_offset + (rows - 1) * ld_x + D_IN,
+      norm_weight: NORM * D_IN,
+      weight: blockWords(ROWS, W_STRIDE, W_DTYPE),
+      bias: BIAS * (ROW_START + ROWS),
+      conv_weight: CONV * D_INNER * D_CONV,
+      conv_bias: CONV_BIAS * D_INNER,
+      conv_state: CONV * rows * D_INNER * D_CONV,
+      y: (rows - 1) * ld_y + ROW_START + ROWS,
+    };
+  },
 });
 
 /** The kernel for many rows. */
@@ -174,12 +144,14 @@ export interface MatvecFusion {
 
 /**
  * y (rows, out) = x weight^T + bias, with what can be fused, for a step: a row has the same bits however many there are.
+ *
+ * More than a few rows go through other kernels where the program has scratch for them.
  */
 export function matvecFwd(
   program: Program,
   tensors: LinearTensors,
   shape: LinearShape,
-  options: MatvecFusion & { tiling?: MatvecTiling; rowTiling?: MatvecRows } = {},
+  options: MatvecFusion & { tiling?: MatvecTiling } = {},
 ): void {
   const { x, weight, bias, y } = tensors;
   const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
@@ -187,8 +159,6 @@ export function matvecFwd(
   const { norm, conv } = options;
   const unused = placeholders(program.gpu);
   for (const block of weight.blocks) {
-    const tiling = options.tiling ??
-      matvecTiling(block.rows, weight.columns, program.gpu.isSoftware);
     const use = {
       tensors: {
         x,
@@ -200,42 +170,39 @@ export function matvecFwd(
         conv_state: conv?.state ?? unused.write,
         y,
       },
+      overrides: {
+        D_IN: weight.columns,
+        W_STRIDE: weight.stride,
+        W_DTYPE: W_DTYPE[weight.dtype],
+        ROW_START: block.rowStart,
+        ROWS: block.rows,
+        ALIGNED: weight.columns % 8 === 0 && ldX % 4 === 0 && xOffset % 4 === 0,
+        NORM: norm !== undefined,
+        EPS: norm?.eps ?? 0,
+        BIAS: bias !== undefined,
+        RESIDUAL: residual,
+        CONV: conv !== undefined,
+        CONV_BIAS: conv?.bias !== undefined,
+        D_CONV: conv?.d_conv ?? 1,
+        CONV_START: conv?.start ?? 0,
+        D_INNER: conv?.d_inner ?? 0,
+      },
+      params: { ld_x: ldX, x_offset: xOffset, ld_y: ldY },
       label,
     };
-    const overrides = {
-      D_IN: weight.columns,
-      W_STRIDE: weight.stride,
-      W_DTYPE: W_DTYPE[weight.dtype],
-      ROW_START: block.rowStart,
-      ROWS: block.rows,
-      LANES: tiling.lanes,
-      GROUPS: tiling.groups,
-      ALIGNED: weight.columns % 8 === 0 && ldX % 4 === 0 && xOffset % 4 === 0,
-      NORM: norm !== undefined,
-      EPS: norm?.eps ?? 0,
-      BIAS: bias !== undefined,
-      RESIDUAL: residual,
-      CONV: conv !== undefined,
-      CONV_BIAS: conv?.bias !== undefined,
-      D_CONV: conv?.d_conv ?? 1,
-      CONV_START: conv?.start ?? 0,
-      D_INNER: conv?.d_inner ?? 0,
-    };
-    const params = { ld_x: ldX, x_offset: xOffset, ld_y: ldY };
-    if (rows <= SINGLE_ROWS) {
-      const { groups } = tiling;
-      const workgroups = [Math.ceil(block.rows / (ROWS_PER_GROUP * groups)), rows, 1] as const;
-      program.add(matvecFwdKernel, { ...use, overrides, params, workgroups });
-    } else {
-      const { groups, isWide, isTall } = options.rowTiling ?? matvecRows(block.rows, rows, tiling);
-      const [width, height] = [isWide ? 8 : 4, isTall ? 8 : 4];
-      program.add(matvecRowsFwdKernel, {
-        ...use,
-        overrides: { ...overrides, GROUPS: groups, WIDE: isWide, TALL: isTall },
-        params: { ...params, rows },
-        workgroups: [Math.ceil(block.rows / (width * groups)), Math.ceil(rows / height), 1],
-      });
+    const { scratch } = program;
+    const sums = groupSums({ rows: block.rows, columns: weight.columns }, rows);
+    if (rows > MATVEC_MAX_ROWS && scratch !== undefined && scratch.size >= sums) {
+      matvecByGroups(program, use, { rows, scratch });
+      continue;
     }
+    const { lanes, groups } = options.tiling ??
+      matvecTiling(block.rows, weight.columns, program.gpu.isSoftware);
+    program.add(matvecFwdKernel, {
+      ...use,
+      overrides: { ...use.overrides, LANES: lanes, GROUPS: groups },
+      workgroups: [Math.ceil(block.rows / (ROWS_PER_GROUP * groups)), rows, 1],
+    });
   }
 }
 

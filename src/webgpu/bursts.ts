@@ -82,7 +82,7 @@ export class Bursts {
     for (const { state, keep } of bursts) keep.draws = state.draws;
     queue.submit([encode(gpu, begin, { before })]);
     const most = Math.max(0, ...seated.map(({ steps }) => steps));
-    const step = this.#programs.step(group.state, group.activations);
+    const step = this.#programs.step(group.state, group.activations, group.scratch);
     const sample = this.#programs.sample(group.state);
     for (let done = 0; done < most; done += PIECE) {
       const programs: Program[] = [];

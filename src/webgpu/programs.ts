@@ -81,10 +81,11 @@ export class Programs implements Disposable {
    * One step of every sequence: the input is in state.tokens, or in the activations.
    *
    * @param activations Of as many rows; for few, default those that all states share.
+   * @param scratch For more rows than a few.
    */
-  step(state: WebGpuState, activations = this.stepActivations): Program {
+  step(state: WebGpuState, activations = this.stepActivations, scratch?: Tensor): Program {
     if (state.stepProgram !== undefined) return state.stepProgram;
-    const program = new Program(this.#gpu);
+    const program = new Program(this.#gpu, { scratch });
     const { logits, tokens } = state.parts;
     const hasIds = this.#config.input.kind === "embedding";
     const tensors = {

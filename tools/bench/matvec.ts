@@ -12,14 +12,9 @@ import { openGpu } from "../../src/gpu/device.ts";
 import { Program } from "../../src/gpu/program.ts";
 import { readFloats } from "../../src/gpu/readback.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
-import { matvecFwd } from "../../src/ops/linear.ts";
-import {
-  type MatvecRows,
-  matvecRows,
-  type MatvecTiling,
-  matvecTiling,
-  SINGLE_ROWS,
-} from "../../src/ops/matvec_tiling.ts";
+import { MATVEC_MAX_ROWS, matvecFwd } from "../../src/ops/linear.ts";
+import { groupSums } from "../../src/ops/matvec_groups.ts";
+import { type MatvecTiling, matvecTiling } from "../../src/ops/matvec_tiling.ts";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { matrixBytes, type MatrixDType } from "../../src/model/weights/dtype.ts";
 import { randomUniform, storedRows } from "./random_weights.ts";
@@ -67,23 +62,26 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
     x.write(randomUniform(count * columns, 4));
     const y = resources.use(createTensor(gpu, "y", [count * rows]));
     let expected: Float32Array | undefined;
-    const results: { choice: Choice; microseconds: number }[] = [];
-    for (const choice of choices(columns, count)) {
-      using program = new Program(gpu);
+    const scratch = count > MATVEC_MAX_ROWS
+      ? resources.use(createTensor(gpu, "scratch", [groupSums({ rows, columns }, count)]))
+      : undefined;
+    const results: { tiling: MatvecTiling; microseconds: number }[] = [];
+    for (const tiling of tilings(rows, columns, count)) {
+      using program = new Program(gpu, { scratch });
       for (const weight of matrices) {
-        matvecFwd(program, { x, weight, y }, { rows: count, label: "matvec" }, choice);
+        matvecFwd(program, { x, weight, y }, { rows: count, label: "matvec" }, { tiling });
       }
       const microseconds = await warmTime(gpu, [program]) / copies;
       const got = await readFloats(gpu, y);
       expected ??= got;
       checkClose(got, expected);
-      results.push({ choice, microseconds });
+      results.push({ tiling, microseconds });
     }
     results.sort((a, b) => a.microseconds - b.microseconds);
-    const tiling = matvecTiling(rows, columns, gpu.isSoftware);
-    const rowTiling = matvecRows(rows, count, tiling);
-    const chosen = described(count > SINGLE_ROWS ? { tiling, rowTiling } : { tiling });
-    const own = results.find(({ choice }) => described(choice) === chosen);
+    const chosen = matvecTiling(rows, columns, gpu.isSoftware);
+    const own = results.find(({ tiling }) =>
+      tiling.lanes === chosen.lanes && tiling.groups === chosen.groups
+    );
     const best = results[0]?.microseconds ?? NaN;
     yield {
       bench: "matvec",
@@ -92,46 +90,26 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
       rows,
       columns,
       count,
-      chosen: [chosen, round(own?.microseconds ?? NaN, 2)],
+      chosen: [chosen.lanes, chosen.groups, round(own?.microseconds ?? NaN, 2)],
       gigabytesPerSecond: Math.round(bytes / best / 1000),
       gigaflopsPerSecond: Math.round(2 * rows * columns * count / best / 1000),
-      best: results.slice(0, options.all ? 99 : 5).map(({ choice, microseconds }) => [
-        described(choice),
+      best: results.slice(0, options.all ? 99 : 5).map(({ tiling, microseconds }) => [
+        tiling.lanes,
+        tiling.groups,
         round(microseconds, 2),
       ]),
     };
   }
 }
 
-/** How a matvec may be computed. */
-interface Choice {
-  readonly tiling: MatvecTiling;
-  /** For more rows than a few. */
-  readonly rowTiling?: MatvecRows;
-}
-
-/** All that there are for a weight of that many columns, and so many rows of x. */
-function* choices(columns: number, count: number): Generator<Choice> {
-  for (const lanes of [4, 8, 16, 32, 64, 128, 256]) {
+/** All that there are for few rows of x; many do not go by lanes. */
+function* tilings(rows: number, columns: number, count: number): Generator<MatvecTiling> {
+  if (count > MATVEC_MAX_ROWS) return yield matvecTiling(rows, columns);
+  for (const lanes of [8, 16, 32, 64, 128, 256]) {
     for (const groups of [1, 2, 4, 8]) {
-      if (lanes * groups > 256 || lanes * 8 > 2 * columns) continue;
-      const tiling = { lanes, groups };
-      if (count <= SINGLE_ROWS) yield { tiling };
-      else if (lanes * groups <= 128 && lanes * groups >= 32) {
-        for (const isWide of [false, true]) {
-          for (const isTall of count > 4 ? [false, true] : [false]) {
-            yield { tiling, rowTiling: { groups, isWide, isTall } };
-          }
-        }
-      }
+      if (lanes * groups <= 256 && lanes * 8 <= columns) yield { lanes, groups };
     }
   }
-}
-
-function described({ tiling: { lanes, groups }, rowTiling }: Choice): string {
-  if (rowTiling === undefined) return `${lanes} x ${groups}`;
-  const { isWide, isTall } = rowTiling;
-  return `${lanes} x ${rowTiling.groups}, ${isWide ? 8 : 4} x ${isTall ? 8 : 4}`;
 }
 
 function checkClose(got: Float32Array, expected: Float32Array): void {

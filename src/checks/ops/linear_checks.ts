@@ -40,8 +40,8 @@ interface LinearCase extends MatmulCase {
   readonly tiling?: { readonly lanes: number; readonly groups: number };
 }
 
-/** Rows that a GPU's matvec takes one by one; more go through it in blocks. */
-const SINGLE_ROWS = 2;
+/** Rows that a GPU's matvec takes one by one; more go through kernels of their own. */
+const SINGLE_ROWS = 4;
 
 const DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
 
@@ -263,7 +263,7 @@ const MATVEC: readonly LinearCase[] = [
     dtype,
     rowsPerBlock: 110,
   })),
-  ...[[4, 1], [4, 8], [8, 4], [32, 1], [64, 2], [256, 1]].map(([lanes = 0, groups = 0]) => ({
+  ...[[8, 1], [8, 8], [16, 4], [32, 1], [64, 2], [256, 1]].map(([lanes = 0, groups = 0]) => ({
     ...inProj(ODD),
     name: `${lanes} lanes, ${groups} groups`,
     rows: 2,
@@ -360,7 +360,7 @@ export const LINEAR_CHECKS: readonly KernelCheck[] = [
     ...checkKernel(["matmulFwd"], (run) => checkMatmul(run, each)),
   })),
   ...MATVEC.map((each): KernelCheck => ({
-    kernel: each.rows > SINGLE_ROWS ? "matvec_rows_fwd" : "matvec_fwd",
+    kernel: each.rows <= SINGLE_ROWS ? "matvec_fwd" : each.norm ? "matvec_finish" : "matvec_groups",
     name: each.name,
     ...checkKernel(["matvecFwd"], (run) => checkMatvec(run, each)),
   })),
