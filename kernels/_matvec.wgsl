@@ -6,8 +6,8 @@
 //   CONV      rows CONV_START + d, d < D_INNER, are the input of the causal conv1d, whose window is conv_state[b, d]:
 //             the window moves by one, and y becomes SiLU(conv). Other rows (z, dt) are written as they are.
 // The order of a sum: parts of PART columns, each in order; groups of GROUP_PARTS parts, added up in order; and the
-// groups in order. Every product is added by fma(), which leaves a compiler nothing to round otherwise in one kernel than
-// in another: a row has the same bits whichever of them computes it.
+// groups in order. Every product is added by fma(), which leaves a compiler nothing to round otherwise in one kernel
+// than in another: a row has the same bits whichever of them computes it.
 // The kernel declares the overrides and bindings that are used here.
 const PART = 16u;
 const GROUP_PARTS = 8u;

@@ -1,7 +1,7 @@
 // matvec_finish: y[b, o] from the sums that matvec_groups left: their sum, and norm, bias, conv1d and residual, all as
 // _matvec says.
-// The grid is (blocks of LANES rows of weight, b): a lane a row. For the norm a workgroup adds up the squares of its row
-// of x, in the order of all sums.
+// The grid is (blocks of LANES rows of weight, b): a lane a row. For the norm a workgroup adds up the squares of its
+// row of x, in the order of all sums.
 // A weight may be split by rows over several buffers: this dispatch writes rows ROW_START to ROW_START + ROWS.
 override D_IN: u32;
 override ROW_START: u32;
@@ -81,6 +81,12 @@ fn square_of_row(b: u32, lane: u32) -> f32 {
   return square;
 }
 
+// Of group g of a row; zero past the last one.
+fn sum_at(g: u32, b: u32, o: u32) -> f32 {
+  let value = sums[(min(g, params.groups - 1u) * params.rows + b) * ROWS + o];
+  return select(0.0, value, g < params.groups);
+}
+
 @compute @workgroup_size(LANES)
 fn matvec_finish(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let b = wid.y;
@@ -93,8 +99,10 @@ fn matvec_finish(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocatio
     return;
   }
   var sum = 0.0;
-  for (var g = 0u; g < params.groups; g++) {
-    sum += sums[(g * params.rows + b) * ROWS + o];
+  // Their loads overlap.
+  for (var g = 0u; g < params.groups; g += 4u) {
+    let four = vec4<f32>(sum_at(g, b, o), sum_at(g + 1u, b, o), sum_at(g + 2u, b, o), sum_at(g + 3u, b, o));
+    sum = sum + four.x + four.y + four.z + four.w;
   }
   finish(b, ROW_START + o, sum, factor);
 }

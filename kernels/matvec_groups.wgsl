@@ -2,8 +2,8 @@
 // matvec_finish adds them up.
 //   sums[g, m, o] = sum of weight[o, k] x[m, k] over k in group g        x times norm_weight first if NORM
 //   SPLIT: a workgroup a group, so that few rows keep a device busy too. Else one adds up all of them, and g is 0.
-// In the order that _matvec says. Tiles of 64 x 64 (see _matmul): a slice of 16 columns is a part. Row m of x starts at
-// x_offset + m * ld_x.
+// In the order that _matvec says. Tiles of 64 x 64 (see _matmul): a slice of 16 columns is a part, and two of them are
+// in workgroup memory at once, side by side. Row m of x starts at x_offset + m * ld_x.
 override D_IN: u32;
 override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8 or of QUANT_GROUP; zeros beyond D_IN
 override W_DTYPE: u32;
@@ -82,27 +82,26 @@ fn scale_of(o: u32, k: u32) -> f32 {
   return scale_at(min(o, ROWS - 1u), k);
 }
 
-// What one lane brings of a slice: 4 columns of each of 4 rows. The first 64 lanes bring x, the next 64 the weight.
+// What one lane brings of two slices: 4 columns of each of 4 rows. 64 lanes bring x of the first, 64 of the second, and
+// as many others the weight.
 fn load(m0: u32, o0: u32, k0: u32, lane: u32) -> mat4x4<f32> {
   let row = lane / 4u % 16u * 4u;
-  let k = k0 + lane % 4u * 4u;
-  if (lane < 64u) {
+  let k = k0 + lane / 64u % 2u * PART + lane % 4u * 4u;
+  if (lane < 128u) {
     let m = m0 + row;
     return mat4x4<f32>(x_at(m, k), x_at(m + 1u, k), x_at(m + 2u, k), x_at(m + 3u, k));
   }
-  if (lane < 128u) {
-    let o = o0 + row;
-    return mat4x4<f32>(weight_at(o, k), weight_at(o + 1u, k), weight_at(o + 2u, k), weight_at(o + 3u, k));
-  }
-  return mat4x4<f32>();
+  let o = o0 + row;
+  return mat4x4<f32>(weight_at(o, k), weight_at(o + 1u, k), weight_at(o + 2u, k), weight_at(o + 3u, k));
 }
 
+// The second slice is where a wider tile has its further columns.
 fn store(slice: mat4x4<f32>, lane: u32) {
-  let block = lane / 4u % 16u;
+  let block = lane / 4u % 32u;
   let k = lane % 4u * 4u;
-  if (lane < 64u) {
+  if (lane < 128u) {
     store_a_rows(block, k, slice);
-  } else if (lane < 128u) {
+  } else {
     store_b_rows(block, k, slice);
   }
 }
@@ -145,15 +144,18 @@ fn matvec_groups(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocatio
   var total = mat4x4<f32>();
   var group = mat4x4<f32>();
   var slice = load(m0, o0, begin, lane);
-  for (var k0 = begin; k0 < end; k0 += PART) {
+  for (var k0 = begin; k0 < end; k0 += 2u * PART) {
     store(slice, lane);
     workgroupBarrier();
-    if (k0 + PART < end) {
-      slice = load(m0, o0, k0 + PART, lane);
+    if (k0 + 2u * PART < end) {
+      slice = load(m0, o0, k0 + 2u * PART, lane);
     }
     var none: Sums;
     group = plus_part(group, add_steps(none, m4, o4).s00, o0 + o4 * 4u, k0);
-    if (k0 % GROUP == GROUP - PART) {
+    if (k0 + PART < end) {
+      group = plus_part(group, add_steps(none, m4 + 16u, o4 + 16u).s00, o0 + o4 * 4u, k0 + PART);
+    }
+    if (k0 % GROUP == GROUP - 2u * PART) {
       total += group;
       group = mat4x4<f32>();
     }

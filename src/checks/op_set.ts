@@ -85,6 +85,7 @@ export interface MatvecOptions<Tensor = OpaqueTensor> {
     readonly start?: number;
   };
   readonly tiling?: Sizes<"lanes" | "groups">;
+  readonly byGroups?: boolean;
 }
 
 /** Products with a weight. */

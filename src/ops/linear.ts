@@ -7,7 +7,7 @@ import matvecSource from "../../kernels/matvec_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4, type MatmulTile, matmulTile } from "./matmul_tile.ts";
 import { blockWords, type Matrix, W_DTYPE } from "./matrix.ts";
-import { groupSums, matvecByGroups } from "./matvec_groups.ts";
+import { groupSums, matvecByGroups, paysByGroups } from "./matvec_groups.ts";
 import { type MatvecTiling, matvecTiling, ROWS_PER_GROUP } from "./matvec_tiling.ts";
 import { byVec4sOrElements, placeholders } from "./placeholders.ts";
 
@@ -145,13 +145,13 @@ export interface MatvecFusion {
 /**
  * y (rows, out) = x weight^T + bias, with what can be fused, for a step: a row has the same bits however many there are.
  *
- * More than a few rows go through other kernels where the program has scratch for them.
+ * @param options.byGroups Whether rows are computed together, which takes scratch of the program: see matvec_groups.ts.
  */
 export function matvecFwd(
   program: Program,
   tensors: LinearTensors,
   shape: LinearShape,
-  options: MatvecFusion & { tiling?: MatvecTiling } = {},
+  options: MatvecFusion & { tiling?: MatvecTiling; byGroups?: boolean } = {},
 ): void {
   const { x, weight, bias, y } = tensors;
   const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
@@ -192,7 +192,8 @@ export function matvecFwd(
     };
     const { scratch } = program;
     const sums = groupSums({ rows: block.rows, columns: weight.columns }, rows);
-    if (rows > MATVEC_MAX_ROWS && scratch !== undefined && scratch.size >= sums) {
+    const byGroups = options.byGroups ?? paysByGroups(block.tensor.sizeBytes, rows);
+    if (byGroups && scratch !== undefined && scratch.size >= sums) {
       matvecByGroups(program, use, { rows, scratch });
       continue;
     }

@@ -84,6 +84,14 @@ const FINISH_LANES = 256;
 /** With as many tiles an H100 is busy: then groups are added up where they are made, which takes less memory. */
 const BUSY_TILES = 264;
 
+/** Weights that are read for each row of x, in bytes of all rows: a second dispatch takes longer than that does. */
+const CHEAP_BYTES = 24 * 2 ** 20;
+
+/** Whether so many rows of x are better multiplied with a weight of that many bytes together than each for itself. */
+export function paysByGroups(weightBytes: number, rows: number): boolean {
+  return weightBytes * rows > CHEAP_BYTES;
+}
+
 /** Words of the scratch in which a weight of this shape is multiplied with so many rows. */
 export function groupSums(
   weight: { readonly rows: number; readonly columns: number },

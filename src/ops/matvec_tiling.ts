@@ -17,11 +17,14 @@ const PART = 16;
 /** Lanes of the largest workgroup. */
 const MAX_LANES = 256;
 
+/** Rows of a weight that keep a device busy with a workgroup for each four: then small workgroups, which wait less. */
+const BUSY_ROWS = 512;
+
 /** A software adapter runs lanes one after the other, and a barrier costs it dearly: few lanes a row. */
 const SOFTWARE_TILING: MatvecTiling = { lanes: 8, groups: 8 };
 
 /**
- * The tiling for a weight of this shape: a lane for each part of a row, as far as a workgroup goes.
+ * The tiling for a weight of this shape: a lane for each part of a row, or, of many long rows, for several.
  *
  * Measured on an H100 by `deno task bench matvec` and within whole steps by `deno task bench decode --kernels`.
  */
@@ -32,7 +35,7 @@ export function matvecTiling(rows: number, columns: number, isSoftware = false):
     return { ...SOFTWARE_TILING, groups: Math.max(SOFTWARE_TILING.groups, needed) };
   }
   const parts = 2 ** Math.ceil(Math.log2(columns / PART));
-  const lanes = Math.max(8, Math.min(parts, MAX_LANES / needed));
-  const groups = Math.max(needed, lanes <= 32 ? 32 / lanes : MAX_LANES / lanes);
-  return { lanes, groups: Math.min(MAX_LANES / lanes, groups) };
+  const few = rows < BUSY_ROWS || parts <= 64 ? parts : 32;
+  const lanes = Math.max(8, Math.min(few, MAX_LANES / needed));
+  return { lanes, groups: Math.max(needed, 32 / Math.min(32, lanes)) };
 }

@@ -17,10 +17,11 @@ const [COLUMNS, OUT, D_INNER, D_CONV, ROWS] = [520, 37, 20, 4, 19];
 /** What a matvec over rows [start, end) of the same inputs gives: y, and the windows of conv1d. */
 async function run(
   gpu: Gpu,
-  { dtype, fused, lanes }: {
+  { dtype, fused, lanes, byGroups = false }: {
     readonly dtype: MatrixDType;
     readonly fused: boolean;
     readonly lanes: number;
+    readonly byGroups?: boolean;
   },
   [start, end]: readonly [number, number],
 ): Promise<Float32Array[]> {
@@ -53,6 +54,7 @@ async function run(
     {
       ...(fused ? { norm, conv } : {}),
       tiling: { lanes, groups: 1 },
+      byGroups,
     },
   );
   submit(gpu, [program]);
@@ -69,7 +71,7 @@ Deno.test(
           alone.push(await run(gpu, { dtype, fused, lanes }, [row, row + 1]));
         }
         for (const [start, end] of [[0, ROWS], [5, 12], [3, 5]] as const) {
-          const together = await run(gpu, { dtype, fused, lanes: 32 }, [start, end]);
+          const together = await run(gpu, { dtype, fused, lanes, byGroups: true }, [start, end]);
           for (const [index, results] of together.entries()) {
             const expected = alone.slice(start, end).flatMap((each) => [...each[index] ?? []]);
             assertEquals([...results], expected, `${dtype}, fused ${fused}, from ${start}`);

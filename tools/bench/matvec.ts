@@ -69,7 +69,10 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
     for (const tiling of tilings(rows, columns, count)) {
       using program = new Program(gpu, { scratch });
       for (const weight of matrices) {
-        matvecFwd(program, { x, weight, y }, { rows: count, label: "matvec" }, { tiling });
+        matvecFwd(program, { x, weight, y }, { rows: count, label: "matvec" }, {
+          tiling,
+          byGroups: count > MATVEC_MAX_ROWS,
+        });
       }
       const microseconds = await warmTime(gpu, [program]) / copies;
       const got = await readFloats(gpu, y);

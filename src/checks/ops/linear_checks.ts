@@ -40,7 +40,7 @@ interface LinearCase extends MatmulCase {
   readonly tiling?: { readonly lanes: number; readonly groups: number };
 }
 
-/** Rows that a GPU's matvec takes one by one; more go through kernels of their own. */
+/** Rows that checks of a GPU's matvec have one by one; more go through kernels of their own. */
 const SINGLE_ROWS = 4;
 
 const DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
@@ -346,6 +346,7 @@ function checkMatvec(run: KernelRun<"matvecFwd">, each: LinearCase): void {
   }
   run.ops.matvecFwd(run.program, tensors, options, {
     ...fusion,
+    byGroups: rows > SINGLE_ROWS,
     ...(each.tiling && { tiling: each.tiling }),
   });
   residual?.forEach((value, i) => expected[i] = (expected[i] ?? NaN) + value);
