@@ -101,30 +101,46 @@ fn plus_eight(sum: f32, low: vec4<f32>, high: vec4<f32>, w: Eight) -> f32 {
   return plus_dot(plus_dot(sum, low, w.low), high, w.high);
 }
 
-// The sums of a part, and of its squares, into workgroup memory; zeros past the last part.
+// The sums of four rows of weight over some columns, and the sum of x's squares.
+struct PartSums {
+  rows: vec4<f32>,
+  square: f32,
+}
+
+fn plus_columns(sums: PartSums, start: u32, column: u32, rows: vec4<u32>) -> PartSums {
+  var low = x_at(start, column);
+  var high = x_at(start, column + 4u);
+  var square = sums.square;
+  if (NORM) {
+    square = plus_squares(plus_squares(square, low), high);
+    low *= norm_weight_at(column);
+    high *= norm_weight_at(column + 4u);
+  }
+  let more = vec4<f32>(plus_eight(sums.rows.x, low, high, weights_at(rows.x, column)),
+                       plus_eight(sums.rows.y, low, high, weights_at(rows.y, column)),
+                       plus_eight(sums.rows.z, low, high, weights_at(rows.z, column)),
+                       plus_eight(sums.rows.w, low, high, weights_at(rows.w, column)));
+  return PartSums(more, square);
+}
+
+// The sums of a part into workgroup memory; zeros past the last part.
 fn sum_part(part: u32, b: u32, rows: vec4<u32>, index: u32) {
   let start = params.x_offset + b * params.ld_x;
-  var sum = vec4<f32>(0.0);
-  var square = 0.0;
-  for (var column = part * PART; column < min((part + 1u) * PART, D_IN); column += 8u) {
-    var low = x_at(start, column);
-    var high = x_at(start, column + 4u);
-    if (NORM) {
-      square = plus_squares(plus_squares(square, low), high);
-      low *= norm_weight_at(column);
-      high *= norm_weight_at(column + 4u);
+  let column = part * PART;
+  var sums: PartSums;
+  if (column < D_IN) {
+    sums = plus_columns(sums, start, column, rows);
+    // Known beforehand for most weights, whose loads then overlap.
+    if (D_IN % PART == 0u || column + 8u < D_IN) {
+      sums = plus_columns(sums, start, column + 8u, rows);
     }
-    sum.x = plus_eight(sum.x, low, high, weights_at(rows.x, column));
-    sum.y = plus_eight(sum.y, low, high, weights_at(rows.y, column));
-    sum.z = plus_eight(sum.z, low, high, weights_at(rows.z, column));
-    sum.w = plus_eight(sum.w, low, high, weights_at(rows.w, column));
   }
-  parts[index] = sum;
-  squares[index] = square;
+  parts[index] = sums.rows;
+  squares[index] = sums.square;
   if (is_quantized()) {
-    let column = min(part * PART, D_IN - 1u);
-    scales[index] = vec4<f32>(scale_at(rows.x, column), scale_at(rows.y, column), scale_at(rows.z, column),
-                              scale_at(rows.w, column));
+    let first = min(column, D_IN - 1u);
+    scales[index] = vec4<f32>(scale_at(rows.x, first), scale_at(rows.y, first), scale_at(rows.z, first),
+                              scale_at(rows.w, first));
   }
 }
 

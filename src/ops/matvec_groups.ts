@@ -85,7 +85,7 @@ const FINISH_LANES = 256;
 const BUSY_TILES = 264;
 
 /** Weights that are read for each row of x, in bytes of all rows: a second dispatch takes longer than that does. */
-const CHEAP_BYTES = 24 * 2 ** 20;
+const CHEAP_BYTES = 40 * 2 ** 20;
 
 /** Whether so many rows of x are better multiplied with a weight of that many bytes together than each for itself. */
 export function paysByGroups(weightBytes: number, rows: number): boolean {
@@ -165,6 +165,6 @@ export function matvecByGroups(
     overrides: finish,
     params: { ...params, rows, groups },
     workgroups: [Math.ceil(ROWS / FINISH_LANES), rows, 1],
-    label,
+    label: `${label}.finish`,
   });
 }
