@@ -2,7 +2,7 @@
 //   Row m of x starts at x_offset + m * ld_x. RESIDUAL: y += instead of =.
 // A workgroup of 256 lanes computes a tile (see _matmul) from slices of 16 columns of x and weight, transposed, and the
 // next slice is on its way while one is used. Slices are stored with columns m / 4 permuted by k (see swizzled()): no
-// two lanes meet in a bank. Sums run in order.
+// two lanes meet in a bank. Sums run in order. Goes after _linear, _tile and _matmul.
 // A weight may be split by rows over several buffers: this dispatch writes columns ROW_START to ROW_START + ROWS of y.
 override D_IN: u32;
 override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8 or of QUANT_GROUP; zeros beyond D_IN
@@ -30,43 +30,6 @@ struct Params {
 @group(0) @binding(5) var<uniform> params: Params;
 
 const PART = 128u; // a multiple of DEPTH
-
-fn x_element(start: u32, k: u32) -> f32 {
-  let i = start + min(k, D_IN - 1u);
-  return select(0.0, x[i / 4u][i % 4u], k < D_IN);
-}
-
-// Columns k to k + 3 of a row, zero past D_IN. Rows past the end are the last one's copies, whose sums nobody writes.
-fn x_at(m: u32, k: u32) -> vec4<f32> {
-  let start = params.x_offset + min(m, params.rows - 1u) * params.ld_x;
-  if (X_ALIGNED) {
-    return select(vec4<f32>(0.0), x[(start + min(k, D_IN - 4u)) / 4u], k < D_IN);
-  }
-  return vec4<f32>(x_element(start, k), x_element(start, k + 1u), x_element(start, k + 2u), x_element(start, k + 3u));
-}
-
-// Where x is zero, past D_IN, any element of the row will do.
-fn weight_at(o: u32, k: u32) -> vec4<f32> {
-  let row = min(o, ROWS - 1u);
-  let column = min(k, W_STRIDE - 4u);
-  let element = row * W_STRIDE + column;
-  if (W_DTYPE == DTYPE_F32) {
-    return bitcast<vec4<f32>>(weight[element / 4u]);
-  }
-  if (W_DTYPE == DTYPE_INT8) {
-    return scale_at(row, column) * unpack_int8(weight[element / 16u][element / 4u % 4u]);
-  }
-  if (W_DTYPE == DTYPE_INT4) {
-    let word = weight[element / 32u][element / 8u % 4u];
-    return scale_at(row, column) * unpack_int4(word >> (element % 8u));
-  }
-  let words = weight[element / 8u];
-  let half = select(words.xy, words.zw, element % 8u == 4u);
-  if (W_DTYPE == DTYPE_F16) {
-    return unpack_f16(half);
-  }
-  return unpack_bf16(half);
-}
 
 // What one lane brings of a slice: 4 columns of each of 4 rows. The first lanes bring x, as many others the weight; of
 // a tile of 64 x 64 the rest have nothing to bring.
@@ -100,43 +63,6 @@ fn add_step(sums: Sums, k: u32, m4: u32, o4: u32) -> Sums {
   let a = swizzled(m4, k);
   let b = swizzled(o4, k);
   return plus_outers(sums, a_tile[k][a], a_tile[k][a + 16u], b_tile[k][b], b_tile[k][b + 16u]);
-}
-
-// By elements: two lanes' may share a vector, and each would write all of it.
-fn write1(i: u32, o: u32, sum: f32) {
-  if (o >= ROWS) {
-    return;
-  }
-  var value = sum;
-  if (BIAS) {
-    value += bias[(ROW_START + o) / 4u][(ROW_START + o) % 4u];
-  }
-  if (RESIDUAL) {
-    value += y_elements[i];
-  }
-  y_elements[i] = value;
-}
-
-fn write4(first: u32, m: u32, o: u32, sum: vec4<f32>) {
-  if (m >= params.rows || o >= ROWS) {
-    return;
-  }
-  let i = (first + m) * params.ld_y + ROW_START + o;
-  if (Y_ALIGNED) {
-    var value = sum;
-    if (BIAS) {
-      value += bias[(ROW_START + o) / 4u];
-    }
-    if (RESIDUAL) {
-      value += y[i / 4u];
-    }
-    y[i / 4u] = value;
-  } else {
-    write1(i, o, sum.x);
-    write1(i + 1u, o + 1u, sum.y);
-    write1(i + 2u, o + 2u, sum.z);
-    write1(i + 3u, o + 3u, sum.w);
-  }
 }
 
 @compute @workgroup_size(256)

@@ -6,9 +6,10 @@
 // out: what loops over single steps leaves each of them to wait for the one before. Lane (channel, g) brings the inputs
 // of group g of its channel, a tile ahead of their use, and writes its outputs, the sum of what the lanes have of them.
 // Steps past the last have dt 0, which leaves h as it is.
-// Inference moves ssm_state on in place. Training keeps the state before every group, and the final one. Either is a
-// binding of vec4s where D_STATE is a multiple of 4, and else one of elements: a write to a part of a vector may touch
-// all of it.
+// Inference moves ssm_state on in place. Training keeps the state before every group, and the final one. Where the
+// sequence is CHUNKED a workgroup serves CHUNK steps of it, from a state that selective_scan_pass has left, and moves
+// nothing on. The states are a binding of vec4s where D_STATE is a multiple of 4, and else one of elements: a write to
+// a part of a vector may touch all of it.
 override D_INNER: u32;
 override D_STATE: u32;
 override DT_RANK: u32;   // B and C follow dt_rank columns in x_dbl
@@ -16,6 +17,8 @@ override LANES: u32;
 override CHANNELS: u32;
 override GROUPS: u32;    // at most LANES
 override KEEP: bool;     // whether this is training
+override CHUNKED: bool;  // whether wid.z is a chunk of CHUNK steps, a multiple of TILE; never with KEEP
+override CHUNK: u32;
 override SIZE: u32 = LANES * CHANNELS;
 override TILE: u32 = 4u * GROUPS;
 override SHARED: u32 = select(1u, TILE * LANES, CHANNELS > 1u); // B and C of a tile, where channels share them
@@ -65,14 +68,20 @@ fn inputs_at(b: u32, t: u32, d: u32) -> Inputs {
     vec4<f32>(xz[j.x], xz[j.y], xz[j.z], xz[j.w]));
 }
 
-// One slot in inference. In training: the state before group 0, after group 0, ..., after the last group.
+// One slot in inference, or one before each chunk. In training: the state before group 0, after group 0, ..., after the
+// last group.
 fn state_start(b: u32, slot: u32, d: u32, n: u32) -> u32 {
-  let slots = select(1u, (params.seqlen + 3u) / 4u + 1u, KEEP);
+  var slots = 1u;
+  if (CHUNKED) {
+    slots = (params.seqlen + CHUNK - 1u) / CHUNK;
+  } else if (KEEP) {
+    slots = (params.seqlen + 3u) / 4u + 1u;
+  }
   return ((b * slots + slot) * D_INNER + d) * D_STATE + n;
 }
 
-fn initial_state(b: u32, d: u32, n: u32) -> vec4<f32> {
-  let i = state_start(b, 0u, d, n);
+fn initial_state(b: u32, slot: u32, d: u32, n: u32) -> vec4<f32> {
+  let i = state_start(b, slot, d, n);
   if (D_STATE % 4u == 0u) {
     return select(vec4<f32>(0.0), ssm_state[i / 4u], exist(d, n));
   }
@@ -145,9 +154,11 @@ fn selective_scan_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invo
   let A = A_2(d, n);
   let own_D = D[min(d, D_INNER - 1u)];
   let has_group = lane < GROUPS;
-  var h = initial_state(b, d, n);
-  var next = inputs_at(b, 4u * lane, d);
-  for (var t0 = 0u; t0 < params.seqlen; t0 += TILE) {
+  let begin = select(0u, wid.z * CHUNK, CHUNKED);
+  let end = select(params.seqlen, min(begin + CHUNK, params.seqlen), CHUNKED);
+  var h = initial_state(b, select(0u, wid.z, CHUNKED), d, n);
+  var next = inputs_at(b, begin + 4u * lane, d);
+  for (var t0 = begin; t0 < end; t0 += TILE) {
     let own = next;
     let own_t = t0 + 4u * lane;
     if (has_group) {
@@ -189,7 +200,7 @@ fn selective_scan_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invo
       store_y(b, own_t + 3u, d, sums.w * silu(own.z.w));
     }
   }
-  if (!KEEP) {
+  if (!KEEP && !CHUNKED) {
     store_state(b, 0u, d, n, h);
   }
 }

@@ -47,7 +47,8 @@ Deno.test("findViolations() accepts every import that points downwards", async (
         'import text from "../../kernels/add_fwd.wgsl" with { type: "text" };\nexport { text };\n',
       "src/webgpu/executor.ts": 'import "../ops/add.ts";\nimport "../gpu/device.ts";\n' +
         'import "../model/config.ts";\n',
-      "src/cpu/forward.ts": 'import "../model/config.ts";\n',
+      "src/passes/forward.ts": 'import "../model/config.ts";\n',
+      "src/cpu/platform.ts": 'import "../model/config.ts";\nimport "../passes/forward.ts";\n',
       "src/train/open_executor.ts": 'export const open = () => import("../webgpu/executor.ts");\n',
       "src/train/task.ts": 'import "../io/bytes.ts";\nimport "../model/config.ts";\n',
       "src/engine/load_model.ts": 'export const open = () => import("../webgpu/executor.ts");\n',
@@ -68,8 +69,9 @@ Deno.test("findViolations() names each import that points upwards, sideways or o
     ["src/model/bad.ts", "src/engine/session.ts", "model may import no other layer"],
     ["src/model/bad.ts", "src/cpu/executor.ts", "model may import no other layer"],
     ["src/model/bad.ts", "src/gpu/device.ts", "model may import no other layer"],
-    ["src/webgpu/bad.ts", "src/io/bytes.ts", "webgpu may import only model, ops, gpu"],
-    ["src/cpu/bad.ts", "src/gpu/device.ts", "cpu may import only model"],
+    ["src/webgpu/bad.ts", "src/io/bytes.ts", "webgpu may import only model, passes, ops, gpu"],
+    ["src/passes/bad.ts", "src/cpu/executor.ts", "passes may import only model"],
+    ["src/cpu/bad.ts", "src/gpu/device.ts", "cpu may import only model, passes"],
     [
       "src/engine/bad.ts",
       "src/cli/main.ts",
@@ -118,7 +120,7 @@ Deno.test("findViolations() allows kernels in ops alone", async () => {
   const line = 'import text from "../../kernels/add_fwd.wgsl" with { type: "text" };\n';
   const text = `${line}export { text };\n`;
   assertEquals(await violationsIn({ ...LEAVES, "src/webgpu/bad.ts": text }), [
-    "src/webgpu/bad.ts:1: imports kernels/add_fwd.wgsl, and webgpu may import only model, ops, gpu",
+    "src/webgpu/bad.ts:1: imports kernels/add_fwd.wgsl, and webgpu may import only model, passes, ops, gpu",
   ]);
 });
 

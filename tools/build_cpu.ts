@@ -13,7 +13,7 @@ import asc from "npm:assemblyscript@0.28.20/asc";
 
 const ROOT = new URL("../kernels/cpu/", import.meta.url);
 
-/** The builds by file name, best first: see src/cpu/module.ts. */
+/** The builds by file name, best first: see src/cpu/machine/module.ts. */
 const BUILDS: Readonly<Record<string, { readonly entry: string; readonly flags: string[] }>> = {
   relaxed_threads: {
     entry: "assembly/main_threads.ts",

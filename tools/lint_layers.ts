@@ -2,7 +2,7 @@
 /**
  * Checks that imports point downwards only, as ARCHITECTURE.md draws it:
  *
- *     commands (infer.ts, train.ts, src/cli), page (src/web) > engine, train > webgpu, cpu > (ops > gpu) > model
+ *     commands (infer.ts, train.ts, src/cli), page (src/web) > engine, train > webgpu, cpu > passes, (ops > gpu) > model
  *
  * `io` stands beside and imports none of these; only ops imports kernels/*.wgsl; mod.ts holds no code, and what it reaches
  * is named by path or by full version. Some layers must not even reach WebGPU through others, but by the dynamic imports
@@ -20,12 +20,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
   gpu: ["model"],
   ops: ["gpu", "kernels", "model"],
-  webgpu: ["model", "ops", "gpu"],
-  cpu: ["model"],
+  passes: ["model"],
+  webgpu: ["model", "passes", "ops", "gpu"],
+  cpu: ["model", "passes"],
   io: [],
   engine: ["model", "io"],
   train: ["model", "io"],
-  checks: ["model", "webgpu", "cpu", "ops", "gpu"],
+  checks: ["model", "passes", "webgpu", "cpu", "ops", "gpu"],
   mod: ["engine", "train", "checks", "model", "io"],
   web: ["mod", "engine", "train", "checks", "model", "cpu", "io"],
   cli: ["mod", "engine", "train", "checks", "model", "webgpu", "ops", "gpu", "io"],
@@ -35,7 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const WEBGPU_LAYERS: readonly string[] = ["webgpu", "ops", "gpu", "kernels"];
 
 /** Layers that must not reach those, through however many files: they serve any executor, and a page without a GPU. */
-const WITHOUT_WEBGPU: readonly string[] = ["model", "io", "cpu", "engine", "train"];
+const WITHOUT_WEBGPU: readonly string[] = ["model", "passes", "io", "cpu", "engine", "train"];
 
 /** Files that pick an executor, by dynamic imports of these layers: what is behind them is loaded only when it is used. */
 const DOORS: Readonly<Record<string, readonly string[]>> = {

@@ -1,13 +1,18 @@
 /** The CPU executor, as checks see it. */
 
-import { describeCpu } from "../cpu/describe_cpu.ts";
-import { type CpuMatrix, cpuMatrixBytes, rowMatrix, writeMatrixRows } from "../cpu/matrix.ts";
-import { type Cpu, type CpuOptions, openCpu } from "../cpu/module.ts";
-import { type CpuTensor, createCpuTensor } from "../cpu/tensor.ts";
-import { defaultThreads } from "../cpu/default_threads.ts";
+import { defaultThreads } from "../cpu/machine/default_threads.ts";
+import { describeCpu } from "../cpu/machine/describe_cpu.ts";
+import {
+  type CpuMatrix,
+  cpuMatrixBytes,
+  rowMatrix,
+  writeMatrixRows,
+} from "../cpu/machine/matrix.ts";
+import { type Cpu, type CpuOptions, openCpu } from "../cpu/machine/module.ts";
+import { type CpuTensor, createCpuTensor } from "../cpu/machine/tensor.ts";
 import { matrixRowBytes } from "../model/weights/dtype.ts";
 import { type Bench, sealBench, type Workspace } from "./bench.ts";
-import { CPU_OPS } from "./cpu_ops.ts";
+import { CHECKED_CPU_OPS, type CheckedCpuKinds } from "./cpu_ops.ts";
 import { OwningProgram } from "./cpu_softplus.ts";
 
 /** Words before each tensor, beside the guard that checks put behind it: ops write to addresses, and may go below. */
@@ -28,16 +33,16 @@ export async function openCpuBench(options: CpuOptions = {}): Promise<Bench & Di
 
 /** The bench of a CPU that is open. */
 export function cpuBench(cpu: Cpu): Bench {
-  return sealBench<OwningProgram, CpuTensor, CpuMatrix>({
+  return sealBench<CheckedCpuKinds>({
     device: describeCpu(cpu, false),
     build: cpu.build,
     threads: cpu.threads,
-    ops: CPU_OPS,
+    ops: CHECKED_CPU_OPS,
     open: () => new CpuWorkspace(cpu),
   });
 }
 
-class CpuWorkspace implements Workspace<OwningProgram, CpuTensor, CpuMatrix> {
+class CpuWorkspace implements Workspace<CheckedCpuKinds> {
   readonly program: OwningProgram;
   readonly #cpu: Cpu;
   readonly #owned = new DisposableStack();

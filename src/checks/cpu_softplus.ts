@@ -1,8 +1,8 @@
 /** softplus() of the CPU's module, which its ops have only within: here a scan of one step shows it. */
 
 import { selectiveScanFwd } from "../cpu/ops/selective_scan.ts";
-import { CpuProgram } from "../cpu/program.ts";
-import { type CpuTensor, createCpuTensor } from "../cpu/tensor.ts";
+import { CpuProgram } from "../cpu/machine/program.ts";
+import { type CpuTensor, createCpuTensor } from "../cpu/machine/tensor.ts";
 
 /** A program that owns tensors. */
 export class OwningProgram extends CpuProgram {

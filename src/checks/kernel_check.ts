@@ -10,7 +10,13 @@ import { matrixRowBytes } from "../model/weights/dtype.ts";
 import { roundUp } from "../model/shapes.ts";
 import type { Bench, Workspace } from "./bench.ts";
 import { measureCloseness } from "./closeness.ts";
-import type { OpaqueMatrix, OpaqueProgram, OpaqueTensor, OpName, OpSet } from "./op_set.ts";
+import type {
+  CheckedOps,
+  OpaqueMatrix,
+  OpaqueProgram,
+  OpaqueTensor,
+  OpName,
+} from "./checked_ops.ts";
 import type { RoundedWeight } from "./ops/rounded_weight.ts";
 import { spreadRows } from "./ops/spread_rows.ts";
 
@@ -32,6 +38,14 @@ export interface KernelCheck {
   readonly ops: readonly OpName[];
   /** Makes tensors, runs the ops over them, and compares. */
   run(bench: Bench): Promise<Measurement>;
+}
+
+/** Those of the checks whose ops there are. */
+export function checksWith(
+  ops: Partial<Record<OpName, unknown>>,
+  checks: readonly KernelCheck[],
+): KernelCheck[] {
+  return checks.filter((check) => check.ops.every((name) => ops[name] !== undefined));
 }
 
 /** Allowed error: see assertClose(). */
@@ -83,7 +97,7 @@ export interface MatrixState {
 /** Tensors with guards, a program over them, and what is expected of it. */
 export class KernelRun<Op extends OpName = never> implements Disposable {
   /** The ops that the check has asked for. */
-  readonly ops: Pick<OpSet, Op>;
+  readonly ops: Pick<CheckedOps, Op>;
   /** Record the kernel here. */
   readonly program: OpaqueProgram;
   readonly #workspace: Workspace;
@@ -293,7 +307,7 @@ function wordsOf(values: Float32Array | Uint32Array): Uint32Array {
 function requireOps<Op extends OpName>(
   bench: Bench,
   ops: readonly Op[],
-): asserts bench is Bench & { readonly ops: Pick<OpSet, Op> } {
+): asserts bench is Bench & { readonly ops: Pick<CheckedOps, Op> } {
   const missing = ops.filter((name) => bench.ops[name] === undefined);
   if (missing.length === 0) return;
   throw new TypeError(`Cannot check: ${bench.device} has no ${missing.join(", ")}`);

@@ -3,12 +3,13 @@
 import { type Gpu, openGpu } from "../gpu/device.ts";
 import { encode, Program } from "../gpu/program.ts";
 import { Staging } from "../gpu/readback.ts";
-import { sizeTogether, viewsOf } from "../gpu/span.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import { matrixRowBytes } from "../model/weights/dtype.ts";
 import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
+import { sizeTogether, viewsOf } from "../passes/together.ts";
+import type { WebGpuKinds } from "../webgpu/op_set.ts";
 import { type Bench, sealBench, type Workspace } from "./bench.ts";
-import { WEBGPU_OPS } from "./webgpu_ops.ts";
+import { CHECKED_WEBGPU_OPS } from "./webgpu_ops.ts";
 
 /**
  * Opens a device for checks; disposing destroys it.
@@ -26,10 +27,10 @@ export async function openWebgpuBench(device?: GPUDevice): Promise<Bench & Dispo
  *
  * @param ops Ops that take the place of those of src/ops: for tests of checks.
  */
-export function webgpuBench(gpu: Gpu, ops: Partial<typeof WEBGPU_OPS> = {}): Bench {
-  return sealBench<Program, Tensor, Matrix>({
+export function webgpuBench(gpu: Gpu, ops: Partial<typeof CHECKED_WEBGPU_OPS> = {}): Bench {
+  return sealBench<WebGpuKinds>({
     device: gpu.name,
-    ops: { ...WEBGPU_OPS, ...ops },
+    ops: { ...CHECKED_WEBGPU_OPS, ...ops },
     open: () => new WebgpuWorkspace(gpu),
   });
 }
@@ -37,7 +38,7 @@ export function webgpuBench(gpu: Gpu, ops: Partial<typeof WEBGPU_OPS> = {}): Ben
 /** Scratch that checks' products of many rows fit in. */
 const SCRATCH_WORDS = 2 ** 18;
 
-class WebgpuWorkspace implements Workspace<Program, Tensor, Matrix> {
+class WebgpuWorkspace implements Workspace<WebGpuKinds> {
   readonly program: Program;
   readonly #gpu: Gpu;
   readonly #owned: Disposable[] = [];

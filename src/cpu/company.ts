@@ -1,8 +1,11 @@
 /** Several sequences at once: rows of one larger state, which they are copied to before some steps and from after them. */
 
 import type { ModelConfig } from "../model/config/config.ts";
-import { type Activations, createActivations } from "./activations.ts";
-import type { Cpu } from "./module.ts";
+import { type Activations, createActivations } from "../passes/activations.ts";
+import type { Cpu } from "./machine/module.ts";
+import type { CpuTensor } from "./machine/tensor.ts";
+import type { CpuKinds } from "./op_set.ts";
+import { cpuPlatform } from "./platform.ts";
 import { CpuState } from "./state.ts";
 
 /** The most sequences: with more, their rows of inputs no longer stay in a second cache beside the weights. */
@@ -11,7 +14,7 @@ export const COMPANY_MAX = 64;
 /** What one number of rows works on. */
 export interface Group {
   readonly state: CpuState;
-  readonly activations: Activations;
+  readonly activations: Activations<CpuKinds>;
 }
 
 /** Makes room for companies, and keeps it for the next one. */
@@ -31,7 +34,10 @@ export class Company implements Disposable {
       this[Symbol.dispose]();
       this.#group = {
         state: new CpuState(this.#cpu, this.#config, count),
-        activations: createActivations(this.#cpu, this.#config, count),
+        activations: createActivations(cpuPlatform(this.#cpu), this.#config, {
+          rows: count,
+          batch: 0,
+        }),
       };
     }
     return this.#group;
@@ -54,7 +60,12 @@ export function leaveCompany(company: CpuState, state: CpuState, row: number): v
   for (const { there, own } of rowParts(company, state, row)) own.copyFrom(there);
 }
 
-function rowParts(company: CpuState, state: CpuState, row: number) {
+/** The parts of a row, and those of the sequence that sits there. */
+function rowParts(
+  company: CpuState,
+  state: CpuState,
+  row: number,
+): { there: CpuTensor; own: CpuTensor }[] {
   const names = [...state.layout.parts.keys()];
   const pairs = names.map((name) => [company.part(name), state.part(name)] as const);
   return [...pairs, [company.settings, state.settings] as const].map(([rows, own]) => ({

@@ -16,15 +16,16 @@ import {
 import { Pace } from "../model/pieces.ts";
 import { encodeSettings, RING, ringDraws, type SamplerSettings } from "../model/sampler.ts";
 import { keptParts } from "../model/state_layout.ts";
+import type { LoadedWeights } from "../passes/weights.ts";
+import { describeCpu } from "./machine/describe_cpu.ts";
+import type { Cpu } from "./machine/module.ts";
+import type { CpuKinds } from "./op_set.ts";
 import { Company, COMPANY_MAX, enterCompany, leaveCompany } from "./company.ts";
-import { describeCpu } from "./describe_cpu.ts";
-import type { Cpu } from "./module.ts";
 import { MATVEC_MAX_ROWS } from "./ops/linear.ts";
-import type { CpuProgram } from "./program.ts";
+import type { CpuProgram } from "./machine/program.ts";
 import { type PieceOutput, Programs } from "./programs.ts";
 import { asOurs, CpuState } from "./state.ts";
-import { ThreadChoice } from "./thread_choice.ts";
-import type { LoadedWeights } from "./weights.ts";
+import { ThreadChoice } from "./machine/thread_choice.ts";
 
 /**
  * The fewest steps of a sequence that go through at once where there are more: a matmul of fewer rows reads its weights
@@ -47,7 +48,7 @@ export class CpuExecutor implements Executor {
   readonly maxDraws: number = RING;
   readonly maxCompany: number = COMPANY_MAX;
   readonly #cpu: Cpu;
-  readonly #loaded: LoadedWeights;
+  readonly #loaded: LoadedWeights<CpuKinds>;
   readonly #programs: Programs;
   readonly #company: Company;
   /** Undefined where the caller says how many threads work. */
@@ -64,7 +65,7 @@ export class CpuExecutor implements Executor {
   constructor(
     cpu: Cpu,
     config: ModelConfig,
-    loaded: LoadedWeights,
+    loaded: LoadedWeights<CpuKinds>,
     { choosesThreads }: { readonly choosesThreads: boolean },
   ) {
     this.#cpu = cpu;

@@ -5,8 +5,8 @@ import type { LoadPlan } from "../model/weights/load_plan.ts";
 import { elementCount } from "../model/shapes.ts";
 import { stateLayout } from "../model/state_layout.ts";
 import type { WeightSpec } from "../model/weights/weight_specs.ts";
-import { cpuMatrixBytes } from "./matrix.ts";
-import { MAX_MEMORY_BYTES } from "./memory.ts";
+import { cpuMatrixBytes } from "./machine/matrix.ts";
+import { MAX_MEMORY_BYTES } from "./machine/memory.ts";
 
 /**
  * What running takes beside weights and states: activations and logits of a piece of a prompt (some 32 and 19 MiB, see

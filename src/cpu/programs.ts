@@ -3,17 +3,26 @@
 import type { ModelConfig } from "../model/config/config.ts";
 import { logitCount } from "../model/ends.ts";
 import type { LogitsWanted } from "../model/executor.ts";
-import { type Activations, createActivations } from "./activations.ts";
-import { recordAllLogits, recordBlocks, recordLastLogits } from "./forward.ts";
-import type { Cpu } from "./module.ts";
+import { type Activations, createActivations } from "../passes/activations.ts";
+import {
+  inferenceTensors,
+  recordBlocks,
+  recordHead,
+  recordLastLogits,
+  recordNormF,
+} from "../passes/forward.ts";
+import type { Platform } from "../passes/platform.ts";
+import type { ModelWeights } from "../passes/weights.ts";
+import type { Cpu } from "./machine/module.ts";
+import type { CpuKinds } from "./op_set.ts";
 import { MATVEC_MAX_ROWS } from "./ops/linear.ts";
 import { sampleFwd } from "./ops/sample.ts";
 import { tokenScoreFwd } from "./ops/token_score.ts";
-import { CpuProgram } from "./program.ts";
+import { cpuPlatform } from "./platform.ts";
+import { CpuProgram } from "./machine/program.ts";
 import { SequenceActivations } from "./sequence_activations.ts";
 import type { CpuState } from "./state.ts";
-import { type CpuTensor, createCpuTensor } from "./tensor.ts";
-import type { CpuWeights } from "./weights.ts";
+import { type CpuTensor, createCpuTensor } from "./machine/tensor.ts";
 
 /** Logits of a piece may take this much: 50280 of them for 96 steps, as many as there are at once. */
 const LOGITS_BYTES = 19 * 2 ** 20;
@@ -30,23 +39,28 @@ export type PieceOutput = LogitsWanted | "score";
 /** Records what an executor runs, and holds what all states' programs work in. */
 export class Programs implements Disposable {
   /** For single steps of few sequences. */
-  readonly stepActivations: Activations;
+  readonly stepActivations: Activations<CpuKinds>;
   /** For everything else. */
   readonly activations: SequenceActivations;
   /** The most rows whose logits there is place for. */
   readonly maxLogitRows: number;
   readonly #cpu: Cpu;
   readonly #config: ModelConfig;
-  readonly #weights: CpuWeights;
+  readonly #weights: ModelWeights<CpuKinds>;
+  readonly #platform: Platform<CpuKinds>;
   #logits: CpuTensor | undefined;
   #targets: CpuTensor | undefined;
   #scores: CpuTensor | undefined;
 
-  constructor(cpu: Cpu, config: ModelConfig, weights: CpuWeights) {
+  constructor(cpu: Cpu, config: ModelConfig, weights: ModelWeights<CpuKinds>) {
     this.#cpu = cpu;
     this.#config = config;
     this.#weights = weights;
-    this.stepActivations = createActivations(cpu, config, MATVEC_MAX_ROWS);
+    this.#platform = cpuPlatform(cpu);
+    this.stepActivations = createActivations(this.#platform, config, {
+      rows: MATVEC_MAX_ROWS,
+      batch: 0,
+    });
     this.activations = new SequenceActivations(cpu, config);
     const rows = Math.floor(LOGITS_BYTES / (logitCount(config) * 4));
     this.maxLogitRows = Math.max(1, Math.min(this.activations.stepsAtOnce(1), rows));
@@ -97,20 +111,19 @@ export class Programs implements Disposable {
     // Whatever was asked for, the state has its logits afterwards: the next call may draw from them.
     const extra = output === "last" ? "none" : output;
     return this.#kept(state, `${extra} ${steps}`, (program) => {
-      const activations = this.activations.of(state.batch);
-      const tensors = {
-        weights: this.#weights,
-        state,
-        activations,
-        ids: activations.inputs,
-      };
-      const shape = { batch: state.batch, seqlen: steps };
-      recordBlocks(program, this.#config, tensors, shape);
-      if (extra !== "none") {
-        recordAllLogits(program, this.#config, tensors, { ...shape, logits: this.logits });
+      const { batch, logits } = state;
+      const tensors = inferenceTensors(this.#weights, state, this.activations.of(batch));
+      const shape = { batch, seqlen: steps };
+      const wantsAll = extra !== "none";
+      recordBlocks(this.#platform, program, this.#config, tensors, shape);
+      if (wantsAll || tensors.pool_state !== undefined) {
+        recordNormF(this.#platform, program, this.#config, tensors, shape);
+      }
+      if (wantsAll) {
+        recordHead(this.#platform, program, tensors, this.logits, { rows: batch * steps });
       }
       if (extra === "score") this.#recordScore(program, this.logits, steps);
-      recordLastLogits(program, this.#config, tensors, shape);
+      recordLastLogits(this.#platform, program, this.#config, tensors, { ...shape, logits });
     });
   }
 
@@ -146,11 +159,21 @@ export class Programs implements Disposable {
     return program;
   }
 
-  #recordStep(program: CpuProgram, state: CpuState, activations: Activations): void {
-    const tensors = { weights: this.#weights, state, activations, ids: state.tokens };
-    const shape = { batch: state.batch, seqlen: 1, isStep: true };
-    recordBlocks(program, this.#config, tensors, shape);
-    recordLastLogits(program, this.#config, tensors, shape);
+  #recordStep(
+    program: CpuProgram,
+    state: CpuState,
+    activations: Activations<CpuKinds>,
+  ): void {
+    const { batch, tokens, logits } = state;
+    const hasIds = this.#config.input.kind === "embedding";
+    const inputs = hasIds ? tokens : undefined;
+    const tensors = inferenceTensors(this.#weights, state, activations, inputs);
+    const shape = { batch, seqlen: 1, isStep: true };
+    recordBlocks(this.#platform, program, this.#config, tensors, shape);
+    if (tensors.pool_state !== undefined) {
+      recordNormF(this.#platform, program, this.#config, tensors, shape);
+    }
+    recordLastLogits(this.#platform, program, this.#config, tensors, { ...shape, logits });
   }
 
   #recordDraw(

@@ -2,9 +2,11 @@
 
 import type { ModelConfig } from "../model/config/config.ts";
 import { stateLayout } from "../model/state_layout.ts";
-import { activationBytes, type Activations, createActivations } from "./activations.ts";
-import { MAX_MEMORY_BYTES } from "./memory.ts";
-import type { Cpu } from "./module.ts";
+import { type Activations, createActivations, rowBytes } from "../passes/activations.ts";
+import { MAX_MEMORY_BYTES } from "./machine/memory.ts";
+import type { Cpu } from "./machine/module.ts";
+import type { CpuKinds } from "./op_set.ts";
+import { CPU_PARTS, cpuPlatform } from "./platform.ts";
 
 /**
  * Steps of a sequence that go through the model at once: the rows that a matmul unpacks a panel of weights for. It is no
@@ -20,7 +22,7 @@ export class SequenceActivations implements Disposable {
   readonly #cpu: Cpu;
   readonly #config: ModelConfig;
   /** By rows. */
-  readonly #made: Map<number, Activations> = new Map();
+  readonly #made: Map<number, Activations<CpuKinds>> = new Map();
 
   constructor(cpu: Cpu, config: ModelConfig) {
     this.#cpu = cpu;
@@ -29,7 +31,7 @@ export class SequenceActivations implements Disposable {
 
   /** Steps of each of `batch` sequences that go through the model at once: the same always, and so are the bits. */
   stepsAtOnce(batch: number): number {
-    const rows = Math.max(MAX_STEPS, SHARED_BYTES / activationBytes(this.#config, 1));
+    const rows = Math.max(MAX_STEPS, SHARED_BYTES / rowBytes(CPU_PARTS, this.#config));
     return Math.max(1, Math.min(MAX_STEPS, Math.floor(rows / batch)));
   }
 
@@ -40,7 +42,7 @@ export class SequenceActivations implements Disposable {
    */
   requireBatch(batch: number): void {
     const free = MAX_MEMORY_BYTES - this.#cpu.memory.live.sizeBytes;
-    const each = stateLayout(this.#config, 1).sizeBytes + activationBytes(this.#config, 1);
+    const each = stateLayout(this.#config, 1).sizeBytes + rowBytes(CPU_PARTS, this.#config);
     const fits = Math.floor(free / each);
     if (batch <= fits) return;
     throw new RangeError(
@@ -49,12 +51,12 @@ export class SequenceActivations implements Disposable {
   }
 
   /** Activations for {@linkcode SequenceActivations.stepsAtOnce} steps of `batch` sequences. */
-  of(batch: number): Activations {
+  of(batch: number): Activations<CpuKinds> {
     // Powers of two, so that those of all batches together take no more than twice the largest.
     const rows = 2 ** Math.ceil(Math.log2(batch * this.stepsAtOnce(batch)));
     let activations = this.#made.get(rows);
     if (activations === undefined) {
-      activations = createActivations(this.#cpu, this.#config, rows);
+      activations = createActivations(cpuPlatform(this.#cpu), this.#config, { rows, batch: 0 });
       this.#made.set(rows, activations);
     }
     return activations;

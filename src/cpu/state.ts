@@ -4,9 +4,9 @@ import type { ModelConfig } from "../model/config/config.ts";
 import type { ExecutorState } from "../model/executor.ts";
 import { SETTINGS_WORDS } from "../model/sampler.ts";
 import { type StateLayout, stateLayout } from "../model/state_layout.ts";
-import type { Cpu } from "./module.ts";
-import type { CpuProgram } from "./program.ts";
-import { type CpuTensor, createCpuTensor } from "./tensor.ts";
+import type { Cpu } from "./machine/module.ts";
+import type { CpuProgram } from "./machine/program.ts";
+import { type CpuTensor, createCpuTensor } from "./machine/tensor.ts";
 
 /** What the executor on the CPU makes for the sequences of one session or batch. */
 export class CpuState implements ExecutorState {

@@ -3,6 +3,7 @@
 import type { ModelConfig } from "../model/config/config.ts";
 import { firstNotFinite, packParameters, unpackParameters } from "../model/parameter_layout.ts";
 import { keptParts } from "../model/state_layout.ts";
+import { passCost } from "../model/training_cost.ts";
 import {
   type BatchShape,
   carriedState,
@@ -13,15 +14,17 @@ import {
   type TrainingExecutor,
   type TrainingSettings,
 } from "../model/training_executor.ts";
-import { passCost } from "../model/training_cost.ts";
-import { defaultThreads } from "./default_threads.ts";
-import { describeCpu } from "./describe_cpu.ts";
-import { type Cpu, openCpu } from "./module.ts";
-import { Optimiser } from "./optimiser.ts";
-import { requireTrainable } from "./parameters.ts";
+import type { Platform } from "../passes/platform.ts";
+import { Optimiser } from "../passes/training/optimiser.ts";
+import { TrainingPrograms } from "../passes/training/programs.ts";
+import { defaultThreads } from "./machine/default_threads.ts";
+import { describeCpu } from "./machine/describe_cpu.ts";
+import { type Cpu, openCpu } from "./machine/module.ts";
+import { type CpuTensor, createCpuTensor } from "./machine/tensor.ts";
+import type { CpuKinds } from "./op_set.ts";
+import { cpuPlatform } from "./platform.ts";
+import { requireTrainable } from "./require_trainable.ts";
 import { CpuState } from "./state.ts";
-import { type CpuTensor, createCpuTensor } from "./tensor.ts";
-import { TrainingPrograms } from "./training_programs.ts";
 
 /** What a thread does in a millisecond, as measured on cores of a small cloud machine. */
 const COST_PER_MS = 10e6;
@@ -56,10 +59,11 @@ export class CpuTrainingExecutor implements TrainingExecutor {
   readonly deviceNote: undefined;
   readonly #cpu: Cpu;
   readonly #settings: TrainingSettings;
-  readonly #optimiser: Optimiser;
+  readonly #platform: Platform<CpuKinds>;
+  readonly #optimiser: Optimiser<CpuKinds>;
   readonly #draw: CpuTensor;
   readonly #carried: CpuState | undefined;
-  readonly #programs: Map<string, TrainingPrograms> = new Map();
+  readonly #programs: Map<string, TrainingPrograms<CpuKinds>> = new Map();
   #results: StepNumbers[] = [];
   #evaluations: Float32Array[] = [];
   /** Values, moments and states as keep() saw them. */
@@ -71,7 +75,8 @@ export class CpuTrainingExecutor implements TrainingExecutor {
     this.#cpu = cpu;
     this.config = config;
     this.#settings = settings;
-    this.#optimiser = new Optimiser(cpu, config, settings);
+    this.#platform = cpuPlatform(cpu);
+    this.#optimiser = new Optimiser(this.#platform, config, settings);
     this.#draw = createCpuTensor(cpu, "dropout_draw", [1]);
     const { carriedSequences } = settings;
     if (carriedSequences !== undefined) this.#carried = new CpuState(cpu, config, carriedSequences);
@@ -191,16 +196,17 @@ export class CpuTrainingExecutor implements TrainingExecutor {
     return new Map(parts.map(({ name }) => [name, state.part(name)]));
   }
 
-  #programsFor({ batch, seqlen }: BatchShape): TrainingPrograms {
+  #programsFor({ batch, seqlen }: BatchShape): TrainingPrograms<CpuKinds> {
     const key = `${batch} ${seqlen}`;
     let programs = this.#programs.get(key);
     if (programs === undefined) {
       const { dropout, labelSmoothing = 0 } = this.#settings;
-      programs = new TrainingPrograms(this.#cpu, this.config, { batch, seqlen }, {
+      programs = new TrainingPrograms(this.#platform, this.config, { batch, seqlen }, {
         optimiser: this.#optimiser,
         dropout: dropout && { ...dropout, draw: this.#draw },
         smoothing: labelSmoothing,
         carried: this.#carried,
+        createState: (batch) => new CpuState(this.#cpu, this.config, batch),
       });
       this.#programs.set(key, programs);
     }

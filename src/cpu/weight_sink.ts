@@ -2,16 +2,17 @@
 
 import type { ModelConfig } from "../model/config/config.ts";
 import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
-import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
 import { elementCount } from "../model/shapes.ts";
-import { defaultThreads } from "./default_threads.ts";
+import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
+import { modelWeights } from "../passes/weights.ts";
 import { CpuExecutor } from "./executor.ts";
-import { type CpuMatrix, createCpuMatrix, writeMatrixRows } from "./matrix.ts";
+import { defaultThreads } from "./machine/default_threads.ts";
+import { type CpuMatrix, createCpuMatrix, writeMatrixRows } from "./machine/matrix.ts";
+import { type Cpu, type CpuOptions, openCpu } from "./machine/module.ts";
+import { CpuProgram } from "./machine/program.ts";
+import { type CpuTensor, createCpuTensor } from "./machine/tensor.ts";
 import { requireRoom, weightSize } from "./memory_needs.ts";
-import { type Cpu, type CpuOptions, openCpu } from "./module.ts";
-import { CpuProgram } from "./program.ts";
-import { type CpuTensor, createCpuTensor } from "./tensor.ts";
-import { modelWeights } from "./weights.ts";
+import { CPU_PARTS } from "./platform.ts";
 
 /**
  * Opens the CPU to load a model into its memory. Where nobody says how many threads work, it is as many as help.
@@ -43,6 +44,7 @@ export class CpuWeightSink implements WeightSink {
 
   // deno-lint-ignore require-await -- other executors have to wait here.
   async allocate(plan: LoadPlan): Promise<void> {
+    CPU_PARTS.requireSupported(plan.config);
     requireRoom(plan);
     for (const { spec: { name, shape, kind }, dtype } of plan.weights) {
       if (kind === "vector") {
@@ -74,7 +76,7 @@ export class CpuWeightSink implements WeightSink {
   async finish(): Promise<Executor> {
     if (this.#config === undefined) throw new TypeError("Cannot run a model without weights");
     using program = new CpuProgram(this.#cpu);
-    const weights = modelWeights(this.#config, {
+    const weights = modelWeights(CPU_PARTS, this.#config, {
       matrix: (name) => required(this.#matrices, name),
       vector: (name) => required(this.#vectors, name),
       derived: (name, shape, record) => {

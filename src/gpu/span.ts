@@ -1,32 +1,7 @@
-/** Tensors that lie in one buffer, so that a kernel can have them as one binding: WebGPU promises it only eight. */
+/** Several tensors of one buffer as one binding of a kernel: WebGPU promises it only eight. */
 
-import { roundUp } from "../model/shapes.ts";
 import type { Gpu } from "./device.ts";
-import { OFFSET_ALIGNMENT, Tensor } from "./tensor.ts";
-
-/** Elements between two places where a view may start. */
-const STEP = OFFSET_ALIGNMENT / 4;
-
-/** Elements of a tensor that has room for {@linkcode viewsOf} these sizes, in any order. */
-export function sizeTogether(sizes: Readonly<Record<string, number>>): number {
-  const all = Object.values(sizes);
-  // Not rounded: what holds activations must grow evenly with their rows.
-  return all.reduce((total, size) => total + size, (all.length - 1) * STEP);
-}
-
-/** Views of these sizes, one behind the other in a tensor of {@linkcode sizeTogether} elements. */
-export function viewsOf<N extends string>(
-  tensor: Tensor,
-  sizes: Readonly<Record<N, number>>,
-): Record<N, Tensor> {
-  let start = 0;
-  const views = Object.entries<number>(sizes).map(([name, size]) => {
-    const view = tensor.view(start * 4, [size]);
-    start = roundUp(start + size, STEP);
-    return [name, view] as const;
-  });
-  return Object.fromEntries(views) as Record<N, Tensor>;
-}
+import { Tensor } from "./tensor.ts";
 
 /**
  * One tensor over several that lie in one buffer, from the start of the first to the end of the last, and the elements of

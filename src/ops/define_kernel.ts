@@ -2,6 +2,7 @@
 
 import { defineKernel as define, type Kernel, type KernelDeclaration } from "../gpu/kernel.ts";
 import _conv from "../../kernels/_conv.wgsl" with { type: "text" };
+import _linear from "../../kernels/_linear.wgsl" with { type: "text" };
 import _math from "../../kernels/_math.wgsl" with { type: "text" };
 import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
 import _matvec from "../../kernels/_matvec.wgsl" with { type: "text" };
@@ -20,6 +21,7 @@ export const MATH_PRELUDE = _math;
 const PRELUDES = {
   _weight,
   _matvec,
+  _linear,
   _tile,
   _matmul,
   _conv,

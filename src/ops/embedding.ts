@@ -33,7 +33,7 @@ const MAX_WORKGROUPS = 65535;
  */
 export function embeddingFwd(
   program: Program,
-  tensors: { ids: Tensor; weight: Matrix; seen?: Tensor; y: Tensor },
+  tensors: { ids: Tensor; weight: Matrix; seen?: Tensor | undefined; y: Tensor },
   shape: { batch: number; seqlen: number; label: string },
 ): void {
   const { ids, weight, seen, y } = tensors;

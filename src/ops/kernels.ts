@@ -12,7 +12,7 @@ import { embeddingBwdKernel } from "./training/embedding_bwd.ts";
 import { gatedRmsNormFwdKernel } from "./gated_rms_norm.ts";
 import { gatedRmsNormBwdKernel } from "./training/gated_rms_norm_bwd.ts";
 import { clipFactorKernel, sumOfSquaresKernel } from "./training/grad_norm.ts";
-import { matmulFwdKernel, matvecFwdKernel } from "./linear.ts";
+import { matmulFwdKernel, matmulSplitFwdKernel, matvecFwdKernel } from "./linear.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
 import { matvecFinishKernel, matvecGroupsKernel } from "./matvec_groups.ts";
 import { meanPoolFwdKernel } from "./mean_pool.ts";
@@ -22,6 +22,7 @@ import { rmsNormBwdKernel } from "./training/rms_norm_bwd.ts";
 import { rowCopyKernel } from "./row_copy.ts";
 import { sampleFwdKernel } from "./sample.ts";
 import { selectiveScanFwdKernel, selectiveScanStepKernel } from "./selective_scan.ts";
+import { selectiveScanChunksKernel, selectiveScanPassKernel } from "./selective_scan_chunks.ts";
 import {
   selectiveScanBwdKernel,
   selectiveScanBwdSumKernel,
@@ -42,7 +43,7 @@ import {
 } from "./training/ssd_bwd.ts";
 import { ssdStepKernel } from "./ssd_step.ts";
 import { stateCopyKernel } from "./state_copy.ts";
-import { sumPartialsKernel } from "./training/sum_partials.ts";
+import { sumPartialsKernel } from "./sum_partials.ts";
 import { tokenScoreFwdKernel } from "./token_score.ts";
 
 /** All kernels. */
@@ -56,8 +57,11 @@ export const ALL_KERNELS: readonly Pick<
   matvecGroupsKernel,
   matvecFinishKernel,
   matmulFwdKernel,
+  matmulSplitFwdKernel,
   conv1dFwdKernel,
   selectiveScanFwdKernel,
+  selectiveScanChunksKernel,
+  selectiveScanPassKernel,
   selectiveScanStepKernel,
   dtBCNormFwdKernel,
   ssdStepKernel,

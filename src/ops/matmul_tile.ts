@@ -1,9 +1,13 @@
 /** How the matmul kernels cut their result into tiles: one for large results, one that leaves no device idle. */
 
 import type { Gpu } from "../gpu/device.ts";
+import type { Program } from "../gpu/program.ts";
 
 /** Rows and columns of a tile, which one workgroup computes: the kernels' WIDE is 128. */
 export type MatmulTile = 64 | 128;
+
+/** The forward has another kernel for small results: matmul_split_fwd, with tiles of 32. */
+export type FwdTile = 32 | MatmulTile;
 
 /** Fewer tiles than this leave an H100, of 132 multiprocessors, partly idle. */
 const BUSY_TILES = 132;
@@ -40,6 +44,15 @@ export function cheaperTile(gpu: Gpu, sizes: MatmulSizes): MatmulTile {
 export function matmulTile(gpu: Gpu, sizes: MatmulSizes): MatmulTile {
   const isIdle = !gpu.isSoftware && tileCount(128, sizes) < BUSY_TILES;
   return isIdle ? 64 : cheaperTile(gpu, sizes);
+}
+
+/** Columns up to which even thousands of rows of tiles of 64 leave an H100 idle. */
+const SPLIT_COLUMNS = 256;
+
+/** The tile of the forward: where no bit of a row may depend on how many rows there are, by the weight alone. */
+export function fwdTile({ gpu, sameBits }: Program, sizes: MatmulSizes): FwdTile {
+  if (!sameBits) return matmulTile(gpu, sizes);
+  return !gpu.isSoftware && sizes.columns <= SPLIT_COLUMNS ? 32 : 64;
 }
 
 /** Whether 16-byte loads reach rows with these widths, strides and starts, in elements. */

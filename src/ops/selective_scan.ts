@@ -8,6 +8,8 @@ import stepSource from "../../kernels/selective_scan_step.wgsl" with { type: "te
 import { defineKernel } from "./define_kernel.ts";
 import { byVec4sOrElements } from "./placeholders.ts";
 import { blockWords, type Matrix, W_DTYPE } from "./matrix.ts";
+import { groupsAtOnce, SCAN_CHUNK, scanLanes, type ScanSizes } from "./scan_lanes.ts";
+import { PARALLEL_CHUNK, selectiveScanChunks } from "./selective_scan_chunks.ts";
 import { isQuantized } from "../model/weights/dtype.ts";
 
 /** The kernel for any seqlen. */
@@ -26,10 +28,20 @@ export const selectiveScanFwdKernel = defineKernel({
     y: "write",
   },
   params: { seqlen: "u32", dt_start: "u32" },
-  overrides: ["D_INNER", "D_STATE", "DT_RANK", "LANES", "CHANNELS", "GROUPS", "KEEP"],
-  sizes: ({ D_INNER, D_STATE, DT_RANK, KEEP, seqlen, dt_start }, [, batch]) => {
+  overrides: [
+    "D_INNER",
+    "D_STATE",
+    "DT_RANK",
+    "LANES",
+    "CHANNELS",
+    "GROUPS",
+    "KEEP",
+    "CHUNKED",
+    "CHUNK",
+  ],
+  sizes: ({ D_INNER, D_STATE, DT_RANK, KEEP, seqlen, dt_start }, [, batch, chunks]) => {
     const rows = batch * seqlen;
-    const slots = KEEP ? Math.ceil(seqlen / SCAN_CHUNK) + 1 : 1;
+    const slots = KEEP ? Math.ceil(seqlen / SCAN_CHUNK) + 1 : chunks;
     const states = batch * slots * D_INNER * D_STATE;
     return {
       u_dt: dt_start + rows * D_INNER,
@@ -72,44 +84,12 @@ export const selectiveScanStepKernel = defineKernel({
   }),
 });
 
-/** Sizes of a Mamba-1 mixer. */
-export interface ScanSizes {
-  readonly d_inner: number;
-  readonly d_state: number;
-  readonly dt_rank: number;
-}
-
-/** States a lane of selective_scan_fwd and selective_scan_bwd keeps in registers. */
-const STATES_PER_LANE = 4;
-
-/** Steps of a group, which the kernels have written out: training keeps the state before each. */
-export const SCAN_CHUNK = 4;
-
-/** Lanes of a workgroup, if a channel does not need more. */
-const WORKGROUP_SIZE = 32;
-
-/** Most groups of a tile: more take more workgroup memory, and fewer workgroups are then at work. */
-const MAX_GROUPS = 4;
-
-/**
- * How a workgroup of selective_scan_fwd or selective_scan_bwd is made up: lanes a channel, and channels, a power of two.
- */
-export function scanLanes(d_state: number): { lanes: number; channels: number } {
-  const lanes = Math.ceil(d_state / STATES_PER_LANE);
-  return { lanes, channels: 2 ** Math.floor(Math.log2(Math.max(1, WORKGROUP_SIZE / lanes))) };
-}
-
-/** Groups of steps that selective_scan_fwd takes at once: what fits in 16 KiB of workgroup memory, which every device has. */
-function groupsAtOnce({ lanes, channels }: { lanes: number; channels: number }): number {
-  // Tiles of dt and dt u, parts of y, and tiles of B and C where channels share them, in vectors of four.
-  const size = channels * (2 + lanes) + (channels > 1 ? 2 * SCAN_CHUNK * lanes : 0);
-  return Math.max(1, Math.min(lanes, MAX_GROUPS, Math.floor(1000 / size)));
-}
-
 /**
  * y (batch, seqlen, d_inner) from u and the pre-softplus dt of that shape, B and C in x_dbl (batch, seqlen, dt_rank +
  * 2 d_state), z in the second half of xz; ssm_state (batch, d_inner, d_state) moves on. dt lies behind u in one buffer.
  *
+ * @param tensors With `chunk_states`, scratch of chunkStatesSize() elements, chunks of the sequence run side by side: for
+ * a device that the channels alone leave idle.
  * @param shape With `keep` (default false), as training needs it, ssm_state is (batch, chunks + 1, d_inner, d_state) with
  * chunks = ceil(seqlen / SCAN_CHUNK): slot 0 is the initial state and stays, slot c + 1 becomes the state after chunk c,
  * the last slot the final state.
@@ -124,19 +104,29 @@ export function selectiveScanFwd(
     A_log: Tensor;
     D: Tensor;
     ssm_state: Tensor;
+    chunk_states?: Tensor | undefined;
     y: Tensor;
   },
   shape: ScanSizes & { batch: number; seqlen: number; keep?: boolean; label: string },
 ): void {
   const { batch, seqlen, d_inner, d_state, dt_rank, keep = false, label } = shape;
-  const { u, dt, ssm_state, ...bound } = tensors;
+  const { u, dt, ssm_state, chunk_states, ...bound } = tensors;
+  if (chunk_states !== undefined) {
+    const { x_dbl, A_log } = tensors;
+    selectiveScanChunks(program, { u, dt, x_dbl, A_log, ssm_state, chunk_states }, shape);
+  }
+  const isChunked = chunk_states !== undefined;
   const { lanes, channels } = scanLanes(d_state);
   const elements = batch * seqlen * d_inner;
   const u_dt = spanOf(program.gpu, `selective_scan_fwd in ${label}`, {
     u: [u, elements],
     dt: [dt, elements],
   });
-  const [vec4s, state_elements] = byVec4sOrElements(program.gpu, ssm_state, d_state % 4 === 0);
+  const [vec4s, state_elements] = byVec4sOrElements(
+    program.gpu,
+    chunk_states ?? ssm_state,
+    d_state % 4 === 0,
+  );
   program.add(selectiveScanFwdKernel, {
     tensors: { ...bound, u_dt: u_dt.tensor, ssm_state: vec4s, state_elements },
     overrides: {
@@ -147,9 +137,15 @@ export function selectiveScanFwd(
       CHANNELS: channels,
       GROUPS: groupsAtOnce({ lanes, channels }),
       KEEP: keep,
+      CHUNKED: isChunked,
+      CHUNK: PARALLEL_CHUNK,
     },
     params: { seqlen, dt_start: u_dt.starts.dt },
-    workgroups: [Math.ceil(d_inner / channels), batch, 1],
+    workgroups: [
+      Math.ceil(d_inner / channels),
+      batch,
+      isChunked ? Math.ceil(seqlen / PARALLEL_CHUNK) : 1,
+    ],
     label,
   });
 }

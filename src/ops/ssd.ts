@@ -172,6 +172,20 @@ export function ssdScratch(
   };
 }
 
+/** The like, enough for any `batch` sequences that have `rows` steps together; with `keepsStates` for a chunk above 0. */
+export function ssdActivations(
+  { nheads, headdim, d_state, ngroups }: SsdSizes,
+  { rows, batch, keepsStates = false }: { rows: number; batch: number; keepsStates?: boolean },
+): { decays: number; CB: number; states: number } {
+  // Each sequence's last chunk may be a short one.
+  const chunks = Math.ceil(rows / SSD_CHUNK) + batch;
+  return {
+    decays: rows * nheads * 4,
+    CB: chunks * ngroups * SSD_CHUNK * SSD_CHUNK,
+    states: keepsStates ? 0 : chunks * nheads * headdim * d_state,
+  };
+}
+
 /**
  * y (batch, seqlen, d_inner), before gate and norm; ssm_state (batch, nheads, headdim, d_state) moves on.
  *

@@ -14,8 +14,10 @@ import { stateLayout } from "../model/state_layout.ts";
 import { elementCount } from "../model/shapes.ts";
 import { groupSums } from "../ops/matvec_groups.ts";
 import { rowCopy, type RowPart, rowTable } from "../ops/row_copy.ts";
-import { type Activations, createActivations, rowsWithin } from "./activations.ts";
+import { type Activations, createActivations, rowsWithin } from "../passes/activations.ts";
 import { type Seat, WebGpuState } from "./executor_state.ts";
+import type { WebGpuKinds } from "./op_set.ts";
+import { WEBGPU_PARTS, webgpuPlatform } from "./platform.ts";
 
 /** Rows that companies have: each has programs of its own, and rows without a sequence are computed for nothing. */
 const SIZES: readonly number[] = [2, 4, 8, 16, 24, 32, 48, 64, 96, 128];
@@ -23,7 +25,7 @@ const SIZES: readonly number[] = [2, 4, 8, 16, 24, 32, 48, 64, 96, 128];
 /** What one number of rows works on. */
 export interface Group {
   readonly state: WebGpuState;
-  readonly activations: Activations;
+  readonly activations: Activations<WebGpuKinds>;
   /** For the products of its rows. */
   readonly scratch: Tensor;
   readonly table: Tensor;
@@ -39,7 +41,7 @@ export class Company implements Disposable {
   /** By their rows; all lie in one buffer, as one of them works at a time. */
   readonly #groups: Map<number, Group> = new Map();
   #buffer: Tensor | undefined;
-  #activations: Activations | undefined;
+  #activations: Activations<WebGpuKinds> | undefined;
   #scratch: Tensor | undefined;
 
   constructor(gpu: Gpu, config: ModelConfig) {
@@ -47,7 +49,7 @@ export class Company implements Disposable {
     this.#config = config;
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
     const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-    const rows = rowsWithin(config, 0, limit);
+    const rows = rowsWithin(WEBGPU_PARTS, config, 0, limit);
     this.most = Math.max(
       1,
       ...SIZES.filter((size) => size <= rows && stateLayout(config, size).sizeBytes <= limit),
@@ -105,7 +107,10 @@ export class Company implements Disposable {
     this[Symbol.dispose]();
     const { sizeBytes } = stateLayout(this.#config, rows);
     this.#buffer = createTensor(this.#gpu, "company", [sizeBytes / 4]);
-    this.#activations = createActivations(this.#gpu, this.#config, { rows, batch: 0 });
+    this.#activations = createActivations(webgpuPlatform(this.#gpu), this.#config, {
+      rows,
+      batch: 0,
+    });
     this.#scratch = createTensor(this.#gpu, "scratch", [this.#scratchSize(rows)]);
   }
 

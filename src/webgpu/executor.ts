@@ -17,14 +17,15 @@ import type {
 } from "../model/executor.ts";
 import { RING, type SamplerSettings } from "../model/sampler.ts";
 import { MATVEC_MAX_ROWS } from "../ops/linear.ts";
+import type { LoadedWeights } from "../passes/weights.ts";
 import { Bursts } from "./bursts.ts";
 import { Company } from "./company.ts";
 import { asOurs, stateCopy, WebGpuState } from "./executor_state.ts";
+import type { WebGpuKinds } from "./op_set.ts";
 import { Pieces } from "./pieces.ts";
 import { Programs } from "./programs.ts";
 import { runProgram } from "./run_program.ts";
 import { keptTensors } from "./state.ts";
-import type { LoadedWeights } from "./weights.ts";
 
 /** Runs a model on a WebGPU device. It owns the weights; the device is the caller's. */
 export class WebGpuExecutor implements Executor {
@@ -32,13 +33,13 @@ export class WebGpuExecutor implements Executor {
   readonly config: ModelConfig;
   readonly maxDraws: number = RING;
   readonly #gpu: Gpu;
-  readonly #loaded: LoadedWeights;
+  readonly #loaded: LoadedWeights<WebGpuKinds>;
   readonly #programs: Programs;
   readonly #pieces: Pieces;
   readonly #company: Company;
   readonly #bursts: Bursts;
 
-  constructor(gpu: Gpu, config: ModelConfig, loaded: LoadedWeights) {
+  constructor(gpu: Gpu, config: ModelConfig, loaded: LoadedWeights<WebGpuKinds>) {
     this.#gpu = gpu;
     this.config = config;
     this.#loaded = loaded;

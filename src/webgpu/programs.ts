@@ -8,18 +8,20 @@ import { logitCount } from "../model/ends.ts";
 import { MATVEC_MAX_ROWS } from "../ops/linear.ts";
 import { sampleFwd } from "../ops/sample.ts";
 import { tokenScoreFwd } from "../ops/token_score.ts";
-import { type Activations, createActivations } from "./activations.ts";
-import type { WebGpuState } from "./executor_state.ts";
+import { type Activations, createActivations } from "../passes/activations.ts";
 import {
-  at,
-  type ForwardTensors,
+  inferenceTensors,
   recordBlocks,
   recordHead,
   recordLastLogits,
   recordNormF,
-} from "./forward.ts";
+} from "../passes/forward.ts";
+import type { Platform } from "../passes/platform.ts";
+import type { ModelWeights } from "../passes/weights.ts";
+import type { WebGpuState } from "./executor_state.ts";
+import type { WebGpuKinds } from "./op_set.ts";
+import { webgpuPlatform } from "./platform.ts";
 import { SequenceActivations } from "./sequence_activations.ts";
-import type { ModelWeights } from "./weights.ts";
 
 /** Logits of a chunk may take this much: 50280 of them for 256 steps. */
 const LOGITS_BYTES = 50 * 2 ** 20;
@@ -36,23 +38,28 @@ export type PieceOutput = "none" | "all" | "score";
 /** Records what an executor runs, and holds what all states' programs work in. */
 export class Programs implements Disposable {
   /** For single steps of few sequences. */
-  readonly stepActivations: Activations;
+  readonly stepActivations: Activations<WebGpuKinds>;
   /** For everything else. */
   readonly activations: SequenceActivations;
   /** The most rows whose logits there is place for. */
   readonly maxLogitRows: number;
   readonly #gpu: Gpu;
   readonly #config: ModelConfig;
-  readonly #weights: ModelWeights;
+  readonly #weights: ModelWeights<WebGpuKinds>;
+  readonly #platform: Platform<WebGpuKinds>;
   #logits: Tensor | undefined;
   #targets: Tensor | undefined;
   #scores: Tensor | undefined;
 
-  constructor(gpu: Gpu, config: ModelConfig, weights: ModelWeights) {
+  constructor(gpu: Gpu, config: ModelConfig, weights: ModelWeights<WebGpuKinds>) {
     this.#gpu = gpu;
     this.#config = config;
     this.#weights = weights;
-    this.stepActivations = createActivations(gpu, config, { rows: MATVEC_MAX_ROWS, batch: 0 });
+    this.#platform = webgpuPlatform(gpu);
+    this.stepActivations = createActivations(this.#platform, config, {
+      rows: MATVEC_MAX_ROWS,
+      batch: 0,
+    });
     this.activations = new SequenceActivations(gpu, config);
     const logitBytes = Math.min(LOGITS_BYTES, gpu.device.limits.maxStorageBufferBindingSize);
     const rows = Math.floor(logitBytes / (logitCount(config) * 4));
@@ -88,14 +95,14 @@ export class Programs implements Disposable {
     const program = new Program(this.#gpu, { scratch });
     const { logits, tokens } = state.parts;
     const hasIds = this.#config.input.kind === "embedding";
-    const tensors = {
-      ...this.#forwardTensors(state, activations),
-      ...(hasIds ? { inputs: tokens } : {}),
-    };
+    const inputs = hasIds ? tokens : undefined;
+    const tensors = inferenceTensors(this.#weights, state.parts, activations, inputs);
     const shape = { batch: state.batch, seqlen: 1, isStep: true };
-    recordBlocks(program, this.#config, tensors, shape);
-    if (tensors.pool_state !== undefined) recordNormF(program, this.#config, tensors, shape);
-    recordLastLogits(program, this.#config, tensors, { ...shape, logits });
+    recordBlocks(this.#platform, program, this.#config, tensors, shape);
+    if (tensors.pool_state !== undefined) {
+      recordNormF(this.#platform, program, this.#config, tensors, shape);
+    }
+    recordLastLogits(this.#platform, program, this.#config, tensors, { ...shape, logits });
     state.stepProgram = program;
     return program;
   }
@@ -121,18 +128,24 @@ export class Programs implements Disposable {
   /** `steps` steps of all sequences, whose inputs are in the activations for that many sequences. */
   piece(state: WebGpuState, steps: number, output: PieceOutput): Program {
     return this.#kept(state, `${output} ${steps}`, { sameBits: true }, (program) => {
-      const tensors = this.#forwardTensors(state, this.activations.of(state.batch));
+      const tensors = inferenceTensors(
+        this.#weights,
+        state.parts,
+        this.activations.of(state.batch),
+      );
       const shape = { batch: state.batch, seqlen: steps };
       const wantsAll = output !== "none";
-      recordBlocks(program, this.#config, tensors, shape);
+      recordBlocks(this.#platform, program, this.#config, tensors, shape);
       if (wantsAll || tensors.pool_state !== undefined) {
-        recordNormF(program, this.#config, tensors, shape);
+        recordNormF(this.#platform, program, this.#config, tensors, shape);
       }
-      if (wantsAll) recordHead(program, tensors, this.logits, { rows: state.batch * steps });
+      if (wantsAll) {
+        recordHead(this.#platform, program, tensors, this.logits, { rows: state.batch * steps });
+      }
       if (output === "score") this.#recordScore(program, this.logits, steps);
       // Whatever was asked for, the state has its logits afterwards: the next call may draw from them.
       const { logits } = state.parts;
-      recordLastLogits(program, this.#config, tensors, { ...shape, logits });
+      recordLastLogits(this.#platform, program, this.#config, tensors, { ...shape, logits });
     });
   }
 
@@ -169,19 +182,6 @@ export class Programs implements Disposable {
     }
     chunkPrograms.set(key, program);
     return program;
-  }
-
-  #forwardTensors(state: WebGpuState, activations: Activations): ForwardTensors {
-    const { parts } = state;
-    const { inputs, residual, normed, pooled } = activations;
-    return {
-      ...{ weights: this.#weights, inputs, embedded: residual, normed, pooled },
-      seen: parts.seen,
-      pool_state: parts.pool_state,
-      halves: parts.halves.map((own, index) => ({
-        ...{ residual, state: own, activations: at(activations.parts, index) },
-      })),
-    };
   }
 
   #recordScore(program: Program, logits: Tensor, rows: number): void {

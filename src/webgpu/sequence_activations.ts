@@ -8,10 +8,12 @@ import {
   rowBytes,
   rowsWithin,
   servesAnyBatch,
-} from "./activations.ts";
+} from "../passes/activations.ts";
+import type { WebGpuKinds } from "./op_set.ts";
+import { WEBGPU_PARTS, webgpuPlatform } from "./platform.ts";
 
 /** Activations may take this much; more rows at once no longer make a matmul faster. */
-const ACTIVATION_BYTES = 64 * 2 ** 20;
+const ACTIVATION_BYTES = 96 * 2 ** 20;
 
 /** The same, where rows are small. */
 const MAX_ROWS = 8192;
@@ -27,7 +29,7 @@ export class SequenceActivations implements Disposable {
   readonly #gpu: Gpu;
   readonly #config: ModelConfig;
   /** By number of sequences, where those for one number do not serve another. */
-  readonly #made: Map<number, Activations> = new Map();
+  readonly #made: Map<number, Activations<WebGpuKinds>> = new Map();
 
   constructor(gpu: Gpu, config: ModelConfig) {
     this.#gpu = gpu;
@@ -37,10 +39,10 @@ export class SequenceActivations implements Disposable {
   /** The most rows, of all sequences together, that go through the model at once. */
   maxRows(batch: number): number {
     const { maxStorageBufferBindingSize } = this.#gpu.device.limits;
-    const steps = Math.floor(ACTIVATION_BYTES / rowBytes(this.#config) / ROW_STEP);
+    const steps = Math.floor(ACTIVATION_BYTES / rowBytes(WEBGPU_PARTS, this.#config) / ROW_STEP);
     return Math.min(
       Math.max(MIN_ROWS, steps * ROW_STEP),
-      rowsWithin(this.#config, batch, maxStorageBufferBindingSize),
+      rowsWithin(WEBGPU_PARTS, this.#config, batch, maxStorageBufferBindingSize),
       MAX_ROWS,
     );
   }
@@ -64,11 +66,11 @@ export class SequenceActivations implements Disposable {
   }
 
   /** Activations for any shape of {@linkcode SequenceActivations.maxRows} rows in that many sequences. */
-  of(batch: number): Activations {
-    const key = servesAnyBatch(this.#config) ? 0 : batch;
+  of(batch: number): Activations<WebGpuKinds> {
+    const key = servesAnyBatch(WEBGPU_PARTS, this.#config) ? 0 : batch;
     let activations = this.#made.get(key);
     if (activations === undefined) {
-      activations = createActivations(this.#gpu, this.#config, {
+      activations = createActivations(webgpuPlatform(this.#gpu), this.#config, {
         rows: this.maxRows(batch),
         batch,
       });

@@ -4,7 +4,8 @@ import type { Gpu } from "../gpu/device.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { keptParts, type StateLayout, stateLayout } from "../model/state_layout.ts";
-import type { StateTensors } from "./mixers/part.ts";
+import type { SequenceState } from "../passes/forward.ts";
+import type { WebGpuKinds } from "./op_set.ts";
 
 /** The state of `batch` independent sequences. All of it lies in `buffer`. */
 export interface State extends Disposable {
@@ -12,7 +13,7 @@ export interface State extends Disposable {
   readonly layout: StateLayout;
   readonly buffer: Tensor;
   /** What each half of a block carries. */
-  readonly halves: readonly StateTensors[];
+  readonly halves: SequenceState<WebGpuKinds>["halves"];
   /** The running mean of a classifier, then its count for each channel: (batch, 2, d_model). */
   readonly pool_state: Tensor | undefined;
   /** The token that the next step consumes: (batch), u32. */

@@ -17,11 +17,14 @@ import {
   type TrainingSettings,
 } from "../model/training_executor.ts";
 import { passCost } from "../model/training_cost.ts";
+import type { Platform } from "../passes/platform.ts";
+import { Optimiser } from "../passes/training/optimiser.ts";
+import { clearState, TrainingPrograms } from "../passes/training/programs.ts";
 import { InFlight, MAX_IN_FLIGHT } from "./in_flight.ts";
-import { Optimiser } from "./optimiser.ts";
-import { requireTrainable } from "./parameters.ts";
+import type { WebGpuKinds } from "./op_set.ts";
+import { webgpuPlatform } from "./platform.ts";
+import { requireTrainable } from "./require_trainable.ts";
 import { createState, type KeptTensor, keptTensors, type State } from "./state.ts";
-import { clearState, TrainingPrograms } from "./training_programs.ts";
 
 /** What a software adapter does in a millisecond, as llvmpipe did on two cores. */
 const SOFTWARE_COST_PER_MS = 1e6;
@@ -54,10 +57,11 @@ export class WebGpuTrainingExecutor implements TrainingExecutor {
   readonly maxInFlight: number = MAX_IN_FLIGHT;
   readonly #gpu: Gpu;
   readonly #settings: TrainingSettings;
-  readonly #optimiser: Optimiser;
+  readonly #platform: Platform<WebGpuKinds>;
+  readonly #optimiser: Optimiser<WebGpuKinds>;
   readonly #draw: Tensor;
   readonly #carried: State | undefined;
-  readonly #programs: Map<string, TrainingPrograms> = new Map();
+  readonly #programs: Map<string, TrainingPrograms<WebGpuKinds>> = new Map();
   readonly #inFlight: InFlight;
   /** Batches of each step whose results were not read yet. */
   #submitted: number[] = [];
@@ -70,7 +74,8 @@ export class WebGpuTrainingExecutor implements TrainingExecutor {
     this.#gpu = gpu;
     this.config = config;
     this.#settings = settings;
-    this.#optimiser = new Optimiser(gpu, config, settings);
+    this.#platform = webgpuPlatform(gpu);
+    this.#optimiser = new Optimiser(this.#platform, config, settings);
     this.#draw = createTensor(gpu, "dropout_draw", [1]);
     const { carriedSequences } = settings;
     if (carriedSequences !== undefined) this.#carried = createState(gpu, config, carriedSequences);
@@ -206,16 +211,17 @@ export class WebGpuTrainingExecutor implements TrainingExecutor {
     return keptTensors(this.#carried).filter(({ name }) => name.startsWith("layers."));
   }
 
-  #programsFor({ batch, seqlen }: BatchShape): TrainingPrograms {
+  #programsFor({ batch, seqlen }: BatchShape): TrainingPrograms<WebGpuKinds> {
     const key = `${batch} ${seqlen}`;
     let programs = this.#programs.get(key);
     if (programs === undefined) {
       const { dropout, labelSmoothing = 0 } = this.#settings;
-      programs = new TrainingPrograms(this.#gpu, this.config, { batch, seqlen }, {
+      programs = new TrainingPrograms(this.#platform, this.config, { batch, seqlen }, {
         optimiser: this.#optimiser,
         dropout: dropout && { ...dropout, draw: this.#draw },
         smoothing: labelSmoothing,
         carried: this.#carried,
+        createState: (batch) => createState(this.#gpu, this.config, batch),
       });
       this.#programs.set(key, programs);
     }

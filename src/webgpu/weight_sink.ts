@@ -3,13 +3,13 @@
 import { type Gpu, openGpu } from "../gpu/device.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
-import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
-import { mixerOf } from "../model/mixers/mixers.ts";
 import { elementCount } from "../model/shapes.ts";
+import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
 import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
+import { modelWeights } from "../passes/weights.ts";
 import { requireRoom, withinMemory } from "./device_memory.ts";
 import { WebGpuExecutor } from "./executor.ts";
-import { modelWeights } from "./weights.ts";
+import { WEBGPU_PARTS } from "./platform.ts";
 
 /** The queue keeps what is written until it is copied: at most about two of these. */
 const UNFLUSHED_BYTES = 16 * 2 ** 20;
@@ -44,7 +44,7 @@ export class WebGpuWeightSink implements WeightSink {
   }
 
   async allocate(plan: LoadPlan): Promise<void> {
-    mixerOf(plan.config).requireSupported(plan.config);
+    WEBGPU_PARTS.requireSupported(plan.config);
     requireRoom(this.#gpu, plan.config, plan);
     await withinMemory(
       this.#gpu,
@@ -81,7 +81,7 @@ export class WebGpuWeightSink implements WeightSink {
     this.#gpu.check();
     if (this.#plan === undefined) throw new TypeError("Cannot run a model without weights");
     const { config, weightBytes } = this.#plan;
-    const weights = modelWeights(config, {
+    const weights = modelWeights(WEBGPU_PARTS, config, {
       matrix: (name) => required(this.#matrices, name),
       vector: (name) => required(this.#vectors, name),
     });

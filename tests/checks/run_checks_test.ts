@@ -9,8 +9,8 @@ import {
 } from "../../src/checks/run_checks.ts";
 import { cpuBench } from "../../src/checks/cpu_bench.ts";
 import { webgpuBench } from "../../src/checks/webgpu_bench.ts";
-import { openCpu } from "../../src/cpu/module.ts";
-import type { CpuTensor } from "../../src/cpu/tensor.ts";
+import { openCpu } from "../../src/cpu/machine/module.ts";
+import type { CpuTensor } from "../../src/cpu/machine/tensor.ts";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { withGpu } from "../with_gpu.ts";
 

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console -- a program, whose output the test reads
 /** Runs ops on two threads without a permission, and ends by itself though it disposes of nothing: see threads_test.ts. */
 
-import { openCpu } from "../../src/cpu/module.ts";
+import { openCpu } from "../../src/cpu/machine/module.ts";
 import { threadedProduct } from "./threaded_product.ts";
 
 const cpu = await openCpu({ threads: 2 });

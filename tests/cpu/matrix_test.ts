@@ -5,11 +5,11 @@ import {
   type CpuMatrixDType,
   createCpuMatrix,
   writeMatrixRows,
-} from "../../src/cpu/matrix.ts";
-import { openCpu } from "../../src/cpu/module.ts";
+} from "../../src/cpu/machine/matrix.ts";
+import { openCpu } from "../../src/cpu/machine/module.ts";
 import { matvecFwd } from "../../src/cpu/ops/linear.ts";
-import { CpuProgram } from "../../src/cpu/program.ts";
-import { createCpuTensor } from "../../src/cpu/tensor.ts";
+import { CpuProgram } from "../../src/cpu/machine/program.ts";
+import { createCpuTensor } from "../../src/cpu/machine/tensor.ts";
 import { roundedWeight } from "../../src/checks/ops/rounded_weight.ts";
 import { Random } from "../../src/checks/random.ts";
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { CpuMemory } from "../../src/cpu/memory.ts";
-import { openCpu } from "../../src/cpu/module.ts";
-import { createCpuTensor } from "../../src/cpu/tensor.ts";
+import { CpuMemory } from "../../src/cpu/machine/memory.ts";
+import { openCpu } from "../../src/cpu/machine/module.ts";
+import { createCpuTensor } from "../../src/cpu/machine/tensor.ts";
 import { Random } from "../../src/checks/random.ts";
 
 function freshMemory(maximum = 65536): CpuMemory {

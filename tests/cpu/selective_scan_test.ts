@@ -1,9 +1,9 @@
 import { assertThrows } from "@std/assert";
-import { createCpuMatrix } from "../../src/cpu/matrix.ts";
-import { openCpu } from "../../src/cpu/module.ts";
+import { createCpuMatrix } from "../../src/cpu/machine/matrix.ts";
+import { openCpu } from "../../src/cpu/machine/module.ts";
 import { selectiveScanStep } from "../../src/cpu/ops/selective_scan.ts";
-import { CpuProgram } from "../../src/cpu/program.ts";
-import { createCpuTensor } from "../../src/cpu/tensor.ts";
+import { CpuProgram } from "../../src/cpu/machine/program.ts";
+import { createCpuTensor } from "../../src/cpu/machine/tensor.ts";
 import { SELECTIVE_SCAN_CHECKS } from "../../src/checks/ops/selective_scan_checks.ts";
 import { testCpuChecks } from "./test_cpu_checks.ts";
 

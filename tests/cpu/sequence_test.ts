@@ -1,14 +1,15 @@
 /** What steps and threads must not change: not by a bit. */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Cpu, openCpu } from "../../src/cpu/module.ts";
+import { type Cpu, openCpu } from "../../src/cpu/machine/module.ts";
 import { conv1dFwd } from "../../src/cpu/ops/conv1d.ts";
 import { gatedRmsNormFwd } from "../../src/cpu/ops/gated_rms_norm.ts";
 import { meanPoolFwd } from "../../src/cpu/ops/mean_pool.ts";
 import { selectiveScanFwd } from "../../src/cpu/ops/selective_scan.ts";
-import { ssdFwd, ssdStep, ssdWidths } from "../../src/cpu/ops/ssd.ts";
-import { CpuProgram } from "../../src/cpu/program.ts";
-import { type CpuTensor, createCpuTensor } from "../../src/cpu/tensor.ts";
+import { ssdFwd, ssdStep } from "../../src/cpu/ops/ssd.ts";
+import { ssdWidths } from "../../src/model/ssd_sizes.ts";
+import { CpuProgram } from "../../src/cpu/machine/program.ts";
+import { type CpuTensor, createCpuTensor } from "../../src/cpu/machine/tensor.ts";
 import { Random } from "../../src/checks/random.ts";
 
 /** A tensor of a sequence, of which a part can be had. */

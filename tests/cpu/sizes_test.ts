@@ -5,10 +5,11 @@ import { dtBCNormFwd } from "../../src/cpu/ops/dt_bc_norm.ts";
 import { gatedRmsNormFwd } from "../../src/cpu/ops/gated_rms_norm.ts";
 import { meanPoolFwd } from "../../src/cpu/ops/mean_pool.ts";
 import { rmsNormFwd } from "../../src/cpu/ops/rms_norm.ts";
-import { RING, sampleFwd } from "../../src/cpu/ops/sample.ts";
+import { sampleFwd } from "../../src/cpu/ops/sample.ts";
 import { scanRates, selectiveScanFwd } from "../../src/cpu/ops/selective_scan.ts";
 import { ssdFwd, ssdStep } from "../../src/cpu/ops/ssd.ts";
 import { tokenScoreFwd } from "../../src/cpu/ops/token_score.ts";
+import { RING } from "../../src/model/sampler.ts";
 import { LABEL, testSizes } from "./test_sizes.ts";
 
 testSizes({

@@ -1,8 +1,8 @@
 import { assert } from "@std/assert";
 import { cpuBench } from "../../src/checks/cpu_bench.ts";
-import { CPU_OPS } from "../../src/checks/cpu_ops.ts";
-import type { KernelCheck } from "../../src/checks/kernel_check.ts";
-import { type Cpu, type CpuBuild, openCpu } from "../../src/cpu/module.ts";
+import { CHECKED_CPU_OPS } from "../../src/checks/cpu_ops.ts";
+import { checksWith, type KernelCheck } from "../../src/checks/kernel_check.ts";
+import { type Cpu, type CpuBuild, openCpu } from "../../src/cpu/machine/module.ts";
 
 /** "relaxed" is the same source as "relaxed_threads" but for the threads: threads_test.ts compares them. */
 const BUILDS: readonly CpuBuild[] = ["relaxed_threads", "plain"];
@@ -18,8 +18,7 @@ async function cpuOf(build: CpuBuild): Promise<Cpu> {
 
 /** Makes a test of each check whose ops the CPU has, on every build, named after the op's function. */
 export function testCpuChecks(checks: readonly KernelCheck[]): void {
-  const there = checks.filter(({ ops }) => ops.every((name) => name in CPU_OPS));
-  for (const check of there) {
+  for (const check of checksWith(CHECKED_CPU_OPS, checks)) {
     const op = check.kernel.replace(/(?<=[a-z0-9])_([a-z])/g, (_, letter) => letter.toUpperCase());
     Deno.test(`${op}() agrees with its oracle on the CPU: ${check.name}`, async () => {
       for (const build of BUILDS) {

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { openCpu } from "../../src/cpu/module.ts";
-import { CpuProgram } from "../../src/cpu/program.ts";
-import { type CpuTensor, createCpuTensor } from "../../src/cpu/tensor.ts";
+import { openCpu } from "../../src/cpu/machine/module.ts";
+import { CpuProgram } from "../../src/cpu/machine/program.ts";
+import { type CpuTensor, createCpuTensor } from "../../src/cpu/machine/tensor.ts";
 
 /** An op whose tensors have names. */
 export interface SizedOp<Name extends string> {

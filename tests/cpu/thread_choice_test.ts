@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { ThreadChoice } from "../../src/cpu/thread_choice.ts";
+import { ThreadChoice } from "../../src/cpu/machine/thread_choice.ts";
 
 /** Runs steps of work that takes so long on so many threads, and returns the threads of each run. */
 function threadsOfRuns(

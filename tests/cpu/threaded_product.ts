@@ -1,8 +1,8 @@
-import { createCpuMatrix, writeMatrixRows } from "../../src/cpu/matrix.ts";
-import type { Cpu } from "../../src/cpu/module.ts";
+import { createCpuMatrix, writeMatrixRows } from "../../src/cpu/machine/matrix.ts";
+import type { Cpu } from "../../src/cpu/machine/module.ts";
 import { matmulFwd, matvecFwd } from "../../src/cpu/ops/linear.ts";
-import { CpuProgram } from "../../src/cpu/program.ts";
-import { createCpuTensor } from "../../src/cpu/tensor.ts";
+import { CpuProgram } from "../../src/cpu/machine/program.ts";
+import { createCpuTensor } from "../../src/cpu/machine/tensor.ts";
 import { Random } from "../../src/checks/random.ts";
 
 /** Products of sizes that threads share in many chunks, the last of them smaller. */

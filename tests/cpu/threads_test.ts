@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { SCRATCH } from "../../src/cpu/control.ts";
+import { SCRATCH } from "../../src/cpu/machine/control.ts";
 import { MODULE } from "../../kernels/cpu/relaxed_threads.ts";
-import { Cpu, openCpu } from "../../src/cpu/module.ts";
-import { startWebWorker } from "../../src/cpu/worker.ts";
+import { Cpu, openCpu } from "../../src/cpu/machine/module.ts";
+import { startWebWorker } from "../../src/cpu/machine/worker.ts";
 import { threadedProduct } from "./threaded_product.ts";
 
 /** Bytes of the largest op's scratch that a thread has written: none before it has helped. */

@@ -1,8 +1,8 @@
 /** Past a tensor's end lies another's memory: every op of training refuses a tensor that is one element short. */
 
 import { assertThrows } from "@std/assert";
-import { createCpuMatrix, rowMatrix } from "../../src/cpu/matrix.ts";
-import { openCpu } from "../../src/cpu/module.ts";
+import { createCpuMatrix, rowMatrix } from "../../src/cpu/machine/matrix.ts";
+import { openCpu } from "../../src/cpu/machine/module.ts";
 import { adamwUpdate } from "../../src/cpu/ops/training/adamw.ts";
 import { conv1dBwd } from "../../src/cpu/ops/training/conv1d_bwd.ts";
 import { crossEntropy } from "../../src/cpu/ops/training/cross_entropy.ts";
@@ -12,8 +12,8 @@ import { matvecFwd } from "../../src/cpu/ops/linear.ts";
 import { matmulBwdX } from "../../src/cpu/ops/training/linear_bwd.ts";
 import { meanPoolBwd } from "../../src/cpu/ops/training/mean_pool_bwd.ts";
 import { selectiveScanBwdSum } from "../../src/cpu/ops/training/selective_scan_bwd.ts";
-import { CpuProgram } from "../../src/cpu/program.ts";
-import { createCpuTensor } from "../../src/cpu/tensor.ts";
+import { CpuProgram } from "../../src/cpu/machine/program.ts";
+import { createCpuTensor } from "../../src/cpu/machine/tensor.ts";
 import { LABEL, testSizes } from "./test_sizes.ts";
 
 testSizes({

@@ -1,18 +1,19 @@
 /** Training's ops share out rows, columns, channels and sequences: who computes them must not show. */
 
 import { assertEquals } from "@std/assert";
-import { rowMatrix } from "../../src/cpu/matrix.ts";
-import { type Cpu, openCpu } from "../../src/cpu/module.ts";
+import { rowMatrix } from "../../src/cpu/machine/matrix.ts";
+import { type Cpu, openCpu } from "../../src/cpu/machine/module.ts";
 import { conv1dBwd, conv1dBwdScratch } from "../../src/cpu/ops/training/conv1d_bwd.ts";
 import { matmulFwd } from "../../src/cpu/ops/linear.ts";
 import { columnSum, matmulBwdW, matmulBwdX } from "../../src/cpu/ops/training/linear_bwd.ts";
 import { rmsNormBwd, rmsNormBwdParts } from "../../src/cpu/ops/training/rms_norm_bwd.ts";
 import { keptStates, selectiveScanFwd } from "../../src/cpu/ops/selective_scan.ts";
 import { scanBwdScratch, selectiveScanBwd } from "../../src/cpu/ops/training/selective_scan_bwd.ts";
-import { SSD_CHUNK, ssdFwd, ssdSlots, ssdWidths } from "../../src/cpu/ops/ssd.ts";
+import { SSD_CHUNK, ssdFwd, ssdSlots } from "../../src/cpu/ops/ssd.ts";
+import { ssdWidths } from "../../src/model/ssd_sizes.ts";
 import { ssdBwd, ssdBwdScratch } from "../../src/cpu/ops/training/ssd_bwd.ts";
-import { CpuProgram } from "../../src/cpu/program.ts";
-import { type CpuTensor, createCpuTensor } from "../../src/cpu/tensor.ts";
+import { CpuProgram } from "../../src/cpu/machine/program.ts";
+import { type CpuTensor, createCpuTensor } from "../../src/cpu/machine/tensor.ts";
 import { Random } from "../../src/checks/random.ts";
 
 const BATCH = { batch: 3, seqlen: 37 };

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { defaultThreads } from "../../src/cpu/default_threads.ts";
+import { defaultThreads } from "../../src/cpu/machine/default_threads.ts";
 import { requireRoom } from "../../src/cpu/memory_needs.ts";
 import { openWeightSink } from "../../src/cpu/weight_sink.ts";
 import { isQuantized, type MatrixDType } from "../../src/model/weights/dtype.ts";

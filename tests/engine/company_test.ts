@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { GeneratedToken, GenerateOptions, Model, Session } from "../../mod.ts";
+import { defined } from "../defined.ts";
 import { goldenPath } from "../golden_files.ts";
 import { eachBackend } from "./each_backend.ts";
 
@@ -68,8 +69,7 @@ eachBackend("single steps give the same alone and in company", async (loadModel)
 
 eachBackend("of a company some are disposed and one is stopped meanwhile", async (loadModel) => {
   using model = await loadModel(goldenPath("mamba1"));
-  const [first = STREAMS[0], second = STREAMS[0]] = [STREAMS[3], STREAMS[8]];
-  assert(first !== undefined && second !== undefined);
+  const [first, second] = [defined(STREAMS[3]), defined(STREAMS[8])];
   const expected = [await runStream(model, first), await runStream(model, second)];
   const before = model.deviceBytes;
   const leave = async (taken: number) => {
@@ -103,8 +103,7 @@ eachBackend("of a company some are disposed and one is stopped meanwhile", async
 
 eachBackend("a session whose logits are broken ends alone", async (loadModel) => {
   using model = await loadModel(goldenPath("mamba1"));
-  const [stream] = STREAMS;
-  assert(stream !== undefined);
+  const stream = defined(STREAMS[0]);
   const expected = await runStream(model, stream);
   using session = model.createSession();
   await session.prefill([1], { logits: "none" });

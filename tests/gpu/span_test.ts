@@ -1,7 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { readFloats } from "../../src/gpu/readback.ts";
-import { sizeTogether, spanOf, viewsOf } from "../../src/gpu/span.ts";
+import { spanOf } from "../../src/gpu/span.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
+import { sizeTogether, viewsOf } from "../../src/passes/together.ts";
 import { withGpu } from "../with_gpu.ts";
 
 Deno.test(

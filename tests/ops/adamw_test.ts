@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { encodeAdamwSchedule } from "../../src/ops/training/adamw.ts";
+import { encodeAdamwSchedule } from "../../src/model/adamw.ts";
 import { assertClose } from "../assert_close.ts";
 import { ADAMW_CHECKS } from "../../src/checks/ops/adamw_checks.ts";
 import { testChecks } from "./test_checks.ts";

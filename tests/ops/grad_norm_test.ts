@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { gradNormParts, NORM_PART } from "../../src/ops/training/grad_norm.ts";
+import { gradNormParts, NORM_PART } from "../../src/model/grad_norm.ts";
 import { GRAD_NORM_CHECKS } from "../../src/checks/ops/grad_norm_checks.ts";
 import { testChecks } from "./test_checks.ts";
 

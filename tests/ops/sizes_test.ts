@@ -1,7 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { checksWith } from "../../src/checks/kernel_check.ts";
 import { KERNEL_CHECKS } from "../../src/checks/kernel_checks.ts";
 import { webgpuBench } from "../../src/checks/webgpu_bench.ts";
-import { WEBGPU_OPS } from "../../src/checks/webgpu_ops.ts";
+import { CHECKED_WEBGPU_OPS } from "../../src/checks/webgpu_ops.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import type { Dispatch, Kernel, KernelUse } from "../../src/gpu/kernel.ts";
 import { Program } from "../../src/gpu/program.ts";
@@ -32,7 +33,7 @@ async function usesByKernel(gpu: Gpu): Promise<Map<string, Use>> {
   };
   try {
     // The last of a kernel's checks, for the first ones have the sizes of whole models.
-    const there = KERNEL_CHECKS.filter(({ ops }) => ops.every((name) => name in WEBGPU_OPS));
+    const there = checksWith(CHECKED_WEBGPU_OPS, KERNEL_CHECKS);
     const checks = new Map(there.map((check) => [check.kernel, check]));
     for (const check of checks.values()) await check.run(webgpuBench(gpu));
   } finally {

@@ -1,13 +1,12 @@
 import { assert } from "@std/assert";
 import { withGpu } from "../with_gpu.ts";
-import type { KernelCheck } from "../../src/checks/kernel_check.ts";
+import { checksWith, type KernelCheck } from "../../src/checks/kernel_check.ts";
 import { webgpuBench } from "../../src/checks/webgpu_bench.ts";
-import { WEBGPU_OPS } from "../../src/checks/webgpu_ops.ts";
+import { CHECKED_WEBGPU_OPS } from "../../src/checks/webgpu_ops.ts";
 
 /** Makes a test of each check whose ops WebGPU has, named after the op's function. */
 export function testChecks(checks: readonly KernelCheck[]): void {
-  const there = checks.filter(({ ops }) => ops.every((name) => name in WEBGPU_OPS));
-  for (const check of there) {
+  for (const check of checksWith(CHECKED_WEBGPU_OPS, checks)) {
     const op = check.kernel.replace(/(?<=[a-z0-9])_([a-z])/g, (_, letter) => letter.toUpperCase());
     Deno.test(
       `${op}() agrees with its oracle: ${check.name}`,

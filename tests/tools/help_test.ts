@@ -12,8 +12,8 @@ const TOOLS = [
 ];
 
 const BENCHMARKS = [
-  ...["cpu_matmul", "cpu_matvec", "cpu_ops", "cpu_train"],
-  ...["decode", "matmul", "matvec", "prefill", "ssd", "train"],
+  ...["all", "cpu_matmul", "cpu_matvec", "cpu_ops", "cpu_train"],
+  ...["decode", "matmul", "matvec", "prefill", "serve", "shipped", "ssd", "train"],
 ];
 
 async function help(...args: string[]): Promise<string> {

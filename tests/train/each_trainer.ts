@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { type Cpu, openCpu } from "../../src/cpu/module.ts";
+import { type Cpu, openCpu } from "../../src/cpu/machine/module.ts";
 import { CpuTrainingExecutor } from "../../src/cpu/training_executor.ts";
 import type { ModelConfig } from "../../src/model/config/config.ts";
 import type {

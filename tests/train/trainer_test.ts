@@ -8,7 +8,7 @@ import { defined } from "../defined.ts";
 import { goldenPath } from "../golden_files.ts";
 import { GOLDEN_TRAINED, GOLDEN_TRAINED_OTHERS, readGoldenTraining } from "../golden_training.ts";
 import { Random } from "../../src/checks/random.ts";
-import { requireTrainable } from "../../src/webgpu/parameters.ts";
+import { requireTrainable } from "../../src/webgpu/require_trainable.ts";
 import { WebGpuTrainingExecutor } from "../../src/webgpu/training_executor.ts";
 import { eachTrainer } from "./each_trainer.ts";
 

@@ -1,7 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { mixers } from "../../src/model/mixers/mixers.ts";
 import type { ModelConfig } from "../../src/model/config/config.ts";
-import { partOf, trainingOf } from "../../src/webgpu/mixers/mixers.ts";
+import { CPU_PARTS } from "../../src/cpu/platform.ts";
+import { WEBGPU_PARTS } from "../../src/webgpu/platform.ts";
 
 function smallConfig(mixer: ReturnType<typeof mixers>[number]): ModelConfig {
   return mixer.newConfig({
@@ -13,16 +14,25 @@ function smallConfig(mixer: ReturnType<typeof mixers>[number]): ModelConfig {
 }
 
 for (const mixer of mixers()) {
-  Deno.test(`${mixer.name} runs and trains on WebGPU, with the state of its descriptor`, () => {
+  Deno.test(`${mixer.name} runs and trains, with the state of its descriptor`, () => {
     const config = smallConfig(mixer);
-    const { keeps, recomputed } = trainingOf(mixer);
-    assertEquals(Object.keys(keeps).sort(), Object.keys(mixer.stateShapes(config)).sort());
-    const names = Object.keys(partOf(mixer).activationSizes(config, { rows: 2, batch: 1 }));
-    assertEquals([...recomputed].filter((name) => !names.includes(name)), []);
+    const shape = { batch: 1, seqlen: 2 };
+    for (const parts of [WEBGPU_PARTS, CPU_PARTS]) {
+      const part = parts.of(mixer);
+      const training = parts.trainingOf(mixer);
+      const states = Object.keys(mixer.stateShapes(config));
+      assertEquals(Object.keys(training.keeps).sort(), states.sort());
+      const activations = Object.keys(part.activationSizes(config, { rows: 2, batch: 1 }));
+      const scratch = Object.keys(training.scratchSizes(config, shape));
+      const named = [...training.recomputed, ...part.together];
+      assertEquals(named.filter((name) => !activations.includes(name)), []);
+      assertEquals(training.together.filter((name) => !scratch.includes(name)), []);
+    }
   });
 }
 
-Deno.test("partOf() says what WebGPU cannot run", () => {
+Deno.test("Parts.of() says what an executor cannot run", () => {
   const part = { name: "attention", weightSpecs: () => [], stateShapes: () => ({}) };
-  assertThrows(() => partOf(part), TypeError, 'Cannot run "attention" on WebGPU');
+  assertThrows(() => WEBGPU_PARTS.of(part), TypeError, 'Cannot run "attention" on WebGPU');
+  assertThrows(() => CPU_PARTS.of(part), TypeError, 'Cannot run "attention" on the CPU');
 });

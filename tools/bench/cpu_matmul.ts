@@ -9,11 +9,15 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { type CpuMatrixDType, createCpuMatrix, writeMatrixRows } from "../../src/cpu/matrix.ts";
-import { openCpu } from "../../src/cpu/module.ts";
+import {
+  type CpuMatrixDType,
+  createCpuMatrix,
+  writeMatrixRows,
+} from "../../src/cpu/machine/matrix.ts";
+import { openCpu } from "../../src/cpu/machine/module.ts";
 import { linearFwd, matmulFwd, matvecFwd } from "../../src/cpu/ops/linear.ts";
-import { CpuProgram } from "../../src/cpu/program.ts";
-import { createCpuTensor } from "../../src/cpu/tensor.ts";
+import { CpuProgram } from "../../src/cpu/machine/program.ts";
+import { createCpuTensor } from "../../src/cpu/machine/tensor.ts";
 import { checkProduct, storedWeight } from "./cpu_product.ts";
 import { cpuName, medianTime } from "./cpu_time.ts";
 import { randomUniform } from "./random_weights.ts";

@@ -6,21 +6,23 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { createCpuMatrix, writeMatrixRows } from "../../src/cpu/matrix.ts";
-import { type Cpu, openCpu } from "../../src/cpu/module.ts";
+import { createCpuMatrix, writeMatrixRows } from "../../src/cpu/machine/matrix.ts";
+import { type Cpu, openCpu } from "../../src/cpu/machine/module.ts";
 import { conv1dFwd } from "../../src/cpu/ops/conv1d.ts";
 import { gatedRmsNormFwd } from "../../src/cpu/ops/gated_rms_norm.ts";
 import { rmsNormFwd } from "../../src/cpu/ops/rms_norm.ts";
-import { RING, sampleFwd } from "../../src/cpu/ops/sample.ts";
+import { sampleFwd } from "../../src/cpu/ops/sample.ts";
+import { RING } from "../../src/model/sampler.ts";
 import {
   scanRates,
   selectiveScanFwd,
   selectiveScanStep,
 } from "../../src/cpu/ops/selective_scan.ts";
-import { ssdFwd, ssdStep, ssdWidths } from "../../src/cpu/ops/ssd.ts";
+import { ssdFwd, ssdStep } from "../../src/cpu/ops/ssd.ts";
+import { ssdWidths } from "../../src/model/ssd_sizes.ts";
 import { tokenScoreFwd } from "../../src/cpu/ops/token_score.ts";
-import { CpuProgram } from "../../src/cpu/program.ts";
-import { type CpuTensor, createCpuTensor } from "../../src/cpu/tensor.ts";
+import { CpuProgram } from "../../src/cpu/machine/program.ts";
+import { type CpuTensor, createCpuTensor } from "../../src/cpu/machine/tensor.ts";
 import { cpuName, medianTime } from "./cpu_time.ts";
 import { randomUniform } from "./random_weights.ts";
 import { type Result, round } from "./result.ts";

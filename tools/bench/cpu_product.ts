@@ -1,6 +1,10 @@
 /** Weights of the CPU's benchmarks, and a check of their products. */
 
-import { type CpuMatrixDType, isQuantized, type QuantizedRows } from "../../src/cpu/matrix.ts";
+import {
+  type CpuMatrixDType,
+  isQuantized,
+  type QuantizedRows,
+} from "../../src/cpu/machine/matrix.ts";
 import { fromFloat32 } from "../../src/io/dtype.ts";
 import { dequantizeRows, quantizeRows } from "../../src/model/weights/quantize.ts";
 

@@ -1,6 +1,6 @@
 /** Timing on a CPU that others may use: medians, and what the CPU calls itself. */
 
-import type { Cpu } from "../../src/cpu/module.ts";
+import type { Cpu } from "../../src/cpu/machine/module.ts";
 
 /** How long a benchmark runs at least. */
 const MEASURE_MS = 400;

@@ -6,8 +6,8 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { rowMatrix } from "../../src/cpu/matrix.ts";
-import { openCpu } from "../../src/cpu/module.ts";
+import { rowMatrix } from "../../src/cpu/machine/matrix.ts";
+import { openCpu } from "../../src/cpu/machine/module.ts";
 import { adamwUpdate } from "../../src/cpu/ops/training/adamw.ts";
 import { conv1dBwd, conv1dBwdScratch } from "../../src/cpu/ops/training/conv1d_bwd.ts";
 import { crossEntropy } from "../../src/cpu/ops/training/cross_entropy.ts";
@@ -16,10 +16,11 @@ import { matmulBwdW, matmulBwdX } from "../../src/cpu/ops/training/linear_bwd.ts
 import { rmsNormBwd, rmsNormBwdParts } from "../../src/cpu/ops/training/rms_norm_bwd.ts";
 import { keptStates, selectiveScanFwd } from "../../src/cpu/ops/selective_scan.ts";
 import { scanBwdScratch, selectiveScanBwd } from "../../src/cpu/ops/training/selective_scan_bwd.ts";
-import { SSD_CHUNK, ssdFwd, ssdSlots, ssdWidths } from "../../src/cpu/ops/ssd.ts";
+import { SSD_CHUNK, ssdFwd, ssdSlots } from "../../src/cpu/ops/ssd.ts";
+import { ssdWidths } from "../../src/model/ssd_sizes.ts";
 import { ssdBwd, ssdBwdScratch } from "../../src/cpu/ops/training/ssd_bwd.ts";
-import { CpuProgram } from "../../src/cpu/program.ts";
-import { type CpuTensor, createCpuTensor } from "../../src/cpu/tensor.ts";
+import { CpuProgram } from "../../src/cpu/machine/program.ts";
+import { type CpuTensor, createCpuTensor } from "../../src/cpu/machine/tensor.ts";
 import { cpuName, medianTime } from "./cpu_time.ts";
 import { randomUniform } from "./random_weights.ts";
 import { type Result, round } from "./result.ts";

@@ -2,11 +2,12 @@
 /**
  * `deno task bench <name> [options]`: benchmarks, a JSON line a result with --json, else readable.
  *
- * Their names: cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, matmul, matvec, prefill, serve, ssd and train. `deno
- * task bench <name> --help` shows a benchmark's options.
+ * Their names: all, cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, matmul, matvec, prefill, serve, shipped, ssd and
+ * train. `deno task bench <name> --help` shows a benchmark's options.
  */
 
 import { answerHelp } from "../help.ts";
+import { all } from "./all.ts";
 import { cpuMatmul } from "./cpu_matmul.ts";
 import { cpuMatvec } from "./cpu_matvec.ts";
 import { cpuOps } from "./cpu_ops.ts";
@@ -17,10 +18,12 @@ import { matvec } from "./matvec.ts";
 import { prefill } from "./prefill.ts";
 import type { Result } from "./result.ts";
 import { serve } from "./serve.ts";
+import { shipped } from "./shipped.ts";
 import { ssd } from "./ssd.ts";
 import { train } from "./train.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Result>>> = {
+  all,
   cpu_matmul: cpuMatmul,
   cpu_matvec: cpuMatvec,
   cpu_ops: cpuOps,
@@ -30,6 +33,7 @@ const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Resu
   matvec,
   prefill,
   serve,
+  shipped,
   ssd,
   train,
 };
@@ -46,6 +50,6 @@ if (benchmark === undefined) {
 for await (const result of benchmark(args.filter((arg) => arg !== "--json"))) {
   if (args.includes("--json")) console.log(JSON.stringify(result));
   else {for (const [key, value] of Object.entries(result)) {
-      console.log(key.padEnd(28), JSON.stringify(value));
+      console.log(key.padEnd(28), typeof value === "string" ? value : JSON.stringify(value));
     }}
 }

@@ -19,7 +19,7 @@ import {
   matmulBwdWTiling,
   matmulBwdX,
 } from "../../src/ops/training/linear_bwd.ts";
-import { type MatmulTile, matmulTile } from "../../src/ops/matmul_tile.ts";
+import { type FwdTile, type MatmulTile, matmulTile } from "../../src/ops/matmul_tile.ts";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { randomUniform } from "./random_weights.ts";
 import { type Result, round } from "./result.ts";
@@ -45,13 +45,14 @@ export async function* matmul(args: string[]): AsyncGenerator<Result> {
   for (const shape of options.shape === undefined ? shapes : [options.shape]) {
     const [rows = NaN, out = NaN, d_in = NaN] = shape.split("x").map(Number);
     const chosen = matmulBwdWTiling(gpu, { rows: out, columns: d_in }, rows);
-    const given = options.tile === undefined ? undefined : Number(options.tile) as MatmulTile;
+    const given = options.tile === undefined ? undefined : Number(options.tile) as FwdTile;
     const parts = Number(options.parts ?? chosen.parts);
-    for (const tile of options.all ? [64, 128] as const : [given]) {
+    for (const tile of options.all ? [32, 64, 128] as const : [given]) {
+      const backward = tile === 32 ? undefined : tile;
       yield await measure(gpu, { rows, out, d_in }, {
         fwd: tile ?? matmulTile(gpu, { rows, columns: out, depth: d_in }),
-        bwd_x: tile ?? matmulTile(gpu, { rows, columns: d_in, depth: out }),
-        bwd_w: { tile: tile ?? chosen.tile, parts },
+        bwd_x: backward ?? matmulTile(gpu, { rows, columns: d_in, depth: out }),
+        bwd_w: { tile: backward ?? chosen.tile, parts },
       });
     }
   }
@@ -67,7 +68,7 @@ async function measure(
   gpu: Gpu,
   { rows, out, d_in }: Sizes,
   tiles: {
-    readonly fwd: MatmulTile;
+    readonly fwd: FwdTile;
     readonly bwd_x: MatmulTile;
     readonly bwd_w: MatmulBwdWTiling;
   },
@@ -98,7 +99,9 @@ async function measure(
   const shape = { rows, label: "matmul" };
   const runs: Readonly<Record<string, Run>> = {
     fwd: {
-      program: record((program) => matmulFwd(program, { x, weight, y }, shape, tiles.fwd)),
+      program: record((program) =>
+        matmulFwd(program, { x, weight, y }, shape, { tile: tiles.fwd })
+      ),
       result: y,
       width: out,
       rowCount: rows,

@@ -8,7 +8,9 @@ import { weightBytes, weightSpecs } from "../../src/model/weights/weight_specs.t
 import { createMatrix, type Matrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { isQuantized, matrixBytes, type MatrixDType } from "../../src/model/weights/dtype.ts";
 import { type QuantizedRows, quantizeRows } from "../../src/model/weights/quantize.ts";
-import { type LoadedWeights, modelWeights } from "../../src/webgpu/weights.ts";
+import { type LoadedWeights, modelWeights } from "../../src/passes/weights.ts";
+import type { WebGpuKinds } from "../../src/webgpu/op_set.ts";
+import { WEBGPU_PARTS } from "../../src/webgpu/platform.ts";
 import { randomPieces } from "../random_tensor.ts";
 
 /** Uniform in [-1, 1), the same every time (mulberry32). */
@@ -31,7 +33,7 @@ export async function randomWeights(
   gpu: Gpu,
   config: ModelConfig,
   dtype: MatrixDType,
-): Promise<LoadedWeights> {
+): Promise<LoadedWeights<WebGpuKinds>> {
   const matrices = new Map<string, Matrix>();
   const vectors = new Map<string, Tensor>();
   for (const spec of weightSpecs(config)) {
@@ -61,7 +63,7 @@ export async function randomWeights(
     return tensor;
   };
   return {
-    weights: modelWeights(config, {
+    weights: modelWeights(WEBGPU_PARTS, config, {
       matrix: (name) => find(matrices, name),
       vector: (name) => find(vectors, name),
     }),

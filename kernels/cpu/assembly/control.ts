@@ -1,4 +1,4 @@
-// What threads share besides the data, at the start of the memory: src/cpu/control.ts names what it writes of it.
+// What threads share besides the data, at the start of the memory: src/cpu/machine/control.ts names it.
 // Each group of words that different threads write has a cache line of its own.
 
 /** u64: the op's number in the upper half, chunks that nobody has taken in the lower. */

@@ -1,3 +1,4 @@
+import { IGNORED } from "../../model/training_executor.ts";
 import { Random } from "../random.ts";
 import { crossEntropy as reference } from "../reference/cross_entropy.ts";
 import { checkKernel, type KernelCheck, type Measurement } from "../kernel_check.ts";
@@ -42,7 +43,7 @@ function recordable(each: CrossEntropyCase, seed: number): KernelCheck {
   return {
     kernel: "cross_entropy",
     name: each.name,
-    ...checkKernel(["crossEntropy", "IGNORED_TARGET"], (run) => {
+    ...checkKernel(["crossEntropy"], (run) => {
       const {
         rows,
         real_vocab_size,
@@ -60,9 +61,9 @@ function recordable(each: CrossEntropyCase, seed: number): KernelCheck {
       const targets = random.ids(rows, real_vocab_size);
       targets.set([real_vocab_size - 1, 0].slice(0, rows));
       if (ignoredEvery !== undefined) {
-        for (let row = 0; row < rows; row += ignoredEvery) targets[row] = run.ops.IGNORED_TARGET;
+        for (let row = 0; row < rows; row += ignoredEvery) targets[row] = IGNORED;
       }
-      const counted = targets.filter((target) => target !== run.ops.IGNORED_TARGET).length;
+      const counted = targets.filter((target) => target !== IGNORED).length;
       const factor = 1 / Math.max(1, counted);
 
       const logits = run.state(values);
@@ -78,7 +79,7 @@ function recordable(each: CrossEntropyCase, seed: number): KernelCheck {
       const real = values.filter((_, i) => i % vocab_size < real_vocab_size);
       const signed = Array.from(
         targets,
-        (target) => target === run.ops.IGNORED_TARGET ? -1 : target,
+        (target) => target === IGNORED ? -1 : target,
       );
       const expected = reference(
         real,

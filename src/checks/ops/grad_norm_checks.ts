@@ -1,3 +1,4 @@
+import { CLIP_SIZE, gradNormParts, NORM_PART } from "../../model/grad_norm.ts";
 import { Random } from "../random.ts";
 import { clipFactor, globalNorm } from "../reference/global_norm.ts";
 import { checkKernel, floatsOf, type KernelCheck, type Measurement } from "../kernel_check.ts";
@@ -67,12 +68,12 @@ function gradNormCheck(kernel: string, each: GradNormCase, seed: number): Kernel
   return {
     kernel,
     name: each.name,
-    ...checkKernel(["gradNorm", "gradNormParts", "NORM_PART", "CLIP_SIZE"], (run) => {
+    ...checkKernel(["gradNorm"], (run) => {
       const { size, maxNorm, scale = 1, poison, at = 0 } = each;
       const values = new Random(seed).uniform(size, -scale, scale);
       if (poison !== undefined) values[at] = poison;
-      const partials = run.output(run.ops.gradNormParts(size));
-      const clip = run.output(run.ops.CLIP_SIZE);
+      const partials = run.output(gradNormParts(size));
+      const clip = run.output(CLIP_SIZE);
       const gradients = run.input(values);
       run.ops.gradNorm(run.program, { gradients, partials, clip }, {
         size,
@@ -82,7 +83,7 @@ function gradNormCheck(kernel: string, each: GradNormCase, seed: number): Kernel
       run.expectThat(
         "partials",
         partials,
-        (words) => judgePartials(each, floatsOf(words), run.ops.NORM_PART),
+        (words) => judgePartials(each, floatsOf(words), NORM_PART),
       );
       if (poison !== undefined) {
         run.expectThat("clip", clip, (words) => judgePoisoned(floatsOf(words)));

@@ -12,7 +12,8 @@ import {
   type Limits,
   SENTINEL,
 } from "../kernel_check.ts";
-import type { MatvecOptions } from "../op_set.ts";
+import type { MatvecOptions } from "../../passes/op_set.ts";
+import type { Opaque } from "../checked_ops.ts";
 import { roundedWeight } from "./rounded_weight.ts";
 import { spreadRows } from "./spread_rows.ts";
 
@@ -28,7 +29,9 @@ interface LinearCase extends MatmulCase {
   /** Whether the weight lies as one that is trained. */
   readonly trained?: boolean;
   /** For the matmul alone. */
-  readonly tile?: 64 | 128;
+  readonly tile?: 32 | 64 | 128;
+  /** Of the sums, for the matmul alone. */
+  readonly parts?: number;
   /** For the matvec alone. */
   readonly norm?: boolean;
   readonly conv?: {
@@ -111,9 +114,46 @@ function layoutCases(rows: number, d_ins: readonly number[]): LinearCase[] {
 /** Aligned and not; of 768, each lane takes several chunks. */
 const D_INS: readonly number[] = [1, 3, 5, 8, 52, 101, 156, 768];
 
-function inTiles(each: LinearCase): LinearCase {
-  return { ...each, name: `tile of 128, ${each.name}`, tile: 128 };
+function inTiles(each: LinearCase, tile: 32 | 128): LinearCase {
+  return { ...each, name: `tile of ${tile}, ${each.name}`, tile };
 }
+
+/** At and past the sides of tiles; a software adapter takes a second to compile the large one. */
+const TILED: readonly LinearCase[] = [
+  { name: "257 rows", rows: 257, in: 48, out: 260, bias: true, residual: true, seed: 5 },
+  {
+    name: "129 unaligned rows into wider rows",
+    rows: 129,
+    in: 17,
+    out: 129,
+    bias: true,
+    residual: true,
+    seed: 6,
+    ldX: 23,
+    xOffset: 3,
+    ldY: 131,
+  },
+  {
+    name: "64 rows, f16",
+    rows: 64,
+    in: 24,
+    out: 128,
+    bias: false,
+    residual: false,
+    seed: 7,
+    dtype: "f16",
+  },
+  ...(["int8", "int4"] as const).map((dtype) => ({
+    name: `65 rows, ${dtype}`,
+    rows: 65,
+    in: 72,
+    out: 130,
+    bias: false,
+    residual: false,
+    seed: 8,
+    dtype,
+  })),
+];
 
 const MATMUL: readonly LinearCase[] = [
   ...MATMUL_CASES,
@@ -150,42 +190,17 @@ const MATMUL: readonly LinearCase[] = [
     xOffset: 3,
     ldY: 31,
   })),
-  // The large tile, at and past its side; a software adapter takes a second to compile it.
-  inTiles({ name: "257 rows", rows: 257, in: 48, out: 260, bias: true, residual: true, seed: 5 }),
-  inTiles({
-    name: "129 unaligned rows into wider rows",
-    rows: 129,
-    in: 17,
-    out: 129,
-    bias: true,
-    residual: true,
-    seed: 6,
-    ldX: 23,
-    xOffset: 3,
-    ldY: 131,
-  }),
-  inTiles({
-    name: "64 rows, f16",
-    rows: 64,
-    in: 24,
-    out: 128,
-    bias: false,
-    residual: false,
-    seed: 7,
-    dtype: "f16",
-  }),
-  ...(["int8", "int4"] as const).map((dtype) =>
-    inTiles({
-      name: `65 rows, ${dtype}`,
-      rows: 65,
-      in: 72,
-      out: 130,
-      bias: false,
-      residual: false,
-      seed: 8,
-      dtype,
-    })
-  ),
+  ...TILED.map((each) => inTiles(each, 128)),
+  ...TILED.map((each) => inTiles(each, 32)),
+  // Sums in several parts.
+  ...([[512, 2], [513, 3], [260, 2]] as const).map(([d_in, parts]): LinearCase => ({
+    ...{ name: `${parts} parts of ${d_in}`, rows: 33, in: d_in, out: 35, seed: 9, tile: 32, parts },
+    ...{ bias: false, residual: false },
+  })),
+  ...[512, 513, 1101].map((d_in): LinearCase => ({
+    ...{ name: `tile of 32, sums of ${d_in}`, rows: 33, in: d_in, out: 35, seed: 9, tile: 32 },
+    ...{ bias: true, residual: true },
+  })),
 ];
 
 const inProj = (shape: typeof ODD) => ({
@@ -302,7 +317,9 @@ function makeCase(run: KernelRun, each: LinearCase) {
 
 function checkMatmul(run: KernelRun<"matmulFwd">, each: LinearCase): void {
   const { shape, weight, x, bias, residual, tensors, options } = makeCase(run, each);
-  run.ops.matmulFwd(run.program, tensors, options, each.tile);
+  const { tile, parts = 1 } = each;
+  const partials = parts === 1 ? undefined : run.scratch("partials", parts * each.rows * each.out);
+  run.ops.matmulFwd(run.program, { ...tensors, partials }, options, { tile, parts });
   const expected = reference(x, weight, bias, shape, residual);
   const spread = spreadRows(expected, each.out, options.ldY, SENTINEL);
   run.expect("y", tensors.y, spread, sumLimits(each.in, each.scale));
@@ -312,7 +329,7 @@ function checkMatvec(run: KernelRun<"matvecFwd">, each: LinearCase): void {
   const { random, shape, weight, x, bias, residual, tensors, options } = makeCase(run, each);
   const { rows, in: d_in, out } = shape;
   let limits = sumLimits(d_in, each.scale);
-  let fusion: MatvecOptions = {};
+  let fusion: MatvecOptions<Opaque> = {};
   let input: Float32Array | Float64Array = x;
   if (each.norm) {
     const eps = 1e-5;
@@ -356,7 +373,7 @@ function checkMatvec(run: KernelRun<"matvecFwd">, each: LinearCase): void {
 /** Checks of matmul_fwd and matvec_fwd. */
 export const LINEAR_CHECKS: readonly KernelCheck[] = [
   ...MATMUL.map((each): KernelCheck => ({
-    kernel: "matmul_fwd",
+    kernel: each.tile === 32 ? "matmul_split_fwd" : "matmul_fwd",
     name: each.name,
     ...checkKernel(["matmulFwd"], (run) => checkMatmul(run, each)),
   })),

@@ -9,7 +9,7 @@ import {
   type KernelRun,
   type Limits,
 } from "../kernel_check.ts";
-import type { OpaqueTensor } from "../op_set.ts";
+import type { OpaqueTensor } from "../checked_ops.ts";
 import { type ScanCase, scanData, type ScanShape } from "./selective_scan_checks.ts";
 import { stepsOf } from "./steps_of.ts";
 

@@ -4,7 +4,7 @@ import { Random } from "../random.ts";
 import { matmulFwd } from "../reference/matmul.ts";
 import { selectiveScanFwd as reference } from "../reference/selective_scan.ts";
 import { checkKernel, type KernelCheck, type KernelRun, type Limits } from "../kernel_check.ts";
-import type { OpaqueTensor, OpName } from "../op_set.ts";
+import type { OpaqueTensor, OpName } from "../checked_ops.ts";
 import { roundedWeight } from "./rounded_weight.ts";
 
 /** The published kernels allow themselves 6e-4 and 2e-3. */
@@ -44,6 +44,8 @@ const CASES: readonly ScanCase[] = [
   { ...states(16, 10), name: "A_log 89, seqlen 10", A_log: 89 },
   { ...states(16, 10, 37), name: "rates given", hasRates: true },
   { ...states(5, 3, 18), name: "rates given, d_state 5", hasRates: true },
+  // More than a workgroup has lanes for: only executors without that limit have rates.
+  { ...states(1030, 3, 2), name: "rates given, d_state 1030", hasRates: true },
 ];
 
 /** What scanData() makes. */
@@ -126,29 +128,54 @@ function withRates(run: KernelRun<RatesOp>, A_log: Float32Array, shape: ScanShap
   return { A_log: run.input(new Float32Array(A_log.length).fill(NaN)), rates };
 }
 
+/** What a case of a sequence calls, beside its op. */
+function recordFwd(
+  run: KernelRun<"selectiveScanFwd">,
+  decay: DecayOf,
+  { each, seed, chunk_states }: { each: ScanCase; seed: number; chunk_states?: OpaqueTensor },
+): void {
+  const { shape, batch, seqlen } = each;
+  const { random, x_dbl, xz, ...data } = scanData(each, seed);
+  const u = random.normal(batch * seqlen * shape.d_inner);
+  const dt = random.dt(batch * seqlen, shape.d_inner);
+  const ssm_state = run.state(data.ssm_state);
+  const y = run.output(u.length);
+  const tensors = {
+    ...run.together({ u: { input: u }, dt: { input: dt } }),
+    x_dbl: run.input(x_dbl),
+    xz: run.input(xz),
+    ...decay(data.A_log, shape),
+    D: run.input(data.D),
+    ssm_state,
+    ...(chunk_states === undefined ? {} : { chunk_states }),
+    y,
+  };
+  run.ops.selectiveScanFwd(run.program, tensors, { ...shape, batch, seqlen, label: "check" });
+  const expected = reference({ u, dt, ...data }, { ...shape, batch, seqlen });
+  run.expect("y", y, expected.y, SCAN);
+  run.expect("ssm_state", ssm_state, expected.ssm_state, SCAN);
+}
+
 const FWD_CHECKS = CASES.map((each, seed): KernelCheck => ({
   kernel: "selective_scan_fwd",
   name: each.name,
-  ...checkScan("selectiveScanFwd", each, (run, decay) => {
-    const { shape, batch, seqlen } = each;
-    const { random, x_dbl, xz, ...data } = scanData(each, seed);
-    const u = random.normal(batch * seqlen * shape.d_inner);
-    const dt = random.dt(batch * seqlen, shape.d_inner);
-    const ssm_state = run.state(data.ssm_state);
-    const y = run.output(u.length);
-    const tensors = {
-      ...run.together({ u: { input: u }, dt: { input: dt } }),
-      x_dbl: run.input(x_dbl),
-      xz: run.input(xz),
-      ...decay(data.A_log, shape),
-      D: run.input(data.D),
-      ssm_state,
-      y,
-    };
-    run.ops.selectiveScanFwd(run.program, tensors, { ...shape, batch, seqlen, label: "check" });
-    const expected = reference({ u, dt, ...data }, { ...shape, batch, seqlen });
-    run.expect("y", y, expected.y, SCAN);
-    run.expect("ssm_state", ssm_state, expected.ssm_state, SCAN);
+  ...checkScan("selectiveScanFwd", each, (run, decay) => recordFwd(run, decay, { each, seed })),
+}));
+
+/** Whole chunks and parts of one, one and many, more than selective_scan_pass reads at once. */
+const CHUNKED_CASES: readonly ScanCase[] = [
+  ...[1, 63, 64, 65, 200, 640].map((seqlen) => states(16, seqlen)),
+  ...[1, 5, 17, 255].map((d_state) => states(d_state, 130)),
+  { ...states(16, 130), name: "zeros, seqlen 130", initialState: false },
+  { ...states(16, 130), name: "A_log 89, seqlen 130", A_log: 89 },
+];
+
+const CHUNKED_CHECKS = CHUNKED_CASES.map((each, seed): KernelCheck => ({
+  kernel: each.seqlen > 512 ? "selective_scan_pass" : "selective_scan_chunks",
+  name: each.name,
+  ...checkKernel(["selectiveScanFwd", "chunkStatesSize"], (run) => {
+    const chunk_states = run.scratch("chunk_states", run.ops.chunkStatesSize(each.shape, each));
+    recordFwd(run, (A_log) => ({ A_log: run.input(A_log) }), { each, seed, chunk_states });
   }),
 }));
 
@@ -213,4 +240,8 @@ const STEP_CHECKS = STEP_CASES.map((each, seed): KernelCheck => ({
 }));
 
 /** Checks of selective_scan_fwd and selective_scan_step. */
-export const SELECTIVE_SCAN_CHECKS: readonly KernelCheck[] = [...FWD_CHECKS, ...STEP_CHECKS];
+export const SELECTIVE_SCAN_CHECKS: readonly KernelCheck[] = [
+  ...FWD_CHECKS,
+  ...CHUNKED_CHECKS,
+  ...STEP_CHECKS,
+];

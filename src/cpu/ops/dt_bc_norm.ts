@@ -1,8 +1,8 @@
 /** dt_bc_norm_fwd and dt_bc_norm_bwd: FalconMamba's norms of dt_low, B and C. */
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
-import { type CpuProgram, floatBits } from "../program.ts";
-import type { CpuTensor } from "../tensor.ts";
+import { type CpuProgram, floatBits } from "../machine/program.ts";
+import type { CpuTensor } from "../machine/tensor.ts";
 import { rowsGrain } from "./grain.ts";
 import { requireSize } from "./require_size.ts";
 

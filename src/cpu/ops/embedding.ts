@@ -2,9 +2,9 @@
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
 import { WeightDType } from "../../../kernels/cpu/weight_dtype.ts";
-import type { CpuMatrix } from "../matrix.ts";
-import type { CpuProgram } from "../program.ts";
-import type { CpuTensor } from "../tensor.ts";
+import type { CpuMatrix } from "../machine/matrix.ts";
+import type { CpuProgram } from "../machine/program.ts";
+import type { CpuTensor } from "../machine/tensor.ts";
 import { requireSize } from "./require_size.ts";
 
 /** Elements that a thread copies at once. */

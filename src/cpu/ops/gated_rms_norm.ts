@@ -1,8 +1,8 @@
 /** gated_rms_norm_fwd: Mamba-2's norm and gate of the recurrence's output. */
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
-import { type CpuProgram, floatBits } from "../program.ts";
-import type { CpuTensor } from "../tensor.ts";
+import { type CpuProgram, floatBits } from "../machine/program.ts";
+import type { CpuTensor } from "../machine/tensor.ts";
 import { rowsGrain } from "./grain.ts";
 import { requireSize } from "./require_size.ts";
 

@@ -2,6 +2,7 @@
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
 import { WeightDType } from "../../../kernels/cpu/weight_dtype.ts";
+import { roundUp } from "../../model/shapes.ts";
 import {
   type CpuMatrix,
   cpuPanelBytes,
@@ -9,10 +10,9 @@ import {
   isRowMatrix,
   PANEL_ROWS,
   requirePanels,
-} from "../matrix.ts";
-import { roundUp } from "../memory.ts";
-import { type CpuProgram, floatBits } from "../program.ts";
-import type { CpuTensor } from "../tensor.ts";
+} from "../machine/matrix.ts";
+import { type CpuProgram, floatBits } from "../machine/program.ts";
+import type { CpuTensor } from "../machine/tensor.ts";
 import { addProduct } from "./product.ts";
 import { requireSize } from "./require_size.ts";
 

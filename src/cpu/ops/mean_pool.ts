@@ -1,8 +1,8 @@
 /** mean_pool_fwd: running mean over time. */
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
-import type { CpuProgram } from "../program.ts";
-import type { CpuTensor } from "../tensor.ts";
+import type { CpuProgram } from "../machine/program.ts";
+import type { CpuTensor } from "../machine/tensor.ts";
 import { CHANNELS, rowsGrain } from "./grain.ts";
 import { requireSize } from "./require_size.ts";
 

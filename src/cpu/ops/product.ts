@@ -1,8 +1,8 @@
 /** product: what training's linear layers and their gradients are. */
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
-import { roundUp } from "../memory.ts";
-import type { CpuProgram } from "../program.ts";
+import { roundUp } from "../../model/shapes.ts";
+import type { CpuProgram } from "../machine/program.ts";
 
 /** A factor. */
 export interface Factor {

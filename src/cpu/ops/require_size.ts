@@ -1,4 +1,4 @@
-import type { CpuTensor } from "../tensor.ts";
+import type { CpuTensor } from "../machine/tensor.ts";
 
 /**
  * Checks that a tensor holds what an op reads or writes of it: past its end lies another's memory.

@@ -1,13 +1,11 @@
 /** sample_fwd: the next token of each batch entry. */
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
-import { roundUp } from "../memory.ts";
-import type { CpuProgram } from "../program.ts";
-import type { CpuTensor } from "../tensor.ts";
+import { RING } from "../../model/sampler.ts";
+import { roundUp } from "../../model/shapes.ts";
+import type { CpuProgram } from "../machine/program.ts";
+import type { CpuTensor } from "../machine/tensor.ts";
 import { requireSize } from "./require_size.ts";
-
-/** Draws whose ids and log-probabilities the ring keeps: the longest burst, as on a GPU. */
-export const RING = 32;
 
 /** Words of one entry's settings, as encodeSettings() makes them. */
 const SETTINGS_WORDS = 8;

@@ -2,10 +2,10 @@
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
 import { WeightDType } from "../../../kernels/cpu/weight_dtype.ts";
-import { type CpuMatrix, requirePanels } from "../matrix.ts";
-import { roundUp } from "../memory.ts";
-import type { CpuProgram } from "../program.ts";
-import { type CpuTensor, elementCount } from "../tensor.ts";
+import { type CpuMatrix, requirePanels } from "../machine/matrix.ts";
+import { elementCount, roundUp } from "../../model/shapes.ts";
+import type { CpuProgram } from "../machine/program.ts";
+import type { CpuTensor } from "../machine/tensor.ts";
 import { CHANNELS, rowsGrain } from "./grain.ts";
 import { requireSize } from "./require_size.ts";
 

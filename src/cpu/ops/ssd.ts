@@ -1,29 +1,12 @@
 /** ssd_fwd: the Mamba-2 recurrence over a sequence, and for a single step. */
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
-import { roundUp } from "../memory.ts";
-import { type CpuProgram, floatBits } from "../program.ts";
-import type { CpuTensor } from "../tensor.ts";
+import { roundUp } from "../../model/shapes.ts";
+import { type SsdOptions, type SsdSizes, ssdWidths } from "../../model/ssd_sizes.ts";
+import { type CpuProgram, floatBits } from "../machine/program.ts";
+import type { CpuTensor } from "../machine/tensor.ts";
 import { rowsGrain } from "./grain.ts";
 import { requireSize } from "./require_size.ts";
-
-/** Sizes of a Mamba-2 mixer. */
-export interface SsdSizes {
-  /** Heads; each has one A, one dt a step, and headdim channels. */
-  readonly nheads: number;
-  readonly headdim: number;
-  readonly d_state: number;
-  /** Groups of heads, which share B and C; divides nheads. Head h is of group floor(h ngroups / nheads). */
-  readonly ngroups: number;
-}
-
-/** What the ops of the recurrence take beside its sizes. */
-export interface SsdOptions {
-  /** Limits of dt, both included, after softplus; default [0, Infinity]. */
-  readonly dt_limit?: readonly [number, number];
-  /** Whether D is (nheads, headdim) instead of (nheads), the default. */
-  readonly D_has_hdim?: boolean;
-}
 
 /** What the recurrence reads and writes. */
 export interface SsdTensors {
@@ -42,15 +25,6 @@ export const SSD_CHUNK = 16;
 /** States of a sequence that training keeps: that before each chunk, and the final one; without chunks only that. */
 export function ssdSlots(seqlen: number, chunk: number): number {
   return chunk > 0 ? Math.ceil(seqlen / chunk) + 1 : 1;
-}
-
-/** Widths of activations: in_proj's output is [z, x, B, C, dt], conv1d's [x, B, C]. */
-export function ssdWidths(
-  { nheads, headdim, d_state, ngroups }: SsdSizes,
-): { d_inner: number; conv_dim: number; d_in_proj: number } {
-  const d_inner = nheads * headdim;
-  const conv_dim = d_inner + 2 * ngroups * d_state;
-  return { d_inner, conv_dim, d_in_proj: d_inner + conv_dim + nheads };
 }
 
 /**

@@ -1,8 +1,8 @@
 /** state_copy: the states of a batch's sequences, from one tensor to another. */
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
-import type { CpuProgram } from "../program.ts";
-import type { CpuTensor } from "../tensor.ts";
+import type { CpuProgram } from "../machine/program.ts";
+import type { CpuTensor } from "../machine/tensor.ts";
 import { rowsGrain } from "./grain.ts";
 import { requireSize } from "./require_size.ts";
 

@@ -1,8 +1,8 @@
 /** token_score_fwd: log-probability, rank and entropy of targets. */
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
-import type { CpuProgram } from "../program.ts";
-import type { CpuTensor } from "../tensor.ts";
+import type { CpuProgram } from "../machine/program.ts";
+import type { CpuTensor } from "../machine/tensor.ts";
 import { rowsGrain } from "./grain.ts";
 import { requireSize } from "./require_size.ts";
 

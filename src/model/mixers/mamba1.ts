@@ -31,9 +31,6 @@ export function isMamba1(config: ModelConfig): config is Mamba1Config {
   return config.model_type === "mamba" || config.model_type === "falcon_mamba";
 }
 
-/** Largest d_state that the kernels serve: 256 lanes of a workgroup with 4 states each. */
-const MAX_STATES = 1024;
-
 /** What describes it. */
 export const mamba1: Mixer<Mamba1Config> = {
   name: "mamba1",
@@ -84,14 +81,6 @@ export const mamba1: Mixer<Mamba1Config> = {
       "the state [n_layer, d_inner, d_conv + d_state]": n_layer * d_inner * (d_conv + d_state),
       "out_proj.weight [d_model, d_inner]": d_model * d_inner,
     };
-  },
-
-  requireSupported({ d_state }) {
-    if (d_state > MAX_STATES) {
-      throw new RangeError(
-        `Cannot run this model: d_state is ${d_state}, and kernels take ${MAX_STATES}`,
-      );
-    }
   },
 
   weightSpecs,

@@ -106,8 +106,6 @@ export const mamba2: Mixer<Mamba2Config> = {
     };
   },
 
-  requireSupported() {},
-
   weightSpecs,
 
   stateShapes(config) {

@@ -88,12 +88,6 @@ export interface Mixer<Config extends ModelConfig = ModelConfig> extends BlockPa
   toHfFields(config: Config): Record<string, unknown>;
   /** Elements of what grows with the config: of its tensors and of the state, by what messages call them. */
   elementCounts(config: Config): Record<string, number>;
-  /**
-   * Refuses what no executor runs.
-   *
-   * @throws {RangeError} With the size and its limit.
-   */
-  requireSupported(config: Config): void;
   /** The sizes that shapes of tensors follow from, in words. */
   describeSizes(config: Config): string;
   /**

@@ -3,6 +3,7 @@
 import type { Program } from "../../gpu/program.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
 import source from "../../../kernels/adamw_update.wgsl" with { type: "text" };
+import type { AdamwBetas } from "../../model/adamw.ts";
 import { defineKernel } from "../define_kernel.ts";
 import { foldWorkgroups } from "../fold_workgroups.ts";
 
@@ -26,37 +27,11 @@ export const adamwUpdateKernel = defineKernel({
 /** Lanes of a workgroup. */
 const LANES = 256;
 
-/** How fast the averages of the gradient and of its square forget. */
-export interface AdamwBetas {
-  readonly beta1: number;
-  readonly beta2: number;
-}
-
-/** Elements of the `schedule` tensor. */
-export const ADAMW_SCHEDULE_SIZE = 3;
-
-/**
- * What the `schedule` tensor holds for one step: write it there before the step is submitted.
- *
- * @param step The number of the step, from 1: the averages start at 0, which is corrected for.
- */
-export function encodeAdamwSchedule(
-  step: number,
-  learningRate: number,
-  { beta1, beta2 }: AdamwBetas,
-): Float32Array<ArrayBuffer> {
-  return new Float32Array([
-    learningRate,
-    1 / (1 - beta1 ** step),
-    1 / Math.sqrt(1 - beta2 ** step),
-  ]);
-}
-
 /**
  * weight, m and v (size) move on by one step of AdamW, as torch.optim.AdamW does it.
  *
  * @param tensors m and v start as zeros; `clip` is from {@linkcode gradNorm}, and its factor 0 changes nothing;
- * `schedule` (3) is from {@linkcode encodeAdamwSchedule}. Padding stays 0 where weight and grad are 0.
+ * `schedule` (3) is from encodeAdamwSchedule(). Padding stays 0 where weight and grad are 0.
  * @param shape `weight_decay` is decoupled, and scaled by the learning rate: 0 for vectors, A_log and D.
  */
 export function adamwUpdate(

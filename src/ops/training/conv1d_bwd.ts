@@ -5,7 +5,7 @@ import { spanOf } from "../../gpu/span.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
 import source from "../../../kernels/conv1d_bwd.wgsl" with { type: "text" };
 import { defineKernel } from "../define_kernel.ts";
-import { sumPartials } from "./sum_partials.ts";
+import { sumPartials } from "../sum_partials.ts";
 import { placeholders } from "../placeholders.ts";
 
 /** The kernel. */

@@ -16,13 +16,10 @@ export const crossEntropyKernel = defineKernel({
   sizes: ({ VOCAB_SIZE, rows }) => ({ logits: rows * VOCAB_SIZE, targets: rows, loss: rows }),
 });
 
-/** The target of a row that counts for nothing. */
-export const IGNORED_TARGET = 0xffffffff;
-
 /**
  * loss (rows), in nats and unscaled, of targets (rows) under logits (rows, vocab_size), which become their gradient.
  *
- * @param tensors A target is below real_vocab_size, or {@linkcode IGNORED_TARGET}: then loss and gradient are 0.
+ * @param tensors A target is below real_vocab_size, or IGNORED: then loss and gradient are 0.
  * @param shape `scale` is the gradient's factor: 1 / (number of rows that are not ignored) for their mean. Columns from
  * `real_vocab_size` on have no probability and gradient 0. `smoothing` (default 0) is the share of the wanted probability
  * that is spread over all columns: label smoothing.

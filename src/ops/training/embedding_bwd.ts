@@ -6,7 +6,7 @@ import source from "../../../kernels/embedding_bwd.wgsl" with { type: "text" };
 import { defineKernel } from "../define_kernel.ts";
 import { foldWorkgroups } from "../fold_workgroups.ts";
 import type { Matrix } from "../matrix.ts";
-import { sumPartials } from "./sum_partials.ts";
+import { sumPartials } from "../sum_partials.ts";
 
 /** The kernel. */
 export const embeddingBwdKernel = defineKernel({
@@ -48,7 +48,7 @@ export function embeddingBwdParts(rows: number, vocab_size: number): number {
  */
 export function embeddingBwd(
   program: Program,
-  tensors: { ids: Tensor; grad_y: Tensor; partials?: Tensor; grad_weight: Matrix },
+  tensors: { ids: Tensor; grad_y: Tensor; partials?: Tensor | undefined; grad_weight: Matrix },
   shape: { rows: number; accumulate?: boolean; label: string },
 ): void {
   const { ids, grad_y, partials, grad_weight } = tensors;

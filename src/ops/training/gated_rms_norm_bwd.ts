@@ -5,7 +5,7 @@ import type { Tensor } from "../../gpu/tensor.ts";
 import source from "../../../kernels/gated_rms_norm_bwd.wgsl" with { type: "text" };
 import { defineKernel } from "../define_kernel.ts";
 import type { GatedRmsNormShape } from "../gated_rms_norm.ts";
-import { sumPartials } from "./sum_partials.ts";
+import { sumPartials } from "../sum_partials.ts";
 import { placeholders } from "../placeholders.ts";
 
 /** The kernel. */

@@ -4,6 +4,7 @@ import type { Program } from "../../gpu/program.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
 import clipFactorSource from "../../../kernels/clip_factor.wgsl" with { type: "text" };
 import sumOfSquaresSource from "../../../kernels/sum_of_squares.wgsl" with { type: "text" };
+import { gradNormParts, NORM_PART } from "../../model/grad_norm.ts";
 import { defineKernel } from "../define_kernel.ts";
 import { foldWorkgroups } from "../fold_workgroups.ts";
 
@@ -26,17 +27,6 @@ export const clipFactorKernel = defineKernel({
   overrides: [],
   sizes: ({ parts }) => ({ partials: parts, clip: 2 }),
 });
-
-/** Elements that one workgroup adds up: what begins at a multiple of it has partials of its own. */
-export const NORM_PART = 1024;
-
-/** Elements of the `clip` tensor: the factor, then the norm before clipping. */
-export const CLIP_SIZE = 2;
-
-/** Elements of the scratch that {@linkcode gradNorm} needs. */
-export function gradNormParts(size: number): number {
-  return Math.ceil(size / NORM_PART);
-}
 
 /**
  * clip (2) = the factor min(1, maxNorm / (norm + 1e-6)), and the norm of all gradients together.

@@ -16,7 +16,7 @@ import {
   tileCount,
 } from "../matmul_tile.ts";
 import type { Matrix } from "../matrix.ts";
-import { sumPartials } from "./sum_partials.ts";
+import { sumPartials } from "../sum_partials.ts";
 import { byVec4sOrElements } from "../placeholders.ts";
 
 /** The gradient of x. */

@@ -4,7 +4,7 @@ import type { Program } from "../../gpu/program.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
 import source from "../../../kernels/rms_norm_bwd.wgsl" with { type: "text" };
 import { defineKernel } from "../define_kernel.ts";
-import { sumPartials } from "./sum_partials.ts";
+import { sumPartials } from "../sum_partials.ts";
 
 /** The kernel. */
 export const rmsNormBwdKernel = defineKernel({

@@ -8,8 +8,8 @@ import bwdSource from "../../../kernels/selective_scan_bwd.wgsl" with { type: "t
 import sumSource from "../../../kernels/selective_scan_bwd_sum.wgsl" with { type: "text" };
 import { defineKernel } from "../define_kernel.ts";
 import { foldWorkgroups } from "../fold_workgroups.ts";
-import { SCAN_CHUNK, scanLanes, type ScanSizes } from "../selective_scan.ts";
-import { sumPartials } from "./sum_partials.ts";
+import { SCAN_CHUNK, scanLanes, type ScanSizes } from "../scan_lanes.ts";
+import { sumPartials } from "../sum_partials.ts";
 
 /** The recurrence backwards. */
 export const selectiveScanBwdKernel = defineKernel({

@@ -21,7 +21,7 @@ import {
   ssdStates,
 } from "../ssd.ts";
 import { dtLimits, type SsdOptions, type SsdSizes, ssdWidths } from "../../model/ssd_sizes.ts";
-import { sumPartials } from "./sum_partials.ts";
+import { sumPartials } from "../sum_partials.ts";
 
 /** The gradient of x. */
 export const ssdXBwdKernel = defineKernel({

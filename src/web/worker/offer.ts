@@ -1,6 +1,6 @@
 /** What this machine offers to a page. */
 
-import { defaultThreads } from "../../cpu/default_threads.ts";
+import { defaultThreads } from "../../cpu/machine/default_threads.ts";
 import { describeAdapter } from "../../model/adapter.ts";
 import type { Handlers } from "../calls.ts";
 

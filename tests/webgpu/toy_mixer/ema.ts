@@ -33,7 +33,6 @@ export const ema: Mixer<EmaConfig> = {
   elementCounts({ n_layer, d_model }) {
     return { "the state [n_layer, d_model]": n_layer * d_model };
   },
-  requireSupported() {},
   weightSpecs({ d_model }) {
     return [{ name: "decay", shape: [d_model], kind: "vector", initial: uniformWithin(3) }];
   },

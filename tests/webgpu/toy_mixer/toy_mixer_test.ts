@@ -1,4 +1,4 @@
-/** A mixer that the package does not have, added as CONTRIBUTING.md says: two files, and a line a side. */
+/** A mixer that the package does not have, added as CONTRIBUTING.md says: what it is, its passes, and a kernel. */
 
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { decodeSnapshot, encodeSnapshot, loadModel } from "../../../mod.ts";
@@ -11,16 +11,18 @@ import { registerMixer } from "../../../src/model/mixers/mixers.ts";
 import { stateBytes } from "../../../src/model/state_layout.ts";
 import { weightSpecs } from "../../../src/model/weights/weight_specs.ts";
 import { initialise } from "../../../src/train/initialise.ts";
-import { registerWebGpuPart } from "../../../src/webgpu/mixers/mixers.ts";
-import { requireTrainable } from "../../../src/webgpu/parameters.ts";
+import { WEBGPU_OPS } from "../../../src/webgpu/op_set.ts";
+import { WEBGPU_PARTS } from "../../../src/webgpu/platform.ts";
+import { requireTrainable } from "../../../src/webgpu/require_trainable.ts";
 import { assertClose } from "../../assert_close.ts";
 import { defined } from "../../defined.ts";
 import { withGpu } from "../../with_gpu.ts";
 import { ema } from "./ema.ts";
-import { webgpuEma } from "./webgpu_ema.ts";
+import { emaPart } from "./ema_part.ts";
+import { emaFwd } from "./webgpu_ema_fwd.ts";
 
 registerMixer(ema);
-registerWebGpuPart("ema", webgpuEma);
+WEBGPU_PARTS.register("ema", emaPart({ ...WEBGPU_OPS, emaFwd }));
 
 const CONFIG_JSON = { model_type: "ema", hidden_size: 40, num_hidden_layers: 3, vocab_size: 33 };
 const CONFIG = parseConfig(CONFIG_JSON);
@@ -70,7 +72,7 @@ async function loadToy() {
   }
 }
 
-Deno.test("a mixer of two files has its config read and written", () => {
+Deno.test("a mixer of one's own has its config read and written", () => {
   assertEquals(parseConfig(toHfConfig(CONFIG)), CONFIG);
   assertEquals(stateBytes(CONFIG), 3 * 40 * 4);
   assertThrows(
@@ -80,7 +82,7 @@ Deno.test("a mixer of two files has its config read and written", () => {
   );
 });
 
-Deno.test("a mixer of two files agrees with its oracle, in steps and in any split of a prefill", async () => {
+Deno.test("a mixer of one's own agrees with its oracle, in steps and in any split of a prefill", async () => {
   const expected = oracle(IDS);
   const last = expected.subarray(-33);
   using model = await loadToy();
@@ -100,7 +102,7 @@ Deno.test("a mixer of two files agrees with its oracle, in steps and in any spli
   }
 });
 
-Deno.test("a mixer of two files continues from a snapshot with the same tokens", async () => {
+Deno.test("a mixer of one's own continues from a snapshot with the same tokens", async () => {
   using model = await loadToy();
   using session = model.createSession({ seed: 5 });
   await session.prefill(IDS);

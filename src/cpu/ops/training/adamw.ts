@@ -1,45 +1,20 @@
 /** adamw_update: one step of AdamW on one tensor. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import { type CpuProgram, floatBits } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import { type CpuProgram, floatBits } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
+import { ADAMW_SCHEDULE_SIZE, type AdamwBetas } from "../../../model/adamw.ts";
 import { rowsGrain } from "../grain.ts";
 import { requireSize } from "../require_size.ts";
 
 /** Elements of an item. */
 const BLOCK = 1024;
 
-/** How fast the averages of the gradient and of its square forget. */
-export interface AdamwBetas {
-  readonly beta1: number;
-  readonly beta2: number;
-}
-
-/** Elements of the `schedule` tensor. */
-export const ADAMW_SCHEDULE_SIZE = 3;
-
-/**
- * What the `schedule` tensor holds for one step: write it there before the step.
- *
- * @param step The number of the step, from 1: the averages start at 0, which is corrected for.
- */
-export function encodeAdamwSchedule(
-  step: number,
-  learningRate: number,
-  { beta1, beta2 }: AdamwBetas,
-): Float32Array<ArrayBuffer> {
-  return Float32Array.of(
-    learningRate,
-    1 / (1 - beta1 ** step),
-    1 / Math.sqrt(1 - beta2 ** step),
-  );
-}
-
 /**
  * weight, m and v (size) move on by one step of AdamW, as torch.optim.AdamW does it.
  *
  * @param tensors m and v start as zeros; `clip` is from gradNorm(), and its factor 0 changes nothing; `schedule` (3) is
- * from {@linkcode encodeAdamwSchedule}. Padding stays 0 where weight and grad are 0.
+ * from encodeAdamwSchedule(). Padding stays 0 where weight and grad are 0.
  * @param shape `weight_decay` is decoupled, and scaled by the learning rate: 0 for vectors, A_log and D.
  */
 export function adamwUpdate(

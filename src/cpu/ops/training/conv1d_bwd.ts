@@ -1,8 +1,8 @@
 /** conv1d_bwd: gradients of the depth-wise convolution, and the sums that follow it. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import type { CpuProgram } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import type { CpuProgram } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
 import { CHANNELS } from "../grain.ts";
 import { requireSize } from "../require_size.ts";
 import { sumPartials } from "./sum_partials.ts";

@@ -1,19 +1,16 @@
 /** cross_entropy: loss and gradient of logits, in one. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import { roundUp } from "../../memory.ts";
-import { type CpuProgram, floatBits } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import { roundUp } from "../../../model/shapes.ts";
+import { type CpuProgram, floatBits } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
 import { rowsGrain } from "../grain.ts";
 import { requireSize } from "../require_size.ts";
-
-/** The target of a row that counts for nothing. */
-export const IGNORED_TARGET = 0xffffffff;
 
 /**
  * loss (rows), in nats and unscaled, of targets (rows) under logits (rows, vocab_size), which become their gradient.
  *
- * @param tensors A target is below real_vocab_size, or {@linkcode IGNORED_TARGET}: then loss and gradient are 0.
+ * @param tensors A target is below real_vocab_size, or IGNORED: then loss and gradient are 0.
  * @param shape `scale` is the gradient's factor: 1 / (number of rows that are not ignored) for their mean. Columns from
  * `real_vocab_size` on have no probability and gradient 0. `smoothing` (default 0) is the share of the wanted probability
  * that is spread over all columns: label smoothing.

@@ -1,9 +1,9 @@
 /** embedding_bwd: the gradient of an embedding table. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import type { CpuMatrix } from "../../matrix.ts";
-import type { CpuProgram } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import type { CpuMatrix } from "../../machine/matrix.ts";
+import type { CpuProgram } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
 import { CHANNELS } from "../grain.ts";
 import { rowsOf } from "./linear_bwd.ts";
 import { requireSize } from "../require_size.ts";

@@ -1,9 +1,9 @@
 /** gated_rms_norm_bwd: the gradients of Mamba-2's norm and gate. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import { roundUp } from "../../memory.ts";
-import { type CpuProgram, floatBits } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import { roundUp } from "../../../model/shapes.ts";
+import { type CpuProgram, floatBits } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
 import type { GatedRmsNormShape } from "../gated_rms_norm.ts";
 import { MAX_PARTS } from "../grain.ts";
 import { requireSize } from "../require_size.ts";

@@ -1,21 +1,11 @@
 /** sum_of_squares and clip_factor: the norm of all gradients, and what they are multiplied by to limit it. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import { type CpuProgram, floatBits } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import { type CpuProgram, floatBits } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
+import { CLIP_SIZE, gradNormParts, NORM_PART } from "../../../model/grad_norm.ts";
 import { rowsGrain } from "../grain.ts";
 import { requireSize } from "../require_size.ts";
-
-/** Elements of a part: what begins at a multiple of it has partials of its own. */
-export const NORM_PART = 1024;
-
-/** Elements of the `clip` tensor: the factor, then the norm before clipping. */
-export const CLIP_SIZE = 2;
-
-/** Elements of the scratch that {@linkcode gradNorm} needs. */
-export function gradNormParts(size: number): number {
-  return Math.ceil(size / NORM_PART);
-}
 
 /**
  * clip (2) = the factor min(1, maxNorm / (norm + 1e-6)), and the norm of all gradients together.

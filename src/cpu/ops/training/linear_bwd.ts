@@ -1,9 +1,9 @@
 /** matmul_bwd_x, matmul_bwd_w and column_sum: the gradients of y = x weight^T + bias. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import { type CpuMatrix, type CpuRowMatrix, isRowMatrix } from "../../matrix.ts";
-import type { CpuProgram } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import { type CpuMatrix, type CpuRowMatrix, isRowMatrix } from "../../machine/matrix.ts";
+import type { CpuProgram } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
 import { CHANNELS, rowsGrain } from "../grain.ts";
 import type { LinearShape } from "../linear.ts";
 import { addProduct } from "../product.ts";

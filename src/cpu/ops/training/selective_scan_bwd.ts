@@ -1,9 +1,9 @@
 /** selective_scan_bwd: gradients of the Mamba-1 recurrence, and the sums that follow it. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import { roundUp } from "../../memory.ts";
-import type { CpuProgram } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import { roundUp } from "../../../model/shapes.ts";
+import type { CpuProgram } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
 import { CHANNELS, rowsGrain } from "../grain.ts";
 import { requireSize } from "../require_size.ts";
 import { keptStates, SCAN_CHUNK, type ScanSizes } from "../selective_scan.ts";

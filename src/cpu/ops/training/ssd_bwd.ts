@@ -1,12 +1,13 @@
 /** ssd_bwd: gradients of the Mamba-2 recurrence, and the sums that follow it. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import { roundUp } from "../../memory.ts";
-import { type CpuProgram, floatBits } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import { roundUp } from "../../../model/shapes.ts";
+import { type CpuProgram, floatBits } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
 import { rowsGrain } from "../grain.ts";
 import { requireSize } from "../require_size.ts";
-import { type SsdOptions, type SsdSizes, ssdSlots, ssdWidths } from "../ssd.ts";
+import { type SsdOptions, type SsdSizes, ssdWidths } from "../../../model/ssd_sizes.ts";
+import { ssdSlots } from "../ssd.ts";
 import { sumPartials } from "./sum_partials.ts";
 
 /** Sizes of a recurrence's batch, and steps from one kept state to the next. */

@@ -1,8 +1,8 @@
 /** sum_partials: the second stage of sums that threads share, always in the same order. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import type { CpuProgram } from "../../program.ts";
-import type { CpuTensor } from "../../tensor.ts";
+import type { CpuProgram } from "../../machine/program.ts";
+import type { CpuTensor } from "../../machine/tensor.ts";
 import { rowsGrain } from "../grain.ts";
 import { requireSize } from "../require_size.ts";
 

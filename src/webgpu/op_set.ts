@@ -1,0 +1,99 @@
+/** The ops of src/ops, as passes call them. */
+
+import type { Program } from "../gpu/program.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { SSD_CHUNK } from "../model/ssd_sizes.ts";
+import { conv1dFwd } from "../ops/conv1d.ts";
+import { dtBCNormBwd, dtBCNormFwd } from "../ops/dt_bc_norm.ts";
+import { embeddingFwd } from "../ops/embedding.ts";
+import { gatedRmsNormFwd } from "../ops/gated_rms_norm.ts";
+import { linearFwd, matmulFwd, MATVEC_MAX_ROWS, matvecFwd } from "../ops/linear.ts";
+import type { Matrix } from "../ops/matrix.ts";
+import { meanPoolFwd } from "../ops/mean_pool.ts";
+import { rmsNormFwd } from "../ops/rms_norm.ts";
+import { sampleFwd } from "../ops/sample.ts";
+import { MAX_SCAN_STATES, SCAN_CHUNK } from "../ops/scan_lanes.ts";
+import { selectiveScanFwd, selectiveScanStep } from "../ops/selective_scan.ts";
+import { chunkStatesWherePays, scanActivations } from "../ops/selective_scan_chunks.ts";
+import { ssdActivations, ssdFwd } from "../ops/ssd.ts";
+import { ssdStep } from "../ops/ssd_step.ts";
+import { stateCopy } from "../ops/state_copy.ts";
+import { sumPartials } from "../ops/sum_partials.ts";
+import { tokenScoreFwd } from "../ops/token_score.ts";
+import { adamwUpdate } from "../ops/training/adamw.ts";
+import { conv1dBwd, conv1dBwdScratch } from "../ops/training/conv1d_bwd.ts";
+import { crossEntropy } from "../ops/training/cross_entropy.ts";
+import { dropout } from "../ops/training/dropout.ts";
+import { embeddingBwd, embeddingBwdParts } from "../ops/training/embedding_bwd.ts";
+import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../ops/training/gated_rms_norm_bwd.ts";
+import { gradNorm } from "../ops/training/grad_norm.ts";
+import { columnSum, columnSumScratch, matmulBwdW, matmulBwdX } from "../ops/training/linear_bwd.ts";
+import { lastStepBwd, meanPoolBwd } from "../ops/training/mean_pool_bwd.ts";
+import { rmsNormBwd, rmsNormBwdParts } from "../ops/training/rms_norm_bwd.ts";
+import { scanBwdScratch, selectiveScanBwd } from "../ops/training/selective_scan_bwd.ts";
+import { ssdBwd, ssdBwdScratch } from "../ops/training/ssd_bwd.ts";
+import type { PassKinds } from "../passes/kinds.ts";
+import type { OpSet } from "../passes/op_set.ts";
+
+/** What WebGPU records into and works on. */
+export interface WebGpuKinds extends PassKinds {
+  readonly program: Program;
+  readonly tensor: Tensor;
+  readonly matrix: Matrix;
+}
+
+/** All of them but rates, which only pay where exponentials are dear. */
+export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
+  // A norm takes as long to read as to compute.
+  recomputes: true,
+  adamwUpdate,
+  columnSum,
+  columnSumScratch,
+  conv1dBwd,
+  conv1dBwdScratch,
+  conv1dFwd,
+  crossEntropy,
+  dropout,
+  dtBCNormBwd,
+  dtBCNormFwd,
+  embeddingBwd,
+  embeddingBwdParts,
+  embeddingFwd,
+  gatedRmsNormBwd,
+  gatedRmsNormBwdParts,
+  gatedRmsNormFwd,
+  gradNorm,
+  lastStepBwd,
+  linearFwd,
+  matmulBwdW,
+  matmulBwdX,
+  matmulFwd,
+  MATVEC_MAX_ROWS,
+  matvecFwd,
+  MAX_SCAN_STATES,
+  meanPoolBwd,
+  meanPoolFwd,
+  rmsNormBwd,
+  rmsNormBwdParts,
+  rmsNormFwd,
+  sampleFwd,
+  SCAN_CHUNK,
+  scanActivations,
+  scanBwdScratch,
+  selectiveScanBwd,
+  selectiveScanFwd(program, tensors, shape) {
+    const { chunk_states: scratch } = tensors;
+    const chunk_states = scratch && chunkStatesWherePays(program, scratch, shape, shape);
+    selectiveScanFwd(program, { ...tensors, chunk_states }, shape);
+  },
+  selectiveScanStep,
+  SSD_CHUNK,
+  ssdActivations,
+  ssdBwd,
+  ssdBwdScratch,
+  ssdFwd,
+  ssdStep,
+  stateCopy,
+  sumPartials,
+  tokenScoreFwd,
+};
