@@ -43,11 +43,15 @@ export async function openTraining(
   threads: number = defaultThreads(),
 ): Promise<TrainingExecutor> {
   requireTrainable(config);
-  using owned = new DisposableStack();
-  const cpu = owned.use(await openCpu({ threads }));
-  const executor = new CpuTrainingExecutor(cpu, config, settings);
-  executor.own(owned.move());
-  return executor;
+  const cpu = await openCpu({ threads });
+  try {
+    const executor = new CpuTrainingExecutor(cpu, config, settings);
+    executor.own(cpu);
+    return executor;
+  } catch (error) {
+    cpu[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** Trains a model's parameters on the CPU, which is the caller's. */

@@ -45,6 +45,24 @@ function requireNumbers(inputs: unknown, expected: string): void {
   throw new TypeError(`Cannot run the model: the input is ${show(inputs)}, expected ${expected}`);
 }
 
+/**
+ * Whether inputs come one by one, rather than in a list.
+ *
+ * @throws {TypeError} If they are neither, as from JavaScript they may be.
+ */
+export function isStream<List, T>(
+  action: string,
+  inputs: List | AsyncIterable<T>,
+): inputs is AsyncIterable<T> {
+  if (typeof inputs === "object" && inputs !== null) {
+    if (Symbol.asyncIterator in inputs) return true;
+    if (Symbol.iterator in inputs) return false;
+  }
+  throw new TypeError(
+    `Cannot ${action}: the input is ${show(inputs)}, expected a list or a stream`,
+  );
+}
+
 function show(value: unknown): string {
   if (typeof value === "string") {
     return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value);

@@ -12,6 +12,7 @@ import { planLoad, type WeightDType } from "../model/weights/load_plan.ts";
 import { type LoadProgress, loadWeights } from "./load_weights.ts";
 import { createModel, type Model } from "./model.ts";
 import { readConfigAndHead } from "./read_config.ts";
+import { toHex } from "../runtime/bytes.ts";
 import { sha256 } from "./tensor_pieces.ts";
 
 /** Options of {@linkcode loadModel}. */
@@ -86,11 +87,20 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
   }
   requireOneOf("dtype", dtype, ["auto", "f32", "f16", "bf16", "int8", "int4"]);
   signal?.throwIfAborted();
-  using checkpoint = await openCheckpoint(source, {
+  const checkpoint = await openCheckpoint(source, {
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onDownload: onProgress }),
   });
+  try {
+    return await loadCheckpoint(checkpoint, options);
+  } finally {
+    checkpoint[Symbol.dispose]();
+  }
+}
+
+async function loadCheckpoint(checkpoint: Checkpoint, options: LoadOptions): Promise<Model> {
+  const { dtype = "auto", signal, onProgress } = options;
   const { config, tokenizer } = await describeCheckpoint(checkpoint, signal);
   const { tensors } = checkpoint;
   const plan = planLoad(config, tensors, {
@@ -100,12 +110,16 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
   });
   const configHash = await hashOf(config);
   const choice = await choose(options);
-  using sink = await openSink(choice.backend, options);
-  const weightsHash = await loadWeights(sink, plan, tensors, { signal, onProgress });
-  const executor = await sink.finish();
-  const parts = { executor, tokenizer, configHash, weightsHash };
-  // That there is a GPU need not be said: it is named.
-  return createModel(parts, choice.backend === "cpu" ? choice.reason : undefined);
+  const sink = await openSink(choice.backend, options);
+  try {
+    const weightsHash = await loadWeights(sink, plan, tensors, { signal, onProgress });
+    const executor = await sink.finish();
+    const parts = { executor, tokenizer, configHash, weightsHash };
+    // That there is a GPU need not be said: it is named.
+    return createModel(parts, choice.backend === "cpu" ? choice.reason : undefined);
+  } finally {
+    sink[Symbol.dispose]();
+  }
 }
 
 async function choose(
@@ -170,7 +184,7 @@ async function hashOf(config: ModelConfig): Promise<string> {
       "pool",
     ]),
   );
-  return (await sha256(new TextEncoder().encode(text))).toHex();
+  return toHex(await sha256(new TextEncoder().encode(text)));
 }
 
 function requireOneOf(option: string, value: string, accepted: readonly string[]): void {

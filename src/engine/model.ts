@@ -13,8 +13,9 @@ import {
 import type { Backend, Executor } from "../model/executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
 import type { SamplingOptions } from "./sampling.ts";
-import { type ScoreOptions, scoreTokens, type TokenScore } from "./score.ts";
+import { type ScoreOptions, scoreTokens, type TokenIds, type TokenScore } from "./score.ts";
 import { awaitedInputs } from "./awaited_inputs.ts";
+import { isStream } from "./check_inputs.ts";
 import { Call, Lifetime } from "./lifetime.ts";
 import type { Inputs, Session } from "./session.ts";
 import { type SessionModel, StreamSession } from "./stream_session.ts";
@@ -89,7 +90,7 @@ export interface Model extends Disposable {
    * @param options The whole input is one stream, unless they cut it into windows.
    */
   score(
-    input: string | readonly number[] | AsyncIterable<number>,
+    input: string | TokenIds | AsyncIterable<number>,
     options?: ScoreOptions,
   ): AsyncIterable<TokenScore>;
   /** Opens a stream through the model: state in, state out, step by step. */
@@ -126,8 +127,12 @@ export function createModel(
     options?: SamplingOptions,
   ): AsyncIterable<T> => {
     const generator = async function* (): AsyncGenerator<T, void> {
-      using session = new StreamSession(parts, options);
-      yield* work(session);
+      const session = new StreamSession(parts, options);
+      try {
+        yield* work(session);
+      } finally {
+        session[Symbol.dispose]();
+      }
     };
     return lifetime.generator(action, generator());
   };
@@ -160,7 +165,7 @@ export function createModel(
       inSession("classify", (session) => {
         requireClassifier(executor);
         const call = new Call("classify", lifetime, options?.signal);
-        const until = Symbol.asyncIterator in inputs ? awaitedInputs(inputs, call) : inputs;
+        const until = isStream("classify", inputs) ? awaitedInputs(inputs, call) : inputs;
         return classifyStream(session, until, executor.config.labels, options);
       }),
     score: (input, options) =>
@@ -169,7 +174,7 @@ export function createModel(
         const call = new Call("score", lifetime, options?.signal);
         const ids = typeof input === "string"
           ? encode(input)
-          : Symbol.asyncIterator in input
+          : isStream("score", input)
           ? awaitedInputs(input, call)
           : input;
         return scoreTokens(session, ids, options);

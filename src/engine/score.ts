@@ -2,6 +2,9 @@
 
 import type { Session } from "./session.ts";
 
+/** Token ids in a list. */
+export type TokenIds = readonly number[] | Uint32Array;
+
 /** How expected one token was, given all before it. */
 export interface TokenScore {
   /** The token. */
@@ -40,7 +43,7 @@ const PIECE = 1024;
  */
 export async function* scoreTokens(
   session: Session,
-  ids: readonly number[] | AsyncIterable<number>,
+  ids: TokenIds | AsyncIterable<number>,
   { window = Infinity, signal }: ScoreOptions = {},
 ): AsyncGenerator<TokenScore, void> {
   if (window !== Infinity && (!Number.isSafeInteger(window) || window < 1)) {
@@ -60,12 +63,12 @@ export async function* scoreTokens(
   }
 }
 
-async function* one(ids: AsyncIterable<number>): AsyncGenerator<readonly number[]> {
+async function* one(ids: AsyncIterable<number>): AsyncGenerator<TokenIds> {
   for await (const id of ids) yield [id];
 }
 
 /** Pieces that end where windows do. The id after a window's inputs belongs to it: it is foreseen from them. */
-function* pieces(ids: readonly number[], window: number): Generator<readonly number[]> {
+function* pieces(ids: TokenIds, window: number): Generator<TokenIds> {
   for (let start = 0; start < ids.length;) {
     const windows = 1 + Math.floor(Math.max(start - 1, 0) / window);
     const end = Math.min(start + PIECE, windows * window + 1);
@@ -76,7 +79,7 @@ function* pieces(ids: readonly number[], window: number): Generator<readonly num
 
 /** Joins ids and figures; `position` is that of the first id in the stream. */
 function* scored(
-  ids: readonly number[],
+  ids: TokenIds,
   figures: Float32Array,
   position: number,
 ): Generator<TokenScore> {

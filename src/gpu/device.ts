@@ -9,6 +9,9 @@ interface LiveBuffers {
   count: number;
 }
 
+/** Of each device: a model that is loaded onto a caller's device again does not compile its kernels again. */
+const PIPELINES = new WeakMap<GPUDevice, Map<string, GPUComputePipeline>>();
+
 /**
  * One WebGPU device with what this project needs to know of it.
  *
@@ -22,30 +25,36 @@ export class Gpu implements Disposable {
   readonly name: string;
   /** Whether the adapter computes on the CPU (llvmpipe, SwiftShader, WARP): right, and slow. */
   readonly isSoftware: boolean;
+  /** What is worth saying of it after its name; undefined for nothing. */
+  readonly note: string | undefined;
   /** Whether passes can be timed. */
   readonly hasTimestamps: boolean;
-  /** Compiled pipelines by kernel and override values. Owned by `kernel.ts`. */
-  readonly pipelines: Map<string, GPUComputePipeline> = new Map();
+  /** Compiled pipelines by kernel and override values, the same for all that share the device. Owned by `kernel.ts`. */
+  readonly pipelines: Map<string, GPUComputePipeline>;
   /** Bytes and number of the buffers that are alive now. */
   readonly live: LiveBuffers = { sizeBytes: 0, count: 0 };
   #ownsDevice: boolean;
   #failure: Error | undefined;
-  #disposed = false;
+  /** Ends with this object, which a listener would else keep for as long as the caller's device lives. */
+  #disposed = new AbortController();
 
   /** Wraps a device; `ownsDevice` says whether disposing destroys it. */
   constructor(device: GPUDevice, adapter: AdapterFacts, ownsDevice: boolean) {
     this.device = device;
     this.name = adapter.name;
     this.isSoftware = adapter.isSoftware;
+    this.note = noteOf(adapter);
     this.hasTimestamps = device.features.has("timestamp-query");
     this.#ownsDevice = ownsDevice;
+    this.pipelines = PIPELINES.get(device) ?? new Map();
+    PIPELINES.set(device, this.pipelines);
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
       const { error } = event as GPUUncapturedErrorEvent;
       this.fail(new Error(`Cannot continue on ${this.name}: ${error.message}`));
-    });
+    }, { signal: this.#disposed.signal });
     device.lost.then((loss) => {
-      if (this.#disposed) return;
+      if (this.#disposed.signal.aborted) return;
       this.fail(
         new DeviceLostError(
           `Cannot continue on ${this.name}: the device was lost (${loss.reason || "unknown"}): ` +
@@ -88,10 +97,40 @@ export class Gpu implements Disposable {
 
   /** Destroys the device, unless it was the caller's own. */
   [Symbol.dispose](): void {
-    this.#disposed = true;
+    this.#disposed.abort();
+    if (!this.#ownsDevice) return;
     this.pipelines.clear();
-    if (this.#ownsDevice) this.device.destroy();
+    this.device.destroy();
   }
+}
+
+function noteOf({ isSoftware, isOpenGl }: AdapterFacts): string | undefined {
+  const notes = [
+    ...(isSoftware ? ["a software adapter: right, and slow"] : []),
+    ...(isOpenGl
+      ? ["Vulkan is far faster: install a driver for it (on Linux, mesa-vulkan-drivers)"]
+      : []),
+  ];
+  return notes.length === 0 ? undefined : notes.join("; ");
+}
+
+/**
+ * Finds the adapter that a device is opened on.
+ *
+ * @throws {UnsupportedDeviceError} If there is none.
+ */
+export async function findAdapter(): Promise<GPUAdapter> {
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    throw new UnsupportedDeviceError(
+      `Cannot find a GPU adapter: ${
+        navigator.gpu === undefined
+          ? "there is no navigator.gpu, which browsers have that know WebGPU, for pages over https"
+          : "navigator.gpu.requestAdapter() returned null"
+      }. On Linux, install a Vulkan driver (mesa-vulkan-drivers gives a software one)`,
+    );
+  }
+  return adapter;
 }
 
 /**
@@ -103,17 +142,10 @@ export class Gpu implements Disposable {
  * @throws {UnsupportedDeviceError} If there is no adapter.
  */
 export async function openGpu(device?: GPUDevice): Promise<Gpu> {
-  if (device !== undefined) return new Gpu(device, describeAdapter(device.adapterInfo), false);
-  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) {
-    throw new UnsupportedDeviceError(
-      `Cannot find a GPU adapter: ${
-        navigator.gpu === undefined
-          ? "there is no navigator.gpu, which browsers have that know WebGPU, for pages over https"
-          : "navigator.gpu.requestAdapter() returned null"
-      }. On Linux, install a Vulkan driver (mesa-vulkan-drivers gives a software one)`,
-    );
+  if (device !== undefined) {
+    return new Gpu(device, describeAdapter({ info: device.adapterInfo }), false);
   }
+  const adapter = await findAdapter();
   const wanted: GPUFeatureName[] = ["timestamp-query", "shader-f16"];
   const opened = await adapter.requestDevice({
     requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
@@ -126,5 +158,5 @@ export async function openGpu(device?: GPUDevice): Promise<Gpu> {
       maxComputeWorkgroupSizeY: adapter.limits.maxComputeWorkgroupSizeY,
     },
   });
-  return new Gpu(opened, describeAdapter(adapter.info), true);
+  return new Gpu(opened, describeAdapter(adapter), true);
 }

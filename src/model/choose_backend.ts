@@ -25,7 +25,7 @@ export async function chooseBackend(
 ): Promise<BackendChoice> {
   const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) return { backend: "cpu", reason: "there is no GPU" };
-  const { name, isSoftware } = describeAdapter(adapter.info);
+  const { name, isSoftware } = describeAdapter(adapter);
   return isSoftware
     ? { backend: "cpu", reason: `${name} is no GPU, and slower` }
     : { backend: "webgpu", reason: "there is a GPU" };

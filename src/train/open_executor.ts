@@ -69,6 +69,17 @@ export async function openExecutor(
   };
 }
 
+/**
+ * Refuses a backend that is not here: what is told early need not wait for data to be read, or downloaded.
+ *
+ * @throws {UnsupportedDeviceError} If WebGPU is asked for and there is no GPU adapter.
+ */
+export async function requireBackend({ backend, device }: ExecutorOptions): Promise<void> {
+  if (backend !== "webgpu" || device !== undefined) return;
+  const { requireAdapter } = await import("../webgpu/training_executor.ts");
+  await requireAdapter();
+}
+
 async function openAs(
   backend: Backend,
   config: ModelConfig,

@@ -129,6 +129,11 @@ export interface Task {
   readonly options?: TaskOptions;
   /** The data in one line, such as "55,000 images to train on, 5,000 to validate with". */
   readonly summary: string;
+  /**
+   * A hash of the data: a run goes on with no other of the same size. It is asked for where a run has a folder; without it
+   * `summary` alone is compared.
+   */
+  readonly dataHash?: () => Promise<string>;
 }
 
 /** One of a task's presets. */

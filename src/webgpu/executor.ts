@@ -58,7 +58,7 @@ export class WebGpuExecutor implements Executor {
   }
 
   get deviceNote(): string | undefined {
-    return this.#gpu.isSoftware ? "a software adapter: right, and slow" : undefined;
+    return this.#gpu.note;
   }
 
   get weightBytes(): number {

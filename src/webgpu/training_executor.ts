@@ -1,6 +1,6 @@
 /** Training on WebGPU: parameters, gradients and moments in the device's memory, and one step after the other. */
 
-import { type Gpu, openGpu } from "../gpu/device.ts";
+import { findAdapter, type Gpu, openGpu } from "../gpu/device.ts";
 import { type Copy, encode, type Program } from "../gpu/program.ts";
 import { readFloats } from "../gpu/readback.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
@@ -30,6 +30,15 @@ import { createState, type KeptTensor, keptTensors, type State } from "./state.t
 const SOFTWARE_COST_PER_MS = 1e6;
 
 /**
+ * Refuses a machine that training cannot be opened on.
+ *
+ * @throws {UnsupportedDeviceError} If there is no adapter.
+ */
+export async function requireAdapter(): Promise<void> {
+  await findAdapter();
+}
+
+/**
  * Opens a device to train a model on.
  *
  * @param device One of the caller's to use instead; it is not destroyed.
@@ -42,12 +51,16 @@ export async function openTraining(
   settings: TrainingSettings,
   device?: GPUDevice,
 ): Promise<TrainingExecutor> {
-  using owned = new DisposableStack();
-  const gpu = owned.use(await openGpu(device));
-  requireTrainable(gpu, config);
-  const executor = new WebGpuTrainingExecutor(gpu, config, settings);
-  executor.own(owned.move());
-  return executor;
+  const gpu = await openGpu(device);
+  try {
+    requireTrainable(gpu, config);
+    const executor = new WebGpuTrainingExecutor(gpu, config, settings);
+    executor.own(gpu);
+    return executor;
+  } catch (error) {
+    gpu[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** Trains a model's parameters on a device, which is the caller's. */
@@ -92,7 +105,7 @@ export class WebGpuTrainingExecutor implements TrainingExecutor {
   }
 
   get deviceNote(): string | undefined {
-    return this.#gpu.isSoftware ? "a software adapter: right, and slow" : undefined;
+    return this.#gpu.note;
   }
 
   get deviceBytes(): number {

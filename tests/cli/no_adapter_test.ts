@@ -72,10 +72,12 @@ Deno.test("train.ts trains on the CPU where there is no adapter, and says so onc
   assertMatch(stderr, /^Device: CPU, .+, as there is no GPU;/m);
 });
 
-Deno.test("train.ts --backend webgpu says what to install where there is no adapter", async () => {
-  const { code, stdout, stderr } = await trainText("--steps", "2", "--backend", "webgpu");
+Deno.test("train.ts --backend webgpu says what to install where there is no adapter, before data is read", async () => {
+  const { code, stdout, stderr } = await run(
+    ...["-A", "train.ts", "text", "--data", "/nonexistent", "--backend", "webgpu"],
+  );
   assertEquals([code, stdout], [1, ""]);
-  assertMatch(stderr, /^Cannot find a GPU adapter: .+mesa-vulkan-drivers/m);
+  assertMatch(stderr, /^Cannot find a GPU adapter: .+mesa-vulkan-drivers.*\n$/);
 });
 
 Deno.test("train.ts ends with 2 for a wrong value, adapter or none", async () => {

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { checkInputs, requireWholeImage } from "../../src/engine/check_inputs.ts";
+import { checkInputs, isStream, requireWholeImage } from "../../src/engine/check_inputs.ts";
 import type { Inputs } from "../../src/engine/session.ts";
 import { parseConfig } from "../../src/model/config/config.ts";
 
@@ -46,4 +46,17 @@ Deno.test("requireWholeImage() refuses a part of an image, and leaves other inpu
     RangeError,
     "Cannot classify 10 values: this model takes images of 4 x 3 x 1, which are 12",
   );
+});
+
+Deno.test("isStream() tells a stream from a list, and says what is neither", () => {
+  assertEquals(isStream("score", [1]), false);
+  assertEquals(isStream("score", Uint32Array.of(1)), false);
+  assertEquals(isStream("score", new ReadableStream<number>()), true);
+  for (const value of [null, undefined, 5, {}]) {
+    assertThrows(
+      () => isStream("score", value),
+      TypeError,
+      `Cannot score: the input is ${typeof value === "object" && value ? "an object" : value}`,
+    );
+  }
 });

@@ -17,6 +17,26 @@ Deno.test("describeAdapter() names an adapter as browsers and Deno give it, and 
     [undefined, "unknown adapter", false],
   ];
   for (const [info, name, isSoftware] of cases) {
-    assertEquals(describeAdapter(info as GPUAdapterInfo), { name, isSoftware });
+    const found = describeAdapter({ info: info as GPUAdapterInfo });
+    assertEquals(found, { name, isSoftware, isOpenGl: false });
+  }
+});
+
+Deno.test("describeAdapter() tells OpenGL by what it has no limit of, and no other platform", () => {
+  const cases: [string, number, GPUFeatureName[], boolean][] = [
+    ["OpenGL", 2 ** 32 - 1, ["timestamp-query"], true],
+    ["Vulkan", 1024, ["shader-f16", "bgra8unorm-storage"], false],
+    ["an old Vulkan", 1000, [], false],
+    ["Metal", 2 ** 32 - 1, ["shader-f16", "bgra8unorm-storage"], false],
+    ["Direct3D 12", 2 ** 32 - 1, ["bgra8unorm-storage"], false],
+  ];
+  for (const [platform, maxBindingsPerBindGroup, features, isOpenGl] of cases) {
+    const found = describeAdapter({
+      info: { description: "an adapter" } as GPUAdapterInfo,
+      limits: { maxBindingsPerBindGroup } as GPUSupportedLimits,
+      features: new Set(features),
+    });
+    const name = isOpenGl ? "an adapter over OpenGL" : "an adapter";
+    assertEquals(found, { name, isSoftware: false, isOpenGl }, platform);
   }
 });

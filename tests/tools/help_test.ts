@@ -12,7 +12,7 @@ const TOOLS = [
 ];
 
 const BENCHMARKS = [
-  ...["all", "cpu_matmul", "cpu_matvec", "cpu_ops", "cpu_train"],
+  ...["all", "browser", "cpu_matmul", "cpu_matvec", "cpu_ops", "cpu_train"],
   ...["decode", "matmul", "matvec", "prefill", "serve", "shipped", "ssd", "train"],
 ];
 

@@ -50,6 +50,13 @@ Deno.test("openRunFolder() refuses what is not a run's, and leaves it as it was"
     await Deno.writeTextFile(`${folder}/model.safetensors`, "weights");
     await Deno.writeTextFile(`${parent}/file`, "text");
     const before = await contents(parent);
+    await Deno.symlink(`${parent}/nowhere`, `${parent}/link`);
+    await assertRejects(
+      () => openRunFolder(`${parent}/link`),
+      TypeError,
+      `Cannot train into "${parent}/link": it is a link that leads nowhere, expected a run's folder`,
+    );
+    await Deno.remove(`${parent}/link`);
     for (const options of [{}, { overwrite: true }]) {
       await assertRejects(
         () => openRunFolder(folder, options),
@@ -138,6 +145,16 @@ Deno.test("train() wants to know what becomes of a run, resumes it only as it is
       "steps is 3, and its run has done 4",
     );
     assertEquals(await contents(out), before);
+    // Of the same size, with the same characters.
+    const data = `${folder}/text.txt`;
+    await Deno.writeTextFile(data, (await Deno.readTextFile(data)).replace("dark", "kard"));
+    const { options } = other;
+    await assertRejects(
+      async () => await all(await loadTask("text", options), { out, resume: true }),
+      TypeError,
+      `Cannot resume from "${out}": data is other than its run has, of the same size (SHA-256 `,
+    );
+    assertEquals(await contents(out), before);
     // Longer, and cut: the same program goes on with it, whatever warm-up it asks for now.
     const longer = await smallTask(folder, { steps: 40 });
     for await (const { step } of train(longer, { out, resume: true })) if (step === 8) break;
@@ -167,5 +184,52 @@ Deno.test("train() begins anew, unasked, where a run was killed before its first
       assertEquals(steps.map(({ step }) => step), [1, 2, 3, 4]);
       assertEquals(await Deno.readFile(`${out}/training/resume.safetensors`), expected);
       assert(!Object.keys(await contents(out)).some((name) => name.endsWith(".tmp")));
+    }
+  }));
+
+/** Makes every renaming and removal of a file fail from the `count`-th on, which is all that a kill there leaves. */
+function cutAfter(count: number): { readonly wasReached: boolean } & Disposable {
+  const { rename, remove } = Deno;
+  let done = 0;
+  const cut = <Args extends unknown[]>(change: (...args: Args) => Promise<void>) => {
+    return (...args: Args) => done++ < count ? change(...args) : Promise.reject(new Error("cut"));
+  };
+  Object.assign(Deno, { rename: cut(rename), remove: cut(remove) });
+  return {
+    get wasReached() {
+      return done > count;
+    },
+    [Symbol.dispose]: () => Object.assign(Deno, { rename, remove }),
+  };
+}
+
+Deno.test("train() ends with the files of an uninterrupted run, wherever one was cut off, an overwriting one too", () =>
+  withFolder(async (folder) => {
+    const task = await smallTask(folder, { steps: 2, evaluateEvery: 1 });
+    // Metrics have times in them.
+    const files = async (out: string) => {
+      const { "training/metrics.jsonl": _metrics, ...others } = await contents(out);
+      return others;
+    };
+    const run = (out: string, options = {}) =>
+      Array.fromAsync(train(task, { out, backend: "cpu", threads: 1, ...options }));
+    await run(`${folder}/straight`);
+    const expected = await files(`${folder}/straight`);
+    for (const overwrite of [false, true]) {
+      for (let count = 0, isCut = true; isCut; count++) {
+        const out = `${folder}/${overwrite}-${count}`;
+        if (overwrite) await run(out);
+        {
+          using cut = cutAfter(count);
+          await run(out, { overwrite }).catch(() => {});
+          isCut = cut.wasReached;
+        }
+        const { isFile } = await Deno.stat(`${out}/training/run.json`).catch(() => ({
+          isFile: false,
+        }));
+        await run(out, { resume: isFile });
+        assertEquals(await files(out), expected, `${overwrite}, ${count} changes`);
+        if (!isCut) assert(count > (overwrite ? 15 : 8), `${count} changes`);
+      }
     }
   }));

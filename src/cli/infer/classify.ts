@@ -91,6 +91,7 @@ async function classifyDataset(
       unit: "images",
       delayMs: 0,
     });
+    using compiling = compilingLine(model, terminal);
     for (let done = 0; done < total;) {
       const count = Math.min(BATCH, total - done);
       const pixels = data.images.subarray(done * size, (done + count) * size);
@@ -100,6 +101,7 @@ async function classifyDataset(
         if (index === data.labels[done + i]) correct++;
       }
       done += count;
+      compiling[Symbol.dispose]();
       progress.update(done, `${percent(correct / done)} correct`);
     }
   }
@@ -128,7 +130,9 @@ async function streamOne(
     for (let at = 0; at < values.length; at += d_input) yield values.subarray(at, at + d_input);
   };
   let step = 0;
+  using compiling = compilingLine(model, terminal);
   for await (const result of model.classifyStream(steps())) {
+    compiling[Symbol.dispose]();
     step++;
     if (args.has("json")) {
       terminal.write(`${toJson(result, step)}\n`);

@@ -1,7 +1,11 @@
 /** Text of the command line as token ids. */
 
 import type { Model } from "../../engine/model.ts";
+import { collectIds } from "../../io/datasets/text.ts";
 import type { Terminal } from "../terminal/terminal.ts";
+
+/** Ids that are decoded at once to see what they keep, and how many of them again with the next. */
+const SLICE = 2 ** 16, OVERLAP = 16;
 
 /** Characters that a note names; the rest are counted. */
 const NAMED = 5;
@@ -18,20 +22,30 @@ export function encodeText(
   what: string,
   { tokenizer }: Pick<Model, "tokenizer">,
   terminal: Terminal,
-): readonly number[] {
+): Uint32Array<ArrayBuffer> {
   if (tokenizer === undefined) {
     throw new TypeError(
       `Cannot encode the ${what}: this checkpoint has no tokenizer.json. Give token ids with --ids`,
     );
   }
-  const ids = tokenizer.encode(text);
-  const kept = new Set(tokenizer.decode(ids));
+  const ids = Uint32Array.from(collectIds(tokenizer.encodeInPieces(text), tokenizer.vocabSize));
+  const kept = new Set<string>();
+  // A character that is spread over tokens is whole in one of two slices: nothing is that long.
+  for (let at = 0; at < ids.length; at += SLICE - OVERLAP) {
+    for (const character of tokenizer.decode([...ids.subarray(at, at + SLICE)])) {
+      kept.add(character);
+    }
+  }
   // Tokenizers are free to normalize, and to do with spaces what they like.
-  const lost = [...new Set(text.normalize("NFC").replaceAll(/\s/g, ""))]
-    .filter((character) => !kept.has(character));
-  if (lost.length > 0) {
-    const named = lost.slice(0, NAMED).map((character) => JSON.stringify(character)).join(", ");
-    const more = lost.length > NAMED ? ` and ${lost.length - NAMED} more` : "";
+  const lost = new Set<string>();
+  for (const character of text.normalize("NFC")) {
+    if (!kept.has(character) && !/\s/u.test(character)) lost.add(character);
+  }
+  if (lost.size > 0) {
+    const named = [...lost].slice(0, NAMED).map((character) => JSON.stringify(character)).join(
+      ", ",
+    );
+    const more = lost.size > NAMED ? ` and ${lost.size - NAMED} more` : "";
     terminal.writeError(`Note: the tokenizer does not keep ${named}${more} of the ${what}\n`);
   }
   return ids;

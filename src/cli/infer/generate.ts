@@ -100,8 +100,7 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
   terminal.writeError(`Seed: ${seed}\n`);
   const clock = new GenerationClock(ids.length);
   if (ids.length > 0) {
-    using _compiling = compilingLine(model, terminal);
-    await feedPrompt(session, ids, terminal);
+    await feedPrompt(model, session, ids, terminal);
     clock.prefilled();
   }
   const output = createOutput(args, terminal, model);
@@ -112,15 +111,19 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
   // Only who saves a state needs an orderly end after Ctrl-C; else the default ends the process at once.
   using interruption = savePath === undefined ? undefined : catchInterrupt();
   const signal = interruption?.signal;
+  // What draws, and what takes single tokens, are other kernels than the prompt's.
+  using compiling = compilingLine(model, terminal);
   try {
     for await (const token of session.generate({ ...sampling, maxTokens, stop, signal })) {
       clock.generated();
+      compiling[Symbol.dispose]();
       output.token(token);
       if (image !== undefined) output.lines(image.feed([token.id]));
     }
   } catch (error) {
     if (!signal?.aborted) throw error;
   }
+  compiling[Symbol.dispose]();
   const statistics = clock.statistics();
   output.end({ seed, ...statistics });
   if (pngPath !== undefined && image !== undefined) {

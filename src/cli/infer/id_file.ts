@@ -72,7 +72,11 @@ function emptySequence(name: string): TypeError {
  * @param vocab_size Rows of the model's embedding.
  * @throws {RangeError} If an id is out of range.
  */
-export function checkIdRange(ids: readonly number[], vocab_size: number, name: string): void {
+export function checkIdRange(
+  ids: readonly number[] | Uint32Array,
+  vocab_size: number,
+  name: string,
+): void {
   const bad = ids.findIndex((id) => id >= vocab_size);
   if (bad >= 0) {
     throw new RangeError(

@@ -4,6 +4,7 @@ import type { Model } from "../../engine/model.ts";
 import type { Session } from "../../engine/session.ts";
 import { decodeText } from "../../io/datasets/text.ts";
 import { type Arguments, UsageError } from "../terminal/arguments.ts";
+import { compilingLine } from "./compiling_line.ts";
 import { encodeText } from "./encode_text.ts";
 import { checkIdRange, readIds } from "./id_file.ts";
 import { imageStart, pixelLayout } from "./pixel_image.ts";
@@ -65,7 +66,7 @@ export function promptIds(
     return [imageStart(prompt.text.trim(), model.config)];
   }
   if (prompt.text === "") return [];
-  return encodeText(prompt.text, "prompt", model, terminal);
+  return [...encodeText(prompt.text, "prompt", model, terminal)];
 }
 
 /**
@@ -74,6 +75,7 @@ export function promptIds(
  * @param now A clock in milliseconds.
  */
 export async function feedPrompt(
+  model: Pick<Model, "backend">,
   session: Pick<Session, "prefill">,
   ids: readonly number[],
   terminal: Terminal,
@@ -85,10 +87,15 @@ export async function feedPrompt(
     unit: "tokens",
     now,
   });
-  progress.update(0);
+  using compiling = compilingLine(model, terminal);
+  // A piece that compiled says nothing of those to come: there the rate is that of the pieces after it.
+  if (model.backend === "cpu") progress.update(0);
   await session.prefill(ids, {
     logits: "none",
-    // The end needs no line: what comes next shows it.
-    onProgress: (done) => done < ids.length && progress.update(done),
+    onProgress: (done) => {
+      compiling[Symbol.dispose]();
+      // The end needs no line: what comes next shows it.
+      if (done < ids.length) progress.update(done);
+    },
   });
 }

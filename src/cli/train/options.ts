@@ -74,15 +74,11 @@ export const TRAIN: CommandSpec = {
 };
 
 /**
- * Loads the task of this name with the settings that are given, in place of those of a run that goes on.
+ * What a task is loaded with: the settings that are given, in place of those of a run that goes on.
  *
- * @throws {UsageError} If two of them exclude each other, or a mixer is unknown.
+ * @throws {UsageError} If a mixer is unknown, or a value is no number.
  */
-export async function loadTaskFor(
-  name: string,
-  args: Arguments,
-  saved?: RunDescription,
-): Promise<Task> {
+export function taskOptions(args: Arguments, saved?: RunDescription): TaskOptions {
   const pick = <Key extends string>(
     list: readonly (readonly [string, Key, string])[],
   ): Partial<Record<Key, number>> => {
@@ -98,7 +94,7 @@ export async function loadTaskFor(
     return value === undefined ? {} : { [option]: value };
   };
   const heldOut = args.integer("held-out", { min: 0 });
-  const options: TaskOptions = {
+  return {
     ...saved?.options,
     ...(heldOut === undefined ? {} : { heldOut }),
     ...text("data"),
@@ -115,6 +111,18 @@ export async function loadTaskFor(
       ...mixerOf(args.text("mixer")),
     },
   };
+}
+
+/**
+ * Loads the task of this name, for as many steps as the command line asks for.
+ *
+ * @throws {UsageError} If two of its options exclude each other.
+ */
+export async function loadTaskFor(
+  name: string,
+  args: Arguments,
+  options: TaskOptions,
+): Promise<Task> {
   const task = await loadTask(name, options);
   const epochs = args.number("epochs", { above: 0 });
   if (epochs === undefined) return task;

@@ -5,8 +5,10 @@ import { type Metrics, readMetrics, toMetrics } from "../../train/run/metrics.ts
 import { progressLine } from "../../train/run/progress_line.ts";
 import { RUN_FILES } from "../../train/run/run_files.ts";
 import { openRunFolder } from "../../train/run/run_folder.ts";
+import { requireBackend } from "../../train/open_executor.ts";
 import { SettingError } from "../../train/setting_error.ts";
 import type { Task } from "../../train/task.ts";
+import { checkTask } from "../../train/tasks/load_task.ts";
 import { train, type TrainingDevice } from "../../train/train.ts";
 import type { TrainingStep } from "../../train/training_step.ts";
 import { type Arguments, parseArguments, UsageError } from "../terminal/arguments.ts";
@@ -18,7 +20,7 @@ import { catchInterrupt, INTERRUPTED } from "../terminal/interrupt.ts";
 import { Progress } from "../terminal/progress.ts";
 import { asksForVersion, versionLine } from "../terminal/version.ts";
 import { processTerminal, type Terminal } from "../terminal/terminal.ts";
-import { loadTaskFor, TRAIN } from "./options.ts";
+import { loadTaskFor, taskOptions, TRAIN } from "./options.ts";
 import { askedRun } from "./saved_run.ts";
 
 /** Time between two lines of progress where a line cannot be written over. */
@@ -55,9 +57,12 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const { task: name, out, saved } = await askedRun(args);
   const backend = backendSettings(args);
   const mode = { resume: saved !== undefined, overwrite: args.has("overwrite") };
-  // What must not be trained into is refused before data is read, or downloaded.
+  const options = taskOptions(args, saved);
+  // What can be refused before data is read, or downloaded, is.
+  checkTask(name, options);
   (await openRunFolder(out, mode))[Symbol.dispose]();
-  const task = await loadTaskFor(name, args, saved);
+  await requireBackend(backend);
+  const task = await loadTaskFor(name, args, options);
   const { defaults, config } = task;
   terminal.writeError(`Task: ${name}, ${task.summary}\n`);
   for (const note of task.notes ?? []) terminal.writeError(`Note: ${note}\n`);

@@ -98,6 +98,33 @@ export function encodeCharacters(text: string, characters: readonly string[]): T
   return count === ids.length ? ids : ids.slice(0, count);
 }
 
+/** Ids of a part of {@linkcode collectIds}. */
+const PART = 2 ** 20;
+
+/** Puts ids together that come some at a time. */
+export function collectIds(
+  pieces: Iterable<readonly number[]>,
+  vocabularySize: number,
+): TextIds {
+  const parts: TextIds[] = [];
+  let part = idArray(vocabularySize, PART);
+  let count = 0;
+  for (const piece of pieces) {
+    for (const id of piece) {
+      if (count === PART) {
+        parts.push(part);
+        part = idArray(vocabularySize, PART);
+        count = 0;
+      }
+      part[count++] = id;
+    }
+  }
+  const ids = idArray(vocabularySize, parts.length * PART + count);
+  for (const [index, full] of parts.entries()) ids.set(full, index * PART);
+  ids.set(part.subarray(0, count), parts.length * PART);
+  return ids;
+}
+
 /**
  * A `tokenizer.json` whose tokens are characters: byte pair encoding without merges. Every implementation of the format
  * loads it; what the vocabulary lacks is left out when encoding.

@@ -61,7 +61,7 @@ function addedToken(settings: Settings, content: string, id: number): AddedToken
 export type Part = number | string;
 
 /** Finds added tokens in a text. */
-export type TokenFinder = (text: string) => Part[];
+export type TokenFinder = (text: string) => Iterable<Part>;
 
 const ENDS_WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
 const BEGINS_WORD = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
@@ -81,8 +81,7 @@ export function findTokens(
   if (byContent.size === 0) return (text) => text === "" ? [] : [text];
   const contents = [...byContent.keys()].sort((a, b) => b.length - a.length);
   const pattern = new RegExp(contents.map(escaped).join("|"), "gu");
-  return (text) => {
-    const parts: Part[] = [];
+  return function* (text) {
     let done = 0;
     for (const { 0: found, index } of text.matchAll(pattern)) {
       const token = byContent.get(found);
@@ -95,12 +94,11 @@ export function findTokens(
       if (token.rstrip) end += spaces(text.slice(end), /^\p{White_Space}*/u);
       // White space that the token before took is not there any more.
       begin = Math.max(begin, done);
-      if (begin > done) parts.push(text.slice(done, begin));
-      parts.push(token.id);
+      if (begin > done) yield text.slice(done, begin);
+      yield token.id;
       done = Math.max(end, done);
     }
-    if (done < text.length) parts.push(text.slice(done));
-    return parts;
+    if (done < text.length) yield text.slice(done);
   };
 }
 

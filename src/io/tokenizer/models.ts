@@ -1,6 +1,7 @@
 /** What makes tokens of a piece of text: a vocabulary, and how a piece is composed of it. */
 
 import { BPE } from "npm:@huggingface/tokenizers@0.2.0";
+import { cutParts } from "./joints.ts";
 import type { Settings } from "./settings.ts";
 
 /** The kinds of models that there are. */
@@ -10,8 +11,8 @@ export const MODEL_TYPES = ["BPE", "Unigram", "WordPiece", "WordLevel"] as const
 export interface Model {
   /** Ids by token, those of added tokens not among them. */
   readonly vocab: ReadonlyMap<string, number>;
-  /** Ids of one piece. */
-  encode(piece: string): number[];
+  /** Ids of one piece, in their order, some at a time: it may be a whole text. */
+  encode(piece: string): Iterable<readonly number[]>;
 }
 
 /**
@@ -66,17 +67,25 @@ function bytePairs(settings: Settings, vocab: ReadonlyMap<string, number>): Mode
   const isKnown = (character: string) =>
     vocab.has(character) ||
     fallsBack && encoder.encode(character).every((byte) => vocab.has(byteToken(byte)));
-  return {
-    vocab,
-    encode(piece) {
-      // A character by itself has no pair to be merged.
-      const isWhole = ignoresMerges || piece.length === 1 && suffix === "";
-      const whole = isWhole ? vocab.get(piece) : undefined;
-      if (whole !== undefined) return [whole];
-      const known = drops ? Array.from(piece).filter(isKnown).join("") : piece;
-      return known === "" ? [] : idsOf(implementation([known]), vocab);
-    },
+  const encodePart = (part: string): readonly number[] => {
+    // A character by itself has no pair to be merged.
+    const isWhole = ignoresMerges || part.length === 1 && suffix === "";
+    const whole = isWhole ? vocab.get(part) : undefined;
+    if (whole !== undefined) return [whole];
+    const known = drops ? Array.from(part).filter(isKnown).join("") : part;
+    return known === "" ? [] : idsOf(implementation([known]), vocab);
   };
+  // The last part alone would have the suffix.
+  if (suffix !== "") return { vocab, encode: (piece) => [encodePart(piece)] };
+  const merged = (Array.isArray(merges) ? merges : []).map((merge: string | string[]) =>
+    typeof merge === "string" ? merge.replace(" ", "") : merge.join("")
+  );
+  const cut = cutParts(() => [...vocab.keys(), ...merged], (character) => vocab.has(character));
+  const encodeParts = function* (piece: string): Generator<readonly number[], void> {
+    for (const part of cut(piece)) yield encodePart(part);
+  };
+  // Most pieces are words: there are millions of them, and a generator for each would take half of the time.
+  return { vocab, encode: (piece) => piece.length < 32 ? [encodePart(piece)] : encodeParts(piece) };
 }
 
 function idsOf(tokens: readonly string[], vocab: ReadonlyMap<string, number>): number[] {
@@ -89,7 +98,7 @@ function wordLevel(settings: Settings, vocab: ReadonlyMap<string, number>): Mode
     vocab,
     encode(piece) {
       const id = vocab.get(piece) ?? unknown;
-      if (id !== undefined) return [id];
+      if (id !== undefined) return [[id]];
       throw new RangeError(
         `Cannot encode ${
           JSON.stringify(piece.slice(0, 60))
@@ -108,8 +117,10 @@ function wordPiece(settings: Settings, vocab: ReadonlyMap<string, number>): Mode
   return {
     vocab,
     encode(piece) {
+      // A character has two code units at most; a whole text is not made a list of.
+      if (piece.length > 2 * most) return [[unknown]];
       const characters = [...piece];
-      if (characters.length > most) return [unknown];
+      if (characters.length > most) return [[unknown]];
       const ids: number[] = [];
       for (let begin = 0; begin < characters.length;) {
         let end = characters.length;
@@ -118,11 +129,11 @@ function wordPiece(settings: Settings, vocab: ReadonlyMap<string, number>): Mode
           const part = characters.slice(begin, end).join("");
           id = vocab.get(begin === 0 ? part : prefix + part);
         }
-        if (id === undefined) return [unknown];
+        if (id === undefined) return [[unknown]];
         ids.push(id);
         begin = end + 1;
       }
-      return ids;
+      return [ids];
     },
   };
 }
@@ -158,42 +169,53 @@ function unigram(settings: Settings, vocab: ReadonlyMap<string, number>): Model 
       }: the vocabulary has neither it nor an unknown token`,
     );
   };
+  /** The best way through a part, for which the one before has a score. */
+  const bestParts = (part: string, before: number): { parts: string[]; score: number } => {
+    const characters = [...part];
+    const best: { score: number; begin: number; id: number | undefined }[] = [
+      { score: before, begin: 0, id: undefined },
+    ];
+    const offer = (end: number, score: number, begin: number, id: number | undefined) => {
+      const other = best[end];
+      if (other === undefined || score > other.score) best[end] = { score, begin, id };
+    };
+    for (let begin = 0; begin < characters.length; begin++) {
+      const score = best[begin]?.score ?? 0;
+      let token = "", isKnown = false;
+      for (let end = begin + 1; end <= Math.min(characters.length, begin + longest); end++) {
+        token += characters[end - 1];
+        const id = vocab.get(token);
+        if (id === undefined) continue;
+        isKnown ||= end === begin + 1;
+        offer(end, score + (scores[id] ?? 0), begin, id);
+      }
+      if (!isKnown) offer(begin + 1, score + unknownScore, begin, unknown);
+    }
+    // Unknown characters beside each other are one.
+    const parts: string[] = [];
+    let afterUnknown = false;
+    for (let end = characters.length; end > 0;) {
+      const { begin, id } = best[end] ?? { begin: end - 1, id: unknown };
+      const token = characters.slice(begin, end).join("");
+      const isUnknown = id === unknown;
+      if (isUnknown && afterUnknown) parts.push(token + (parts.pop() ?? ""));
+      else parts.push(token);
+      afterUnknown = isUnknown;
+      end = begin;
+    }
+    return { parts: parts.reverse(), score: best.at(-1)?.score ?? before };
+  };
+  const cut = cutParts(() => vocab.keys(), (character) => vocab.has(character));
   return {
     vocab,
-    encode(piece) {
-      const characters = [...piece];
-      const best: { score: number; begin: number; id: number | undefined }[] = [
-        { score: 0, begin: 0, id: undefined },
-      ];
-      const offer = (end: number, score: number, begin: number, id: number | undefined) => {
-        const before = best[end];
-        if (before === undefined || score > before.score) best[end] = { score, begin, id };
-      };
-      for (let begin = 0; begin < characters.length; begin++) {
-        const score = best[begin]?.score ?? 0;
-        let part = "", isKnown = false;
-        for (let end = begin + 1; end <= Math.min(characters.length, begin + longest); end++) {
-          part += characters[end - 1];
-          const id = vocab.get(part);
-          if (id === undefined) continue;
-          isKnown ||= end === begin + 1;
-          offer(end, score + (scores[id] ?? 0), begin, id);
-        }
-        if (!isKnown) offer(begin + 1, score + unknownScore, begin, unknown);
+    *encode(piece) {
+      // Sums go on from part to part: of two ways that are equally good, rounding decides as it does in the whole.
+      let score = 0;
+      for (const part of cut(piece)) {
+        const best = bestParts(part, score);
+        ({ score } = best);
+        yield best.parts.flatMap(idsOfPart);
       }
-      // Unknown characters beside each other are one.
-      const parts: string[] = [];
-      let afterUnknown = false;
-      for (let end = characters.length; end > 0;) {
-        const { begin, id } = best[end] ?? { begin: end - 1, id: unknown };
-        const part = characters.slice(begin, end).join("");
-        const isUnknown = id === unknown;
-        if (isUnknown && afterUnknown) parts.push(part + (parts.pop() ?? ""));
-        else parts.push(part);
-        afterUnknown = isUnknown;
-        end = begin;
-      }
-      return parts.reverse().flatMap(idsOfPart);
     },
   };
 }

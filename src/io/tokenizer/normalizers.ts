@@ -2,6 +2,7 @@
 
 import { byteCharactersOf } from "./pre_tokenizers.ts";
 import type { Settings } from "./settings.ts";
+import { mapSlices } from "./slices.ts";
 import { patternOf } from "./splits.ts";
 
 /** Changes a text. */
@@ -32,7 +33,9 @@ export function createNormalizer(settings: Settings): Normalizer {
       return (text) => text.replace(/\p{M}/gu, "");
     case "Replace": {
       const pattern = patternOf(settings), content = settings.text("content");
-      return (text) => text.replaceAll(pattern, () => content);
+      // A function would be called, and what it gave be kept, for each place of a long text.
+      const replacement = content.replaceAll("$", "$$$$");
+      return (text) => text.replaceAll(pattern, replacement);
     }
     case "Prepend": {
       const prefix = settings.text("prepend");
@@ -50,7 +53,10 @@ export function createNormalizer(settings: Settings): Normalizer {
 
 /** Character by character: JavaScript's own has another sigma at the end of words. */
 function lowercase(text: string): string {
-  return Array.from(text, (character) => character.toLowerCase()).join("");
+  return mapSlices(
+    text,
+    (slice) => Array.from(slice, (character) => character.toLowerCase()).join(""),
+  );
 }
 
 function strip(settings: Settings): Normalizer {

@@ -2,8 +2,8 @@
 
 import { isRecord, type Settings } from "./settings.ts";
 
-/** Adds ids to those of a text. */
-export type PostProcessor = (ids: readonly number[]) => readonly number[];
+/** Adds ids to those of a text, which come some at a time, and may be gone through more than once. */
+export type PostProcessor = (ids: Iterable<readonly number[]>) => Iterable<readonly number[]>;
 
 /** Makes a post-processor of its settings. */
 export function createPostProcessor(settings: Settings): PostProcessor {
@@ -21,7 +21,7 @@ export function createPostProcessor(settings: Settings): PostProcessor {
     case "BertProcessing":
     case "RobertaProcessing": {
       const begin = pairId(settings, "cls"), end = pairId(settings, "sep");
-      return (ids) => [begin, ...ids, end];
+      return (ids) => chain([[[begin]], ids, [[end]]]);
     }
     default:
       throw settings.expected("type", "a post-processor that this version has");
@@ -52,5 +52,13 @@ function template(settings: Settings): PostProcessor {
     }
     return ids;
   });
-  return (ids) => parts.flatMap((part) => part ?? ids);
+  return (ids) => chain(parts.map((part) => part === undefined ? ids : [part]));
+}
+
+function chain(parts: readonly Iterable<readonly number[]>[]): Iterable<readonly number[]> {
+  return {
+    *[Symbol.iterator]() {
+      for (const part of parts) yield* part;
+    },
+  };
 }

@@ -1,10 +1,11 @@
 /** Parts that cut a text into the pieces which the model then makes tokens of, each for itself. */
 
 import type { Settings } from "./settings.ts";
+import { mapSlices } from "./slices.ts";
 import { BEHAVIORS, escaped, patternOf, split } from "./splits.ts";
 
-/** Cuts a piece; `isFirst` says that the text begins with it. */
-export type PreTokenizer = (text: string, isFirst: boolean) => string[];
+/** Cuts a piece, bit by bit; `isFirst` says that the text begins with it. */
+export type PreTokenizer = (text: string, isFirst: boolean) => Iterable<string>;
 
 /** How GPT-2 splits text, with Unicode's own notion of white space: JavaScript's `\s` lacks U+0085 and has U+FEFF. */
 const GPT2 =
@@ -30,7 +31,9 @@ const ENCODER = new TextEncoder();
 
 /** A text's UTF-8, byte by byte. */
 export function byteCharactersOf(text: string): string {
-  return Array.from(ENCODER.encode(text), (byte) => BYTE_CHARACTERS[byte]).join("");
+  return mapSlices(text, (slice) => {
+    return Array.from(ENCODER.encode(slice), (byte) => BYTE_CHARACTERS[byte]).join("");
+  });
 }
 
 /** Makes a pre-tokenizer of its settings. */
@@ -66,8 +69,10 @@ export function createPreTokenizer(settings: Settings): PreTokenizer {
     case "WhitespaceSplit":
       return (text) => split(text, SPACE, "Removed");
     case "BertPreTokenizer":
-      return (text) =>
-        split(text, SPACE, "Removed").flatMap((word) => split(word, PUNCTUATION, "Isolated"));
+      return sequence([
+        (text) => split(text, SPACE, "Removed"),
+        (word) => split(word, PUNCTUATION, "Isolated"),
+      ]);
     case "FixedLength": {
       const pattern = new RegExp(`[^]{1,${Math.max(1, settings.count("length", 5))}}`, "gu");
       return (text) => split(text, pattern, "Isolated");
@@ -79,22 +84,31 @@ export function createPreTokenizer(settings: Settings): PreTokenizer {
 
 function sequence(parts: readonly PreTokenizer[]): PreTokenizer {
   return (text, isFirst) =>
-    parts.reduce(
-      (pieces, part) =>
-        pieces.flatMap((piece, index) =>
-          // Where a part before removed what the text began with, the first piece does not begin it.
-          part(piece, isFirst && index === 0 && text.startsWith(piece))
-        ),
-      [text],
-    );
+    parts.reduce<Iterable<string>>((pieces, part) => cutEach(pieces, part, text, isFirst), [text]);
+}
+
+function* cutEach(
+  pieces: Iterable<string>,
+  part: PreTokenizer,
+  text: string,
+  isFirst: boolean,
+): Generator<string, void> {
+  let begins = isFirst;
+  for (const piece of pieces) {
+    // Where a part before removed what the text began with, the first piece does not begin it.
+    yield* part(piece, begins && text.startsWith(piece));
+    begins = false;
+  }
 }
 
 function byteLevel(settings: Settings): PreTokenizer {
   const addsSpace = settings.flag("add_prefix_space", true);
   const splits = settings.flag("use_regex", true);
-  return (text) => {
+  return function* (text) {
     const whole = addsSpace && !text.startsWith(" ") ? ` ${text}` : text;
-    return (splits ? split(whole, GPT2, "Isolated") : [whole]).map(byteCharactersOf);
+    for (const piece of splits ? split(whole, GPT2, "Isolated") : [whole]) {
+      yield byteCharactersOf(piece);
+    }
   };
 }
 
@@ -117,7 +131,7 @@ function metaspace(settings: Settings): PreTokenizer {
   const splits = settings.flag("split", true);
   const pattern = new RegExp(escaped(replacement), "gu");
   return (text, isFirst) => {
-    const replaced = text.replaceAll(" ", () => replacement);
+    const replaced = text.replaceAll(" ", replacement);
     const isPrepended = prepends === "always" || prepends === "first" && isFirst;
     const whole = isPrepended && !replaced.startsWith(replacement)
       ? replacement + replaced

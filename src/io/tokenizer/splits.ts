@@ -16,8 +16,17 @@ export const BEHAVIORS: readonly Behavior[] = [
   ...["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"] as const,
 ];
 
+/** Those that make one piece of two. */
+type Merging = Exclude<Behavior, "Isolated" | "Removed">;
+
+/** A piece, and whether it counts as matched. */
+interface Found {
+  readonly text: string;
+  readonly matched: boolean;
+}
+
 /**
- * Cuts a text.
+ * Cuts a text, piece by piece: a long one has millions of them.
  *
  * @param text The text.
  * @param pattern A global expression.
@@ -25,38 +34,56 @@ export const BEHAVIORS: readonly Behavior[] = [
  * @param invert Whether what lies between its matches counts as matched.
  * @returns The pieces, none of them empty.
  */
-export function split(text: string, pattern: RegExp, behavior: Behavior, invert = false): string[] {
-  const pieces: { text: string; matched: boolean }[] = [];
-  let end = 0;
-  for (const { 0: found, index } of text.matchAll(pattern)) {
-    if (index > end) pieces.push({ text: text.slice(end, index), matched: invert });
-    pieces.push({ text: found, matched: !invert });
-    end = index + found.length;
+export function* split(
+  text: string,
+  pattern: RegExp,
+  behavior: Behavior,
+  invert = false,
+): Generator<string, void> {
+  if (behavior === "Isolated" || behavior === "Removed") {
+    for (const { text: piece, matched } of find(text, pattern, invert)) {
+      if (piece !== "" && !(matched && behavior === "Removed")) yield piece;
+    }
+  } else {
+    for (const piece of joined(find(text, pattern, invert), behavior)) {
+      if (piece !== "") yield piece;
+    }
   }
-  if (end < text.length) pieces.push({ text: text.slice(end), matched: invert });
-  return joined(pieces, behavior).filter((piece) => piece !== "");
 }
 
-function joined(
-  pieces: readonly { readonly text: string; readonly matched: boolean }[],
-  behavior: Behavior,
-): string[] {
-  if (behavior === "Removed") {
-    return pieces.filter(({ matched }) => !matched).map(({ text }) => text);
+function* find(text: string, pattern: RegExp, invert: boolean): Generator<Found, void> {
+  let end = 0;
+  for (const { 0: found, index } of text.matchAll(pattern)) {
+    if (index > end) yield { text: text.slice(end, index), matched: invert };
+    yield { text: found, matched: !invert };
+    end = index + found.length;
   }
-  if (behavior === "Isolated") return pieces.map(({ text }) => text);
-  const toNext = behavior === "MergedWithNext";
-  const result: string[] = [];
-  let before = false;
-  for (const { text, matched } of toNext ? pieces.toReversed() : pieces) {
-    const last = result.pop();
-    const joins = behavior === "Contiguous" ? matched === before : matched && !before;
-    if (last === undefined) result.push(text);
-    else if (joins) result.push(toNext ? text + last : last + text);
-    else result.push(last, text);
-    before = matched;
+  if (end < text.length) yield { text: text.slice(end), matched: invert };
+}
+
+function* joined(pieces: Iterable<Found>, behavior: Merging): Generator<string, void> {
+  let last: Found | undefined;
+  for (const piece of pieces) {
+    if (last !== undefined && joins(last, piece, behavior)) {
+      last = { text: last.text + piece.text, matched: piece.matched };
+      continue;
+    }
+    if (last !== undefined) yield last.text;
+    last = piece;
   }
-  return toNext ? result.reverse() : result;
+  if (last !== undefined) yield last.text;
+}
+
+/** Whether two pieces beside each other are one. */
+function joins(before: Found, after: Found, behavior: Merging): boolean {
+  switch (behavior) {
+    case "Contiguous":
+      return before.matched === after.matched;
+    case "MergedWithPrevious":
+      return !before.matched && after.matched;
+    case "MergedWithNext":
+      return before.matched && !after.matched;
+  }
 }
 
 /**

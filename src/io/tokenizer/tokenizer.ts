@@ -33,6 +33,13 @@ export interface Tokenizer {
    */
   encode(text: string): number[];
   /**
+   * The same ids, some at a time: beside the text, and what a normalizer makes of all of it, there is never more in memory
+   * than a piece of it.
+   *
+   * @throws {RangeError} As `encode` does, where that shows.
+   */
+  encodeInPieces(text: string): Iterable<readonly number[]>;
+  /**
    * Text of ids. Bytes that form no character become U+FFFD, ids that have no token become nothing.
    *
    * @throws {RangeError} If an id is not a whole number, zero or more.
@@ -107,30 +114,44 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
     return normalize !== undefined && rest !== text && normalize(rest) === normalize(text);
   }
 
-  function encode(text: string): number[] {
-    if (text === "") return [];
+  /** Ids of the text itself, some at a time. */
+  function* idsOf(text: string): Generator<readonly number[], void> {
     let isFirst = true;
-    const ids: number[] = [];
     for (const raw of findRaw(text)) {
       const found = typeof raw === "number" ? [raw] : findNormalized(normalize?.(raw) ?? raw);
       isFirst &&= typeof raw === "number" || !losesBegin(raw);
       for (const part of found) {
-        if (typeof part === "number") ids.push(part);
+        if (typeof part === "number") yield [part];
         else {
           for (const piece of preTokenize?.(part, isFirst) ?? [part]) {
-            // One by one: an array of millions is no list of arguments.
-            for (const id of model.encode(piece)) ids.push(id);
+            for (const ids of model.encode(piece)) yield ids;
           }
         }
         isFirst = false;
       }
     }
-    const all = [...postProcess?.(ids) ?? ids];
-    if (all.length <= most) return all;
-    throw new RangeError(
-      `Cannot encode a text of ${all.length} tokens: truncation.max_length of "${name}" is ${most}, and what is beyond ` +
-        "would be lost. Set truncation to null there",
-    );
+  }
+
+  function* encodeInPieces(text: string): Generator<readonly number[], void> {
+    if (text === "") return;
+    const ids: Iterable<readonly number[]> = { [Symbol.iterator]: () => idsOf(text) };
+    let count = 0;
+    for (const piece of postProcess?.(ids) ?? ids) {
+      count += piece.length;
+      if (count > most) {
+        throw new RangeError(
+          `Cannot encode a text of more than ${most} tokens: truncation.max_length of "${name}" is ${most}, and what is ` +
+            "beyond would be lost. Set truncation to null there",
+        );
+      }
+      yield piece;
+    }
+  }
+
+  function encode(text: string): number[] {
+    const ids: number[] = [];
+    for (const piece of encodeInPieces(text)) for (const id of piece) ids.push(id);
+    return ids;
   }
 
   function hasText(id: number, options: DecodeOptions): boolean {
@@ -150,6 +171,7 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
   return {
     vocabSize,
     encode,
+    encodeInPieces,
     decode: (ids, options = {}) => decodeKnown(ids.filter((id) => hasText(id, options))),
     stream: (options = {}) =>
       createStream(

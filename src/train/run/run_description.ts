@@ -21,6 +21,8 @@ export interface RunDescription {
   readonly config: ModelConfig;
   /** The data, in one line. */
   readonly data: string;
+  /** Its hash; absent where the task gives none. */
+  readonly dataHash?: string | undefined;
   /** What it is trained on; absent of a run that began before there was a choice, on WebGPU. */
   readonly backend?: Backend | undefined;
   /** Whether its number of steps was another once. */
@@ -29,9 +31,12 @@ export interface RunDescription {
 
 /** Describes a run of a task. Paths are the same from another folder. */
 export async function describeRun(
-  { name, options, defaults, config, summary }: Task,
+  { name, options, defaults, config, summary, dataHash }: Task,
 ): Promise<RunDescription> {
-  const run = { task: name, settings: defaults, config, data: summary };
+  const run = {
+    ...{ task: name, settings: defaults, config, data: summary },
+    ...(dataHash === undefined ? {} : { dataHash: await dataHash() }),
+  };
   if (options === undefined) return run;
   const { fetch: _fetch, hyperparameters: _settings, ...saved } = options;
   const paths: { data?: string; tokenizer?: string } = {};
@@ -114,6 +119,12 @@ export function continuedRun(
     ? { ...asked, settings: { ...asked.settings, warmupSteps }, isExtended }
     : asked;
   const differing = differences(identityOf(saved), identityOf(run));
+  const hashes = [run.dataHash, saved.dataHash];
+  if (run.data === saved.data && !hashes.includes(undefined) && hashes[0] !== hashes[1]) {
+    differing.push(
+      `data is other than its run has, of the same size (SHA-256 ${hashes.join(", not ")})`,
+    );
+  }
   if (differing.length > 0) {
     throw new TypeError(
       `Cannot resume from "${folder}": ${differing.join("; ")}. ` +

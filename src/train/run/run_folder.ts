@@ -52,8 +52,8 @@ export async function openRunFolder(
   const lock = await lockFolder(folder);
   try {
     // Another run may have begun, or ended, while the lock was asked for.
-    const hasRun = await checkFolder(folder, options);
-    if (hasRun) await removeLeftovers(folder);
+    await checkFolder(folder, options);
+    await removeLeftovers(folder);
     return new RunFolder(folder, lock, options.resume ? await readRun(folder) : undefined);
   } catch (error) {
     lock[Symbol.dispose]();
@@ -123,8 +123,11 @@ export class RunFolder implements Disposable {
     const run = this.#run;
     if (run === undefined) throw new Error("Cannot begin a run that was not started");
     if (this.#step === 0) {
-      const { description: _description, lock: _lock, ...others } = RUN_FILES;
-      for (const name of Object.values(others)) await removeFile(`${this.#path}/${name}`);
+      const { description: _description, lock: _lock, resume, ...others } = RUN_FILES;
+      // The point first: without it what is left begins anew, and with it some of its files would be missed for good.
+      for (const name of [resume, ...Object.values(others)]) {
+        await removeFile(`${this.#path}/${name}`);
+      }
     }
     await writeRun(this.#path, { ...run, backend });
     if (this.#step === 0) await writeDescription(this.#path, run.config, this.#tokenizer);
@@ -146,10 +149,13 @@ export class RunFolder implements Disposable {
     await writeModel(this.#path, config, values);
   }
 
-  /** Writes where the run has come to, and draws its curve up to there. */
+  /**
+   * Draws the run's curve, and writes where the run has come to. That comes last: a run that was killed before it repeats
+   * these steps and their curve, and one killed after its last point would never draw it.
+   */
   async save(config: ModelConfig, point: ResumePoint): Promise<void> {
-    await writeResumePoint(this.#path, config, point);
     await this.#drawCurve();
+    await writeResumePoint(this.#path, config, point);
   }
 
   async #drawCurve(): Promise<void> {
@@ -176,13 +182,13 @@ export class RunFolder implements Disposable {
   }
 }
 
-/** Whether the folder holds a run; refuses what must not be trained into. */
+/** Refuses what must not be trained into. */
 async function checkFolder(
   folder: string,
   { resume, overwrite }: RunFolderOptions,
-): Promise<boolean> {
+): Promise<void> {
   if (await isFile(`${folder}/${RUN_FILES.description}`)) {
-    if (resume || overwrite || !await hasCheckpoint(folder)) return true;
+    if (resume || overwrite || !await hasCheckpoint(folder)) return;
     throw new TypeError(
       `Cannot train into "${folder}": it holds a run. Go on with that one, with --resume, or begin ` +
         "anew in its place, with --overwrite (in a program: resume, overwrite)",
@@ -191,7 +197,7 @@ async function checkFolder(
   // It says what is missing.
   if (resume) await readRun(folder);
   const found = await foreignFile(folder);
-  if (found === undefined) return false;
+  if (found === undefined) return;
   throw new TypeError(
     `Cannot train into "${folder}": ${found}, expected a run's folder, an empty one or none`,
   );
@@ -207,6 +213,9 @@ async function hasCheckpoint(folder: string): Promise<boolean> {
 
 /** What a folder holds that no run left that was killed as it began; undefined for nothing. */
 async function foreignFile(folder: string): Promise<string | undefined> {
+  const { isSymlink } = await Deno.lstat(folder).catch(() => ({ isSymlink: false }));
+  const leads = await Deno.stat(folder).then(() => true, () => false);
+  if (isSymlink && !leads) return "it is a link that leads nowhere";
   const own = ["training", RUN_FILES.lock];
   for (const inner of ["", "training/"]) {
     try {

@@ -4,6 +4,7 @@ import type { ImageDataset, Split } from "../../io/datasets/image_dataset.ts";
 import type { ImagePreprocessing } from "../../model/config/config.ts";
 import { type Examples, orderedSource, shuffledSource } from "../batches.ts";
 import type { Augmentation } from "../augmentation.ts";
+import { dataHash } from "../data_hash.ts";
 import { holdOut, imageExamples } from "../image_examples.ts";
 import type { Hyperparameters, Task, TaskOptions } from "../task.ts";
 
@@ -19,7 +20,7 @@ export function imageSources(
     readonly preprocessing: ImagePreprocessing;
     readonly augmentation: Augmentation | undefined;
   },
-): Pick<Task, "train" | "validation" | "test" | "summary"> {
+): Pick<Task, "train" | "validation" | "test" | "summary" | "dataHash"> {
   return splitSources(datasets, {
     options,
     defaults,
@@ -37,7 +38,7 @@ export function splitSources(
     readonly training: (dataset: ImageDataset) => Examples;
     readonly evaluation: (dataset: ImageDataset) => Examples;
   },
-): Pick<Task, "train" | "validation" | "test" | "summary"> {
+): Pick<Task, "train" | "validation" | "test" | "summary" | "dataHash"> {
   const heldOut = options.heldOut ?? HELD_OUT;
   const [trained, validated] = heldOut === 0 ? [train, test] : holdOut(train, heldOut);
   const count = (images: ImageDataset) => images.count.toLocaleString("en-US");
@@ -46,6 +47,7 @@ export function splitSources(
     train: shuffledSource(training(trained), { batchSize, seed }),
     validation: ordered(validated),
     ...(heldOut === 0 ? {} : { test: ordered(test) }),
+    dataHash: () => dataHash([train, test].flatMap(({ images, labels }) => [images, labels])),
     summary: `${count(trained)} images to train on, ${count(validated)} to validate with` +
       (heldOut === 0 ? "" : `, ${count(test)} to test with`),
   };

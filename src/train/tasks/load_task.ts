@@ -1,7 +1,14 @@
 /** Tasks by name. A new one is a file with a function, and a line here. */
 
 import { SettingError } from "../setting_error.ts";
-import type { Task, TaskOptions, TaskPreset } from "../task.ts";
+import {
+  choosePreset,
+  COMMON,
+  settings,
+  type Task,
+  type TaskOptions,
+  type TaskPreset,
+} from "../task.ts";
 import { CIFAR10_PRESETS, cifar10Task } from "./cifar10.ts";
 import { MNIST_PRESETS, mnistTask } from "./mnist.ts";
 import { MNIST_PIXELS_PRESETS, mnistPixelsTask } from "./mnist_pixels.ts";
@@ -10,8 +17,11 @@ import { SERIES_PRESETS, seriesTask } from "./series.ts";
 import { SHAKESPEARE_PRESETS, shakespeareTask } from "./shakespeare.ts";
 import { TEXT_PRESETS, textTask } from "./text.ts";
 
-interface KnownTask {
+/** A task that can be loaded. */
+export interface KnownTask {
+  /** Reads its data. */
   readonly load: (options: TaskOptions) => Promise<Task>;
+  /** The first is its default. */
   readonly presets: readonly TaskPreset[];
 }
 
@@ -49,6 +59,15 @@ const TAKEN_BY: Readonly<Record<"tokenizer" | "heldOut", readonly string[]>> = {
  * @throws {TypeError} If the task needs data, and the options name none.
  */
 export async function loadTask(name: string, options: TaskOptions = {}): Promise<Task> {
+  return { ...await checkTask(name, options).load(options), options };
+}
+
+/**
+ * Checks all that can be told of a task before its data is read.
+ *
+ * @throws {SettingError} If there is no task of that name, or an option is out of range or means nothing to it.
+ */
+export function checkTask(name: string, options: TaskOptions): KnownTask {
   const task = TASKS.get(name);
   if (task === undefined) {
     throw new SettingError(
@@ -62,5 +81,12 @@ export async function loadTask(name: string, options: TaskOptions = {}): Promise
         TAKEN_BY[option].join(", "),
     );
   }
-  return { ...await task.load(options), options };
+  const [first, ...others] = task.presets;
+  if (first === undefined) throw new Error(`The task "${name}" has no preset`);
+  const preset = choosePreset(name, [first.name, ...others.map(({ name }) => name)], options);
+  const own = task.presets.find(({ name }) => name === preset)?.settings;
+  // Only the data knows what a preset leaves open.
+  const open = { steps: 1, batchSize: 1, seqlen: 1, learningRate: 1, minimumLearningRate: 1 };
+  settings({ ...COMMON, ...open, ...own }, options);
+  return task;
 }

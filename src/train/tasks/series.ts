@@ -3,6 +3,7 @@
 import type { Split } from "../../io/datasets/image_dataset.ts";
 import { loadSeries, type SeriesDataset } from "../../io/datasets/series.ts";
 import { orderedSource, shuffledSource } from "../batches.ts";
+import { dataHash } from "../data_hash.ts";
 import { seriesExamples, standardization } from "../series_examples.ts";
 import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { checkLength, choosePreset, COMMON, newConfig, settings } from "../task.ts";
@@ -70,6 +71,7 @@ export function classificationTask(
     defaults,
     train: shuffledSource(seriesExamples(train, preprocessing), { batchSize, seed }),
     validation: orderedSource(seriesExamples(test, preprocessing), { batchSize }),
+    dataHash: () => dataHash([train, test].flatMap(({ values, labels }) => [values, labels])),
     summary: `${train.count} series of ${seqlen} values to train on, ${test.count} to validate ` +
       `with, ${n_classes} classes`,
   };

@@ -56,7 +56,7 @@ export async function shakespeareTask(options: TaskOptions = {}): Promise<Task> 
 async function download(fetchFile: typeof fetch): Promise<Uint8Array> {
   try {
     const response = await fetchFile(ADDRESS);
-    if (response.ok) return await response.bytes();
+    if (response.ok) return new Uint8Array(await response.arrayBuffer());
     await response.body?.cancel();
     throw new Error(`the server answered ${response.status}`);
   } catch (cause) {

@@ -3,6 +3,7 @@
 import {
   charactersOf,
   characterTokenizer,
+  collectIds,
   decodeText,
   encodeCharacters,
   splitText,
@@ -12,6 +13,7 @@ import { readDataFile } from "../../io/datasets/data_file.ts";
 import { quote } from "../../io/quote.ts";
 import { loadTokenizer } from "../../io/tokenizer/tokenizer.ts";
 import { orderedSource, shuffledSource } from "../batches.ts";
+import { dataHash } from "../data_hash.ts";
 import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { choosePreset, COMMON, newConfig, settings } from "../task.ts";
 import { laneSource, textWindows } from "../text_windows.ts";
@@ -104,6 +106,7 @@ export async function languageTask(
       ? laneSource(validation, { batchSize: 1, seqlen: streamWindow(validation) })
       : orderedSource(textWindows(validation, { seqlen }), { batchSize }),
     notes: notesOf(text),
+    dataHash: () => dataHash([tokenizer, train, validation]),
     summary: `${count(train)} tokens to train on, ${count(validation)} to validate with, ` +
       `${vocab_size} different ones`,
   };
@@ -164,7 +167,7 @@ async function vocabulary(text: string, options: TaskOptions): Promise<{
     return {
       tokenizer: json,
       vocab_size: tokenizer.vocabSize,
-      encode: (part) => Uint32Array.from(tokenizer.encode(part)),
+      encode: (part) => collectIds(tokenizer.encodeInPieces(part), tokenizer.vocabSize),
     };
   }
   const characters = charactersOf(text);

@@ -16,7 +16,7 @@ const LIMITS = [
 /** Asks the browser. */
 export const offer: Handlers["offer"] = async () => {
   const adapter = await globalThis.navigator.gpu?.requestAdapter() ?? undefined;
-  const facts = adapter && describeAdapter(adapter.info);
+  const facts = adapter && describeAdapter(adapter);
   const isIsolated = (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === true;
   return {
     adapter: facts?.name,

@@ -10,7 +10,7 @@ Deno.test("encodeText() says which characters a vocabulary does not have", () =>
   const encode = (text: string) => {
     const terminal = new FakeTerminal();
     const ids = encodeText(text, "prompt", { tokenizer }, terminal);
-    return [tokenizer.decode(ids), terminal.stderr];
+    return [tokenizer.decode([...ids]), terminal.stderr];
   };
   assertEquals(encode("bet\nto  be"), ["bet\nto  be", ""]);
   assertEquals(encode("bête, té"), [

@@ -1,9 +1,5 @@
 import { assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
-import {
-  scoresToJson,
-  scoresToLines,
-  summarize,
-} from "../../../src/cli/infer/score/score_output.ts";
+import { createScoreOutput, ScoreSums } from "../../../src/cli/infer/score/score_output.ts";
 import type { Model } from "../../../src/engine/model.ts";
 import type { TokenScore } from "../../../src/engine/score.ts";
 import { loadTokenizer } from "../../../src/io/tokenizer/tokenizer.ts";
@@ -33,20 +29,63 @@ const SPACED = {
 };
 const KEPT = { type: "BPE", vocab: { a: 0, b: 1, "é": 2 }, merges: [] };
 
-Deno.test("scoresToJson() and scoresToLines() give texts of tokens that join to the text, spaces too", () => {
+/** What is printed of sequences, as text or as JSON. */
+function print(model: Model, sequences: readonly TokenScore[][], form: object): string {
+  let text = "";
+  const all = { isShort: false, isJson: false, nested: false, ...form };
+  const output = createScoreOutput(all, model, (more) => text += more);
+  const sums = new ScoreSums(undefined, model);
+  for (const scores of sequences) {
+    for (const score of scores) {
+      sums.add(score);
+      output.add(score);
+    }
+    output.endSequence();
+  }
+  output.end(sums.summary());
+  return text;
+}
+
+Deno.test("createScoreOutput() gives texts of tokens that join to the text, spaces too", () => {
   const model = modelOf(SPACED), scores = scoresOf(model, "ab a b");
-  const summary = summarize([scores], "ab a b", model);
-  const { scores: found } = Object(scoresToJson([scores], false, summary, model));
+  const { scores: found } = JSON.parse(print(model, [scores], { isJson: true }));
   assertEquals(found.map(({ text }: { text: string }) => text).join(""), "ab a b");
-  assertStringIncludes(
-    scoresToLines([scores], model),
-    '0\t-1.0000\t0\t" "'.replace("1.0000", "0.6931"),
+  assertStringIncludes(print(model, [scores], {}), '0\t-0.6931\t0\t" "');
+});
+
+Deno.test("createScoreOutput() writes one object of all sequences as they come, and the sums alone", () => {
+  const model = modelOf(SPACED), scores = [scoresOf(model, "ab"), scoresOf(model, "b")];
+  const sums = { scored: 3, natsPerToken: Math.LN2, perplexity: 2 };
+  const object = (text: string, id: number, isFirst: boolean) =>
+    isFirst
+      ? { id, text, logprob: null, rank: null, entropy: null }
+      : { id, text, logprob: -Math.LN2, rank: 0, entropy: 1 };
+  const sequences = [
+    { scores: [object("", 0, true), object("a", 1, false), object("b", 2, false)] },
+    { scores: [object("", 0, true), object("b", 2, false)] },
+  ];
+  const nested = print(model, scores, { isJson: true, nested: true });
+  assertEquals(nested, `${JSON.stringify({ sequences, ...sums })}\n`);
+  const [first] = sequences;
+  const own = { ...sums, scored: 2 };
+  assertEquals(
+    print(model, scores.slice(0, 1), { isJson: true }),
+    `${JSON.stringify({ ...first, ...own })}\n`,
+  );
+  assertEquals(print(model, scores, { isJson: true, isShort: true }), `${JSON.stringify(sums)}\n`);
+  assertEquals(
+    print(model, scores, { isShort: true }),
+    "scored tokens 3\nnats per token 0.6931\nperplexity 2.0000\n",
   );
 });
 
-Deno.test("summarize() counts the bytes that were scored, and no others", () => {
+Deno.test("ScoreSums counts the bytes that were scored, and no others", () => {
   const model = modelOf({ decoder: { type: "Fuse" }, model: KEPT });
-  const bits = (text: string, of = model) => summarize([scoresOf(of, text)], text, of).bitsPerByte;
+  const bits = (text: string, of = model) => {
+    const sums = new ScoreSums(text, of);
+    for (const score of scoresOf(of, text)) sums.add(score);
+    return sums.summary().bitsPerByte;
+  };
   // One bit for b and one for the two bytes of é; the first token is foreseen by nothing.
   assertAlmostEquals(bits("abé") ?? NaN, 2 / 3);
   assertAlmostEquals(bits("a☃b☃☃é☃") ?? NaN, 2 / 3);

@@ -6,6 +6,7 @@ import { eventLoopTurn } from "../../../io/event_loop_turn.ts";
 import { imageToInput, type PixelArray } from "../../../io/images/image.ts";
 import { inputWidth } from "../../../model/ends.ts";
 import { imagePreprocessing } from "../classify_input.ts";
+import { compilingLine } from "../compiling_line.ts";
 import { drawImage } from "../../terminal/draw_image.ts";
 import {
   drawProbabilities,
@@ -63,7 +64,7 @@ export async function streamDigit(
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<void> {
-  const readings = readPixels(model, image, signal);
+  const readings = readPixels(model, image, terminal, signal);
   const screen = terminal.screen();
   const { last, first, laterMs } = screen !== undefined && fits(screen, image)
     ? await drawReadings(readings, model, image, terminal)
@@ -83,12 +84,14 @@ export async function streamDigit(
 async function* readPixels(
   model: Model,
   { pixels, width, height, channels }: PixelArray,
+  terminal: Terminal,
   signal: AbortSignal,
 ): AsyncGenerator<Reading> {
   const layout = imagePreprocessing(model.config, "a digit");
   const input = imageToInput(pixels, width, height, channels, layout);
   const size = inputWidth(model.config);
   using session = model.createSession();
+  using compiling = compilingLine(model, terminal);
   for (let seen = size; seen <= input.length; seen += size) {
     signal.throwIfAborted();
     const start = performance.now();
@@ -96,6 +99,7 @@ async function* readPixels(
       await session.step(input.subarray(seen - size, seen)),
       model.labels,
     );
+    compiling[Symbol.dispose]();
     yield { seen, result, stepMs: performance.now() - start };
     await eventLoopTurn();
   }

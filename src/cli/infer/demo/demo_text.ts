@@ -1,6 +1,7 @@
 /** The demonstration's second half: a language model writes. */
 
 import type { Model } from "../../../engine/model.ts";
+import { compilingLine } from "../compiling_line.ts";
 import { formatBytes, formatRate } from "../../terminal/format.ts";
 import { GenerationClock } from "../generation_clock.ts";
 import type { Terminal } from "../../terminal/terminal.ts";
@@ -30,6 +31,7 @@ export async function streamText(
 ): Promise<void> {
   const prompt = model.tokenizer?.encode(PROMPT) ?? [];
   using session = model.createSession({ temperature: TEMPERATURE, seed });
+  using compiling = compilingLine(model, terminal);
   const clock = new GenerationClock(prompt.length);
   await session.prefill(prompt, { logits: "last" });
   clock.prefilled();
@@ -37,6 +39,7 @@ export async function streamText(
   let count = 0, end = "";
   for await (const { text } of session.generate({ maxTokens: tokens + LAST_LINE_TOKENS, signal })) {
     clock.generated();
+    compiling[Symbol.dispose]();
     terminal.write(text);
     end = text || end;
     if (++count >= tokens && end.endsWith("\n")) break;

@@ -18,6 +18,8 @@ export interface GpuReport {
   readonly device: string;
   /** Whether it computes on the CPU. */
   readonly software: boolean;
+  /** What else there is to know of it, in words. */
+  readonly note: string | undefined;
   readonly limits: Readonly<Record<string, number>>;
   readonly features: readonly string[];
   readonly readback: ReadbackReport;
@@ -43,6 +45,7 @@ export async function describeGpu(): Promise<GpuReport> {
     backend: "webgpu",
     device: gpu.name,
     software: gpu.isSoftware,
+    note: gpu.note,
     limits: Object.fromEntries(LIMITS.map((name) => [name, limits[name]])),
     features: [...features].sort(),
     readback: await measureReadback(gpu),
@@ -50,9 +53,9 @@ export async function describeGpu(): Promise<GpuReport> {
 }
 
 /** A line a fact. */
-export function gpuLines({ device, software, limits, features, readback }: GpuReport): string[] {
+export function gpuLines({ device, note, limits, features, readback }: GpuReport): string[] {
   return [
-    `adapter    ${device}${software ? " (computes on the CPU: right, and slow)" : ""}`,
+    `adapter    ${device}${note === undefined ? "" : `, ${note}`}`,
     ...Object.entries(limits).map(([name, value]) =>
       `limit      ${name} ${formatLimit(name, value)}`
     ),

@@ -1,18 +1,20 @@
 /** `infer.ts score`: how well a model foresees a text, token by token. */
 
 import type { Model } from "../../../engine/model.ts";
-import { requireScore, type TokenScore } from "../../../engine/score.ts";
+import type { Session } from "../../../engine/session.ts";
+import { requireScore, type TokenIds, type TokenScore } from "../../../engine/score.ts";
 import { readDataFile } from "../../../io/datasets/data_file.ts";
 import { decodeText } from "../../../io/datasets/text.ts";
 import { createRowWriter } from "../../../io/row_writer.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../../terminal/arguments.ts";
+import { compilingLine } from "../compiling_line.ts";
 import { DATASET_OPTIONS, datasetLoader } from "../dataset_options.ts";
 import { encodeText } from "../encode_text.ts";
 import { formatCount, formatDuration, formatRate } from "../../terminal/format.ts";
 import { checkIdRange, readIds } from "../id_file.ts";
 import { LOAD_OPTIONS, loadForCommand, loadSettings } from "../load_model.ts";
 import { Progress } from "../../terminal/progress.ts";
-import { scoresToJson, scoresToLines, summarize, summaryToLines } from "./score_output.ts";
+import { createScoreOutput, ScoreSums } from "./score_output.ts";
 import { scoreDataset } from "./score_dataset.ts";
 import { scoreLogits } from "./score_logits.ts";
 import type { Terminal } from "../../terminal/terminal.ts";
@@ -52,7 +54,7 @@ export const SCORE: CommandSpec = {
 const LOGIT_PIECE_BYTES = 16_000_000;
 
 interface Sequences {
-  readonly sequences: readonly (readonly number[])[];
+  readonly sequences: readonly TokenIds[];
   /** Whether the file held an array of arrays: the output then has that form too. */
   readonly nested: boolean;
 }
@@ -82,15 +84,28 @@ export async function score(args: Arguments, terminal: Terminal): Promise<void> 
   const { sequences, nested } = toSequences(input, model, args.text("ids") ?? "", terminal);
   const total = sequences.reduce((sum, ids) => sum + ids.length, 0);
   const start = performance.now();
-  const scored: TokenScore[][] = [];
+  const form = { isShort: args.has("summary"), isJson: args.has("json"), nested };
+  const output = createScoreOutput(form, model, (text) => terminal.write(text));
+  const sums = new ScoreSums("text" in input ? input.text : undefined, model);
   {
-    using progress = new Progress(terminal, { label: "Scoring", total, unit: "tokens" });
+    // Where the scores themselves come on a screen, no line is written between them.
+    using progress = terminal.screen() === undefined || form.isShort
+      ? new Progress(terminal, { label: "Scoring", total, unit: "tokens" })
+      : undefined;
+    using compiling = compilingLine(model, terminal);
     let done = 0;
-    const advance = (count: number) => progress.update(done += count);
-    if (logitsPath === undefined) {
-      for (const ids of sequences) scored.push(await scoreSequence(model, ids, window, advance));
-    } else {
-      scored.push(...await scoreWithLogits(model, sequences, nested, logitsPath, advance));
+    const take = (score: TokenScore) => {
+      compiling[Symbol.dispose]();
+      sums.add(score);
+      output.add(score);
+      progress?.update(++done);
+    };
+    const each = logitsPath === undefined
+      ? scoreEach(model, sequences, window)
+      : scoreWithLogits(model, sequences, nested, logitsPath);
+    for await (const scores of each) {
+      for await (const score of scores) take(score);
+      output.endSequence();
     }
   }
   const elapsedMs = performance.now() - start;
@@ -98,13 +113,7 @@ export async function score(args: Arguments, terminal: Terminal): Promise<void> 
     `${formatCount(total)} tokens in ${formatDuration(elapsedMs)}, ` +
       `${formatRate(total, elapsedMs)} tokens/s\n`,
   );
-  const text = "text" in input ? input.text : undefined;
-  const summary = summarize(scored, text, model);
-  const isShort = args.has("summary");
-  if (args.has("json")) {
-    const shown = isShort ? summary : scoresToJson(scored, nested, summary, model);
-    terminal.write(`${JSON.stringify(shown)}\n`);
-  } else terminal.write((isShort ? "" : scoresToLines(scored, model)) + summaryToLines(summary));
+  output.end(sums.summary());
 }
 
 type Input = { readonly text: string } | Sequences;
@@ -154,57 +163,55 @@ function toSequences(input: Input, model: Model, path: string, terminal: Termina
   return { sequences: [ids], nested: false };
 }
 
-async function scoreSequence(
+/** The scores of each sequence, as they come. */
+function* scoreEach(
   model: Model,
-  ids: readonly number[],
+  sequences: Sequences["sequences"],
   window: number | undefined,
-  advance: (count: number) => void,
-): Promise<TokenScore[]> {
-  const scores: TokenScore[] = [];
-  for await (const token of model.score(ids, { window })) {
-    scores.push(token);
-    advance(1);
-  }
-  return scores;
+): Generator<AsyncIterable<TokenScore>, void> {
+  for (const ids of sequences) yield model.score(ids, { window });
 }
 
 /** One pass gives both: the logits of each step are written, and say how likely the next token was. */
-async function scoreWithLogits(
+async function* scoreWithLogits(
   model: Model,
-  sequences: readonly (readonly number[])[],
+  sequences: Sequences["sequences"],
   nested: boolean,
   path: string,
-  advance: (count: number) => void,
-): Promise<TokenScore[][]> {
-  const { head, real_vocab_size } = model.config;
-  const vocab_size = head.kind === "lm" ? head.vocab_size : 0;
+): AsyncGenerator<AsyncIterable<TokenScore>, void> {
+  const vocab_size = model.config.head.kind === "lm" ? model.config.head.vocab_size : 0;
   const seqlen = sequences[0]?.length ?? 0;
   const shape = nested ? [sequences.length, seqlen, vocab_size] : [seqlen, vocab_size];
-  const pieceLength = Math.max(1, Math.min(512, Math.floor(LOGIT_PIECE_BYTES / 4 / vocab_size)));
   await using file = await createRowWriter(path, "logits", shape);
   using session = model.createSession();
-  const scored: TokenScore[][] = [];
   for (const ids of sequences) {
     session.reset();
-    const [first = 0] = ids;
-    const scores: TokenScore[] = [{ id: first, logprob: NaN, rank: NaN, entropy: NaN }];
-    for (let at = 0; at < seqlen; at += pieceLength) {
-      const piece = ids.slice(at, at + pieceLength);
-      const logits = await session.prefill(piece, { logits: "all" });
-      if (logits === undefined) throw new TypeError("Cannot write logits: the model gave none");
-      await file.write(logits);
-      for (const i of piece.keys()) {
-        const next = ids[at + i + 1];
-        if (next === undefined) continue;
-        const row = logits.subarray(i * vocab_size, i * vocab_size + real_vocab_size);
-        const score = scoreLogits(row, next);
-        requireScore(score.logprob, at + i + 1);
-        scores.push({ id: next, ...score });
-      }
-      advance(piece.length);
-    }
-    scored.push(scores);
+    yield scoreRows(session, ids, model, (logits) => file.write(logits));
   }
   await file.close();
-  return scored;
+}
+
+async function* scoreRows(
+  session: Session,
+  ids: TokenIds,
+  { config: { head, real_vocab_size } }: Model,
+  write: (logits: Float32Array) => Promise<void>,
+): AsyncGenerator<TokenScore, void> {
+  const vocab_size = head.kind === "lm" ? head.vocab_size : 0;
+  const pieceLength = Math.max(1, Math.min(512, Math.floor(LOGIT_PIECE_BYTES / 4 / vocab_size)));
+  yield { id: ids[0] ?? 0, logprob: NaN, rank: NaN, entropy: NaN };
+  for (let at = 0; at < ids.length; at += pieceLength) {
+    const piece = ids.slice(at, at + pieceLength);
+    const logits = await session.prefill(piece, { logits: "all" });
+    if (logits === undefined) throw new TypeError("Cannot write logits: the model gave none");
+    await write(logits);
+    for (const i of piece.keys()) {
+      const next = ids[at + i + 1];
+      if (next === undefined) continue;
+      const row = logits.subarray(i * vocab_size, i * vocab_size + real_vocab_size);
+      const score = scoreLogits(row, next);
+      requireScore(score.logprob, at + i + 1);
+      yield { id: next, ...score };
+    }
+  }
 }

@@ -5,6 +5,7 @@ import { requireScore } from "../../../engine/score.ts";
 import type { ImageDataset } from "../../../io/datasets/image_dataset.ts";
 import { describeSize } from "../../../io/images/image.ts";
 import type { Arguments } from "../../terminal/arguments.ts";
+import { compilingLine } from "../compiling_line.ts";
 import { formatCount, formatDuration, formatRate } from "../../terminal/format.ts";
 import { imageStart, pixelLayout } from "../pixel_image.ts";
 import { Progress } from "../../terminal/progress.ts";
@@ -39,6 +40,7 @@ export async function scoreDataset(
   let nats = 0;
   {
     using progress = new Progress(terminal, { label: "Scoring", total: count, unit: "images" });
+    using compiling = compilingLine(model, terminal);
     using session = model.createSession();
     for (let i = 0; i < count; i++) {
       const label = config.labels === undefined ? "" : classNames[labels[i] ?? 0] ?? "";
@@ -51,6 +53,7 @@ export async function scoreDataset(
         requireScore(logprob, pixel);
         nats -= logprob;
       }
+      compiling[Symbol.dispose]();
       progress.update(i + 1, `${(nats / size / (i + 1)).toFixed(4)} nats a pixel`);
     }
   }

@@ -1,7 +1,9 @@
-/** What `infer.ts score` prints: a line or an object a token, and the sums over all. */
+/** What `infer.ts score` prints: a line or an object a token as they come, and the sums over all. */
 
 import type { Model } from "../../../engine/model.ts";
 import type { TokenScore } from "../../../engine/score.ts";
+import type { TokenStream } from "../../../io/tokenizer/tokenizer.ts";
+import { ScoredBytes } from "./scored_bytes.ts";
 
 /** Sums over all tokens. */
 export interface Summary {
@@ -12,104 +14,170 @@ export interface Summary {
   readonly bitsPerByte?: number;
 }
 
-/**
- * Sums scores up.
- *
- * @param scored The scores of each sequence.
- * @param text What was encoded, if anything was: bits a byte are those of its UTF-8.
- */
-export function summarize(
-  scored: readonly TokenScore[][],
-  text: string | undefined,
-  model: Model,
-): Summary {
-  const bytes = text === undefined ? 0 : scoredBytes(text, scored, model);
-  // The first token of each sequence, which nothing precedes.
-  const all = scored.flat().filter(({ logprob }) => !Number.isNaN(logprob));
-  const nats = all.reduce((sum, { logprob }) => sum - logprob, 0);
-  const mean = all.length > 0 ? nats / all.length : null;
-  return {
-    scored: all.length,
-    natsPerToken: mean,
-    perplexity: mean === null ? null : Math.exp(mean),
-    ...(bytes > 0 ? { bitsPerByte: nats / Math.LN2 / bytes } : {}),
+/** What becomes of scores, sequence by sequence. */
+export interface ScoreOutput {
+  /** Takes the next score of the sequence. */
+  add(score: TokenScore): void;
+  /** Ends the sequence. */
+  endSequence(): void;
+  /** Prints what is left. */
+  end(summary: Summary): void;
+}
+
+/** Adds scores up. */
+export class ScoreSums {
+  readonly #bytes: ScoredBytes | undefined;
+  #scored = 0;
+  #nats = 0;
+
+  /** `text` is what was encoded, if anything was: bits a byte are those of its UTF-8. */
+  constructor(text: string | undefined, { tokenizer }: Pick<Model, "tokenizer">) {
+    if (text === undefined || tokenizer === undefined) return;
+    this.#bytes = new ScoredBytes(text, tokenizer.stream({ skipSpecialTokens: true }));
+  }
+
+  /** Takes the next score. */
+  add({ id, logprob }: TokenScore): void {
+    this.#bytes?.add(id);
+    // The first token of a sequence, which nothing precedes.
+    if (Number.isNaN(logprob)) return;
+    this.#scored++;
+    this.#nats -= logprob;
+  }
+
+  /** The sums so far; bits a byte are right at the end. */
+  summary(): Summary {
+    const bytes = this.#bytes?.count() ?? 0;
+    const mean = this.#scored > 0 ? this.#nats / this.#scored : null;
+    return {
+      scored: this.#scored,
+      natsPerToken: mean,
+      perplexity: mean === null ? null : Math.exp(mean),
+      ...(bytes > 0 ? { bitsPerByte: this.#nats / Math.LN2 / bytes } : {}),
+    };
+  }
+}
+
+/** The form of what is printed. */
+export interface OutputForm {
+  /** The sums alone. */
+  readonly isShort: boolean;
+  /** One JSON object. */
+  readonly isJson: boolean;
+  /** Whether that object has one for each sequence. */
+  readonly nested: boolean;
+}
+
+/** Text that is written at once: a million small writes are slow, and what fails soon should have printed nothing. */
+const WRITTEN_AT_ONCE = 2 ** 16;
+
+/** Makes the output of a form. */
+export function createScoreOutput(
+  { isShort, isJson, nested }: OutputForm,
+  model: Pick<Model, "tokenizer">,
+  write: (text: string) => void,
+): ScoreOutput {
+  let waiting = "";
+  const print = (text: string) => {
+    waiting += text;
+    if (waiting.length < WRITTEN_AT_ONCE) return;
+    write(waiting);
+    waiting = "";
   };
+  const end = (text: string) => write(waiting + text);
+  if (isShort) {
+    const add = () => {}, endSequence = () => {};
+    return {
+      ...{ add, endSequence },
+      end: (summary) => end(isJson ? `${JSON.stringify(summary)}\n` : summaryToLines(summary)),
+    };
+  }
+  return isJson ? objects(model, nested, print, end) : lines(model, print, end);
 }
 
-/**
- * UTF-8 bytes of what was scored: those of the text but for the first token's, which nothing foresaw, and for what the
- * tokenizer left out. 0 where tokens say other things than the text, as an unknown token does: then no figure is right.
- */
-function scoredBytes(text: string, [first]: readonly TokenScore[][], { tokenizer }: Model): number {
-  if (tokenizer === undefined || first === undefined) return 0;
-  const count = (part: string) => new TextEncoder().encode(part).length;
-  const ids = first.map(({ id }) => id);
-  const kept = tokenizer.decode(ids, { skipSpecialTokens: true });
-  if (!isPartOf(kept, text) && !isPartOf(kept, text.normalize("NFC"))) return 0;
-  const unscored = tokenizer.stream({ skipSpecialTokens: true }).push(ids[0] ?? 0);
-  return Math.max(count(kept) - count(unscored), 0);
-}
-
-/** Whether a text is what is left of another when some characters are taken out. */
-function isPartOf(part: string, text: string): boolean {
-  let at = 0;
-  for (const character of text) if (part.startsWith(character, at)) at += character.length;
-  return at === part.length;
-}
-
-/** The text of each token of a sequence: all of them together are the text of all. */
-function textsOf(scores: readonly TokenScore[], { tokenizer }: Model): readonly string[] {
-  const stream = tokenizer?.stream();
-  if (stream === undefined) return [];
-  const texts = scores.map(({ id }) => stream.push(id));
-  const last = texts.pop();
-  return last === undefined ? [] : [...texts, last + stream.flush()];
-}
-
-/** One object; `nested` gives each sequence one of its own. */
-export function scoresToJson(
-  scored: readonly TokenScore[][],
-  nested: boolean,
-  summary: Summary,
-  model: Model,
-): unknown {
-  const sequences = scored.map((scores) => {
-    const texts = textsOf(scores, model);
-    return scores.map(({ id, logprob, rank, entropy }, i) => ({
-      id,
-      ...(model.tokenizer === undefined ? {} : { text: texts[i] }),
-      logprob,
-      rank,
-      entropy,
-    }));
-  });
-  return nested
-    ? { sequences: sequences.map((scores) => ({ scores })), ...summary }
-    : { scores: sequences[0] ?? [], ...summary };
-}
+type Print = (text: string) => void;
 
 /** A line a token, and an empty line after each sequence. */
-export function scoresToLines(
-  scored: readonly TokenScore[][],
-  model: Model,
-): string {
-  const lines = scored.map((scores) => {
-    const texts = textsOf(scores, model);
-    return scores.map(({ id, logprob, rank }, i) =>
+function lines(model: Pick<Model, "tokenizer">, print: Print, end: Print): ScoreOutput {
+  const texts = new TokenTexts(model, ({ id, logprob, rank }, text) =>
+    print(
       [
         id,
         Number.isNaN(logprob) ? "-" : logprob.toFixed(4),
         Number.isNaN(rank) ? "-" : rank,
-        texts[i] === undefined ? "" : JSON.stringify(texts[i]),
-      ]
-        .join("\t").trimEnd() + "\n"
-    ).join("");
+        text === undefined ? "" : JSON.stringify(text),
+      ].join("\t").trimEnd() + "\n",
+    ));
+  return {
+    add: (score) => texts.add(score),
+    endSequence: () => {
+      texts.endSequence();
+      print("\n");
+    },
+    end: (summary) => end(summaryToLines(summary)),
+  };
+}
+
+/** One object; `nested` gives each sequence one of its own. */
+function objects(
+  model: Pick<Model, "tokenizer">,
+  nested: boolean,
+  print: Print,
+  end: Print,
+): ScoreOutput {
+  let sequences = 0, tokens = 0;
+  const begin = () => {
+    if (tokens++ > 0) print(",");
+    else print(nested ? `${sequences === 0 ? '{"sequences":[' : ","}{"scores":[` : '{"scores":[');
+  };
+  const texts = new TokenTexts(model, ({ id, logprob, rank, entropy }, text) => {
+    begin();
+    print(JSON.stringify({ id, text, logprob, rank, entropy }));
   });
-  return `${lines.join("\n")}\n`;
+  return {
+    add: (score) => texts.add(score),
+    endSequence: () => {
+      texts.endSequence();
+      print(nested ? "]}" : "]");
+      sequences++;
+      tokens = 0;
+    },
+    // The sums are members of the same object.
+    end: (summary) => end(`${nested ? "]" : ""},${JSON.stringify(summary).slice(1)}\n`),
+  };
+}
+
+/** Gives each token of a sequence its text: all of them together are the text of all. */
+class TokenTexts {
+  readonly #stream: TokenStream | undefined;
+  readonly #show: (score: TokenScore, text: string | undefined) => void;
+  /** The last one's text may have an end. */
+  #last: { readonly score: TokenScore; readonly text: string | undefined } | undefined;
+
+  constructor(
+    { tokenizer }: Pick<Model, "tokenizer">,
+    show: (score: TokenScore, text: string | undefined) => void,
+  ) {
+    this.#stream = tokenizer?.stream();
+    this.#show = show;
+  }
+
+  add(score: TokenScore): void {
+    const text = this.#stream?.push(score.id);
+    if (this.#last !== undefined) this.#show(this.#last.score, this.#last.text);
+    this.#last = { score, text };
+  }
+
+  endSequence(): void {
+    if (this.#last === undefined) return;
+    const { score, text } = this.#last;
+    this.#show(score, text === undefined ? undefined : text + (this.#stream?.flush() ?? ""));
+    this.#last = undefined;
+  }
 }
 
 /** The sums, a line each. */
-export function summaryToLines(
+function summaryToLines(
   { scored: count, natsPerToken, perplexity, bitsPerByte }: Summary,
 ): string {
   const sums = natsPerToken === null ? [`scored tokens ${count}`] : [

@@ -1,0 +1,62 @@
+/** How many bytes of a text were scored. */
+
+import type { TokenStream } from "../../../io/tokenizer/tokenizer.ts";
+
+/**
+ * Counts the UTF-8 bytes of what was scored: those of the text but for the first token's, which nothing foresaw, and for
+ * what the tokenizer left out.
+ */
+export class ScoredBytes {
+  readonly #stream: TokenStream;
+  /** The text as it is, and in the form that normalizers give it. */
+  readonly #texts: Remainder[];
+  #kept = 0;
+  #unscored: number | undefined;
+
+  /** `stream` decodes the ids. */
+  constructor(text: string, stream: TokenStream) {
+    this.#stream = stream;
+    this.#texts = [new Remainder(text), new Remainder(text.normalize("NFC"))];
+  }
+
+  /** Takes the next id of the text. */
+  add(id: number): void {
+    const bytes = this.#keep(this.#stream.push(id));
+    this.#unscored ??= bytes;
+  }
+
+  /** How many there are, after the last id; 0 where tokens say other things than the text, as an unknown token does. */
+  count(): number {
+    this.#keep(this.#stream.flush());
+    if (!this.#texts.some(({ isKept }) => isKept)) return 0;
+    return Math.max(this.#kept - (this.#unscored ?? 0), 0);
+  }
+
+  #keep(part: string): number {
+    const bytes = new TextEncoder().encode(part).length;
+    this.#kept += bytes;
+    for (const text of this.#texts) text.keep(part);
+    return bytes;
+  }
+}
+
+/** What follows in a text after parts of it, where some of its characters were left out. */
+class Remainder {
+  readonly #text: string;
+  #at = 0;
+  /** Whether all parts so far are what is left of the text. */
+  isKept = true;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  keep(part: string): void {
+    if (!this.isKept) return;
+    for (const character of part) {
+      const at = this.#text.indexOf(character, this.#at);
+      this.isKept &&= at >= 0;
+      if (at >= 0) this.#at = at + character.length;
+    }
+  }
+}
