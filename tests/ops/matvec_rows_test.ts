@@ -8,7 +8,7 @@ import { Program, submit } from "../../src/gpu/program.ts";
 import { readFloats } from "../../src/gpu/readback.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import type { MatrixDType } from "../../src/model/weights/dtype.ts";
-import { matvecFwd } from "../../src/ops/linear.ts";
+import { matvecFwd } from "../../src/ops/matvec.ts";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { withGpu } from "../with_gpu.ts";
 
