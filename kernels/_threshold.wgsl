@@ -1,6 +1,6 @@
 // _threshold: where sample_fwd cuts a distribution: keys (see order_key()) that a number of ids, or a mass, reaches.
 // Nothing is sorted: a key is found by four histograms, of eight bits each.
-// The kernel declares REAL_VOCAB_SIZE, LANES, top_p(), adjusted(b, id), mass(value) and mass_from(b, id, lowest_key).
+// The kernel declares REAL_VOCAB_SIZE, LANES, top_p(b), adjusted(b, id), mass(value) and mass_from(b, id, lowest_key).
 
 var<workgroup> counts: array<u32, LANES>;
 var<workgroup> bins: array<atomic<u32>, 256>;
@@ -99,7 +99,7 @@ fn top_p_key(b: u32, lane: u32, lowest_key: u32) -> u32 {
   }
   counts[lane] = own;
   scan_counts(lane);
-  let wanted = max(1u, u32(ceil(top_p() * f32(counts[LANES - 1u]))));
+  let wanted = max(1u, u32(ceil(top_p(b) * f32(counts[LANES - 1u]))));
   workgroupBarrier();
   return threshold_key(b, lane, lowest_key, wanted, true);
 }
