@@ -18,7 +18,7 @@ var<private> bin_set: u32;
 
 fn temperature() -> f32 { return bitcast<f32>(request[SETTINGS]); }
 fn top_k() -> u32 { return request[SETTINGS + 1u]; }
-fn top_p() -> f32 { return bitcast<f32>(request[SETTINGS + 2u]); }
+fn top_p(b: u32) -> f32 { return bitcast<f32>(request[SETTINGS + 2u]); }
 fn min_p() -> f32 { return bitcast<f32>(request[SETTINGS + 3u]); }
 fn repetition_penalty() -> f32 { return bitcast<f32>(request[SETTINGS + 4u]); }
 
@@ -164,7 +164,7 @@ fn cut(lane: u32) -> u32 {
   if (top_k() != 0u && top_k() < REAL_VOCAB_SIZE) {
     lowest_key = threshold_key(0u, lane, 0u, top_k(), false);
   }
-  if (top_p() < 1.0) {
+  if (top_p(0u) < 1.0) {
     bin_set = 4u;
     lowest_key = max(lowest_key, top_p_key(0u, lane, lowest_key));
   }
@@ -207,7 +207,8 @@ fn choose(group: u32, lane: u32, draws: u32, lowest_key: u32) {
   let all_own = counts[LANES - 1u];
   workgroupBarrier();
   let all = share_masses(group, lane, all_own);
-  let random = threefry(vec2<u32>(request[SETTINGS + 5u], request[SETTINGS + 6u]), vec2<u32>(draws, 0u)).x;
+  let key = vec2<u32>(request[SETTINGS + 5u], request[SETTINGS + 6u]);
+  let random = threefry(key, vec2<u32>(draws, request[SETTINGS + 7u])).x;
   let place = multiply_high(random, all.y);
   var below = all.x + after - own;
   if (place >= below && place < below + own) {

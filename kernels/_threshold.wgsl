@@ -1,6 +1,6 @@
 // _threshold: where sample_fwd cuts a distribution: keys (see order_key()) that a number of ids, or a mass, reaches.
 // Nothing is sorted: a key is found by four histograms, of eight bits each.
-// The kernel declares LANES, the ids from first_id() to end_id(), top_p(), adjusted(b, id), mass(value),
+// The kernel declares LANES, the ids from first_id() to end_id(), top_p(b), adjusted(b, id), mass(value),
 // mass_from(b, id, lowest_key), and, where workgroups have a part of the ids each, how their integers meet:
 // share_bins(lane), which adds up bins, and share_total(lane, total).
 
@@ -103,7 +103,7 @@ fn top_p_key(b: u32, lane: u32, lowest_key: u32) -> u32 {
   counts[lane] = own;
   scan_counts(lane);
   let total = share_total(lane, counts[LANES - 1u]);
-  let wanted = max(1u, u32(ceil(top_p() * f32(total))));
+  let wanted = max(1u, u32(ceil(top_p(b) * f32(total))));
   workgroupBarrier();
   return threshold_key(b, lane, lowest_key, wanted, true);
 }

@@ -35,6 +35,9 @@ export function webgpuBench(gpu: Gpu, ops: Partial<typeof CHECKED_WEBGPU_OPS> = 
   });
 }
 
+/** Scratch that checks' products of many rows fit in. */
+const SCRATCH_WORDS = 2 ** 18;
+
 class WebgpuWorkspace implements Workspace<WebGpuKinds> {
   readonly program: Program;
   readonly #gpu: Gpu;
@@ -42,7 +45,9 @@ class WebgpuWorkspace implements Workspace<WebGpuKinds> {
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
-    this.program = new Program(gpu);
+    const scratch = createTensor(gpu, "scratch", [SCRATCH_WORDS]);
+    this.#owned.push(scratch);
+    this.program = new Program(gpu, { scratch });
   }
 
   tensor(words: Uint32Array<ArrayBuffer>): Tensor {

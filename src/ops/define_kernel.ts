@@ -6,6 +6,7 @@ import _grid from "../../kernels/_grid.wgsl" with { type: "text" };
 import _linear from "../../kernels/_linear.wgsl" with { type: "text" };
 import _math from "../../kernels/_math.wgsl" with { type: "text" };
 import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
+import _matvec from "../../kernels/_matvec.wgsl" with { type: "text" };
 import _scan from "../../kernels/_scan.wgsl" with { type: "text" };
 import _scan_sums from "../../kernels/_scan_sums.wgsl" with { type: "text" };
 import _step from "../../kernels/_step.wgsl" with { type: "text" };
@@ -24,6 +25,7 @@ export const MATH_PRELUDE = _math;
 /** What may go between it and a kernel, in this order: each one's head says what the kernel declares for it. */
 const PRELUDES = {
   _weight,
+  _matvec,
   _linear,
   _tile,
   _matmul,

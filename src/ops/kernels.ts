@@ -13,12 +13,15 @@ import { embeddingBwdKernel } from "./training/embedding_bwd.ts";
 import { gatedRmsNormFwdKernel } from "./gated_rms_norm.ts";
 import { gatedRmsNormBwdKernel } from "./training/gated_rms_norm_bwd.ts";
 import { clipFactorKernel, sumOfSquaresKernel } from "./training/grad_norm.ts";
-import { matmulFwdKernel, matmulSplitFwdKernel, matvecFwdKernel } from "./linear.ts";
+import { matmulFwdKernel, matmulSplitFwdKernel } from "./linear.ts";
+import { matvecFwdKernel } from "./matvec.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
+import { matvecFinishKernel, matvecGroupsKernel } from "./matvec_groups.ts";
 import { meanPoolFwdKernel } from "./mean_pool.ts";
 import { meanPoolBwdKernel } from "./training/mean_pool_bwd.ts";
 import { rmsNormFwdKernel } from "./rms_norm.ts";
 import { rmsNormBwdKernel } from "./training/rms_norm_bwd.ts";
+import { rowCopyKernel } from "./row_copy.ts";
 import { sampleFwdKernel } from "./sample.ts";
 import { selectiveScanFwdKernel, selectiveScanStepKernel } from "./selective_scan.ts";
 import { selectiveScanChunksKernel, selectiveScanPassKernel } from "./selective_scan_chunks.ts";
@@ -55,6 +58,8 @@ export const ALL_KERNELS: readonly Pick<
   embeddingFwdKernel,
   rmsNormFwdKernel,
   matvecFwdKernel,
+  matvecGroupsKernel,
+  matvecFinishKernel,
   matmulFwdKernel,
   matmulSplitFwdKernel,
   conv1dFwdKernel,
@@ -96,6 +101,7 @@ export const ALL_KERNELS: readonly Pick<
   adamwUpdateKernel,
   sumPartialsKernel,
   stateCopyKernel,
+  rowCopyKernel,
   matmulBwdXKernel,
   matmulBwdWKernel,
   columnSumKernel,

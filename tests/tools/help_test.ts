@@ -13,7 +13,7 @@ const TOOLS = [
 
 const BENCHMARKS = [
   ...["all", "browser", "cpu_matmul", "cpu_matvec", "cpu_ops", "cpu_train"],
-  ...["decode", "matmul", "matvec", "prefill", "shipped", "ssd", "train"],
+  ...["decode", "matmul", "matvec", "prefill", "serve", "shipped", "ssd", "train"],
 ];
 
 async function help(...args: string[]): Promise<string> {

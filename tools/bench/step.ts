@@ -73,7 +73,8 @@ async function timeList(bench: Bench) {
   const { executor, bursts } = bench;
   using state = copyOf(bench);
   using keep = executor.createState(1);
-  const draw = (consumeFirst: boolean) => executor.draw(state, RING, { consumeFirst, keep });
+  const draw = (consumeFirst: boolean) =>
+    executor.draw([{ state, steps: RING, consumeFirst, keep }]);
   await draw(false);
   return await time(bursts, async () => void await draw(true));
 }
@@ -124,7 +125,7 @@ async function compareWithList(
   using own = copyOf(bench);
   using keep = executor.createState(1);
   const steps = 4;
-  await executor.draw(listed, steps, { consumeFirst: false, keep });
+  await executor.draw([{ state: listed, steps: steps, consumeFirst: false, keep }]);
   const request = { steps, consumeFirst: false, draw: true };
   gpu.device.queue.submit([fused.encode(own, request)]);
   const [expected, found] = [await executor.readState(listed), await executor.readState(own)];

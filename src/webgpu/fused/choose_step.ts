@@ -41,7 +41,7 @@ const WARM_UP_MS = 300;
  * Gives the executor whole steps in one dispatch, if they are wanted, come to the same results and, with "auto", are
  * quicker.
  *
- * @returns What was chosen and why.
+ * @returns What was chosen and why; undefined for a list that was asked for.
  * @throws {TypeError} If "fused" is asked for and cannot be had.
  */
 export async function chooseStep(
@@ -49,8 +49,8 @@ export async function chooseStep(
   executor: WebGpuExecutor,
   weights: ModelWeights<WebGpuKinds>,
   wanted: StepChoice,
-): Promise<string> {
-  if (wanted === "list") return "steps are a list of dispatches, as asked for";
+): Promise<string | undefined> {
+  if (wanted === "list") return undefined;
   if (wanted === "auto" && gpu.isSoftware) {
     return "steps are a list of dispatches: workgroups of a software adapter hardly run at the same time";
   }
@@ -184,7 +184,7 @@ async function runTrial(
   const { config } = executor;
   if (config.head.kind === "lm") {
     if (first) await executor.forward(state, new Uint32Array(1), { logits: "last" });
-    await executor.draw(state, TRIAL_STEPS, { consumeFirst: !first, keep });
+    await executor.draw([{ state, steps: TRIAL_STEPS, consumeFirst: !first, keep }]);
     return;
   }
   for (let step = 0; step < TRIAL_STEPS; step++) {
