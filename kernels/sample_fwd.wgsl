@@ -36,6 +36,12 @@ fn top_p(b: u32) -> f32 { return bitcast<f32>(setting(b, 2u)); }
 fn min_p(b: u32) -> f32 { return bitcast<f32>(setting(b, 3u)); }
 fn repetition_penalty(b: u32) -> f32 { return bitcast<f32>(setting(b, 4u)); }
 
+// One workgroup has all ids of a batch entry.
+fn first_id() -> u32 { return 0u; }
+fn end_id() -> u32 { return REAL_VOCAB_SIZE; }
+fn share_bins(lane: u32) {}
+fn share_total(lane: u32, total: u32) -> u32 { return total; }
+
 // The logit that is drawn from: after repetition penalty and temperature.
 fn adjusted(b: u32, id: u32) -> f32 {
   return adjust(b, id, logits[b * VOCAB_SIZE + id]);

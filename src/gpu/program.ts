@@ -168,14 +168,31 @@ function encodeOne(pass: GPUComputePassEncoder, dispatch: Recorded): void {
   pass.dispatchWorkgroups(...dispatch.workgroups);
 }
 
-/** Encodes copies, programs in order and in one pass, and copies. Submit the result with `gpu.device.queue.submit`. */
+/** A range of a buffer. */
+export interface BufferRange {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
+/**
+ * Encodes ranges to clear, copies, programs in order and in one pass, and copies. Submit the result with
+ * `gpu.device.queue.submit`.
+ */
 export function encode(
   gpu: Gpu,
   programs: Iterable<Program>,
-  copies: { readonly before?: readonly Copy[]; readonly after?: readonly Copy[] } = {},
+  copies: {
+    readonly clear?: readonly BufferRange[];
+    readonly before?: readonly Copy[];
+    readonly after?: readonly Copy[];
+  } = {},
 ): GPUCommandBuffer {
   return gpu.watch(() => {
     const encoder = gpu.device.createCommandEncoder();
+    for (const { buffer, offset, sizeBytes } of copies.clear ?? []) {
+      encoder.clearBuffer(buffer, offset, sizeBytes);
+    }
     for (const copy of copies.before ?? []) encodeCopy(encoder, copy);
     const pass = encoder.beginComputePass();
     for (const program of programs) program.encode(pass);
@@ -219,9 +236,16 @@ export async function profile(gpu: Gpu, program: Program): Promise<DispatchTime[
   }));
 }
 
-/** Runs programs in one pass and returns the pass's time on the GPU, in microseconds. */
-export async function timePass(gpu: Gpu, programs: Iterable<Program>): Promise<number> {
+/** Runs programs in one pass, after clearing ranges, and returns the pass's time on the GPU, in microseconds. */
+export async function timePass(
+  gpu: Gpu,
+  programs: Iterable<Program>,
+  clear: readonly BufferRange[] = [],
+): Promise<number> {
   const [begin = 0n, end = 0n] = await withQueries(gpu, 2, (encoder, querySet) => {
+    for (const { buffer, offset, sizeBytes } of clear) {
+      encoder.clearBuffer(buffer, offset, sizeBytes);
+    }
     const pass = encoder.beginComputePass({
       timestampWrites: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
     });

@@ -8,6 +8,7 @@ import { crossEntropyKernel } from "./training/cross_entropy.ts";
 import { dropoutKernel } from "./training/dropout.ts";
 import { dtBCNormBwdKernel, dtBCNormFwdKernel } from "./dt_bc_norm.ts";
 import { embeddingFwdKernel } from "./embedding.ts";
+import { gridProbeKernel } from "./grid_probe.ts";
 import { embeddingBwdKernel } from "./training/embedding_bwd.ts";
 import { gatedRmsNormFwdKernel } from "./gated_rms_norm.ts";
 import { gatedRmsNormBwdKernel } from "./training/gated_rms_norm_bwd.ts";
@@ -44,6 +45,8 @@ import {
 } from "./training/ssd_bwd.ts";
 import { ssdStepKernel } from "./ssd_step.ts";
 import { stateCopyKernel } from "./state_copy.ts";
+import { stepMamba1Kernel } from "./step_mamba1.ts";
+import { stepMamba2Kernel } from "./step_mamba2.ts";
 import { sumPartialsKernel } from "./sum_partials.ts";
 import { tokenScoreFwdKernel } from "./token_score.ts";
 
@@ -75,6 +78,9 @@ export const ALL_KERNELS: readonly Pick<
   meanPoolFwdKernel,
   sampleFwdKernel,
   tokenScoreFwdKernel,
+  gridProbeKernel,
+  stepMamba1Kernel,
+  stepMamba2Kernel,
   embeddingBwdKernel,
   rmsNormBwdKernel,
   meanPoolBwdKernel,

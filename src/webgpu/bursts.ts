@@ -115,7 +115,7 @@ export class Bursts {
 }
 
 /** The latest draws in a ring; the state has made so many more. */
-function takeDraws(
+export function takeDraws(
   bytes: Uint8Array<ArrayBuffer>,
   offset: number,
   state: WebGpuState,

@@ -18,8 +18,9 @@ import type {
 import { RING, type SamplerSettings } from "../model/sampler.ts";
 import { MATVEC_MAX_ROWS } from "../ops/linear.ts";
 import type { LoadedWeights } from "../passes/weights.ts";
-import { Bursts } from "./bursts.ts";
+import { type Burst, Bursts, takeDraws } from "./bursts.ts";
 import { Company } from "./company.ts";
+import type { FusedStep } from "./fused/fused_step.ts";
 import { asOurs, stateCopy, WebGpuState } from "./executor_state.ts";
 import type { WebGpuKinds } from "./op_set.ts";
 import { Pieces } from "./pieces.ts";
@@ -38,6 +39,9 @@ export class WebGpuExecutor implements Executor {
   readonly #pieces: Pieces;
   readonly #company: Company;
   readonly #bursts: Bursts;
+  #fused: FusedStep | undefined;
+  /** The state before a single step in one dispatch. */
+  #beforeStep: WebGpuState | undefined;
 
   constructor(gpu: Gpu, config: ModelConfig, loaded: LoadedWeights<WebGpuKinds>) {
     this.#gpu = gpu;
@@ -49,16 +53,30 @@ export class WebGpuExecutor implements Executor {
     this.#bursts = new Bursts(gpu, this.#programs, this.#company);
   }
 
+  /** Whole steps are of one sequence, and in a company it would have other bits. */
   get maxCompany(): number {
-    return this.#company.most;
+    return this.usesFused ? 1 : this.#company.most;
   }
 
   get device(): string {
     return this.#gpu.name;
   }
 
+  /** How single steps run on this device, and why. */
+  stepNote: string | undefined;
+
+  /** Whether single steps of one sequence are whole dispatches. */
+  get usesFused(): boolean {
+    return this.#fused !== undefined;
+  }
+
+  /** Takes whole steps in one dispatch, which are freed with it, or a list of dispatches. */
+  useFused(fused: FusedStep | undefined): void {
+    this.#fused = fused;
+  }
+
   get deviceNote(): string | undefined {
-    return this.#gpu.note;
+    return this.#gpu.note ?? this.stepNote;
   }
 
   get weightBytes(): number {
@@ -148,6 +166,11 @@ export class WebGpuExecutor implements Executor {
     const seqlen = inputs.length / (batch * stepSize);
     const count = logitCount(this.config);
     if (seqlen === 1 && logits !== "all" && batch <= MATVEC_MAX_ROWS) {
+      const own = batch === 1 ? await this.#fusedStep(ours, inputs) : undefined;
+      if (own !== undefined) {
+        onProgress?.(1);
+        return logits === "last" ? own : undefined;
+      }
       const { stepActivations } = this.#programs;
       const isLinear = this.config.input.kind === "linear";
       (isLinear ? stepActivations.inputs : ours.parts.tokens).write(inputs);
@@ -208,6 +231,7 @@ export class WebGpuExecutor implements Executor {
       state: asOurs(state),
       keep: asOurs(keep),
     }));
+    if (this.#fused !== undefined) return await inTurn(bursts, (burst) => this.#drawFused(burst));
     const [first, ...others] = bursts;
     if (first === undefined) return [];
     return others.length === 0
@@ -218,12 +242,47 @@ export class WebGpuExecutor implements Executor {
   async step(requests: readonly StepRequest[]): Promise<Float32Array[]> {
     const [first, ...others] = requests;
     if (first === undefined) return [];
-    if (others.length > 0) return await this.#stepTogether(requests);
-    const logits = await this.forward(first.state, first.input, { logits: "last" });
-    return [logits ?? new Float32Array()];
+    if (others.length > 0 && this.#fused === undefined) return await this.#stepTogether(requests);
+    return await inTurn(requests, async ({ state, input }) => {
+      return await this.forward(state, input, { logits: "last" }) ?? new Float32Array();
+    });
+  }
+
+  /** A burst in one dispatch. */
+  async #drawFused(burst: Burst): Promise<Draws> {
+    const { state, steps, consumeFirst, keep } = burst;
+    this.copyState(state, keep);
+    const ring = await this.#fused?.draw(state, steps, consumeFirst);
+    if (ring !== undefined) return takeDraws(ring, 0, state, steps);
+    this.#leaveFused(keep, state);
+    return await this.#bursts.alone(burst);
+  }
+
+  /** One step in one dispatch: its logits, or undefined where that is not done. */
+  async #fusedStep(
+    state: WebGpuState,
+    input: Uint32Array | Float32Array,
+  ): Promise<Float32Array | undefined> {
+    if (this.#fused === undefined) return undefined;
+    const before = this.#beforeStep ??= this.createState(1);
+    this.copyState(state, before);
+    const logits = await this.#fused.step(state, input, logitCount(this.config));
+    if (logits === undefined) this.#leaveFused(before, state);
+    return logits;
+  }
+
+  /** Workgroups waited in vain: what they left is undone, and it does not happen again. */
+  #leaveFused(before: WebGpuState, state: WebGpuState): void {
+    if (this.#fused === undefined) return;
+    this.#fused[Symbol.dispose]();
+    this.useFused(undefined);
+    this.stepNote = "steps are a list of dispatches: workgroups waited for each other in vain";
+    this.copyState(before, state);
   }
 
   [Symbol.dispose](): void {
+    this.#fused?.[Symbol.dispose]();
+    this.#beforeStep?.[Symbol.dispose]();
     this.#programs[Symbol.dispose]();
     this.#company[Symbol.dispose]();
     this.#loaded[Symbol.dispose]();
@@ -273,4 +332,14 @@ export class WebGpuExecutor implements Executor {
     const logits = new Float32Array((await staging.read(sizeBytes)).buffer);
     return requests.map((_, row) => logits.slice(row * count, (row + 1) * count));
   }
+}
+
+/** Results of one request after the other. */
+async function inTurn<Request, Result>(
+  requests: readonly Request[],
+  run: (request: Request) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const request of requests) results.push(await run(request));
+  return results;
 }

@@ -3,7 +3,7 @@
  * `deno task bench <name> [options]`: benchmarks, a JSON line a result with --json, else readable.
  *
  * Their names: all, browser, cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, matmul, matvec, prefill, serve, shipped,
- * ssd and train. `deno task bench <name> --help` shows a benchmark's options.
+ * ssd, step and train. `deno task bench <name> --help` shows a benchmark's options.
  */
 
 import { answerHelp } from "../help.ts";
@@ -20,6 +20,7 @@ import type { Result } from "./result.ts";
 import { serve } from "./serve.ts";
 import { shipped } from "./shipped.ts";
 import { ssd } from "./ssd.ts";
+import { step } from "./step.ts";
 import { train } from "./train.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Result>>> = {
@@ -40,6 +41,7 @@ const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Resu
   serve,
   shipped,
   ssd,
+  step,
   train,
 };
 
