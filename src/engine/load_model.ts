@@ -33,8 +33,8 @@ export interface LoadOptions {
   readonly dtype?: WeightDType | undefined;
   /**
    * How single steps run on WebGPU: as a "list" of dispatches, "fused" into one dispatch for whole steps, or "auto", which
-   * tries both on the device and takes the quicker one. Sessions that go together are a list always: to within 1e-5 of the
-   * logits, but not with the same bits as one alone that is fused.
+   * tries both on the device and takes the quicker one. Sessions that run at the same time share the list's work, and each
+   * has whole steps to itself: "auto" is for a program with one session.
    *
    * @default {"list"}
    */
@@ -147,7 +147,7 @@ async function openSink(
   switch (backend) {
     case "webgpu": {
       const { openWeightSink } = await import("../webgpu/weight_sink.ts");
-      return await openWeightSink(device, step ?? "list");
+      return await openWeightSink(device, step);
     }
     case "cpu": {
       const { openWeightSink } = await import("../cpu/weight_sink.ts");

@@ -53,8 +53,9 @@ export class WebGpuExecutor implements Executor {
     this.#bursts = new Bursts(gpu, this.#programs, this.#company);
   }
 
+  /** Whole steps are of one sequence, and in a company it would have other bits. */
   get maxCompany(): number {
-    return this.#company.most;
+    return this.usesFused ? 1 : this.#company.most;
   }
 
   get device(): string {
@@ -230,29 +231,31 @@ export class WebGpuExecutor implements Executor {
       state: asOurs(state),
       keep: asOurs(keep),
     }));
+    if (this.#fused !== undefined) return await inTurn(bursts, (burst) => this.#drawFused(burst));
     const [first, ...others] = bursts;
     if (first === undefined) return [];
     return others.length === 0
-      ? [await this.#fusedDraw(first) ?? await this.#bursts.alone(first)]
+      ? [await this.#bursts.alone(first)]
       : await this.#bursts.together(bursts);
   }
 
   async step(requests: readonly StepRequest[]): Promise<Float32Array[]> {
     const [first, ...others] = requests;
     if (first === undefined) return [];
-    if (others.length > 0) return await this.#stepTogether(requests);
-    const logits = await this.forward(first.state, first.input, { logits: "last" });
-    return [logits ?? new Float32Array()];
+    if (others.length > 0 && this.#fused === undefined) return await this.#stepTogether(requests);
+    return await inTurn(requests, async ({ state, input }) => {
+      return await this.forward(state, input, { logits: "last" }) ?? new Float32Array();
+    });
   }
 
-  /** A burst in one dispatch, or undefined where that is not done. */
-  async #fusedDraw({ state, steps, consumeFirst, keep }: Burst): Promise<Draws | undefined> {
-    if (this.#fused === undefined) return undefined;
+  /** A burst in one dispatch. */
+  async #drawFused(burst: Burst): Promise<Draws> {
+    const { state, steps, consumeFirst, keep } = burst;
     this.copyState(state, keep);
-    const bytes = await this.#fused.draw(state, steps, consumeFirst);
-    if (bytes !== undefined) return takeDraws(bytes, 0, state, steps);
+    const ring = await this.#fused?.draw(state, steps, consumeFirst);
+    if (ring !== undefined) return takeDraws(ring, 0, state, steps);
     this.#leaveFused(keep, state);
-    return undefined;
+    return await this.#bursts.alone(burst);
   }
 
   /** One step in one dispatch: its logits, or undefined where that is not done. */
@@ -329,4 +332,14 @@ export class WebGpuExecutor implements Executor {
     const logits = new Float32Array((await staging.read(sizeBytes)).buffer);
     return requests.map((_, row) => logits.slice(row * count, (row + 1) * count));
   }
+}
+
+/** Results of one request after the other. */
+async function inTurn<Request, Result>(
+  requests: readonly Request[],
+  run: (request: Request) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const request of requests) results.push(await run(request));
+  return results;
 }

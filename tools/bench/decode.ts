@@ -5,7 +5,8 @@
  * --dtype      f32, f16, bf16, int8 or int4 (default f16)
  * --tokens     how many are timed (default 256)
  * --sessions   sequences that are drawn together (default 1); --batch is the same
- * --kernels    also each kernel's share
+ * --step       list, fused or auto: how steps of one session run (default auto, as infer.ts has it)
+ * --kernels    also each kernel's share of the list
  */
 
 import { parseArgs } from "@std/cli/parse-args";
@@ -13,7 +14,9 @@ import { openGpu } from "../../src/gpu/device.ts";
 import { encode } from "../../src/gpu/program.ts";
 import { WebGpuExecutor } from "../../src/webgpu/executor.ts";
 import { stateBytes } from "../../src/model/state_layout.ts";
+import type { StepChoice } from "../../src/model/step_choice.ts";
 import type { MatrixDType } from "../../src/model/weights/dtype.ts";
+import { chooseStep } from "../../src/webgpu/fused/choose_step.ts";
 import { copyBandwidth } from "./bandwidth.ts";
 import { byKernel } from "./by_kernel.ts";
 import { randomWeights } from "./random_weights.ts";
@@ -24,17 +27,20 @@ import { warmTime } from "./warm_time.ts";
 /** Runs the benchmark. */
 export async function* decode(args: string[]): AsyncGenerator<Result> {
   const options = parseArgs(args, {
-    string: ["shape", "dtype", "tokens", "sessions"],
+    string: ["shape", "dtype", "tokens", "sessions", "step"],
     alias: { sessions: "batch" },
     boolean: ["kernels"],
-    default: { shape: "mamba-130m", dtype: "f16", tokens: "256", sessions: "1" },
+    default: { shape: "mamba-130m", dtype: "f16", tokens: "256", sessions: "1", step: "auto" },
   });
   const config = shapeConfig(options.shape);
   const dtype = options.dtype as MatrixDType;
   const tokens = Number(options.tokens);
   const sessions = Number(options.sessions);
   using gpu = await openGpu();
-  using executor = new WebGpuExecutor(gpu, config, await randomWeights(gpu, config, dtype));
+  const loaded = await randomWeights(gpu, config, dtype);
+  using executor = new WebGpuExecutor(gpu, config, loaded);
+  const wanted = sessions === 1 ? options.step as StepChoice : "list";
+  const steps = await chooseStep(gpu, executor, loaded.weights, wanted);
   using states = new DisposableStack();
   const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 };
   const made = Array.from({ length: sessions }, () => {
@@ -65,7 +71,7 @@ export async function* decode(args: string[]): AsyncGenerator<Result> {
   }
   const tokensPerSecond = sessions * drawn / ((performance.now() - start) / 1000);
 
-  // GPU time: the same programs between two timestamps.
+  // GPU time: the same programs between two timestamps; those of the list, whatever was timed above.
   const [step, sample] = executor.drawProgramsOf(made.map(({ state }) => state));
   const repeats = gpu.isSoftware ? 1 : 32;
   const programs = Array.from({ length: repeats }, () => [step, sample]).flat();
@@ -85,13 +91,14 @@ export async function* decode(args: string[]): AsyncGenerator<Result> {
     dtype,
     sessions,
     tokensPerSecond: round(tokensPerSecond, 1),
-    gpuMicrosecondsPerToken: round(gpuMicroseconds, 1),
-    gpuTokensPerSecond: round(sessions * 1e6 / gpuMicroseconds, 1),
-    encodeMicrosecondsPerToken: round(encodeMicroseconds, 1),
-    dispatchesPerToken: step.length + sample.length,
+    steps,
+    listGpuMicrosecondsPerToken: round(gpuMicroseconds, 1),
+    listGpuTokensPerSecond: round(sessions * 1e6 / gpuMicroseconds, 1),
+    listEncodeMicrosecondsPerToken: round(encodeMicroseconds, 1),
+    listDispatchesPerToken: step.length + sample.length,
     bytesReadPerToken: bytesPerToken,
     copyBytesPerSecond: round(bandwidth, 0),
-    shareOfCopyBandwidth: round(bytesPerToken / (gpuMicroseconds / 1e6) / bandwidth, 3),
+    shareOfCopyBandwidth: round(bytesPerToken * tokensPerSecond / sessions / bandwidth, 3),
     checkedWorstDifference: worstDifference,
     gpuBytes: gpu.live.sizeBytes,
   };

@@ -125,7 +125,7 @@ async function compareWithList(
   using own = copyOf(bench);
   using keep = executor.createState(1);
   const steps = 4;
-  await executor.draw([{ state: listed, steps: steps, consumeFirst: false, keep }]);
+  await executor.draw([{ state: listed, steps, consumeFirst: false, keep }]);
   const request = { steps, consumeFirst: false, draw: true };
   gpu.device.queue.submit([fused.encode(own, request)]);
   const [expected, found] = [await executor.readState(listed), await executor.readState(own)];

@@ -28,7 +28,7 @@ export const LOAD_OPTIONS: readonly OptionSpec[] = [
     name: "step",
     value: "NAME",
     help:
-      "Single steps on a GPU: list (default), fused into one dispatch, or auto, the quicker of both",
+      "Single steps on a GPU as a list of dispatches, fused into one, or auto (default: the quicker)",
   },
   { name: "help", help: "Show this help" },
 ];
@@ -38,7 +38,7 @@ export function loadSettings(args: Arguments): LoadOptions {
   return {
     ...backendSettings(args),
     dtype: args.word("dtype", DTYPES) ?? "auto",
-    step: args.word("step", STEP_CHOICES) ?? "list",
+    step: args.word("step", STEP_CHOICES) ?? "auto",
   };
 }
 

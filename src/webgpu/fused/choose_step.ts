@@ -23,9 +23,8 @@ const SOFTWARE: StepTuning = { groups: 1, lanes: SOFTWARE_LANES };
 /** Looks of a workgroup on a software adapter. */
 const SOFTWARE_PATIENCE = 2 ** 28;
 
-/** Models that are tried: mamba-130m and mamba-370m were quicker whole, weights/shakespeare and mamba-2.8b were not. */
+/** Models that are tried: weights/shakespeare, of 256, was no quicker whole on an H100, where meetings are most of a step. */
 const LEAST_WIDTH = 512;
-const MOST_BYTES = 2 ** 30;
 
 /** Steps of a trial, and how far apart results may be, of the largest of a tensor. */
 const TRIAL_STEPS = 8;
@@ -54,7 +53,7 @@ export async function chooseStep(
   if (wanted === "auto" && gpu.isSoftware) {
     return "steps are a list of dispatches: workgroups of a software adapter hardly run at the same time";
   }
-  if (wanted === "auto" && !mayPay(executor)) {
+  if (wanted === "auto" && executor.config.d_model < LEAST_WIDTH) {
     return "steps are a list of dispatches, which is quicker for a model of this size";
   }
   try {
@@ -69,14 +68,6 @@ export async function chooseStep(
     }
     return `steps are a list of dispatches: ${error.message}`;
   }
-}
-
-/**
- * Whether trying is worth its time. On an H100 the list was quicker below and above these: below, meetings are most of a
- * step; above, reading the weights is.
- */
-function mayPay({ config, weightBytes }: WebGpuExecutor): boolean {
-  return config.d_model >= LEAST_WIDTH && weightBytes <= MOST_BYTES;
 }
 
 async function hardwareTuning(gpu: Gpu): Promise<StepTuning> {
