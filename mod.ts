@@ -21,7 +21,7 @@ export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";
 export type { LoadProgress } from "./src/engine/load_weights.ts";
 export type { Model } from "./src/engine/model.ts";
 export type { SamplingOptions } from "./src/engine/sampling.ts";
-export type { ScoreOptions, TokenScore } from "./src/engine/score.ts";
+export type { ScoreOptions, TokenIds, TokenScore } from "./src/engine/score.ts";
 export type { FeedOptions, Inputs, PrefillOptions, Session } from "./src/engine/session.ts";
 export {
   decodeSnapshot,
@@ -52,6 +52,7 @@ export {
 export type { FloatDType, MatrixDType } from "./src/model/weights/dtype.ts";
 export { DeviceLostError, UnsupportedDeviceError } from "./src/model/errors.ts";
 export type { Backend, LogitsWanted, StateArray } from "./src/model/executor.ts";
+export type { StepChoice } from "./src/model/step_choice.ts";
 export type { WeightDType } from "./src/model/weights/load_plan.ts";
 export type { Mamba1Config } from "./src/model/mixers/mamba1.ts";
 export type { Mamba2Config } from "./src/model/mixers/mamba2.ts";

@@ -6,6 +6,30 @@ const DTYPE_BF16 = 2u;
 const DTYPE_INT8 = 3u;
 const DTYPE_INT4 = 4u;
 
+// Columns of a row of int8 or int4 weights that share a scale.
+const QUANT_GROUP = 32u;
+
+// Four 16-bit weights, in memory order, from two words.
+fn unpack_f16(words: vec2<u32>) -> vec4<f32> {
+  return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
+}
+
+fn unpack_bf16(words: vec2<u32>) -> vec4<f32> {
+  return bitcast<vec4<f32>>(vec4<u32>(
+    words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
+}
+
+// Four int8 weights, in memory order, before their scale.
+fn unpack_int8(word: u32) -> vec4<f32> {
+  return vec4<f32>(unpack4xI8(word));
+}
+
+// The first four of eight int4 weights, before their scale; of word >> 4, the other four. Byte i holds weights i and
+// i + 4, the first in its low half, each moved by 8 to be positive.
+fn unpack_int4(word: u32) -> vec4<f32> {
+  return vec4<f32>(unpack4xU8(word & 0x0f0f0f0fu)) - 8.0;
+}
+
 // log(1 + exp(v)) without overflow and without losing small results: log(1 + e) in f32 is 1.8e-4 off at v = -8 and zero
 // at -20, and a device's log may be 5e-6 off near 1. So no log: log(1 + e) = 2 atanh(z) with z = e / (2 + e), at most
 // 1/3, whose series to z^13 is exact to 2e-8.

@@ -1,6 +1,8 @@
 // _threshold: where sample_fwd cuts a distribution: keys (see order_key()) that a number of ids, or a mass, reaches.
 // Nothing is sorted: a key is found by four histograms, of eight bits each.
-// The kernel declares REAL_VOCAB_SIZE, LANES, top_p(), adjusted(b, id), mass(value) and mass_from(b, id, lowest_key).
+// The kernel declares LANES, the ids from first_id() to end_id(), top_p(b), adjusted(b, id), mass(value),
+// mass_from(b, id, lowest_key), and, where workgroups have a part of the ids each, how their integers meet:
+// share_bins(lane), which adds up bins, and share_total(lane, total).
 
 var<workgroup> counts: array<u32, LANES>;
 var<workgroup> bins: array<atomic<u32>, 256>;
@@ -15,7 +17,7 @@ fn fill_bins(b: u32, lane: u32, lowest_key: u32, prefix: u32, shift: u32, weight
     atomicStore(&bins[lane], 0u);
   }
   workgroupBarrier();
-  for (var id = lane; id < REAL_VOCAB_SIZE; id += LANES) {
+  for (var id = first_id() + lane; id < end_id(); id += LANES) {
     let value = adjusted(b, id);
     let key = order_key(value);
     if (key >= lowest_key && (shift == 24u || key >> (shift + 8u) == prefix >> (shift + 8u))) {
@@ -68,6 +70,7 @@ fn threshold_key(b: u32, lane: u32, lowest_key: u32, wanted: u32, weighted: bool
   for (var level = 0u; level < 4u; level++) {
     let shift = 24u - 8u * level;
     fill_bins(b, lane, lowest_key, prefix, shift, weighted);
+    share_bins(lane);
     sum_bins(lane);
     choose_bin(lane, missing);
     prefix |= chosen_bin << shift;
@@ -94,12 +97,13 @@ fn scan_counts(lane: u32) {
 // The key that top-p asks for, of the ids that lowest_key leaves.
 fn top_p_key(b: u32, lane: u32, lowest_key: u32) -> u32 {
   var own = 0u;
-  for (var id = lane; id < REAL_VOCAB_SIZE; id += LANES) {
+  for (var id = first_id() + lane; id < end_id(); id += LANES) {
     own += mass_from(b, id, lowest_key);
   }
   counts[lane] = own;
   scan_counts(lane);
-  let wanted = max(1u, u32(ceil(top_p() * f32(counts[LANES - 1u]))));
+  let total = share_total(lane, counts[LANES - 1u]);
+  let wanted = max(1u, u32(ceil(top_p(b) * f32(total))));
   workgroupBarrier();
   return threshold_key(b, lane, lowest_key, wanted, true);
 }

@@ -1,18 +1,14 @@
 // matvec_fwd: y[b, o] = sum_k weight[o, k] x[b, k] + bias[o], for few rows b: what one step spends its time on.
-//   NORM      x is RMSNorm(x; norm_weight) first. The factor rsqrt(mean x^2 + EPS) is common to the whole dot product,
-//             so the squares are summed beside it and the factor is applied once, at the end.
-//   RESIDUAL  y[b, o] += instead of =.
-//   CONV      rows CONV_START + d, d < D_INNER, are the input of the causal conv1d, whose window is conv_state[b, d]:
-//             the window moves by one, and y becomes SiLU(conv). Other rows (z, dt) are written as they are.
-// A workgroup is LANES x GROUPS lanes. A group computes ROWS_PER_GROUP rows: each lane takes 8 columns at a time, loads
-// their x once and uses it for all rows, then the partial sums meet in a tree. The grid is (row blocks, b).
+//   With norm, residual, conv1d and the order of sums as _matvec says.
+// A workgroup is LANES x GROUPS lanes. A group computes ROWS_PER_GROUP rows of weight: each lane takes a part of the
+// columns, loads its x once and uses it for all rows; then some lanes add up the parts. The grid is (row blocks, b).
 // A weight may be split by rows over several buffers: this dispatch writes rows ROW_START to ROW_START + ROWS.
 override D_IN: u32;
 override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8 or of QUANT_GROUP; zeros beyond D_IN
 override W_DTYPE: u32;
 override ROW_START: u32;
 override ROWS: u32;
-override LANES: u32;       // a power of two
+override LANES: u32;       // a power of two, at least GROUP_PARTS
 override GROUPS: u32;
 override ALIGNED: bool;    // rows of x start at multiples of 4 floats and D_IN is a multiple of 8
 override NORM: bool;
@@ -42,11 +38,19 @@ struct Params {
 @group(0) @binding(8) var<uniform> params: Params;
 
 const ROWS_PER_GROUP = 4u; // one vec4 of sums
-var<workgroup> sums: array<vec4<f32>, LANES * GROUPS>;
+var<workgroup> parts: array<vec4<f32>, LANES * GROUPS>;
+var<workgroup> scales: array<vec4<f32>, LANES * GROUPS>; // of quantized weights: a part's columns share theirs
 var<workgroup> squares: array<f32, LANES * GROUPS>;
+
+fn is_quantized() -> bool {
+  return W_DTYPE == DTYPE_INT8 || W_DTYPE == DTYPE_INT4;
+}
 
 // Columns i to i + 3 of a row that need not start at a multiple of four, zero past D_IN.
 fn x_at(start: u32, i: u32) -> vec4<f32> {
+  if (ALIGNED) {
+    return x[(start + i) / 4u];
+  }
   var values = vec4<f32>(0.0);
   for (var j = 0u; j < 4u; j++) {
     if (i + j < D_IN) {
@@ -61,42 +65,83 @@ fn norm_weight_at(i: u32) -> vec4<f32> {
   return select(vec4<f32>(0.0), norm_weight[i / 4u], vec4<bool>(i < D_IN, i + 1u < D_IN, i + 2u < D_IN, i + 3u < D_IN));
 }
 
-// The lanes of a group read neighboring chunks, so that narrow loads of quantized weights are whole lines together.
-fn dot8(row: u32, chunk: u32, low: vec4<f32>, high: vec4<f32>) -> f32 {
-  let element = row * W_STRIDE + chunk * 8u;
+// Eight columns of a row of weight, without scales.
+struct Eight {
+  low: vec4<f32>,
+  high: vec4<f32>,
+}
+
+// The lanes of a group read neighboring parts, so that narrow loads of quantized weights are whole lines together.
+fn weights_at(row: u32, column: u32) -> Eight {
+  let element = row * W_STRIDE + column;
   if (W_DTYPE == DTYPE_F32) {
-    let words = vec2<u32>(element / 4u, element / 4u + 1u);
-    return dot(low, bitcast<vec4<f32>>(weight[words.x])) + dot(high, bitcast<vec4<f32>>(weight[words.y]));
+    return Eight(bitcast<vec4<f32>>(weight[element / 4u]), bitcast<vec4<f32>>(weight[element / 4u + 1u]));
   }
   if (W_DTYPE == DTYPE_INT8) {
     let words = weight[element / 16u];
     let half = select(words.xy, words.zw, element % 16u == 8u);
-    return scale_at(row, chunk * 8u) * (dot(low, unpack_int8(half.x)) + dot(high, unpack_int8(half.y)));
+    return Eight(unpack_int8(half.x), unpack_int8(half.y));
   }
   if (W_DTYPE == DTYPE_INT4) {
     let word = weight[element / 32u][element / 8u % 4u];
-    return scale_at(row, chunk * 8u) * (dot(low, unpack_int4(word)) + dot(high, unpack_int4(word >> 4u)));
+    return Eight(unpack_int4(word), unpack_int4(word >> 4u));
   }
   let words = weight[element / 8u];
   if (W_DTYPE == DTYPE_F16) {
-    return dot(low, unpack_f16(words.xy)) + dot(high, unpack_f16(words.zw));
+    return Eight(unpack_f16(words.xy), unpack_f16(words.zw));
   }
-  return dot(low, unpack_bf16(words.xy)) + dot(high, unpack_bf16(words.zw));
+  return Eight(unpack_bf16(words.xy), unpack_bf16(words.zw));
 }
 
-fn conv1d_step(b: u32, d: u32, newest: f32) -> f32 {
-  let window = (b * D_INNER + d) * D_CONV;
-  var sum = newest * conv_weight[d * D_CONV + D_CONV - 1u];
-  for (var k = 0u; k + 1u < D_CONV; k++) {
-    let value = conv_state[window + k + 1u];
-    conv_state[window + k] = value;
-    sum += value * conv_weight[d * D_CONV + k];
+fn plus_dot(sum: f32, v: vec4<f32>, w: vec4<f32>) -> f32 {
+  return fma(v.w, w.w, fma(v.z, w.z, fma(v.y, w.y, fma(v.x, w.x, sum))));
+}
+
+fn plus_eight(sum: f32, low: vec4<f32>, high: vec4<f32>, w: Eight) -> f32 {
+  return plus_dot(plus_dot(sum, low, w.low), high, w.high);
+}
+
+// The sums of four rows of weight over some columns, and the sum of x's squares.
+struct PartSums {
+  rows: vec4<f32>,
+  square: f32,
+}
+
+fn plus_columns(sums: PartSums, start: u32, column: u32, rows: vec4<u32>) -> PartSums {
+  var low = x_at(start, column);
+  var high = x_at(start, column + 4u);
+  var square = sums.square;
+  if (NORM) {
+    square = plus_squares(plus_squares(square, low), high);
+    low *= norm_weight_at(column);
+    high *= norm_weight_at(column + 4u);
   }
-  conv_state[window + D_CONV - 1u] = newest;
-  if (CONV_BIAS) {
-    sum += conv_bias[d];
+  let more = vec4<f32>(plus_eight(sums.rows.x, low, high, weights_at(rows.x, column)),
+                       plus_eight(sums.rows.y, low, high, weights_at(rows.y, column)),
+                       plus_eight(sums.rows.z, low, high, weights_at(rows.z, column)),
+                       plus_eight(sums.rows.w, low, high, weights_at(rows.w, column)));
+  return PartSums(more, square);
+}
+
+// The sums of a part into workgroup memory; zeros past the last part.
+fn sum_part(part: u32, b: u32, rows: vec4<u32>, index: u32) {
+  let start = params.x_offset + b * params.ld_x;
+  let column = part * PART;
+  var sums: PartSums;
+  if (column < D_IN) {
+    sums = plus_columns(sums, start, column, rows);
+    // Known beforehand for most weights, whose loads then overlap.
+    if (D_IN % PART == 0u || column + 8u < D_IN) {
+      sums = plus_columns(sums, start, column + 8u, rows);
+    }
   }
-  return silu(sum);
+  parts[index] = sums.rows;
+  squares[index] = sums.square;
+  if (is_quantized()) {
+    let first = min(column, D_IN - 1u);
+    scales[index] = vec4<f32>(scale_at(rows.x, first), scale_at(rows.y, first), scale_at(rows.z, first),
+                              scale_at(rows.w, first));
+  }
 }
 
 @compute @workgroup_size(LANES, GROUPS)
@@ -105,54 +150,34 @@ fn matvec_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_i
   let b = wid.y;
   let row = (wid.x * GROUPS + lid.y) * ROWS_PER_GROUP;
   let rows = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(ROWS - 1u));
-  let start = params.x_offset + b * params.ld_x;
+  let group = lid.y * LANES;
   var sum = vec4<f32>(0.0);
   var square = 0.0;
-  for (var chunk = lid.x; chunk < (D_IN + 7u) / 8u; chunk += LANES) {
-    var low: vec4<f32>;
-    var high: vec4<f32>;
-    if (ALIGNED) {
-      low = x[start / 4u + chunk * 2u];
-      high = x[start / 4u + chunk * 2u + 1u];
-    } else {
-      low = x_at(start, chunk * 8u);
-      high = x_at(start, chunk * 8u + 4u);
-    }
-    if (NORM) {
-      square += dot(low, low) + dot(high, high);
-      low *= norm_weight_at(chunk * 8u);
-      high *= norm_weight_at(chunk * 8u + 4u);
-    }
-    sum += vec4<f32>(dot8(rows.x, chunk, low, high), dot8(rows.y, chunk, low, high),
-                     dot8(rows.z, chunk, low, high), dot8(rows.w, chunk, low, high));
-  }
-  sums[index] = sum;
-  squares[index] = square;
-  workgroupBarrier();
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lid.x < half) {
-      sums[index] += sums[index + half];
-      squares[index] += squares[index + half];
+  for (var first = 0u; first < (D_IN + PART - 1u) / PART; first += LANES) {
+    workgroupBarrier();
+    sum_part(first + lid.x, b, rows, index);
+    workgroupBarrier();
+    // A lane for each group of parts, which it leaves where its first one was.
+    if (lid.x < LANES / GROUP_PARTS) {
+      var group_sum = vec4<f32>(0.0);
+      var group_square = 0.0;
+      for (var p = 0u; p < GROUP_PARTS; p++) {
+        let i = group + lid.x * GROUP_PARTS + p;
+        group_sum = fma(select(vec4<f32>(1.0), scales[i], is_quantized()), parts[i], group_sum);
+        group_square += squares[i];
+      }
+      parts[group + lid.x * GROUP_PARTS] = group_sum;
+      squares[group + lid.x * GROUP_PARTS] = group_square;
     }
     workgroupBarrier();
+    if (lid.x < ROWS_PER_GROUP) {
+      for (var i = group; i < group + LANES; i += GROUP_PARTS) {
+        sum += parts[i];
+        square += squares[i];
+      }
+    }
   }
-  if (lid.x >= ROWS_PER_GROUP || row + lid.x >= ROWS) {
-    return;
+  if (lid.x < ROWS_PER_GROUP && row + lid.x < ROWS) {
+    finish(b, ROW_START + row + lid.x, sum[lid.x], norm_factor(square));
   }
-  let group = lid.y * LANES;
-  let o = ROW_START + row + lid.x;
-  var value = sums[group][lid.x];
-  if (NORM) {
-    value *= inverseSqrt(squares[group] / f32(D_IN) + EPS);
-  }
-  if (BIAS) {
-    value += bias[o];
-  }
-  if (CONV && o >= CONV_START && o - CONV_START < D_INNER) {
-    value = conv1d_step(b, o - CONV_START, value);
-  }
-  if (RESIDUAL) {
-    value += y[b * params.ld_y + o];
-  }
-  y[b * params.ld_y + o] = value;
 }

@@ -11,7 +11,7 @@ override SEEN_WORDS: u32;
 override RING: u32;
 override LANES: u32;       // a power of two, at least 256
 
-@group(0) @binding(0) var<storage, read> settings: array<u32>;          // see ops/sample.ts: SETTINGS
+@group(0) @binding(0) var<storage, read> settings: array<u32>;          // (batch, SETTINGS_WORDS): see encodeSettings()
 @group(0) @binding(1) var<storage, read_write> logits: array<f32>;      // (batch, VOCAB_SIZE), only read
 @group(0) @binding(2) var<storage, read_write> seen: array<u32>;        // (batch, SEEN_WORDS) bits, only read
 @group(0) @binding(3) var<storage, read_write> tokens: array<u32>;      // (batch): the token drawn
@@ -19,6 +19,7 @@ override LANES: u32;       // a power of two, at least 256
 @group(0) @binding(5) var<storage, read_write> ring: array<u32>;        // (batch, RING, 2): id, bits of logprob
 
 const NO_TOKEN = 0xffffffffu;
+const SETTINGS_WORDS = 8u;
 const LOWEST = -3.4e38;
 const UNIT = 2147483648.0; // 2^31: all probabilities together
 
@@ -28,11 +29,18 @@ var<workgroup> best: array<f32, LANES>;
 var<workgroup> best_ids: array<u32, LANES>;
 var<workgroup> best_sums: array<f32, LANES>;
 
-fn temperature() -> f32 { return bitcast<f32>(settings[0]); }
-fn top_k() -> u32 { return settings[1]; }
-fn top_p() -> f32 { return bitcast<f32>(settings[2]); }
-fn min_p() -> f32 { return bitcast<f32>(settings[3]); }
-fn repetition_penalty() -> f32 { return bitcast<f32>(settings[4]); }
+fn setting(b: u32, i: u32) -> u32 { return settings[b * SETTINGS_WORDS + i]; }
+fn temperature(b: u32) -> f32 { return bitcast<f32>(setting(b, 0u)); }
+fn top_k(b: u32) -> u32 { return setting(b, 1u); }
+fn top_p(b: u32) -> f32 { return bitcast<f32>(setting(b, 2u)); }
+fn min_p(b: u32) -> f32 { return bitcast<f32>(setting(b, 3u)); }
+fn repetition_penalty(b: u32) -> f32 { return bitcast<f32>(setting(b, 4u)); }
+
+// One workgroup has all ids of a batch entry.
+fn first_id() -> u32 { return 0u; }
+fn end_id() -> u32 { return REAL_VOCAB_SIZE; }
+fn share_bins(lane: u32) {}
+fn share_total(lane: u32, total: u32) -> u32 { return total; }
 
 // The logit that is drawn from: after repetition penalty and temperature.
 fn adjusted(b: u32, id: u32) -> f32 {
@@ -41,10 +49,10 @@ fn adjusted(b: u32, id: u32) -> f32 {
 
 fn adjust(b: u32, id: u32, logit: f32) -> f32 {
   var value = logit;
-  if (repetition_penalty() != 1.0 && ((seen[b * SEEN_WORDS + id / 32u] >> (id % 32u)) & 1u) == 1u) {
-    value = select(value * repetition_penalty(), value / repetition_penalty(), value > 0.0);
+  if (repetition_penalty(b) != 1.0 && ((seen[b * SEEN_WORDS + id / 32u] >> (id % 32u)) & 1u) == 1u) {
+    value = select(value * repetition_penalty(b), value / repetition_penalty(b), value > 0.0);
   }
-  return select(value / temperature(), value, temperature() == 0.0);
+  return select(value / temperature(b), value, temperature(b) == 0.0);
 }
 
 // Probability in units of 2^-31, given the largest adjusted logit and the sum of exponentials.
@@ -143,14 +151,14 @@ fn summarise(b: u32, lane: u32) {
 // The smallest key that top-k, then top-p, then min-p leave.
 fn cut(b: u32, lane: u32) -> u32 {
   var lowest_key = 0u;
-  if (top_k() != 0u && top_k() < REAL_VOCAB_SIZE) {
-    lowest_key = threshold_key(b, lane, 0u, top_k(), false);
+  if (top_k(b) != 0u && top_k(b) < REAL_VOCAB_SIZE) {
+    lowest_key = threshold_key(b, lane, 0u, top_k(b), false);
   }
-  if (top_p() < 1.0) {
+  if (top_p(b) < 1.0) {
     lowest_key = max(lowest_key, top_p_key(b, lane, lowest_key));
   }
-  if (min_p() > 0.0) {
-    lowest_key = max(lowest_key, order_key(best[0] + log(min_p())));
+  if (min_p(b) > 0.0) {
+    lowest_key = max(lowest_key, order_key(best[0] + log(min_p(b))));
   }
   return lowest_key;
 }
@@ -165,7 +173,7 @@ fn draw(b: u32, lane: u32, lowest_key: u32) {
   }
   counts[lane] = own;
   scan_counts(lane);
-  let random = threefry(vec2<u32>(settings[5], settings[6]), vec2<u32>(draws[b], b)).x;
+  let random = threefry(vec2<u32>(setting(b, 5u), setting(b, 6u)), vec2<u32>(draws[b], setting(b, 7u))).x;
   let place = multiply_high(random, counts[LANES - 1u]);
   var below = counts[lane] - own;
   if (place >= below && place < counts[lane]) {
@@ -196,7 +204,7 @@ fn note(b: u32) {
 fn sample_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let b = wid.x;
   summarise(b, lane);
-  if (temperature() != 0.0) {
+  if (temperature(b) != 0.0) {
     draw(b, lane, cut(b, lane));
   }
   if (lane == 0u) {

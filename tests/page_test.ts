@@ -49,7 +49,8 @@ Deno.test("mod.ts in a page loads a model of the hub or of a server through fetc
   await using hub = new LocalHub();
   const commit = hub.addFolder("owner/name", "main", goldenPath("mamba1"), FILES);
   await withBundle(async (bundle) => {
-    assertEquals((await Deno.readTextFile(bundle)).match(/.*\bnode:.*/g), null);
+    // Not more of a line than this: that of the WebAssembly module is so long that a search for all of it takes minutes.
+    assertEquals((await Deno.readTextFile(bundle)).match(/.{0,40}\bnode:.{0,40}/g), null);
     const page = (source: string) => inPage(bundle, hub.endpoint, source);
     const { ids, checks, device, error } = await page("owner/name");
     assertEquals(ids, GREEDY, error);

@@ -5,8 +5,18 @@ import "./settle_readbacks.ts";
 let shared: Promise<Gpu> | undefined;
 
 /**
- * The body of a test that needs the GPU. One device serves all tests of a file; each must free what it
- * allocates and leave no error behind. Without an adapter the test fails.
+ * The device that serves all tests of a file: kernels are compiled once for it, which on a software adapter takes longer
+ * than most tests.
+ *
+ * @throws {UnsupportedDeviceError} If there is no adapter: the test fails.
+ */
+export async function sharedGpu(): Promise<Gpu> {
+  shared ??= openGpu();
+  return await shared;
+}
+
+/**
+ * The body of a test that needs the GPU. Each must free what it allocates on the shared device and leave no error behind.
  *
  * @example
  * ```ts ignore
@@ -15,8 +25,7 @@ let shared: Promise<Gpu> | undefined;
  */
 export function withGpu(test: (gpu: Gpu) => void | Promise<void>): () => Promise<void> {
   return async () => {
-    shared ??= openGpu();
-    const gpu = await shared;
+    const gpu = await sharedGpu();
     const before = { ...gpu.live };
     await test(gpu);
     gpu.check();

@@ -4,7 +4,7 @@
  *
  *     commands (infer.ts, train.ts, src/cli), page (src/web) > engine, train > webgpu, cpu > passes, (ops > gpu) > model
  *
- * `io` stands beside and imports none of these; only ops imports kernels/*.wgsl; mod.ts holds no code, and what it reaches
+ * `io` stands beside and imports none of these; `runtime` is below all; only ops imports kernels/*.wgsl; mod.ts holds no code, and what it reaches
  * is named by path or by full version. Some layers must not even reach WebGPU through others, but by the dynamic imports
  * that pick an executor.
  *
@@ -17,6 +17,7 @@ import { answerHelp } from "./help.ts";
 
 /** Which layers each may import besides itself. Type imports count: they tie the layers just as well. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  runtime: [],
   model: [],
   gpu: ["model"],
   ops: ["gpu", "kernels", "model"],
@@ -31,6 +32,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   web: ["mod", "engine", "train", "checks", "model", "cpu", "io"],
   cli: ["mod", "engine", "train", "checks", "model", "webgpu", "ops", "gpu", "io"],
 };
+
+/** What any layer may import: it takes the place of what some runtimes lack. */
+const GROUND = "runtime";
 
 /** Layers that belong to WebGPU. */
 const WEBGPU_LAYERS: readonly string[] = ["webgpu", "ops", "gpu", "kernels"];
@@ -177,7 +181,7 @@ function checkLayer(one: Import): string[] {
   const target = layerOf(to);
   // Tests and tools stand above everything, and are only seen here when something wrongly imports them.
   if (layer === undefined || layer === "tests" || layer === "tools") return [];
-  if (target === undefined || target === layer) return [];
+  if (target === undefined || target === layer || target === GROUND) return [];
   const allowed = MAY_IMPORT[layer];
   if (allowed === undefined) {
     return [`${from}:${line}: src/${layer} is not a layer that tools/lint_layers.ts knows`];

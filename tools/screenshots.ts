@@ -40,6 +40,8 @@ for (const [name, width] of SIZES) {
   await page.fill("#training-steps", "60");
   await page.click("#training-start");
   await page.locator("#training-use:enabled").waitFor();
+  await page.click("#checks-quick");
+  await page.locator("#checks-quick:enabled").waitFor();
   await page.setInputFiles("#checkpoint-files", [
     ...["config.json", "model.safetensors"].map((file) => `${root}weights/mnist/${file}`),
   ]);

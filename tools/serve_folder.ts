@@ -29,14 +29,14 @@ export function folderHandler(
   { isolated, base = "/" }: ServeFolderOptions,
 ): (request: Request) => Promise<Response> {
   return async (request) => {
-    const path = decodeURIComponent(new URL(request.url).pathname);
+    const path = decodePath(new URL(request.url).pathname);
     const name = path.endsWith("/") ? `${path}index.html` : path;
-    if (!name.startsWith(base) || name.split("/").includes("..")) return notFound();
+    if (!name.startsWith(base) || name.split(/[/\\]/).includes("..")) return notFound();
     let bytes: Uint8Array<ArrayBuffer>;
     try {
       bytes = await Deno.readFile(`${folder}/${name.slice(base.length)}`);
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return notFound();
+      if (MISSING.some((kind) => error instanceof kind)) return notFound();
       throw error;
     }
     const headers = new Headers({
@@ -44,15 +44,29 @@ export function folderHandler(
       "cache-control": "no-cache",
       ...(isolated ? ISOLATION : {}),
     });
-    const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.get("range") ?? "") ?? [];
-    if (first === undefined || Number(first) >= bytes.length) {
-      return new Response(bytes, { headers });
+    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get("range") ?? "");
+    if (range === null) return new Response(bytes, { headers });
+    const first = Number(range[1]);
+    if (first >= bytes.length) {
+      headers.set("content-range", `bytes */${bytes.length}`);
+      return new Response(null, { status: 416, headers });
     }
-    const part = bytes.subarray(Number(first), Number(last) + 1);
-    const end = Number(first) + part.length - 1;
-    headers.set("content-range", `bytes ${first}-${end}/${bytes.length}`);
+    const part = bytes.subarray(first, range[2] === "" ? undefined : Number(range[2]) + 1);
+    headers.set("content-range", `bytes ${first}-${first + part.length - 1}/${bytes.length}`);
     return new Response(part, { status: 206, headers });
   };
+}
+
+/** What there is for a name that is no file's: a folder has none of its own. */
+const MISSING = [Deno.errors.NotFound, Deno.errors.IsADirectory, Deno.errors.NotADirectory];
+
+/** A path in plain letters; what is not UTF-8 names nothing. */
+function decodePath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return "";
+  }
 }
 
 function notFound(): Response {

@@ -1,6 +1,6 @@
 // deno-lint-ignore-file no-console -- a command: what it says is its result.
 /**
- * `deno task web`: builds the page into `dist/`, and serves it on this machine.
+ * `deno task web`: builds the page into `dist/`, says how large it is, and serves it on this machine.
  *
  *     deno task web [--port N] [--no-isolation] [--build-only]
  *
@@ -13,6 +13,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { answerHelp } from "./help.ts";
 import { buildWeb } from "./build_web.ts";
 import { folderHandler } from "./serve_folder.ts";
+import { describeSizes, webSizes } from "./web_sizes.ts";
 
 answerHelp(import.meta.url);
 const args = parseArgs(Deno.args, {
@@ -30,6 +31,7 @@ const args = parseArgs(Deno.args, {
 
 const folder = decodeURIComponent(new URL("../dist", import.meta.url).pathname);
 await buildWeb(folder);
+for (const line of describeSizes(await webSizes(folder))) console.log(line);
 if (args["build-only"]) {
   console.log("The page is in dist/");
 } else {

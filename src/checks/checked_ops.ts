@@ -45,6 +45,14 @@ export interface CheckedOps<K extends Kinds = Opaque> extends OpSet<K> {
   readonly scanRatesSize: (sizes: RatesSizes) => number;
   /** Elements of chunk_states, of an executor that runs chunks of a sequence side by side. */
   readonly chunkStatesSize: (sizes: RatesSizes, shape: Sizes<"batch" | "seqlen">) => number;
+  readonly rowCopy: Op<
+    K,
+    Named<"table" | "own" | "rows", K["tensor"]>,
+    Sizes<"row" | "units"> & { readonly toOwn: boolean }
+  >;
+  readonly rowTable: (
+    parts: readonly Sizes<"size" | "own" | "rows">[],
+  ) => Uint32Array<ArrayBuffer>;
   readonly selectiveScanBwdSum: Op<
     K,
     Named<"partials" | "grad_x_dbl", K["tensor"]>,

@@ -45,16 +45,17 @@ export function cpuBench(cpu: Cpu): Bench {
 class CpuWorkspace implements Workspace<CheckedCpuKinds> {
   readonly program: OwningProgram;
   readonly #cpu: Cpu;
-  readonly #owned = new DisposableStack();
+  readonly #owned: Disposable[] = [];
   readonly #guards: CpuTensor[] = [];
 
   constructor(cpu: Cpu) {
     this.#cpu = cpu;
-    this.program = this.#owned.use(new OwningProgram(cpu));
+    this.program = new OwningProgram(cpu);
   }
 
   tensor(words: Uint32Array<ArrayBuffer>): CpuTensor {
-    const whole = this.#owned.use(createCpuTensor(this.#cpu, "guarded", [GUARD + words.length]));
+    const whole = createCpuTensor(this.#cpu, "guarded", [GUARD + words.length]);
+    this.#owned.push(whole);
     const guard = whole.view(0, [GUARD]);
     guard.write(new Uint32Array(GUARD).fill(NAN_WORD));
     this.#guards.push(guard);
@@ -100,6 +101,7 @@ class CpuWorkspace implements Workspace<CheckedCpuKinds> {
   }
 
   [Symbol.dispose](): void {
-    this.#owned.dispose();
+    this.program[Symbol.dispose]();
+    for (const owned of this.#owned) owned[Symbol.dispose]();
   }
 }

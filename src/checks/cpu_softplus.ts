@@ -6,11 +6,12 @@ import { type CpuTensor, createCpuTensor } from "../cpu/machine/tensor.ts";
 
 /** A program that owns tensors. */
 export class OwningProgram extends CpuProgram {
-  readonly #owned = new DisposableStack();
+  readonly #owned: CpuTensor[] = [];
 
   /** A tensor of these values, which is freed with the program. */
   tensor(values: Float32Array): CpuTensor {
-    const tensor = this.#owned.use(createCpuTensor(this.cpu, "owned", [values.length]));
+    const tensor = createCpuTensor(this.cpu, "owned", [values.length]);
+    this.#owned.push(tensor);
     tensor.write(values);
     return tensor;
   }
@@ -18,7 +19,7 @@ export class OwningProgram extends CpuProgram {
   /** Frees the list and the tensors. */
   override [Symbol.dispose](): void {
     super[Symbol.dispose]();
-    this.#owned.dispose();
+    for (const tensor of this.#owned) tensor[Symbol.dispose]();
   }
 }
 

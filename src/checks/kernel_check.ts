@@ -277,9 +277,13 @@ export function checkKernel<Op extends OpName>(
   return {
     ops,
     async run(bench) {
-      using run = new KernelRun(bench, ops);
-      record(run);
-      return await run.finish();
+      const run = new KernelRun(bench, ops);
+      try {
+        record(run);
+        return await run.finish();
+      } finally {
+        run[Symbol.dispose]();
+      }
     },
   };
 }

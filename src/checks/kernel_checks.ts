@@ -25,6 +25,7 @@ import { SSD_BWD_CHECKS } from "./ops/ssd_bwd_checks.ts";
 import { SSD_BWD_PARTS_CHECKS } from "./ops/ssd_bwd_parts_checks.ts";
 import { SSD_CHECKS } from "./ops/ssd_checks.ts";
 import { SSD_PARTS_CHECKS } from "./ops/ssd_parts_checks.ts";
+import { ROW_COPY_CHECKS } from "./ops/row_copy_checks.ts";
 import { STATE_COPY_CHECKS } from "./ops/state_copy_checks.ts";
 import { SUM_PARTIALS_CHECKS } from "./ops/sum_partials_checks.ts";
 import { TOKEN_SCORE_CHECKS } from "./ops/token_score_checks.ts";
@@ -58,6 +59,7 @@ export const KERNEL_CHECKS: readonly KernelCheck[] = [
   ...GRAD_NORM_CHECKS,
   ...ADAMW_CHECKS,
   ...SUM_PARTIALS_CHECKS,
+  ...ROW_COPY_CHECKS,
   ...STATE_COPY_CHECKS,
   ...LINEAR_BWD_CHECKS,
 ];

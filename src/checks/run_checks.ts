@@ -14,7 +14,7 @@ export interface RunChecksOptions {
   readonly backend?: Backend | "auto" | undefined;
   /** Names of the kernels to check; all if left out. */
   readonly kernels?: readonly string[] | undefined;
-  /** How many cases of each kernel to run, the table's last ones, which are small; all if left out. */
+  /** How many cases of each kernel to run, of those that the device can: the table's last ones, which are small; all if left out. */
   readonly cases?: number | undefined;
   /** Stops before the next check, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -128,13 +128,16 @@ export async function* runCheckList(
   }
   let bench: Bench & Disposable | undefined;
   try {
-    const chosen = [...byKernel.values()].flatMap((own) => own.slice(-(cases ?? own.length)));
+    signal?.throwIfAborted();
+    const { ops } = bench = await open();
+    const chosen = [...byKernel].flatMap(([kernel, own]) => {
+      if (kernels !== undefined && !kernels.includes(kernel)) return [];
+      const possible = own.filter((check) => check.ops.every((name) => ops[name] !== undefined));
+      return possible.slice(-(cases ?? possible.length));
+    });
     for (const check of chosen) {
-      if (kernels !== undefined && !kernels.includes(check.kernel)) continue;
       signal?.throwIfAborted();
       bench ??= await open();
-      const { ops } = bench;
-      if (check.ops.some((name) => ops[name] === undefined)) continue;
       const start = performance.now();
       const found = await measure(check, bench);
       const { kernel, name } = check;

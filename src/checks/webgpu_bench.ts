@@ -35,6 +35,9 @@ export function webgpuBench(gpu: Gpu, ops: Partial<typeof CHECKED_WEBGPU_OPS> = 
   });
 }
 
+/** Scratch that checks' products of many rows fit in. */
+const SCRATCH_WORDS = 2 ** 18;
+
 class WebgpuWorkspace implements Workspace<WebGpuKinds> {
   readonly program: Program;
   readonly #gpu: Gpu;
@@ -42,7 +45,9 @@ class WebgpuWorkspace implements Workspace<WebGpuKinds> {
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
-    this.program = new Program(gpu);
+    const scratch = createTensor(gpu, "scratch", [SCRATCH_WORDS]);
+    this.#owned.push(scratch);
+    this.program = new Program(gpu, { scratch });
   }
 
   tensor(words: Uint32Array<ArrayBuffer>): Tensor {
@@ -69,39 +74,51 @@ class WebgpuWorkspace implements Workspace<WebGpuKinds> {
   ): Matrix {
     const maxBindingBytes = rowsPerBlock && rowsPerBlock * matrixRowBytes(shape[1], dtype);
     const options = maxBindingBytes === undefined ? { dtype } : { dtype, maxBindingBytes };
-    using exact = createMatrix(this.#gpu, "exact", shape, options);
-    const blocks = exact.blocks.map((block) => {
-      const words = new Uint32Array(block.tensor.size + guard.length);
-      words.set(guard, block.tensor.size);
-      return { ...block, tensor: this.tensor(words) };
-    });
-    const matrix: Matrix = { ...exact, blocks, [Symbol.dispose]() {} };
-    writeMatrixRows(matrix, 0, stored);
-    return matrix;
+    const exact = createMatrix(this.#gpu, "exact", shape, options);
+    try {
+      const blocks = exact.blocks.map((block) => {
+        const words = new Uint32Array(block.tensor.size + guard.length);
+        words.set(guard, block.tensor.size);
+        return { ...block, tensor: this.tensor(words) };
+      });
+      const matrix: Matrix = { ...exact, blocks, [Symbol.dispose]() {} };
+      writeMatrixRows(matrix, 0, stored);
+      return matrix;
+    } finally {
+      exact[Symbol.dispose]();
+    }
   }
 
   matrixOver(tensor: Tensor, shape: readonly [number, number]): Matrix {
-    using exact = createMatrix(this.#gpu, "exact", shape, { dtype: "f32" });
-    const blocks = [{ tensor, rowStart: 0, rows: shape[0] }];
-    return { ...exact, blocks, [Symbol.dispose]() {} };
+    const exact = createMatrix(this.#gpu, "exact", shape, { dtype: "f32" });
+    try {
+      const blocks = [{ tensor, rowStart: 0, rows: shape[0] }];
+      return { ...exact, blocks, [Symbol.dispose]() {} };
+    } finally {
+      exact[Symbol.dispose]();
+    }
   }
 
   async run(tensors: readonly Tensor[]): Promise<Uint32Array<ArrayBuffer>[]> {
     const sizes = tensors.map(({ sizeBytes }) => sizeBytes);
     const starts = sizes.map((_, i) => sizes.slice(0, i).reduce((sum, size) => sum + size, 0));
     const total = sizes.reduce((sum, size) => sum + size, 0);
-    using staging = await Staging.create(this.#gpu, total);
-    const { buffer } = staging;
-    const after = tensors.map((from, i) => ({
-      from,
-      to: { buffer, offset: starts[i] ?? 0 },
-      sizeBytes: from.sizeBytes,
-    }));
-    this.#gpu.device.queue.submit([encode(this.#gpu, [this.program], { after })]);
-    const all = await staging.read();
-    return sizes.map((sizeBytes, i) =>
-      new Uint32Array(all.slice(starts[i], (starts[i] ?? 0) + sizeBytes).buffer)
-    );
+    const staging = await Staging.create(this.#gpu, total);
+    try {
+      const { buffer } = staging;
+      const after = tensors.map((from, i) => ({
+        from,
+        to: { buffer, offset: starts[i] ?? 0 },
+        sizeBytes: from.sizeBytes,
+      }));
+      this.#gpu.device.queue.submit([encode(this.#gpu, [this.program], { after })]);
+      const all = await staging.read();
+      return sizes.map((sizeBytes, i) =>
+        new Uint32Array(all.slice(starts[i], (starts[i] ?? 0) + sizeBytes).buffer)
+      );
+    } finally {
+      staging[Symbol.dispose]();
+    }
   }
 
   [Symbol.dispose](): void {

@@ -3,6 +3,7 @@
 import { ssdCBFwd, ssdDecays, ssdPass, ssdScratch, ssdStates } from "../ops/ssd.ts";
 import { selectiveScanFwd } from "../ops/selective_scan.ts";
 import { chunkStatesSize } from "../ops/selective_scan_chunks.ts";
+import { rowCopy, rowTable } from "../ops/row_copy.ts";
 import { selectiveScanBwdSum } from "../ops/training/selective_scan_bwd.ts";
 import { WEBGPU_OPS, type WebGpuKinds } from "../webgpu/op_set.ts";
 import type { CheckedOps } from "./checked_ops.ts";
@@ -15,6 +16,8 @@ export const CHECKED_WEBGPU_OPS: Omit<
 > = {
   ...WEBGPU_OPS,
   chunkStatesSize,
+  rowCopy,
+  rowTable,
   selectiveScanBwdSum,
   // With chunks side by side wherever a check asks for them.
   selectiveScanFwd,

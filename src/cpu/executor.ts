@@ -3,21 +3,24 @@
 import type { ModelConfig } from "../model/config/config.ts";
 import { inputWidth, logitCount } from "../model/ends.ts";
 import {
+  type DrawRequest,
   type Draws,
   type Executor,
   type ExecutorState,
   type ForwardOptions,
   type Pauses,
   type StateArray,
+  type StepRequest,
   TURN_MS,
 } from "../model/executor.ts";
 import { Pace } from "../model/pieces.ts";
-import { encodeSettings, NO_TOKEN, RING, type SamplerSettings } from "../model/sampler.ts";
+import { encodeSettings, RING, ringDraws, type SamplerSettings } from "../model/sampler.ts";
 import { keptParts } from "../model/state_layout.ts";
 import type { LoadedWeights } from "../passes/weights.ts";
 import { describeCpu } from "./machine/describe_cpu.ts";
 import type { Cpu } from "./machine/module.ts";
 import type { CpuKinds } from "./op_set.ts";
+import { Company, COMPANY_MAX, enterCompany, leaveCompany } from "./company.ts";
 import { MATVEC_MAX_ROWS } from "./ops/linear.ts";
 import type { CpuProgram } from "./machine/program.ts";
 import { type PieceOutput, Programs } from "./programs.ts";
@@ -43,9 +46,11 @@ export class CpuExecutor implements Executor {
   readonly backend = "cpu";
   readonly config: ModelConfig;
   readonly maxDraws: number = RING;
+  readonly maxCompany: number = COMPANY_MAX;
   readonly #cpu: Cpu;
   readonly #loaded: LoadedWeights<CpuKinds>;
   readonly #programs: Programs;
+  readonly #company: Company;
   /** Undefined where the caller says how many threads work. */
   readonly #threads: ThreadChoice | undefined;
   /** Ops of a sequence that run in one go, as measured. */
@@ -67,6 +72,7 @@ export class CpuExecutor implements Executor {
     this.config = config;
     this.#loaded = loaded;
     this.#programs = new Programs(cpu, config, loaded.weights);
+    this.#company = new Company(cpu, config);
     this.#threads = choosesThreads ? new ThreadChoice(cpu) : undefined;
   }
 
@@ -135,7 +141,7 @@ export class CpuExecutor implements Executor {
   }
 
   setSampler(state: ExecutorState, settings: SamplerSettings): void {
-    asOurs(state).settings.write(encodeSettings(settings));
+    asOurs(state).settings.write(encodeSettings(settings, state.batch));
   }
 
   setToken(state: ExecutorState, token: number, draws: number): void {
@@ -210,37 +216,63 @@ export class CpuExecutor implements Executor {
   }
 
   // deno-lint-ignore require-await -- other executors have to wait here.
-  async draw(
-    state: ExecutorState,
-    steps: number,
-    options: { readonly consumeFirst: boolean; readonly keep: ExecutorState },
-  ): Promise<Draws> {
-    const ours = asOurs(state);
-    const [drawn = 0] = ours.draws.readWords();
-    this.copyState(ours, options.keep);
-    if (!options.consumeFirst) this.#programs.draw(ours).run();
-    const further = options.consumeFirst ? steps : steps - 1;
-    if (further > 0) this.#runSteps(this.#programs.stepAndDraw(ours), further);
-    const words = ours.ring.readWords();
-    const floats = new Float32Array(words.buffer);
-    const ids: number[] = [];
-    const logprobs: number[] = [];
-    for (let draw = drawn; draw < drawn + steps; draw++) {
-      const slot = 2 * (draw % RING);
-      const id = words[slot] ?? NO_TOKEN;
-      const logprob = floats[slot + 1] ?? NaN;
-      if (id === NO_TOKEN || Number.isNaN(logprob)) {
-        throw new RangeError(`Cannot draw a token: the logits of draw ${draw} are not finite`);
-      }
-      ids.push(id);
-      logprobs.push(logprob);
-    }
-    return { ids, logprobs };
+  async draw(requests: readonly DrawRequest[]): Promise<Draws[]> {
+    const bursts = requests.map(({ state, steps, consumeFirst, keep }) => {
+      const ours = asOurs(state);
+      const [drawn = 0] = ours.draws.readWords();
+      this.copyState(ours, keep);
+      if (!consumeFirst) this.#programs.draw(ours).run();
+      return { state: ours, steps, drawn, left: consumeFirst ? steps : steps - 1 };
+    });
+    const stepping = bursts.filter(({ left }) => left > 0);
+    const [first, ...others] = stepping;
+    if (first !== undefined && others.length === 0) {
+      this.#runSteps(this.#programs.stepAndDraw(first.state), first.left);
+    } else if (first !== undefined) this.#drawTogether(stepping);
+    return bursts.map(({ state, steps, drawn }) => ringDraws(state.ring.readWords(), drawn, steps));
+  }
+
+  async step(requests: readonly StepRequest[]): Promise<Float32Array[]> {
+    const [first, ...others] = requests;
+    if (first === undefined) return [];
+    if (others.length > 0) return this.#stepTogether(requests);
+    const logits = await this.forward(first.state, first.input, { logits: "last" });
+    return [logits ?? new Float32Array()];
   }
 
   [Symbol.dispose](): void {
     this.#programs[Symbol.dispose]();
+    this.#company[Symbol.dispose]();
     this.#loaded[Symbol.dispose]();
+  }
+
+  /** Steps and draws of several: whoever has made all of its own leaves, and the others go on without it. */
+  #drawTogether(bursts: readonly { readonly state: CpuState; readonly left: number }[]): void {
+    const staying = bursts.toSorted((a, b) => b.left - a.left);
+    for (let done = 0; staying.length > 0;) {
+      const next = staying.at(-1)?.left ?? done;
+      const { state: company, activations } = this.#company.of(staying.length);
+      for (const [row, { state }] of staying.entries()) enterCompany(company, state, row);
+      this.#runSteps(this.#programs.stepAndDraw(company, activations), next - done);
+      for (const [row, { state }] of staying.entries()) leaveCompany(company, state, row);
+      done = next;
+      while (staying.at(-1)?.left === done) staying.pop();
+    }
+  }
+
+  #stepTogether(requests: readonly StepRequest[]): Float32Array[] {
+    const { state: company, activations } = this.#company.of(requests.length);
+    const isLinear = this.config.input.kind === "linear";
+    const width = inputWidth(this.config);
+    for (const [row, { state, input }] of requests.entries()) {
+      enterCompany(company, asOurs(state), row);
+      (isLinear ? activations.inputs : company.tokens).write(input, row * width * 4);
+    }
+    this.#runSteps(this.#programs.step(company, activations), 1);
+    return requests.map(({ state }, row) => {
+      leaveCompany(company, asOurs(state), row);
+      return asOurs(state).logits.read();
+    });
   }
 
   #runSteps(program: CpuProgram, steps: number): void {

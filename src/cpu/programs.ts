@@ -84,9 +84,13 @@ export class Programs implements Disposable {
     return this.#scores ??= createCpuTensor(this.#cpu, "scores", [this.maxLogitRows, 3]);
   }
 
-  /** One step: the input is in state.tokens, or in the step's activations. */
-  step(state: CpuState): CpuProgram {
-    return this.#kept(state, "step", (program) => this.#recordStep(program, state));
+  /**
+   * One step of every sequence: the input is in state.tokens, or in the activations.
+   *
+   * @param activations Of as many rows; for few, default those that all states share.
+   */
+  step(state: CpuState, activations = this.stepActivations): CpuProgram {
+    return this.#kept(state, "step", (program) => this.#recordStep(program, state, activations));
   }
 
   /** One draw from the logits that the state has. */
@@ -95,9 +99,9 @@ export class Programs implements Disposable {
   }
 
   /** A step with the token that is pending, and a draw. */
-  stepAndDraw(state: CpuState): CpuProgram {
+  stepAndDraw(state: CpuState, activations = this.stepActivations): CpuProgram {
     return this.#kept(state, "step, draw", (program) => {
-      this.#recordStep(program, state);
+      this.#recordStep(program, state, activations);
       this.#recordDraw(program, state);
     });
   }
@@ -155,12 +159,16 @@ export class Programs implements Disposable {
     return program;
   }
 
-  #recordStep(program: CpuProgram, state: CpuState): void {
+  #recordStep(
+    program: CpuProgram,
+    state: CpuState,
+    activations: Activations<CpuKinds>,
+  ): void {
     const { batch, tokens, logits } = state;
     const hasIds = this.#config.input.kind === "embedding";
     const inputs = hasIds ? tokens : undefined;
-    const tensors = inferenceTensors(this.#weights, state, this.stepActivations, inputs);
-    const shape = { batch, seqlen: 1 };
+    const tensors = inferenceTensors(this.#weights, state, activations, inputs);
+    const shape = { batch, seqlen: 1, isStep: true };
     recordBlocks(this.#platform, program, this.#config, tensors, shape);
     if (tensors.pool_state !== undefined) {
       recordNormF(this.#platform, program, this.#config, tensors, shape);

@@ -33,7 +33,7 @@ export class CpuState implements ExecutorState {
     this.batch = batch;
     this.layout = stateLayout(config, batch);
     this.buffer = createCpuTensor(cpu, "state", [this.layout.sizeBytes / 4]);
-    this.settings = createCpuTensor(cpu, "settings", [SETTINGS_WORDS]);
+    this.settings = createCpuTensor(cpu, "settings", [batch * SETTINGS_WORDS]);
     this.tokens = this.part("tokens");
     this.draws = this.part("draws");
     this.ring = this.part("ring");

@@ -20,6 +20,7 @@ import { TrainingPrograms } from "../passes/training/programs.ts";
 import { defaultThreads } from "./machine/default_threads.ts";
 import { describeCpu } from "./machine/describe_cpu.ts";
 import { type Cpu, openCpu } from "./machine/module.ts";
+import type { CpuProgram } from "./machine/program.ts";
 import { type CpuTensor, createCpuTensor } from "./machine/tensor.ts";
 import type { CpuKinds } from "./op_set.ts";
 import { cpuPlatform } from "./platform.ts";
@@ -43,11 +44,15 @@ export async function openTraining(
   threads: number = defaultThreads(),
 ): Promise<TrainingExecutor> {
   requireTrainable(config);
-  using owned = new DisposableStack();
-  const cpu = owned.use(await openCpu({ threads }));
-  const executor = new CpuTrainingExecutor(cpu, config, settings);
-  executor.own(owned.move());
-  return executor;
+  const cpu = await openCpu({ threads });
+  try {
+    const executor = new CpuTrainingExecutor(cpu, config, settings);
+    executor.own(cpu);
+    return executor;
+  } catch (error) {
+    cpu[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** Trains a model's parameters on the CPU, which is the caller's. */
@@ -143,6 +148,11 @@ export class CpuTrainingExecutor implements TrainingExecutor {
   // deno-lint-ignore require-await -- other executors have to wait here.
   async evaluations(): Promise<Float32Array[]> {
     return this.#evaluations.splice(0);
+  }
+
+  /** The program of a step on such a batch: for benchmarks. */
+  stepProgramOf(batch: TrainingBatch): CpuProgram {
+    return this.#programsFor(batch).step(batch.targetCount, { isFirst: true, isLast: true });
   }
 
   keep(): void {

@@ -75,27 +75,31 @@ export class CpuWeightSink implements WeightSink {
   // deno-lint-ignore require-await -- other executors have to wait here.
   async finish(): Promise<Executor> {
     if (this.#config === undefined) throw new TypeError("Cannot run a model without weights");
-    using program = new CpuProgram(this.#cpu);
-    const weights = modelWeights(CPU_PARTS, this.#config, {
-      matrix: (name) => required(this.#matrices, name),
-      vector: (name) => required(this.#vectors, name),
-      derived: (name, shape, record) => {
-        const tensor = createCpuTensor(this.#cpu, name, shape);
-        this.#vectors.set(name, tensor);
-        record(program, tensor);
-        return tensor;
-      },
-    });
-    program.run();
-    const loaded = {
-      weights,
-      sizeBytes: this.#sizeBytes,
-      [Symbol.dispose]: () => this.#free(),
-    };
-    const settings = { choosesThreads: this.#choosesThreads };
-    const executor = new CpuExecutor(this.#cpu, this.#config, loaded, settings);
-    this.#finished = true;
-    return executor;
+    const program = new CpuProgram(this.#cpu);
+    try {
+      const weights = modelWeights(CPU_PARTS, this.#config, {
+        matrix: (name) => required(this.#matrices, name),
+        vector: (name) => required(this.#vectors, name),
+        derived: (name, shape, record) => {
+          const tensor = createCpuTensor(this.#cpu, name, shape);
+          this.#vectors.set(name, tensor);
+          record(program, tensor);
+          return tensor;
+        },
+      });
+      program.run();
+      const loaded = {
+        weights,
+        sizeBytes: this.#sizeBytes,
+        [Symbol.dispose]: () => this.#free(),
+      };
+      const settings = { choosesThreads: this.#choosesThreads };
+      const executor = new CpuExecutor(this.#cpu, this.#config, loaded, settings);
+      this.#finished = true;
+      return executor;
+    } finally {
+      program[Symbol.dispose]();
+    }
   }
 
   [Symbol.dispose](): void {

@@ -66,17 +66,21 @@ export function classifyBatch(
       );
     }
     requireWholeImage(executor.config, checked.length / batch);
-    using state = executor.createState(batch);
-    const logits = await model.turns.run(
-      call,
-      (pauses) => executor.forward(state, checked, { logits: "last", pauses }),
-    ) ?? new Float32Array();
-    call.check();
-    const n = head.kind === "classifier" ? head.n_classes : 0;
-    return Array.from(
-      { length: batch },
-      (_, b) => classification(logits.subarray(b * n, (b + 1) * n), labels),
-    );
+    const state = executor.createState(batch);
+    try {
+      const logits = await model.turns.run(
+        call,
+        (pauses) => executor.forward(state, checked, { logits: "last", pauses }),
+      ) ?? new Float32Array();
+      call.check();
+      const n = head.kind === "classifier" ? head.n_classes : 0;
+      return Array.from(
+        { length: batch },
+        (_, b) => classification(logits.subarray(b * n, (b + 1) * n), labels),
+      );
+    } finally {
+      state[Symbol.dispose]();
+    }
   });
 }
 

@@ -1,7 +1,7 @@
 /** Generation: bursts of draws, turned into a stream of tokens and text. */
 
 import type { Tokenizer } from "../io/tokenizer/tokenizer.ts";
-import { type Draws, TURN_MS } from "../model/executor.ts";
+import type { Draws } from "../model/executor.ts";
 import type { SamplingOptions } from "./sampling.ts";
 
 /** Options of `generate`. */
@@ -39,6 +39,7 @@ export interface TokenSource {
   readonly tokenizer: Tokenizer | undefined;
   /** The place that the next token takes. */
   position(): number;
+  /** Draws so many tokens, or fewer: at least one. */
   draw(steps: number): Promise<Draws>;
   /** Settles the session behind the first `count` tokens of a burst. */
   keep(draws: Draws, count: number): Promise<void>;
@@ -60,10 +61,9 @@ export async function* generateTokens(
   let burst = 1;
   for (let left = maxTokens; left > 0;) {
     signal?.throwIfAborted();
-    const steps = Math.min(burst, left);
-    const start = performance.now();
-    const draws = await source.draw(steps);
-    burst = nextBurst(steps, performance.now() - start, source.maxDraws);
+    const draws = await source.draw(Math.min(burst, left));
+    // By doubling: the first token comes soon, and what is given back at a stop is no more than what was handed out.
+    burst = Math.max(1, Math.min(draws.ids.length * 2, source.maxDraws));
     const first = source.position();
     let count = 0;
     let ended = false;
@@ -85,15 +85,6 @@ export async function* generateTokens(
     }
     if (ended) return;
   }
-}
-
-/**
- * Grows by doubling, up to what takes about {@linkcode TURN_MS}: short enough to read along, long enough to hide the wait
- * for the GPU.
- */
-function nextBurst(steps: number, elapsedMs: number, most: number): number {
-  const affordable = Math.floor(TURN_MS / Math.max(elapsedMs / steps, 1e-3));
-  return Math.max(1, Math.min(steps * 2, affordable, most));
 }
 
 /** Text of a stream of tokens, held back where it may turn out to be a stop text. */

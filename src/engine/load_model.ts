@@ -8,10 +8,12 @@ import { type BackendChoice, chooseBackend } from "../model/choose_backend.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { parseQuantization } from "../model/config/quantization.ts";
 import type { Backend, WeightSink } from "../model/executor.ts";
+import { STEP_CHOICES, type StepChoice } from "../model/step_choice.ts";
 import { planLoad, type WeightDType } from "../model/weights/load_plan.ts";
 import { type LoadProgress, loadWeights } from "./load_weights.ts";
 import { createModel, type Model } from "./model.ts";
 import { readConfigAndHead } from "./read_config.ts";
+import { toHex } from "../runtime/bytes.ts";
 import { sha256 } from "./tensor_pieces.ts";
 
 /** Options of {@linkcode loadModel}. */
@@ -29,6 +31,14 @@ export interface LoadOptions {
    * @default {"auto"}
    */
   readonly dtype?: WeightDType | undefined;
+  /**
+   * How single steps run on WebGPU: as a "list" of dispatches, "fused" into one dispatch for whole steps, or "auto", which
+   * tries both on the device and takes the quicker one. Sessions that run at the same time share the list's work, and each
+   * has whole steps to itself: "auto" is for a program with one session.
+   *
+   * @default {"list"}
+   */
+  readonly step?: StepChoice | undefined;
   /** Stops loading, with the signal's reason, and frees what was loaded. */
   readonly signal?: AbortSignal | undefined;
   /** Is told after every piece how far downloading from a hub, and then loading, has come. */
@@ -85,12 +95,22 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
     );
   }
   requireOneOf("dtype", dtype, ["auto", "f32", "f16", "bf16", "int8", "int4"]);
+  requireOneOf("step", options.step ?? "list", STEP_CHOICES);
   signal?.throwIfAborted();
-  using checkpoint = await openCheckpoint(source, {
+  const checkpoint = await openCheckpoint(source, {
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onDownload: onProgress }),
   });
+  try {
+    return await loadCheckpoint(checkpoint, options);
+  } finally {
+    checkpoint[Symbol.dispose]();
+  }
+}
+
+async function loadCheckpoint(checkpoint: Checkpoint, options: LoadOptions): Promise<Model> {
+  const { dtype = "auto", signal, onProgress } = options;
   const { config, tokenizer } = await describeCheckpoint(checkpoint, signal);
   const { tensors } = checkpoint;
   const plan = planLoad(config, tensors, {
@@ -100,12 +120,16 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
   });
   const configHash = await hashOf(config);
   const choice = await choose(options);
-  using sink = await openSink(choice.backend, options);
-  const weightsHash = await loadWeights(sink, plan, tensors, { signal, onProgress });
-  const executor = await sink.finish();
-  const parts = { executor, tokenizer, configHash, weightsHash };
-  // That there is a GPU need not be said: it is named.
-  return createModel(parts, choice.backend === "cpu" ? choice.reason : undefined);
+  const sink = await openSink(choice.backend, options);
+  try {
+    const weightsHash = await loadWeights(sink, plan, tensors, { signal, onProgress });
+    const executor = await sink.finish();
+    const parts = { executor, tokenizer, configHash, weightsHash };
+    // That there is a GPU need not be said: it is named.
+    return createModel(parts, choice.backend === "cpu" ? choice.reason : undefined);
+  } finally {
+    sink[Symbol.dispose]();
+  }
 }
 
 async function choose(
@@ -118,12 +142,12 @@ async function choose(
 /** Here alone something above the executors names them, and only the one that runs the model is loaded with it. */
 async function openSink(
   backend: Backend,
-  { device, threads }: LoadOptions,
+  { device, threads, step }: LoadOptions,
 ): Promise<WeightSink> {
   switch (backend) {
     case "webgpu": {
       const { openWeightSink } = await import("../webgpu/weight_sink.ts");
-      return await openWeightSink(device);
+      return await openWeightSink(device, step);
     }
     case "cpu": {
       const { openWeightSink } = await import("../cpu/weight_sink.ts");
@@ -170,7 +194,7 @@ async function hashOf(config: ModelConfig): Promise<string> {
       "pool",
     ]),
   );
-  return (await sha256(new TextEncoder().encode(text))).toHex();
+  return toHex(await sha256(new TextEncoder().encode(text)));
 }
 
 function requireOneOf(option: string, value: string, accepted: readonly string[]): void {

@@ -8,6 +8,7 @@ import type { LoadPlan, PlannedTensor } from "../model/weights/load_plan.ts";
 import { SCALES_SUFFIX } from "../model/weights/match_tensors.ts";
 import { quantizeRows } from "../model/weights/quantize.ts";
 import { elementCount } from "../model/shapes.ts";
+import { toHex } from "../runtime/bytes.ts";
 import { concat, readPieces, release, sha256 } from "./tensor_pieces.ts";
 import { checkTiedHead } from "./tied_head.ts";
 
@@ -79,7 +80,7 @@ async function hashOf(digests: ReadonlyMap<string, Uint8Array>): Promise<string>
   const encoder = new TextEncoder();
   const all = [...digests.keys()].sort()
     .flatMap((name) => [encoder.encode(name), digests.get(name) ?? new Uint8Array()]);
-  return (await sha256(concat(all))).toHex();
+  return toHex(await sha256(concat(all)));
 }
 
 /** Stored rows as the weight keeps them; what goes wrong says where. */

@@ -19,6 +19,7 @@ import { isStream } from "./check_inputs.ts";
 import { Call, Lifetime } from "./lifetime.ts";
 import type { Inputs, Session } from "./session.ts";
 import { type SessionModel, StreamSession } from "./stream_session.ts";
+import { createTogether } from "./together.ts";
 import { Turns } from "./turns.ts";
 
 /**
@@ -102,12 +103,14 @@ export interface Model extends Disposable {
  * @param reason Why this device runs it, where that is worth saying.
  */
 export function createModel(
-  made: Omit<SessionModel, "lifetime" | "turns">,
+  made: Omit<SessionModel, "lifetime" | "turns" | "together">,
   reason?: string,
 ): Model {
   const { executor, tokenizer } = made;
   const lifetime = new Lifetime("the model", () => executor[Symbol.dispose]());
-  const parts: SessionModel = { ...made, lifetime, turns: new Turns() };
+  const turns = new Turns();
+  const together = createTogether(executor, turns, lifetime);
+  const parts: SessionModel = { ...made, lifetime, turns, together };
   const encode = (input: string | readonly number[]): readonly number[] => {
     if (typeof input !== "string") return input;
     if (tokenizer === undefined) {
@@ -124,8 +127,12 @@ export function createModel(
     options?: SamplingOptions,
   ): AsyncIterable<T> => {
     const generator = async function* (): AsyncGenerator<T, void> {
-      using session = new StreamSession(parts, options);
-      yield* work(session);
+      const session = new StreamSession(parts, options);
+      try {
+        yield* work(session);
+      } finally {
+        session[Symbol.dispose]();
+      }
     };
     return lifetime.generator(action, generator());
   };

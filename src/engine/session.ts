@@ -34,7 +34,8 @@ export interface FeedOptions {
  * The state holds all that came before, in the same bytes for any length. A token that was drawn and not yet consumed is
  * pending: whatever comes next is fed after it.
  *
- * The sessions of a model are served in turn, and the event loop turns between them. A session may be disposed at any
+ * The sessions of a model are served in turn, and those that draw or step at the same time in one call, which changes no
+ * bit of what any of them gives; the event loop turns between calls. A session may be disposed at any
  * moment: what is under way on it then rejects with a TypeError, as does what comes later, and no other notices.
  */
 export interface Session extends Disposable {

@@ -82,7 +82,8 @@ function checksumOf(bytes: Uint8Array): string {
  * @throws {SafetensorsError} If the bytes are not a snapshot, or damaged: no flip of a bit goes unseen.
  */
 export async function decodeSnapshot(bytes: Uint8Array, name = "snapshot"): Promise<Snapshot> {
-  using file = await openSafetensors(fromBytes(name, bytes));
+  // Of bytes in memory: there is nothing to close.
+  const file = await openSafetensors(fromBytes(name, bytes));
   const text = (key: string): string => {
     const value = file.metadata.get(key);
     if (value === undefined) {

@@ -11,6 +11,7 @@ import { defaultSampling, resolveSampling, type SamplingOptions } from "./sampli
 import { type Call, Lifetime } from "./lifetime.ts";
 import type { FeedOptions, Inputs, PrefillOptions, Session } from "./session.ts";
 import { checkSnapshot, type ModelIdentity, type Snapshot } from "./snapshot.ts";
+import type { Together } from "./together.ts";
 import type { Turns } from "./turns.ts";
 
 /** What a session needs of its model. */
@@ -21,6 +22,8 @@ export interface SessionModel extends ModelIdentity {
   readonly lifetime: Lifetime;
   /** Who may run on it when. */
   readonly turns: Turns;
+  /** What its sessions do in one call for all. */
+  readonly together: Together;
   /** What makes text of ids; without one, tokens come with empty texts. */
   readonly tokenizer: Tokenizer | undefined;
 }
@@ -103,6 +106,12 @@ export class StreamSession implements Session {
         throw new TypeError(
           `Cannot step: ${this.#steps(checked)} inputs, and a step takes one. Use prefill`,
         );
+      }
+      if (this.#place.pendingToken === undefined) {
+        const request = { state: this.#state, input: checked };
+        const logits = await this.#model.together.steps.ask(call, request);
+        this.#advance(1);
+        return logits;
       }
       return await this.#model.turns.run(call, async () => {
         await this.#consumePending();
@@ -303,15 +312,21 @@ export class StreamSession implements Session {
   }
 
   #draw(steps: number, signal: AbortSignal | undefined): Promise<Draws> {
-    const { executor, turns } = this.#model;
-    return this.#lifetime.call("generate", signal, (call) =>
-      turns.run(call, async () => {
-        this.#before ??= executor.createState(1);
-        return await executor.draw(this.#state, steps, {
-          consumeFirst: this.#place.pendingToken !== undefined,
-          keep: this.#before,
-        });
-      }));
+    const { executor, together } = this.#model;
+    return this.#lifetime.call("generate", signal, async (call) => {
+      this.#before ??= executor.createState(1);
+      const draws = await together.draws.ask(call, {
+        state: this.#state,
+        steps,
+        consumeFirst: this.#place.pendingToken !== undefined,
+        keep: this.#before,
+      });
+      const broken = draws.logprobs.findIndex(Number.isNaN);
+      if (broken < 0) return draws;
+      throw new RangeError(
+        `Cannot draw a token: the logits of draw ${this.#place.draws + broken} are not finite`,
+      );
+    });
   }
 
   /** Settles the session behind the first `count` tokens of a burst; one that is disposed needs no settling. */

@@ -1,6 +1,7 @@
 /** Tensors read piece by piece, and what identifies their bytes. */
 
 import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
+import { toHex } from "../runtime/bytes.ts";
 
 /** The most bytes of a tensor that are read at once. */
 export const PIECE_BYTES = 16 * 2 ** 20;
@@ -38,7 +39,7 @@ export async function digestOf(
     digests.push(await sha256(bytes));
     release(bytes);
   }
-  return (await sha256(concat(digests))).toHex();
+  return toHex(await sha256(concat(digests)));
 }
 
 /** SHA-256 of bytes. */

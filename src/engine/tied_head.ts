@@ -4,6 +4,7 @@ import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
 import type { LoadPlan } from "../model/weights/load_plan.ts";
 import { SCALES_SUFFIX } from "../model/weights/match_tensors.ts";
 import { EMBEDDING_NAMES } from "../model/weights/weight_specs.ts";
+import { toHex } from "../runtime/bytes.ts";
 import { digestOf } from "./tensor_pieces.ts";
 
 /** Whether the file has a head of its own, with other numbers than the embedding's. */
@@ -32,8 +33,8 @@ export async function checkTiedHead(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   if (tiedHead === undefined) return;
-  const embedding = digests.get("backbone.embeddings.weight")?.toHex();
-  if (await digestOf(file, tiedHead, signal) !== embedding) {
+  const embedding = digests.get("backbone.embeddings.weight");
+  if (embedding === undefined || await digestOf(file, tiedHead, signal) !== toHex(embedding)) {
     throw new TypeError(
       `Cannot load "${file.name}": config.json ties the head to the embedding, and "${tiedHead.name}" differs from it. ` +
         `Set tie_word_embeddings (tie_embeddings in the raw form) to false to use it`,

@@ -9,6 +9,9 @@ interface LiveBuffers {
   count: number;
 }
 
+/** Of each device: a model that is loaded onto a caller's device again does not compile its kernels again. */
+const PIPELINES = new WeakMap<GPUDevice, Map<string, GPUComputePipeline>>();
+
 /**
  * One WebGPU device with what this project needs to know of it.
  *
@@ -26,13 +29,14 @@ export class Gpu implements Disposable {
   readonly note: string | undefined;
   /** Whether passes can be timed. */
   readonly hasTimestamps: boolean;
-  /** Compiled pipelines by kernel and override values. Owned by `kernel.ts`. */
-  readonly pipelines: Map<string, GPUComputePipeline> = new Map();
+  /** Compiled pipelines by kernel and override values, the same for all that share the device. Owned by `kernel.ts`. */
+  readonly pipelines: Map<string, GPUComputePipeline>;
   /** Bytes and number of the buffers that are alive now. */
   readonly live: LiveBuffers = { sizeBytes: 0, count: 0 };
   #ownsDevice: boolean;
   #failure: Error | undefined;
-  #disposed = false;
+  /** Ends with this object, which a listener would else keep for as long as the caller's device lives. */
+  #disposed = new AbortController();
 
   /** Wraps a device; `ownsDevice` says whether disposing destroys it. */
   constructor(device: GPUDevice, adapter: AdapterFacts, ownsDevice: boolean) {
@@ -42,13 +46,15 @@ export class Gpu implements Disposable {
     this.note = noteOf(adapter);
     this.hasTimestamps = device.features.has("timestamp-query");
     this.#ownsDevice = ownsDevice;
+    this.pipelines = PIPELINES.get(device) ?? new Map();
+    PIPELINES.set(device, this.pipelines);
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
       const { error } = event as GPUUncapturedErrorEvent;
       this.fail(new Error(`Cannot continue on ${this.name}: ${error.message}`));
-    });
+    }, { signal: this.#disposed.signal });
     device.lost.then((loss) => {
-      if (this.#disposed) return;
+      if (this.#disposed.signal.aborted) return;
       this.fail(
         new DeviceLostError(
           `Cannot continue on ${this.name}: the device was lost (${loss.reason || "unknown"}): ` +
@@ -91,9 +97,10 @@ export class Gpu implements Disposable {
 
   /** Destroys the device, unless it was the caller's own. */
   [Symbol.dispose](): void {
-    this.#disposed = true;
+    this.#disposed.abort();
+    if (!this.#ownsDevice) return;
     this.pipelines.clear();
-    if (this.#ownsDevice) this.device.destroy();
+    this.device.destroy();
   }
 }
 

@@ -174,7 +174,8 @@ function pipelineFor(
   const key = `${spec.name} ${JSON.stringify(constants)}`;
   let pipeline = gpu.pipelines.get(key);
   if (pipeline === undefined) {
-    pipeline = compile(gpu, spec, constants);
+    // One that was refused is not kept: whoever asks next on this device is to be told the same.
+    pipeline = compile(gpu, spec, constants, () => gpu.pipelines.delete(key));
     gpu.pipelines.set(key, pipeline);
   }
   return pipeline;
@@ -184,6 +185,7 @@ function compile(
   gpu: Gpu,
   spec: KernelSpec<string, string, string>,
   constants: Record<string, number>,
+  onRefused: () => void,
 ): GPUComputePipeline {
   const { device } = gpu;
   device.pushErrorScope("validation");
@@ -215,6 +217,7 @@ function compile(
   });
   device.popErrorScope().then((error) => {
     if (error === null) return;
+    onRefused();
     gpu.fail(new SyntaxError(compileErrorMessage(spec.name, spec.preludes, error.message)));
   }, () => {/* The device is gone; device.lost reports that. */});
   return pipeline;

@@ -3,6 +3,7 @@
 import type { Gpu } from "./device.ts";
 import type { Dispatch, Kernel, KernelUse } from "./kernel.ts";
 import { readBuffer } from "./readback.ts";
+import type { Tensor } from "./tensor.ts";
 
 /** Uniform bindings start at multiples of this, whatever the device. */
 const UNIFORM_ALIGNMENT = 256;
@@ -32,14 +33,23 @@ export class Program implements Disposable {
   readonly gpu: Gpu;
   /** Whether no bit of a row may depend on how many rows there are: a sequence is cut wherever there is time. */
   readonly sameBits: boolean;
+  /** What one op after the other may work in: the rows of many steps take more than their results. */
+  readonly scratch: Tensor | undefined;
   readonly #pending: Dispatch[] = [];
   #recorded: readonly Recorded[] | undefined;
   #uniforms: GPUBuffer | undefined;
 
   /** An empty program for the device. */
-  constructor(gpu: Gpu, { sameBits = false }: { readonly sameBits?: boolean } = {}) {
+  constructor(
+    gpu: Gpu,
+    { sameBits = false, scratch }: {
+      readonly sameBits?: boolean;
+      readonly scratch?: Tensor | undefined;
+    } = {},
+  ) {
     this.gpu = gpu;
     this.sameBits = sameBits;
+    this.scratch = scratch;
   }
 
   /** Appends one dispatch of a kernel. */
@@ -158,14 +168,31 @@ function encodeOne(pass: GPUComputePassEncoder, dispatch: Recorded): void {
   pass.dispatchWorkgroups(...dispatch.workgroups);
 }
 
-/** Encodes copies, programs in order and in one pass, and copies. Submit the result with `gpu.device.queue.submit`. */
+/** A range of a buffer. */
+export interface BufferRange {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
+/**
+ * Encodes ranges to clear, copies, programs in order and in one pass, and copies. Submit the result with
+ * `gpu.device.queue.submit`.
+ */
 export function encode(
   gpu: Gpu,
   programs: Iterable<Program>,
-  copies: { readonly before?: readonly Copy[]; readonly after?: readonly Copy[] } = {},
+  copies: {
+    readonly clear?: readonly BufferRange[];
+    readonly before?: readonly Copy[];
+    readonly after?: readonly Copy[];
+  } = {},
 ): GPUCommandBuffer {
   return gpu.watch(() => {
     const encoder = gpu.device.createCommandEncoder();
+    for (const { buffer, offset, sizeBytes } of copies.clear ?? []) {
+      encoder.clearBuffer(buffer, offset, sizeBytes);
+    }
     for (const copy of copies.before ?? []) encodeCopy(encoder, copy);
     const pass = encoder.beginComputePass();
     for (const program of programs) program.encode(pass);
@@ -209,9 +236,16 @@ export async function profile(gpu: Gpu, program: Program): Promise<DispatchTime[
   }));
 }
 
-/** Runs programs in one pass and returns the pass's time on the GPU, in microseconds. */
-export async function timePass(gpu: Gpu, programs: Iterable<Program>): Promise<number> {
+/** Runs programs in one pass, after clearing ranges, and returns the pass's time on the GPU, in microseconds. */
+export async function timePass(
+  gpu: Gpu,
+  programs: Iterable<Program>,
+  clear: readonly BufferRange[] = [],
+): Promise<number> {
   const [begin = 0n, end = 0n] = await withQueries(gpu, 2, (encoder, querySet) => {
+    for (const { buffer, offset, sizeBytes } of clear) {
+      encoder.clearBuffer(buffer, offset, sizeBytes);
+    }
     const pass = encoder.beginComputePass({
       timestampWrites: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
     });

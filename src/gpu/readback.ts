@@ -107,11 +107,15 @@ export async function readBuffer(
   from: { readonly buffer: GPUBuffer; readonly offset: number },
   sizeBytes: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  using staging = await Staging.create(gpu, sizeBytes);
-  const encoder = gpu.device.createCommandEncoder();
-  encoder.copyBufferToBuffer(from.buffer, from.offset, staging.buffer, 0, roundUp(sizeBytes, 4));
-  gpu.device.queue.submit([encoder.finish()]);
-  return await staging.read(sizeBytes);
+  const staging = await Staging.create(gpu, sizeBytes);
+  try {
+    const encoder = gpu.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(from.buffer, from.offset, staging.buffer, 0, roundUp(sizeBytes, 4));
+    gpu.device.queue.submit([encoder.finish()]);
+    return await staging.read(sizeBytes);
+  } finally {
+    staging[Symbol.dispose]();
+  }
 }
 
 /** Reads a whole tensor as floats. */

@@ -55,9 +55,9 @@ export function fromBytes(name: string, bytes: Uint8Array): ByteSource {
     name,
     sizeBytes: bytes.byteLength,
     read(offset, length) {
-      return Promise.try(() => {
+      return new Promise((resolve) => {
         checkReadRange(name, bytes.byteLength, offset, length);
-        return new Uint8Array(bytes.subarray(offset, offset + length));
+        resolve(new Uint8Array(bytes.subarray(offset, offset + length)));
       });
     },
     [Symbol.dispose]() {},

@@ -116,7 +116,7 @@ async function openTensors(folder: Folder, name: string, source: ByteSource): Pr
     );
   };
   if (name.endsWith(".index.json")) {
-    const index = parseJson(await readAll(source, MAX_TEXT_BYTES), source.name);
+    const index = parseJson(await readAndClose(source, MAX_TEXT_BYTES), source.name);
     if (name.includes(".safetensors.")) {
       return await openShardedSafetensors(index, source.name, openBeside);
     }
@@ -144,7 +144,7 @@ async function readConfig(folder: Folder): Promise<{ config: unknown; configName
   for (const configName of CONFIGS) {
     const source = await folder.open(configName);
     if (source === undefined) continue;
-    const text = await readAll(source, MAX_CONFIG_BYTES);
+    const text = await readAndClose(source, MAX_CONFIG_BYTES);
     return { config: parseJson(withFiniteNumbers(text), source.name), configName };
   }
   return { config: undefined, configName: "config.json" };
@@ -181,24 +181,33 @@ async function readText(folder: Folder, file: string, limit: number): Promise<st
     throw new RangeError(`Cannot read ${quote(file)}: it is not the plain name of a file`);
   }
   const source = await folder.open(file);
-  return source === undefined ? undefined : await readAll(source, limit);
+  return source === undefined ? undefined : await readAndClose(source, limit);
 }
 
 /** Reads a text and disposes its source. */
+async function readAndClose(source: ByteSource, limit: number): Promise<string> {
+  try {
+    return await readAll(source, limit);
+  } finally {
+    source[Symbol.dispose]();
+  }
+}
+
 async function readAll(source: ByteSource, limit: number): Promise<string> {
-  using open = source;
-  if (open.sizeBytes > limit) {
+  if (source.sizeBytes > limit) {
     throw new RangeError(
-      `Cannot read ${quote(open.name)}: it has ${open.sizeBytes} bytes, and at most ${limit} are ` +
+      `Cannot read ${
+        quote(source.name)
+      }: it has ${source.sizeBytes} bytes, and at most ${limit} are ` +
         `allowed`,
     );
   }
-  const bytes = await open.read(0, open.sizeBytes);
+  const bytes = await source.read(0, source.sizeBytes);
   const foreign = foreignForm(bytes);
-  if (foreign !== undefined) throw new SyntaxError(`Cannot read ${quote(open.name)}: ${foreign}`);
+  if (foreign !== undefined) throw new SyntaxError(`Cannot read ${quote(source.name)}: ${foreign}`);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
-    throw new SyntaxError(`Cannot read ${quote(open.name)}: it is not UTF-8`, { cause: error });
+    throw new SyntaxError(`Cannot read ${quote(source.name)}: it is not UTF-8`, { cause: error });
   }
 }

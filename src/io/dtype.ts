@@ -1,3 +1,5 @@
+import { decodeFloat16, encodeFloat16 } from "../runtime/float16.ts";
+
 /**
  * The element type of a stored tensor, by its safetensors name.
  *
@@ -102,7 +104,7 @@ export function toFloat32(bytes: Uint8Array, dtype: DType): Float32Array {
     case "F32":
       return new Float32Array(...aligned(bytes, 4, length));
     case "F16":
-      return new Float32Array(new Float16Array(...aligned(bytes, 2, length)));
+      return decodeFloat16(new Uint16Array(...aligned(bytes, 2, length)));
     case "BF16":
       return bfloat16ToFloat32(new Uint16Array(...aligned(bytes, 2, length)));
     case "F64":
@@ -157,7 +159,7 @@ export function fromFloat32(
     case "F32":
       return new Uint8Array(new Float32Array(values).buffer);
     case "F16":
-      return new Uint8Array(new Float16Array(values).buffer);
+      return new Uint8Array(encodeFloat16(values).buffer);
     case "BF16":
       return new Uint8Array(float32ToBfloat16(values).buffer);
   }

@@ -8,6 +8,7 @@ import type { DownloadProgress, HubOptions } from "./hub/client.ts";
 import { type HubId, parseHubId } from "./hub/id.ts";
 import { HubModel } from "./hub/model.ts";
 import { readHubSettings } from "./hub/settings.ts";
+import { HAS_NODE_FILES, nodeEntry, openNodeFile } from "./node_files.ts";
 import { quote } from "./quote.ts";
 import { linkLoop } from "./regular_file.ts";
 
@@ -27,7 +28,7 @@ export interface LocateOptions extends OpenUrlOptions {
 /**
  * Finds what a location means.
  *
- * @param location A path, a `file:`, `http:` or `https:` URL, or "owner/name" on a hub; in a page a URL or a hub's name.
+ * @param location A path, a `file:`, `http:` or `https:` URL, or "owner/name" on a hub; in a page no path.
  * @param options See {@linkcode LocateOptions}.
  * @returns The folder, and the file in it that was named, if one was.
  * @throws {Deno.errors.NotFound} If there is no such folder, and the name cannot be a hub's.
@@ -59,15 +60,19 @@ export async function locate(
     );
   }
   if (HAS_FILES) return await locateLocal(url ?? location, options);
+  const entry = await nodeEntry(url ?? location);
+  if (entry !== undefined) {
+    return splitLocal(url ?? location, entry.kind === "folder", openNodeFile);
+  }
   const hubId = parseHubId(String(location));
   if (hubId !== undefined) {
     return { folder: new HubModel(hubId, undefined, hubOptions(options)), file: undefined };
   }
   throw new TypeError(
-    `Cannot load ${
-      quote(String(location))
-    }: a page reads no folders, expected an http(s) URL or a ` +
-      `hub's owner/name`,
+    `Cannot load ${quote(String(location))}: ${
+      HAS_NODE_FILES ? "there is no such folder" : "a page reads no folders"
+    }, expected an ` +
+      `http(s) URL or a hub's owner/name`,
   );
 }
 
@@ -101,14 +106,35 @@ async function locateLocal(
       { cause: error },
     );
   }
-  if (isDirectory) return { folder: localFolder(location, String(location)), file: undefined };
+  return splitLocal(location, isDirectory, openIfThere);
+}
+
+/** Opens a file; undefined where there is none. */
+type OpenLocal = (path: string | URL) => Promise<ByteSource | undefined>;
+
+async function openIfThere(path: string | URL): Promise<ByteSource | undefined> {
+  try {
+    return await openFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** The folder that a local path means, and the file in it. */
+function splitLocal(
+  location: string | URL,
+  isDirectory: boolean,
+  open: OpenLocal,
+): { folder: Folder; file: string | undefined } {
+  if (isDirectory) return { folder: folderOf(location, String(location), open), file: undefined };
   if (location instanceof URL) {
     const folder = new URL(".", location);
     const file = decodeURIComponent(location.pathname.slice(folder.pathname.length));
-    return { folder: localFolder(folder, String(folder)), file };
+    return { folder: folderOf(folder, String(folder), open), file };
   }
   const [, folder, file] = /^(.*[/\\])?([^/\\]+)$/.exec(location) ?? [];
-  return { folder: localFolder(folder ?? ".", folder ?? "."), file: file ?? location };
+  return { folder: folderOf(folder ?? ".", folder ?? ".", open), file: file ?? location };
 }
 
 /** Neither a folder may be looked for nor a hub be asked: most likely it was a folder. */
@@ -121,24 +147,14 @@ function mayNotLook(location: string | URL, cause: unknown): Error {
   );
 }
 
-function localFolder(location: string | URL, name: string): Folder {
+function folderOf(location: string | URL, name: string, open: OpenLocal): Folder {
   const join = (file: string): string | URL => {
     if (typeof location === "string") return `${location.replace(/(.)[/\\]+$/, "$1")}/${file}`;
     const base = new URL(location);
     base.pathname = base.pathname.replace(/\/?$/, "/") + encodeURIComponent(file);
     return base;
   };
-  return {
-    name,
-    async open(file) {
-      try {
-        return await openFile(join(file));
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return undefined;
-        throw error;
-      }
-    },
-  };
+  return { name, open: (file) => open(join(file)) };
 }
 
 function webFolder(base: URL, options: OpenUrlOptions): Folder {

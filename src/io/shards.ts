@@ -24,9 +24,23 @@ export async function openShards(
   if (files.size > MAX_SHARDS) {
     throw fail(`it names ${files.size} files, and at most ${MAX_SHARDS} are allowed`);
   }
-  using opened = new DisposableStack();
   const shards = new Map<string, TensorFile>();
-  for (const file of files) shards.set(file, opened.use(await openShard(file)));
+  try {
+    for (const file of files) shards.set(file, await openShard(file));
+    return joinShards(weightMap, name, shards, fail);
+  } catch (error) {
+    for (const shard of shards.values()) shard[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** One file of all that the index names. */
+function joinShards(
+  weightMap: ReadonlyMap<string, string>,
+  name: string,
+  shards: ReadonlyMap<string, TensorFile>,
+  fail: (found: string) => Error,
+): TensorFile {
   const sources = new Map<string, TensorFile>();
   const tensors = new Map<string, TensorInfo>();
   for (const [tensor, file] of weightMap) {
@@ -40,7 +54,7 @@ export async function openShards(
   }
   checkLeftovers(shards, weightMap, fail);
   const metadata = new Map([...shards.values()].flatMap((shard) => [...shard.metadata]));
-  return new ShardedFile(name, tensors, metadata, sources, opened.move());
+  return new ShardedFile(name, tensors, metadata, sources);
 }
 
 /** The index's own order of names is kept; JSON has at most one file a tensor. */
@@ -91,20 +105,17 @@ class ShardedFile implements TensorFile {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly metadata: ReadonlyMap<string, string>;
   readonly #sources: ReadonlyMap<string, TensorFile>;
-  readonly #opened: DisposableStack;
 
   constructor(
     name: string,
     tensors: ReadonlyMap<string, TensorInfo>,
     metadata: ReadonlyMap<string, string>,
     sources: ReadonlyMap<string, TensorFile>,
-    opened: DisposableStack,
   ) {
     this.name = name;
     this.tensors = tensors;
     this.metadata = metadata;
     this.#sources = sources;
-    this.#opened = opened;
   }
 
   async read(name: string, start = 0, end?: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -114,6 +125,6 @@ class ShardedFile implements TensorFile {
   }
 
   [Symbol.dispose](): void {
-    this.#opened.dispose();
+    for (const shard of new Set(this.#sources.values())) shard[Symbol.dispose]();
   }
 }

@@ -3,7 +3,9 @@
 import type { ModelConfig } from "./config/config.ts";
 import type { LoadPlan, PlannedWeight } from "./weights/load_plan.ts";
 import type { QuantizedRows } from "./weights/quantize.ts";
-import type { SamplerSettings } from "./sampler.ts";
+import type { Draws, SamplerSettings } from "./sampler.ts";
+
+export type { Draws };
 
 /** The executors that there are. */
 export type Backend = "webgpu" | "cpu";
@@ -53,12 +55,27 @@ export interface StateArray {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Tokens drawn by {@linkcode Executor.draw}, in order. */
-export interface Draws {
-  /** The tokens. */
-  readonly ids: readonly number[];
-  /** Natural logarithm of each token's probability under the model, before sampling settings. */
-  readonly logprobs: readonly number[];
+/** What one sequence wants of {@linkcode Executor.draw}. */
+export interface DrawRequest {
+  /** Its state. */
+  readonly state: ExecutorState;
+  /** Tokens to draw. */
+  readonly steps: number;
+  /**
+   * Whether the pending token is consumed before the first draw; otherwise the first draw is from the logits that the
+   * state has. The last token drawn is left pending.
+   */
+  readonly consumeFirst: boolean;
+  /** A state that gets a copy of `state` as it was before. */
+  readonly keep: ExecutorState;
+}
+
+/** What one sequence wants of {@linkcode Executor.step}. */
+export interface StepRequest {
+  /** Its state. */
+  readonly state: ExecutorState;
+  /** A token id, or the floats of one step. */
+  readonly input: Uint32Array | Float32Array;
 }
 
 /**
@@ -82,6 +99,8 @@ export interface Executor extends Disposable {
   readonly deviceBytes: number;
   /** The longest burst that {@linkcode Executor.draw} takes. */
   readonly maxDraws: number;
+  /** The most sequences that {@linkcode Executor.draw} and {@linkcode Executor.step} take at once. */
+  readonly maxCompany: number;
   /** A state of zeros for `batch` sequences. */
   createState(batch: number): ExecutorState;
   /** Makes the state zeros again. */
@@ -122,17 +141,18 @@ export interface Executor extends Disposable {
   /** The same for one id, given the logits that the state has now. */
   scoreNext(state: ExecutorState, id: number): Promise<Float32Array>;
   /**
-   * Draws tokens one after the other on the device, in one submit (one sequence).
+   * Draws tokens one after the other on the device: a burst of each of some states, which are of one sequence each.
    *
-   * @param keep A state that gets a copy of `state` as it was before the burst.
-   * @param consumeFirst Whether the pending token is consumed before the first draw; otherwise the first draw is from
-   * the logits that the state has. The last token drawn is left pending.
+   * Each has its own settings and its own length, and what it draws, and becomes, is the same to the bit with whatever
+   * others it is called.
    */
-  draw(
-    state: ExecutorState,
-    steps: number,
-    options: { readonly consumeFirst: boolean; readonly keep: ExecutorState },
-  ): Promise<Draws>;
+  draw(requests: readonly DrawRequest[]): Promise<Draws[]>;
+  /**
+   * Feeds one input to each of some states, which are of one sequence each: the same bits, whatever others there are.
+   *
+   * @returns The logits of each after it.
+   */
+  step(requests: readonly StepRequest[]): Promise<Float32Array[]>;
 }
 
 /**

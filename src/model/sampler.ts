@@ -6,6 +6,24 @@ export const RING = 32;
 /** What the ring holds instead of an id where no logit was finite. */
 export const NO_TOKEN = 0xffffffff;
 
+/** What a ring holds of the `count` draws from number `first` on: ids, and bits of log-probabilities. */
+export function ringDraws(ring: Uint32Array<ArrayBuffer>, first: number, count: number): Draws {
+  const floats = new Float32Array(ring.buffer, ring.byteOffset, ring.length);
+  const slots = Array.from({ length: count }, (_, draw) => 2 * ((first + draw) % RING));
+  return {
+    ids: slots.map((slot) => ring[slot] ?? NO_TOKEN),
+    logprobs: slots.map((slot) => ring[slot] === NO_TOKEN ? NaN : floats[slot + 1] ?? NaN),
+  };
+}
+
+/** Tokens that one sequence drew, in order. */
+export interface Draws {
+  /** The tokens; {@linkcode NO_TOKEN} where no logit was finite. */
+  readonly ids: readonly number[];
+  /** Natural logarithm of each token's probability under the model, before sampling settings; NaN where there is none. */
+  readonly logprobs: readonly number[];
+}
+
 /** How tokens are drawn. */
 export interface SamplerSettings {
   /** 0 takes the likeliest token. */
@@ -22,7 +40,7 @@ export interface SamplerSettings {
   readonly seed: number;
 }
 
-/** Number of words of the settings tensor. */
+/** Words of one sequence's settings. */
 export const SETTINGS_WORDS = 8;
 
 /**
@@ -35,9 +53,12 @@ function withinFactors(value: number): number {
   return Math.min(Math.max(value, SMALLEST_FACTOR), 1 / SMALLEST_FACTOR);
 }
 
-/** The settings as the kernel reads them: five values, then the seed's low and high word. */
-export function encodeSettings(settings: SamplerSettings): Uint32Array {
-  const words = new Uint32Array(SETTINGS_WORDS);
+/**
+ * The settings of `batch` sequences as the kernel reads them: of each five values, the seed's low and high word, and the
+ * number of its random stream. Sequences that share a seed draw from streams of their own.
+ */
+export function encodeSettings(settings: SamplerSettings, batch = 1): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(SETTINGS_WORDS * batch);
   const floats = new Float32Array(words.buffer);
   // Far below any difference of logits, a temperature takes the likeliest token, as 0 does.
   floats[0] = settings.temperature < SMALLEST_FACTOR ? 0 : withinFactors(settings.temperature);
@@ -47,5 +68,9 @@ export function encodeSettings(settings: SamplerSettings): Uint32Array {
   floats[4] = withinFactors(settings.repetitionPenalty);
   words[5] = settings.seed % 2 ** 32;
   words[6] = Math.floor(settings.seed / 2 ** 32);
+  for (let b = 1; b < batch; b++) {
+    words.copyWithin(b * SETTINGS_WORDS, 0, SETTINGS_WORDS - 1);
+    words[b * SETTINGS_WORDS + SETTINGS_WORDS - 1] = b;
+  }
   return words;
 }

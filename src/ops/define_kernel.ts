@@ -2,11 +2,17 @@
 
 import { defineKernel as define, type Kernel, type KernelDeclaration } from "../gpu/kernel.ts";
 import _conv from "../../kernels/_conv.wgsl" with { type: "text" };
+import _grid from "../../kernels/_grid.wgsl" with { type: "text" };
 import _linear from "../../kernels/_linear.wgsl" with { type: "text" };
 import _math from "../../kernels/_math.wgsl" with { type: "text" };
 import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
+import _matvec from "../../kernels/_matvec.wgsl" with { type: "text" };
 import _scan from "../../kernels/_scan.wgsl" with { type: "text" };
 import _scan_sums from "../../kernels/_scan_sums.wgsl" with { type: "text" };
+import _step from "../../kernels/_step.wgsl" with { type: "text" };
+import _step_blocks from "../../kernels/_step_blocks.wgsl" with { type: "text" };
+import _step_ends from "../../kernels/_step_ends.wgsl" with { type: "text" };
+import _step_sample from "../../kernels/_step_sample.wgsl" with { type: "text" };
 import _ssd from "../../kernels/_ssd.wgsl" with { type: "text" };
 import _ssd_bwd from "../../kernels/_ssd_bwd.wgsl" with { type: "text" };
 import _threshold from "../../kernels/_threshold.wgsl" with { type: "text" };
@@ -19,6 +25,7 @@ export const MATH_PRELUDE = _math;
 /** What may go between it and a kernel, in this order: each one's head says what the kernel declares for it. */
 const PRELUDES = {
   _weight,
+  _matvec,
   _linear,
   _tile,
   _matmul,
@@ -28,6 +35,11 @@ const PRELUDES = {
   _ssd,
   _ssd_bwd,
   _threshold,
+  _grid,
+  _step,
+  _step_ends,
+  _step_sample,
+  _step_blocks,
 } as const;
 
 /** Declares a kernel whose text follows `_math.wgsl` and the preludes that it names. */

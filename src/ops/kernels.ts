@@ -8,16 +8,20 @@ import { crossEntropyKernel } from "./training/cross_entropy.ts";
 import { dropoutKernel } from "./training/dropout.ts";
 import { dtBCNormBwdKernel, dtBCNormFwdKernel } from "./dt_bc_norm.ts";
 import { embeddingFwdKernel } from "./embedding.ts";
+import { gridProbeKernel } from "./grid_probe.ts";
 import { embeddingBwdKernel } from "./training/embedding_bwd.ts";
 import { gatedRmsNormFwdKernel } from "./gated_rms_norm.ts";
 import { gatedRmsNormBwdKernel } from "./training/gated_rms_norm_bwd.ts";
 import { clipFactorKernel, sumOfSquaresKernel } from "./training/grad_norm.ts";
-import { matmulFwdKernel, matmulSplitFwdKernel, matvecFwdKernel } from "./linear.ts";
+import { matmulFwdKernel, matmulSplitFwdKernel } from "./linear.ts";
+import { matvecFwdKernel } from "./matvec.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
+import { matvecFinishKernel, matvecGroupsKernel } from "./matvec_groups.ts";
 import { meanPoolFwdKernel } from "./mean_pool.ts";
 import { meanPoolBwdKernel } from "./training/mean_pool_bwd.ts";
 import { rmsNormFwdKernel } from "./rms_norm.ts";
 import { rmsNormBwdKernel } from "./training/rms_norm_bwd.ts";
+import { rowCopyKernel } from "./row_copy.ts";
 import { sampleFwdKernel } from "./sample.ts";
 import { selectiveScanFwdKernel, selectiveScanStepKernel } from "./selective_scan.ts";
 import { selectiveScanChunksKernel, selectiveScanPassKernel } from "./selective_scan_chunks.ts";
@@ -41,6 +45,8 @@ import {
 } from "./training/ssd_bwd.ts";
 import { ssdStepKernel } from "./ssd_step.ts";
 import { stateCopyKernel } from "./state_copy.ts";
+import { stepMamba1Kernel } from "./step_mamba1.ts";
+import { stepMamba2Kernel } from "./step_mamba2.ts";
 import { sumPartialsKernel } from "./sum_partials.ts";
 import { tokenScoreFwdKernel } from "./token_score.ts";
 
@@ -52,6 +58,8 @@ export const ALL_KERNELS: readonly Pick<
   embeddingFwdKernel,
   rmsNormFwdKernel,
   matvecFwdKernel,
+  matvecGroupsKernel,
+  matvecFinishKernel,
   matmulFwdKernel,
   matmulSplitFwdKernel,
   conv1dFwdKernel,
@@ -70,6 +78,9 @@ export const ALL_KERNELS: readonly Pick<
   meanPoolFwdKernel,
   sampleFwdKernel,
   tokenScoreFwdKernel,
+  gridProbeKernel,
+  stepMamba1Kernel,
+  stepMamba2Kernel,
   embeddingBwdKernel,
   rmsNormBwdKernel,
   meanPoolBwdKernel,
@@ -90,6 +101,7 @@ export const ALL_KERNELS: readonly Pick<
   adamwUpdateKernel,
   sumPartialsKernel,
   stateCopyKernel,
+  rowCopyKernel,
   matmulBwdXKernel,
   matmulBwdWKernel,
   columnSumKernel,

@@ -1,66 +1,15 @@
-/** matvec_fwd and matmul_fwd: y = x weight^T + bias, for few rows of x and for many. */
+/** matmul_fwd: y = x weight^T + bias for many rows, and what chooses between it and the matvec. */
 
 import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import matmulSplitSource from "../../kernels/matmul_split_fwd.wgsl" with { type: "text" };
 import matmulSource from "../../kernels/matmul_fwd.wgsl" with { type: "text" };
-import matvecSource from "../../kernels/matvec_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4, type FwdTile, fwdTile } from "./matmul_tile.ts";
 import { blockWords, type Matrix, W_DTYPE } from "./matrix.ts";
+import { matvecFwd } from "./matvec.ts";
 import { byVec4sOrElements, placeholders } from "./placeholders.ts";
 import { sumPartials } from "./sum_partials.ts";
-
-/** The kernel for few rows. */
-export const matvecFwdKernel = defineKernel({
-  name: "matvec_fwd",
-  source: matvecSource,
-  preludes: ["_weight"],
-  bindings: {
-    x: "read",
-    norm_weight: "read",
-    weight: "read",
-    bias: "read",
-    conv_weight: "read",
-    conv_bias: "read",
-    conv_state: "read_write",
-    y: "read_write",
-  },
-  params: { ld_x: "u32", x_offset: "u32", ld_y: "u32" },
-  overrides: [
-    "D_IN",
-    "W_STRIDE",
-    "W_DTYPE",
-    "ROW_START",
-    "ROWS",
-    "LANES",
-    "GROUPS",
-    "ALIGNED",
-    "NORM",
-    "EPS",
-    "BIAS",
-    "RESIDUAL",
-    "CONV",
-    "CONV_BIAS",
-    "D_CONV",
-    "CONV_START",
-    "D_INNER",
-  ],
-  sizes: (values, [, rows]) => {
-    const { D_IN, ROW_START, ROWS, NORM, BIAS, CONV, CONV_BIAS, D_INNER, D_CONV } = values;
-    const { W_STRIDE, W_DTYPE, ld_x, x_offset, ld_y } = values;
-    return {
-      x: x_offset + (rows - 1) * ld_x + D_IN,
-      norm_weight: NORM * D_IN,
-      weight: blockWords(ROWS, W_STRIDE, W_DTYPE),
-      bias: BIAS * (ROW_START + ROWS),
-      conv_weight: CONV * D_INNER * D_CONV,
-      conv_bias: CONV_BIAS * D_INNER,
-      conv_state: CONV * rows * D_INNER * D_CONV,
-      y: (rows - 1) * ld_y + ROW_START + ROWS,
-    };
-  },
-});
 
 /** Bindings of the kernels for many rows. */
 const MATMUL_BINDINGS = {
@@ -154,111 +103,6 @@ export interface LinearTensors {
   /** Scratch for a small y without bias and residual, whose sums are long: the more it holds, the more parts they have. */
   readonly partials?: Tensor | undefined;
   readonly y: Tensor;
-}
-
-/** What a matvec does before and after the product: see the kernel's NORM and CONV. */
-export interface MatvecFusion {
-  /** RMSNorm of x first. */
-  readonly norm?: { readonly weight: Tensor; readonly eps: number };
-  /** The step of conv1d and SiLU on d_inner columns of y, from `start` on (default 0). */
-  readonly conv?: {
-    readonly weight: Tensor;
-    readonly bias?: Tensor | undefined;
-    readonly state: Tensor;
-    readonly d_conv: number;
-    readonly d_inner: number;
-    readonly start?: number;
-  };
-}
-
-/** How a matvec is spread over lanes. */
-export interface MatvecTiling {
-  /** Lanes that share a row, a power of two from 4 on. */
-  readonly lanes: number;
-  /** Groups of four rows a workgroup. */
-  readonly groups: number;
-}
-
-/** Rows that a group of lanes computes together: one vec4 of sums. */
-const ROWS_PER_GROUP = 4;
-
-/** Lanes in flight that keep an H100 busy; fewer leave it idle, more only add sums to combine. */
-const BUSY_LANES = 131072;
-
-/** A software adapter runs lanes one after the other, and a barrier costs it dearly: few lanes a row, as measured on llvmpipe. */
-const SOFTWARE_TILING: MatvecTiling = { lanes: 4, groups: 8 };
-
-/**
- * The tiling for a weight of this shape: as many lanes a row as keep the device busy with all rows.
- *
- * Measured on an H100 by `deno task bench matvec` and within whole steps by `deno task bench decode --kernels`.
- */
-export function matvecTiling(rows: number, columns: number, isSoftware = false): MatvecTiling {
-  const chunks = Math.ceil(columns / 8);
-  const wanted = 2 ** Math.round(Math.log2(BUSY_LANES * ROWS_PER_GROUP / rows));
-  const useful = 2 ** Math.ceil(Math.log2(chunks));
-  // Very many rows need several groups a workgroup, as a dispatch has at most 65535 of these.
-  const needed = 2 ** Math.ceil(Math.log2(Math.max(1, rows / (ROWS_PER_GROUP * 65535))));
-  if (isSoftware) {
-    return { ...SOFTWARE_TILING, groups: Math.max(SOFTWARE_TILING.groups, needed) };
-  }
-  const lanes = Math.max(4, Math.min(Math.max(32, wanted), 256 / needed, useful));
-  return {
-    lanes,
-    groups: Math.min(256 / lanes, Math.max(needed, lanes <= 32 ? 32 / lanes : 256 / lanes)),
-  };
-}
-
-/** y (rows, out) = x weight^T + bias, with what can be fused; for few rows. */
-export function matvecFwd(
-  program: Program,
-  tensors: LinearTensors,
-  shape: LinearShape,
-  options: MatvecFusion & { tiling?: MatvecTiling } = {},
-): void {
-  const { x, weight, bias, y } = tensors;
-  const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
-    shape;
-  const { norm, conv } = options;
-  const unused = placeholders(program.gpu);
-  for (const block of weight.blocks) {
-    const { lanes, groups } = options.tiling ??
-      matvecTiling(block.rows, weight.columns, program.gpu.isSoftware);
-    program.add(matvecFwdKernel, {
-      tensors: {
-        x,
-        norm_weight: norm?.weight ?? unused.read,
-        weight: block.tensor,
-        bias: bias ?? unused.read,
-        conv_weight: conv?.weight ?? unused.read,
-        conv_bias: conv?.bias ?? unused.read,
-        conv_state: conv?.state ?? unused.write,
-        y,
-      },
-      overrides: {
-        D_IN: weight.columns,
-        W_STRIDE: weight.stride,
-        W_DTYPE: W_DTYPE[weight.dtype],
-        ROW_START: block.rowStart,
-        ROWS: block.rows,
-        LANES: lanes,
-        GROUPS: groups,
-        ALIGNED: weight.columns % 8 === 0 && ldX % 4 === 0 && xOffset % 4 === 0,
-        NORM: norm !== undefined,
-        EPS: norm?.eps ?? 0,
-        BIAS: bias !== undefined,
-        RESIDUAL: residual,
-        CONV: conv !== undefined,
-        CONV_BIAS: conv?.bias !== undefined,
-        D_CONV: conv?.d_conv ?? 1,
-        CONV_START: conv?.start ?? 0,
-        D_INNER: conv?.d_inner ?? 0,
-      },
-      params: { ld_x: ldX, x_offset: xOffset, ld_y: ldY },
-      workgroups: [Math.ceil(block.rows / (ROWS_PER_GROUP * groups)), rows, 1],
-      label,
-    });
-  }
 }
 
 /** How a matmul is spread over workgroups. */

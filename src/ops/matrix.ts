@@ -49,15 +49,20 @@ export interface Matrix extends Disposable {
 /**
  * Allocates a matrix of zeros, in as many row blocks as the device's binding limit asks for.
  *
+ * @param options `make` allocates a block; default: {@linkcode createTensor}.
  * @throws {RangeError} If not even one row fits in a binding.
  */
 export function createMatrix(
   gpu: Gpu,
   label: string,
   shape: readonly [number, number],
-  options: { readonly dtype: MatrixDType; readonly maxBindingBytes?: number },
+  options: {
+    readonly dtype: MatrixDType;
+    readonly maxBindingBytes?: number;
+    readonly make?: (label: string, shape: readonly number[]) => Tensor;
+  },
 ): Matrix {
-  const { dtype } = options;
+  const { dtype, make = (label, shape) => createTensor(gpu, label, shape) } = options;
   const [rows, columns] = shape;
   const rowBytes = matrixRowBytes(columns, dtype);
   const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
@@ -73,7 +78,7 @@ export function createMatrix(
   for (let rowStart = 0; rowStart < rows; rowStart += rowsPerBlock) {
     const blockRows = Math.min(rowsPerBlock, rows - rowStart);
     blocks.push({
-      tensor: createTensor(gpu, label, [blockRows * rowBytes / 4]),
+      tensor: make(label, [blockRows * rowBytes / 4]),
       rowStart,
       rows: blockRows,
     });

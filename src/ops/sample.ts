@@ -22,7 +22,7 @@ export const sampleFwdKernel = defineKernel({
   params: {},
   overrides: ["VOCAB_SIZE", "REAL_VOCAB_SIZE", "SEEN_WORDS", "RING", "LANES"],
   sizes: ({ VOCAB_SIZE, SEEN_WORDS, RING }, [batch]) => ({
-    settings: SETTINGS_WORDS,
+    settings: batch * SETTINGS_WORDS,
     logits: batch * VOCAB_SIZE,
     seen: batch * SEEN_WORDS,
     tokens: batch,

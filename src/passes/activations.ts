@@ -3,6 +3,7 @@
 import { sharedByPart } from "../model/blocks.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { inputWidth, poolsMean } from "../model/ends.ts";
+import { ownParts } from "../runtime/own_parts.ts";
 import type { PassKinds } from "./kinds.ts";
 import type { ActivationSize, Named } from "./op_set.ts";
 import type { Parts } from "./parts.ts";
@@ -93,22 +94,25 @@ export function createActivations<K extends PassKinds>(
   config: ModelConfig,
   size: ActivationSize,
 ): Activations<K> {
-  using owned = new DisposableStack();
-  const make = (name: string, count: number): K["tensor"] =>
-    owned.use(platform.createTensor(name, [count]));
-  const { inputs, residual, normed, pooled } = commonSizes(config, size);
-  const made = {
-    rows: size.rows,
-    inputs: make("inputs", inputs),
-    residual: make("residual", residual),
-    normed: make("normed", normed),
-    pooled: make("pooled", pooled),
-    parts: sharedByPart(config, (part) => {
-      const own = platform.parts.of(part);
-      const makeOwn = (name: string, count: number) => make(`${part.name}.${name}`, count);
-      return makeTogether<K["tensor"]>(own.activationSizes(config, size), own.together, makeOwn);
-    }),
-  };
-  const kept = owned.move();
-  return { ...made, [Symbol.dispose]: () => kept[Symbol.dispose]() };
+  return ownParts((own) => {
+    const make = (name: string, count: number): K["tensor"] =>
+      own(platform.createTensor(name, [count]));
+    const { inputs, residual, normed, pooled } = commonSizes(config, size);
+    return {
+      rows: size.rows,
+      inputs: make("inputs", inputs),
+      residual: make("residual", residual),
+      normed: make("normed", normed),
+      pooled: make("pooled", pooled),
+      parts: sharedByPart(config, (part) => {
+        const mixer = platform.parts.of(part);
+        const makeOwn = (name: string, count: number) => make(`${part.name}.${name}`, count);
+        return makeTogether<K["tensor"]>(
+          mixer.activationSizes(config, size),
+          mixer.together,
+          makeOwn,
+        );
+      }),
+    };
+  });
 }

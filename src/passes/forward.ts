@@ -95,6 +95,8 @@ export interface Dropout<K extends PassKinds> {
 export interface ForwardShape {
   readonly batch: number;
   readonly seqlen: number;
+  /** One step of any batch, by the ops of a step: no bit of a row depends on how many there are. Default false. */
+  readonly isStep?: boolean;
 }
 
 /** Records input and blocks: afterwards {@linkcode lastResidual} is the last block's output, and the state has moved on. */
@@ -140,13 +142,13 @@ function recordInput<K extends PassKinds>(
   program: K["program"],
   config: ModelConfig,
   { weights, inputs, seen, embedded, training }: ForwardTensors<K>,
-  { batch, seqlen }: ForwardShape,
+  { batch, seqlen, isStep }: ForwardShape,
 ): void {
   const { input } = weights;
   const rows = batch * seqlen;
   if (config.input.kind === "linear") {
     const tensors = { x: inputs, weight: input.weight, bias: input.bias, y: embedded };
-    product(ops, training)(program, tensors, { rows, label: "input_proj" });
+    product(ops, training, isStep)(program, tensors, { rows, label: "input_proj" });
     return;
   }
   const dropped = training?.dropout;
@@ -188,10 +190,10 @@ export function recordHead<K extends PassKinds>(
   program: K["program"],
   tensors: ForwardTensors<K>,
   logits: K["tensor"],
-  rows: HeadRows,
+  { isStep, ...rows }: HeadRows,
 ): void {
   const { weight, bias } = tensors.weights.head;
-  product(ops, tensors.training)(
+  product(ops, tensors.training, isStep)(
     program,
     { x: headInput(tensors), weight, bias, y: logits },
     { ...rows, label: "head" },
@@ -203,6 +205,8 @@ export interface HeadRows {
   readonly rows: number;
   readonly ldX?: number;
   readonly xOffset?: number;
+  /** Whether they are steps: see {@linkcode ForwardShape}. */
+  readonly isStep?: boolean | undefined;
 }
 
 /** The last step of each sequence. */
@@ -225,11 +229,11 @@ export function recordLastLogits<K extends PassKinds>(
   const { ops } = platform;
   const { d_model, norm_epsilon: eps } = config;
   const { weights: { head, norm_f }, normed, pool_state } = tensors;
-  const { batch, logits } = shape;
+  const { batch, logits, isStep } = shape;
   const last = lastRows(config, shape);
   const residual = lastResidual(tensors);
-  if (pool_state !== undefined) recordHead(platform, program, tensors, logits, last);
-  else if (batch <= ops.MATVEC_MAX_ROWS) {
+  if (pool_state !== undefined) recordHead(platform, program, tensors, logits, { ...last, isStep });
+  else if (isStep || batch <= ops.MATVEC_MAX_ROWS) {
     ops.matvecFwd(
       program,
       { x: residual, weight: head.weight, bias: head.bias, y: logits },
@@ -266,11 +270,13 @@ export function lastResidual<K extends PassKinds>(tensors: ForwardTensors<K>): K
   return residualBefore(tensors, tensors.halves.length);
 }
 
-/** In training a product at the ends has the same sums however few its rows are. */
+/** In training a product at the ends has the same sums however few its rows are, and in a step however many. */
 function product<K extends PassKinds>(
   ops: OpSet<K>,
   training: ForwardTraining<K> | undefined,
+  isStep = false,
 ): OpSet<K>["linearFwd"] {
+  if (isStep) return ops.matvecFwd;
   return training === undefined ? ops.linearFwd : ops.matmulFwd;
 }
 

@@ -70,11 +70,13 @@ export interface MatvecOptions<K extends Kinds> {
     readonly start?: number;
   };
   readonly tiling?: Sizes<"lanes" | "groups">;
+  /** Whether many rows are computed together, where there are kernels for that. */
+  readonly byGroups?: boolean;
 }
 
 /** Products with a weight. */
 interface LinearOps<K extends Kinds> {
-  /** Rows that matvecFwd() takes at most. */
+  /** Rows for which linearFwd() takes matvecFwd(), whose bits do not depend on how many there are. */
   readonly MATVEC_MAX_ROWS: number;
   readonly matvecFwd: (
     program: K["program"],

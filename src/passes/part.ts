@@ -32,6 +32,8 @@ export interface HalfTensors<
 export interface HalfShape {
   readonly batch: number;
   readonly seqlen: number;
+  /** One step of any batch, by the ops of a step: no bit of a row depends on how many there are. Default false. */
+  readonly isStep?: boolean | undefined;
   /** Steps from one kept state to the next, for training; default 0: none is kept. */
   readonly chunk?: number;
   readonly label: string;

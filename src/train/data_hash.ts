@@ -1,5 +1,7 @@
 /** What tells a run's data from other data of the same size. */
 
+import { toHex } from "../runtime/bytes.ts";
+
 /** Bytes that are hashed at a time: they are copied. */
 const PIECE_BYTES = 2 ** 24;
 
@@ -27,5 +29,5 @@ export async function dataHash(
     }
   }
   const all = new Uint8Array(digests.flatMap((digest) => [...digest]));
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", all)).toHex();
+  return toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", all)));
 }

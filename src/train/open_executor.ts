@@ -102,6 +102,11 @@ async function openAs(
   }
 }
 
+/** What would train a new run. */
+export async function trainingBackend(options: ExecutorOptions): Promise<Backend> {
+  return (await choose(options, undefined)).backend;
+}
+
 async function choose(
   { backend = "auto", device }: ExecutorOptions,
   before: Backend | undefined,

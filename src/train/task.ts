@@ -142,6 +142,12 @@ export interface TaskPreset {
   readonly note?: string;
   /** What `preset` calls it. */
   readonly name: string;
+  /**
+   * Whether the command takes it where nobody says and training runs on the CPU: one of a size for it.
+   *
+   * @default {false} The first is taken.
+   */
+  readonly isDefaultOnCpu?: boolean;
   /** Its settings; `seqlen` is missing where the data has a length of its own. */
   readonly settings: Partial<Hyperparameters>;
   /** The model's sizes. */

@@ -2,12 +2,16 @@
 
 import { eventLoopTurn } from "../io/event_loop_turn.ts";
 import type { Backend } from "../model/executor.ts";
-import type { NamedValues, TrainingSettings } from "../model/training_executor.ts";
+import type {
+  NamedValues,
+  TrainingExecutor,
+  TrainingSettings,
+} from "../model/training_executor.ts";
 import { type Batch, type Position, type Source, START } from "./batches.ts";
 import { encodeCheckpoint, type ResumePoint } from "./run/checkpoint.ts";
 import { initialise } from "./initialise.ts";
 import { type ExecutorOptions, openExecutor } from "./open_executor.ts";
-import { openRunFolder } from "./run/run_folder.ts";
+import { openRunFolder, type RunFolder } from "./run/run_folder.ts";
 import { learningRateAt, type Schedule } from "./schedule.ts";
 import { SettingError } from "./setting_error.ts";
 import type { Hyperparameters, Task } from "./task.ts";
@@ -77,21 +81,58 @@ export interface TrainingDevice {
  * data or settings.
  */
 export async function* train(task: Task, options: TrainOptions = {}): AsyncGenerator<TrainingStep> {
-  const { config } = task;
-  const { out, signal, onDevice, onModel, resume, overwrite } = options;
+  const { out, resume, overwrite } = options;
   refuseUnsupported(task);
   if (resume && out === undefined) throw new TypeError("Cannot resume: no folder is given");
-  using folder = out === undefined ? undefined : await openRunFolder(out, { resume, overwrite });
+  const folder = out === undefined ? undefined : await openRunFolder(out, { resume, overwrite });
+  try {
+    yield* trainIn(folder, task, options);
+  } finally {
+    folder?.[Symbol.dispose]();
+  }
+}
+
+/** Trains in a run's folder, or in none. */
+async function* trainIn(
+  folder: RunFolder | undefined,
+  task: Task,
+  options: TrainOptions,
+): AsyncGenerator<TrainingStep> {
   const begun = await folder?.startRun(task);
-  const { settings: defaults, point: resumed } = begun ?? { settings: task.defaults };
+  const { settings, point: resumed } = begun ?? { settings: task.defaults };
   const { executor, ...notes } = await openExecutor(
-    config,
-    trainingSettings(defaults, task.train),
+    task.config,
+    trainingSettings(settings, task.train),
     options,
     begun?.backend,
   );
-  using trainer = new Trainer(executor);
-  trainer.load(initialise(config, defaults.seed));
+  const trainer = new Trainer(executor);
+  try {
+    yield* makeSteps(task, options, { folder, executor, notes, trainer, settings, resumed });
+  } finally {
+    trainer[Symbol.dispose]();
+  }
+}
+
+/** What a run's steps are made with. */
+interface Run {
+  readonly folder: RunFolder | undefined;
+  readonly executor: TrainingExecutor;
+  readonly notes: Pick<TrainingDevice, "note" | "warning">;
+  readonly trainer: Trainer;
+  readonly settings: Hyperparameters;
+  /** The point to go on from, of a run that is resumed. */
+  readonly resumed: ResumePoint | undefined;
+}
+
+async function* makeSteps(
+  task: Task,
+  options: TrainOptions,
+  { folder, executor, notes, trainer, settings, resumed }: Run,
+): AsyncGenerator<TrainingStep> {
+  const { config } = task;
+  const { out, signal, onDevice, onModel } = options;
+  trainer.load(initialise(config, settings.seed));
   let position: Position = START;
   let bestLoss = Infinity;
   /** Parameters that gave it. */
@@ -119,36 +160,36 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
     savedStep = point.step;
   };
   // What does not fit is refused before its batches are made.
-  const shape = { batch: defaults.batchSize, seqlen: defaults.seqlen };
+  const shape = { batch: settings.batchSize, seqlen: settings.seqlen };
   trainer.prepare(shape);
   const passMs = executor.expectedPassMs(shape);
   onDevice?.({
     ...{ backend: executor.backend, device: executor.device, ...notes },
-    expectedStepMs: passMs && passMs * defaults.accumulation,
+    expectedStepMs: passMs && passMs * settings.accumulation,
   });
-  let batches = takeBatches(task.train, position, defaults.accumulation);
+  let batches = takeBatches(task.train, position, settings.accumulation);
   let burstLength = 1;
-  const { patience } = defaults;
+  const { patience } = settings;
   const hasEnded = (): boolean =>
-    trainer.step >= defaults.steps || (patience > 0 && sinceBest >= patience);
+    trainer.step >= settings.steps || (patience > 0 && sinceBest >= patience);
   while (!hasEnded()) {
     const start = performance.now();
-    const { evaluateEvery, steps } = defaults;
+    const { evaluateEvery, steps } = settings;
     const due = Math.min(steps, (Math.floor(trainer.step / evaluateEvery) + 1) * evaluateEvery);
     const end = Math.min(due, trainer.step + burstLength);
     // What may be taken back: the steps after the one that ends the run, and one whose evaluation does not end.
     if (end > trainer.step + 1 || end === due) trainer.keep();
     const burst: Batches[] = [];
     while (trainer.step < end) {
-      await trainer.submit(batches, learningRateAt(defaults, trainer.step));
+      await trainer.submit(batches, learningRateAt(settings, trainer.step));
       burst.push(batches);
       // The next batches are made while the device works.
-      batches = takeBatches(task.train, nextOf(batches), defaults.accumulation);
+      batches = takeBatches(task.train, nextOf(batches), settings.accumulation);
     }
     await eventLoopTurn();
     const results = await trainer.results();
     const stepMs = (performance.now() - start) / burst.length;
-    const most = Math.min(trainer.maxInFlight / defaults.accumulation, BURST_MS / stepMs);
+    const most = Math.min(trainer.maxInFlight / settings.accumulation, BURST_MS / stepMs);
     burstLength = Math.max(1, Math.floor(most));
     for (const [index, own] of burst.entries()) {
       const result = results[index];
@@ -162,7 +203,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       const before = { position, bestLoss, sinceBest };
       /** Ends the run before this step. */
       const stopBefore = async (): Promise<void> => {
-        await takeBack(trainer, burst.slice(0, index), defaults);
+        await takeBack(trainer, burst.slice(0, index), settings);
         ({ position, bestLoss, sinceBest } = before);
         await save(await pointOfNow());
       };
@@ -173,7 +214,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       if (step === due) {
         validation = await evaluateSplit(trainer, task.validation, {
           ...options,
-          most: evaluationBatches(task, defaults),
+          most: evaluationBatches(task, settings),
         });
         if (validation === undefined) return await stopBefore();
         if (!Number.isFinite(validation.loss)) {
@@ -199,7 +240,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
       const told: TrainingStep = {
         step,
         loss,
-        learningRate: learningRateAt(defaults, step - 1),
+        learningRate: learningRateAt(settings, step - 1),
         gradientNorm: norm,
         stepMs,
         tokensPerStep: own.reduce((sum, { batch, seqlen }) => sum + batch * seqlen, 0),
@@ -214,7 +255,7 @@ export async function* train(task: Task, options: TrainOptions = {}): AsyncGener
         if (point !== undefined) await save(point);
       }
       if (signal?.aborted) {
-        if (index + 1 < burst.length) await takeBack(trainer, burst.slice(0, index + 1), defaults);
+        if (index + 1 < burst.length) await takeBack(trainer, burst.slice(0, index + 1), settings);
         if (point === undefined) await save(await pointOfNow());
         return;
       }

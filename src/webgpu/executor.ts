@@ -1,87 +1,32 @@
 /** The executor on WebGPU. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { encode, Program } from "../gpu/program.ts";
+import { encode, type Program } from "../gpu/program.ts";
 import { readBuffer } from "../gpu/readback.ts";
-import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { inputWidth, logitCount } from "../model/ends.ts";
-import { type Activations, createActivations } from "../passes/activations.ts";
-import {
-  inferenceTensors,
-  recordBlocks,
-  recordHead,
-  recordLastLogits,
-  recordNormF,
-} from "../passes/forward.ts";
-import type { Platform } from "../passes/platform.ts";
-import type { LoadedWeights } from "../passes/weights.ts";
-import type { WebGpuKinds } from "./op_set.ts";
-import { webgpuPlatform } from "./platform.ts";
-import { keptTensors } from "./state.ts";
-import { MATVEC_MAX_ROWS } from "../ops/linear.ts";
-import { sampleFwd } from "../ops/sample.ts";
-import { encodeSettings, NO_TOKEN, RING, type SamplerSettings } from "../model/sampler.ts";
-import { tokenScoreFwd } from "../ops/token_score.ts";
 import type {
+  DrawRequest,
   Draws,
   Executor,
   ExecutorState,
   ForwardOptions,
   Pauses,
   StateArray,
+  StepRequest,
 } from "../model/executor.ts";
-import { Pace } from "../model/pieces.ts";
-import { SequenceActivations } from "./sequence_activations.ts";
+import { RING, type SamplerSettings } from "../model/sampler.ts";
+import { MATVEC_MAX_ROWS } from "../ops/linear.ts";
+import type { LoadedWeights } from "../passes/weights.ts";
+import { type Burst, Bursts, takeDraws } from "./bursts.ts";
+import { Company } from "./company.ts";
+import type { FusedStep } from "./fused/fused_step.ts";
 import { asOurs, stateCopy, WebGpuState } from "./executor_state.ts";
-
-/** Logits of a chunk may take this much: 50280 of them for 256 steps. */
-const LOGITS_BYTES = 50 * 2 ** 20;
-
-/** Steps of a burst that go into one submit: the next ones are encoded while the GPU works on these. */
-const PIECE = 8;
-
-/**
- * A matmul's smaller tile, and a chunk of Mamba-2: parts of either cost as much as wholes. A software adapter, on which
- * these take seconds, is no slower with them than with more.
- */
-const PIECE_STEPS = 64;
-
-/** Rows of a turn that a GPU begins with: fewer leave a large one idle, and a first prompt is mostly no longer. */
-const FIRST_ROWS = 512;
-
-/**
- * Programs for pieces that are kept of each kind: of the usual length, and of what a sequence ends with. A kind's take
- * the same memory, whatever their lengths, so that a state's does not grow with what it consumes.
- */
-const KEPT_LENGTHS = 2;
-
-/** What a piece of a sequence gives, beside the state. */
-type PieceOutput = "none" | "all" | "score";
-
-/** What goes through the model in pieces. */
-interface Sequence extends Pick<ForwardOptions, "onProgress" | "pauses"> {
-  readonly batch: number;
-  readonly seqlen: number;
-  readonly inputs: Uint32Array | Float32Array;
-  /** The id after each, where they are scored. */
-  readonly following?: Uint32Array;
-}
-
-/** Part of a sequence: steps [start, start + steps) of each of its batch. */
-interface Piece {
-  readonly start: number;
-  readonly steps: number;
-}
-
-/** What is wanted of the pieces. */
-interface PieceResults {
-  readonly output: PieceOutput;
-  /** Whether the logits of the last step are. */
-  readonly lastLogits?: boolean;
-  /** Is given what each piece gave. */
-  readonly collect?: (read: Float32Array, piece: Piece) => void;
-}
+import type { WebGpuKinds } from "./op_set.ts";
+import { Pieces } from "./pieces.ts";
+import { Programs } from "./programs.ts";
+import { runProgram } from "./run_program.ts";
+import { keptTensors } from "./state.ts";
 
 /** Runs a model on a WebGPU device. It owns the weights; the device is the caller's. */
 export class WebGpuExecutor implements Executor {
@@ -89,47 +34,49 @@ export class WebGpuExecutor implements Executor {
   readonly config: ModelConfig;
   readonly maxDraws: number = RING;
   readonly #gpu: Gpu;
-  readonly #platform: Platform<WebGpuKinds>;
   readonly #loaded: LoadedWeights<WebGpuKinds>;
-  /** For single steps of few sequences. */
-  readonly #stepActivations: Activations<WebGpuKinds>;
-  /** For everything else. */
-  readonly #activations: SequenceActivations;
-  #chunkLogits: Tensor | undefined;
-  #targets: Tensor | undefined;
-  #scores: Tensor | undefined;
-  readonly #maxLogitRows: number;
-  readonly #pace: Pace;
+  readonly #programs: Programs;
+  readonly #pieces: Pieces;
+  readonly #company: Company;
+  readonly #bursts: Bursts;
+  #fused: FusedStep | undefined;
+  /** The state before a single step in one dispatch. */
+  #beforeStep: WebGpuState | undefined;
 
   constructor(gpu: Gpu, config: ModelConfig, loaded: LoadedWeights<WebGpuKinds>) {
     this.#gpu = gpu;
-    this.#platform = webgpuPlatform(gpu);
     this.config = config;
     this.#loaded = loaded;
-    this.#pace = new Pace({
-      unit: PIECE_STEPS,
-      fewRows: MATVEC_MAX_ROWS,
-      firstRows: gpu.isSoftware ? PIECE_STEPS : FIRST_ROWS,
-      favorsThroughput: !gpu.isSoftware,
-    });
-    this.#stepActivations = createActivations(this.#platform, config, {
-      rows: MATVEC_MAX_ROWS,
-      batch: 0,
-    });
-    this.#activations = new SequenceActivations(gpu, config);
-    const logitBytes = Math.min(LOGITS_BYTES, gpu.device.limits.maxStorageBufferBindingSize);
-    this.#maxLogitRows = Math.max(
-      1,
-      Math.min(this.#activations.maxRows(1), Math.floor(logitBytes / (logitCount(config) * 4))),
-    );
+    this.#programs = new Programs(gpu, config, loaded.weights);
+    this.#pieces = new Pieces(gpu, config, this.#programs);
+    this.#company = new Company(gpu, config);
+    this.#bursts = new Bursts(gpu, this.#programs, this.#company);
+  }
+
+  /** Whole steps are of one sequence, and in a company it would have other bits. */
+  get maxCompany(): number {
+    return this.usesFused ? 1 : this.#company.most;
   }
 
   get device(): string {
     return this.#gpu.name;
   }
 
+  /** How single steps run on this device, and why. */
+  stepNote: string | undefined;
+
+  /** Whether single steps of one sequence are whole dispatches. */
+  get usesFused(): boolean {
+    return this.#fused !== undefined;
+  }
+
+  /** Takes whole steps in one dispatch, which are freed with it, or a list of dispatches. */
+  useFused(fused: FusedStep | undefined): void {
+    this.#fused = fused;
+  }
+
   get deviceNote(): string | undefined {
-    return this.#gpu.note;
+    return this.#gpu.note ?? this.stepNote;
   }
 
   get weightBytes(): number {
@@ -141,7 +88,7 @@ export class WebGpuExecutor implements Executor {
   }
 
   createState(batch: number): WebGpuState {
-    this.#activations.requireBatch(batch);
+    this.#programs.activations.requireBatch(batch);
     return new WebGpuState(this.#gpu, this.config, batch);
   }
 
@@ -198,7 +145,7 @@ export class WebGpuExecutor implements Executor {
   }
 
   setSampler(state: ExecutorState, settings: SamplerSettings): void {
-    asOurs(state).settings.write(encodeSettings(settings));
+    asOurs(state).setSampler(settings);
   }
 
   setToken(state: ExecutorState, token: number, draws: number): void {
@@ -219,11 +166,16 @@ export class WebGpuExecutor implements Executor {
     const seqlen = inputs.length / (batch * stepSize);
     const count = logitCount(this.config);
     if (seqlen === 1 && logits !== "all" && batch <= MATVEC_MAX_ROWS) {
-      const target = this.config.input.kind === "linear"
-        ? this.#stepActivations.inputs
-        : ours.parts.tokens;
-      target.write(inputs);
-      const last = await this.#run(ours, this.#stepProgram(ours), ours.parts.logits, {
+      const own = batch === 1 ? await this.#fusedStep(ours, inputs) : undefined;
+      if (own !== undefined) {
+        onProgress?.(1);
+        return logits === "last" ? own : undefined;
+      }
+      const { stepActivations } = this.#programs;
+      const isLinear = this.config.input.kind === "linear";
+      (isLinear ? stepActivations.inputs : ours.parts.tokens).write(inputs);
+      const last = await runProgram(this.#gpu, ours, this.#programs.step(ours), {
+        from: ours.parts.logits,
         floats: logits === "last" ? batch * count : onProgress === undefined ? 0 : 1,
       });
       onProgress?.(1);
@@ -231,13 +183,13 @@ export class WebGpuExecutor implements Executor {
     }
     const sequence = { batch, seqlen, inputs, onProgress, pauses };
     if (logits !== "all") {
-      return await this.#runPieces(ours, sequence, {
+      return await this.#pieces.run(ours, sequence, {
         output: "none",
         lastLogits: logits === "last",
       });
     }
     const all = new Float32Array(batch * seqlen * count);
-    await this.#runPieces(ours, sequence, {
+    await this.#pieces.run(ours, sequence, {
       output: "all",
       collect: (read, { start, steps }) => {
         for (let b = 0; b < batch; b++) {
@@ -256,7 +208,7 @@ export class WebGpuExecutor implements Executor {
     pauses?: Pauses,
   ): Promise<Float32Array> {
     const scores = new Float32Array(ids.length * 3);
-    await this.#runPieces(
+    await this.#pieces.run(
       asOurs(state),
       { batch: 1, seqlen: ids.length, inputs: ids, following, pauses },
       { output: "score", collect: (read, { start }) => scores.set(read, start * 3) },
@@ -266,280 +218,128 @@ export class WebGpuExecutor implements Executor {
 
   async scoreNext(state: ExecutorState, id: number): Promise<Float32Array> {
     const ours = asOurs(state);
-    const { targets, scores } = this.#scoreTensors();
-    let program = ours.chunkPrograms.get("next");
-    if (program === undefined) {
-      program = new Program(this.#gpu);
-      this.#recordScore(program, ours.parts.logits, 1);
-      this.#keep(ours, "next", program);
-    }
+    const { targets, scores } = this.#programs;
+    const program = this.#programs.scoreNext(ours);
     targets.write(new Uint32Array([id]));
-    return await this.#run(ours, program, scores, { floats: 3 }) ?? new Float32Array(3);
+    const result = { from: scores, floats: 3 };
+    return await runProgram(this.#gpu, ours, program, result) ?? new Float32Array(3);
   }
 
-  async draw(
-    state: ExecutorState,
-    steps: number,
-    options: { readonly consumeFirst: boolean; readonly keep: ExecutorState },
-  ): Promise<Draws> {
-    const ours = asOurs(state);
-    const keep = asOurs(options.keep);
-    const { queue } = this.#gpu.device;
-    const staging = await ours.staging(RING * 8);
-    this.copyState(ours, keep);
-    for (let done = 0; done < steps; done += PIECE) {
-      const length = Math.min(PIECE, steps - done);
-      const consumeFirst = done > 0 || options.consumeFirst;
-      const prepared = done === 0 ? ours.prepared : undefined;
-      const fits = prepared?.length === length && consumeFirst;
-      queue.submit([fits ? prepared.commands : this.#encodePiece(ours, length, consumeFirst)]);
-    }
-    const out = {
-      from: ours.parts.ring,
-      to: { buffer: staging.buffer, offset: 0 },
-      sizeBytes: RING * 8,
-    };
-    queue.submit([encode(this.#gpu, [], { after: [out] })]);
-    // The following burst is most likely as long as this one: it begins at once if its first piece is encoded by then.
-    const length = Math.min(PIECE, steps);
-    ours.prepared = { length, commands: this.#encodePiece(ours, length, true) };
-    const bytes = await staging.read(RING * 8);
-    const words = new Uint32Array(bytes.buffer, bytes.byteOffset);
-    const floats = new Float32Array(bytes.buffer, bytes.byteOffset);
-    const ids: number[] = [];
-    const logprobs: number[] = [];
-    for (let step = 0; step < steps; step++) {
-      const slot = 2 * ((ours.draws + step) % RING);
-      const id = words[slot] ?? NO_TOKEN;
-      const logprob = floats[slot + 1] ?? NaN;
-      if (id === NO_TOKEN || Number.isNaN(logprob)) {
-        throw new RangeError(
-          `Cannot draw a token: the logits of draw ${ours.draws + step} are not finite`,
-        );
-      }
-      ids.push(id);
-      logprobs.push(logprob);
-    }
-    ours.draws += steps;
-    return { ids, logprobs };
+  async draw(requests: readonly DrawRequest[]): Promise<Draws[]> {
+    const bursts = requests.map(({ state, keep, ...rest }) => ({
+      ...rest,
+      state: asOurs(state),
+      keep: asOurs(keep),
+    }));
+    if (this.#fused !== undefined) return await inTurn(bursts, (burst) => this.#drawFused(burst));
+    const [first, ...others] = bursts;
+    if (first === undefined) return [];
+    return others.length === 0
+      ? [await this.#bursts.alone(first)]
+      : await this.#bursts.together(bursts);
+  }
+
+  async step(requests: readonly StepRequest[]): Promise<Float32Array[]> {
+    const [first, ...others] = requests;
+    if (first === undefined) return [];
+    if (others.length > 0 && this.#fused === undefined) return await this.#stepTogether(requests);
+    return await inTurn(requests, async ({ state, input }) => {
+      return await this.forward(state, input, { logits: "last" }) ?? new Float32Array();
+    });
+  }
+
+  /** A burst in one dispatch. */
+  async #drawFused(burst: Burst): Promise<Draws> {
+    const { state, steps, consumeFirst, keep } = burst;
+    this.copyState(state, keep);
+    const ring = await this.#fused?.draw(state, steps, consumeFirst);
+    if (ring !== undefined) return takeDraws(ring, 0, state, steps);
+    this.#leaveFused(keep, state);
+    return await this.#bursts.alone(burst);
+  }
+
+  /** One step in one dispatch: its logits, or undefined where that is not done. */
+  async #fusedStep(
+    state: WebGpuState,
+    input: Uint32Array | Float32Array,
+  ): Promise<Float32Array | undefined> {
+    if (this.#fused === undefined) return undefined;
+    const before = this.#beforeStep ??= this.createState(1);
+    this.copyState(state, before);
+    const logits = await this.#fused.step(state, input, logitCount(this.config));
+    if (logits === undefined) this.#leaveFused(before, state);
+    return logits;
+  }
+
+  /** Workgroups waited in vain: what they left is undone, and it does not happen again. */
+  #leaveFused(before: WebGpuState, state: WebGpuState): void {
+    if (this.#fused === undefined) return;
+    this.#fused[Symbol.dispose]();
+    this.useFused(undefined);
+    this.stepNote = "steps are a list of dispatches: workgroups waited for each other in vain";
+    this.copyState(before, state);
   }
 
   [Symbol.dispose](): void {
-    this.#stepActivations[Symbol.dispose]();
-    this.#activations[Symbol.dispose]();
-    this.#chunkLogits?.[Symbol.dispose]();
-    this.#targets?.[Symbol.dispose]();
-    this.#scores?.[Symbol.dispose]();
+    this.#fused?.[Symbol.dispose]();
+    this.#beforeStep?.[Symbol.dispose]();
+    this.#programs[Symbol.dispose]();
+    this.#company[Symbol.dispose]();
     this.#loaded[Symbol.dispose]();
-  }
-
-  /** The program of one step: the input is in state.tokens, or in the step's activations. For benchmarks, too. */
-  stepProgramOf(state: ExecutorState): Program {
-    return this.#stepProgram(asOurs(state));
   }
 
   /** The program of a sequence, as many of its steps as go through at once, with the logits of the last. */
   sequenceProgramOf(state: ExecutorState, steps: number): Program {
-    const ours = asOurs(state);
-    const most = Math.floor(this.#activations.maxRows(ours.batch) / ours.batch);
-    return this.#pieceProgram(ours, Math.min(steps, most), "none");
+    const { batch } = state;
+    const most = Math.floor(this.#programs.activations.maxRows(batch) / batch);
+    return this.#programs.piece(asOurs(state), Math.min(steps, most), "none");
   }
 
-  /** The program of one draw. */
-  sampleProgramOf(state: ExecutorState): Program {
-    return this.#sampleProgram(asOurs(state));
-  }
-
-  #stepProgram(state: WebGpuState): Program {
-    if (state.stepProgram === undefined) {
-      const program = new Program(this.#gpu);
-      const { logits, tokens } = state.parts;
-      const hasIds = this.config.input.kind === "embedding";
-      const inputs = hasIds ? tokens : undefined;
-      const tensors = inferenceTensors(
-        this.#loaded.weights,
-        state.parts,
-        this.#stepActivations,
-        inputs,
-      );
-      const shape = { batch: state.batch, seqlen: 1 };
-      recordBlocks(this.#platform, program, this.config, tensors, shape);
-      if (tensors.pool_state !== undefined) {
-        recordNormF(this.#platform, program, this.config, tensors, shape);
-      }
-      recordLastLogits(this.#platform, program, this.config, tensors, { ...shape, logits });
-      state.stepProgram = program;
+  /** The programs of one step and one draw, as these states go through them together. For benchmarks. */
+  drawProgramsOf([first, ...others]: readonly ExecutorState[]): [step: Program, sample: Program] {
+    if (first === undefined) throw new RangeError("Cannot draw: there is no state");
+    if (others.length === 0) {
+      return [this.#programs.step(asOurs(first)), this.#programs.sample(asOurs(first))];
     }
-    return state.stepProgram;
+    const { state, activations, scratch } = this.#company.of(1 + others.length);
+    return [this.#programs.step(state, activations, scratch), this.#programs.sample(state)];
   }
 
-  #sampleProgram(state: WebGpuState): Program {
-    if (state.sampleProgram === undefined) {
-      const { head, real_vocab_size } = this.config;
-      const { seen, logits, tokens, draws, ring } = state.parts;
-      if (head.kind !== "lm" || seen === undefined) {
-        throw new TypeError("Cannot draw tokens: this model is a classifier");
-      }
-      state.sampleProgram = new Program(this.#gpu);
-      sampleFwd(
-        state.sampleProgram,
-        { settings: state.settings, logits, seen, tokens, draws, ring },
-        { batch: state.batch, vocab_size: head.vocab_size, real_vocab_size, label: "sample" },
-      );
-    }
-    return state.sampleProgram;
-  }
-
-  #pieceProgram(state: WebGpuState, steps: number, output: PieceOutput): Program {
-    const key = `${output} ${steps}`;
-    const kept = state.chunkPrograms.get(key);
-    if (kept !== undefined) return kept;
-    const program = new Program(this.#gpu, { sameBits: true });
-    const activations = this.#activations.of(state.batch);
-    const tensors = inferenceTensors(this.#loaded.weights, state.parts, activations);
-    const shape = { batch: state.batch, seqlen: steps };
-    const wantsAll = output !== "none";
-    recordBlocks(this.#platform, program, this.config, tensors, shape);
-    if (wantsAll || tensors.pool_state !== undefined) {
-      recordNormF(this.#platform, program, this.config, tensors, shape);
-    }
-    if (wantsAll) {
-      recordHead(this.#platform, program, tensors, this.#logitsTensor(), {
-        rows: state.batch * steps,
-      });
-    }
-    if (output === "score") this.#recordScore(program, this.#logitsTensor(), steps);
-    // Whatever was asked for, the state has its logits afterwards: the next call may draw from them.
-    const { logits } = state.parts;
-    recordLastLogits(this.#platform, program, this.config, tensors, { ...shape, logits });
-    this.#keep(state, key, program);
-    return program;
-  }
-
-  #recordScore(program: Program, logits: Tensor, rows: number): void {
-    const { head, real_vocab_size } = this.config;
-    if (head.kind !== "lm") throw new TypeError("Cannot score tokens: this model is a classifier");
-    const { targets, scores } = this.#scoreTensors();
-    tokenScoreFwd(
-      program,
-      { logits, targets, y: scores },
-      { rows, vocab_size: head.vocab_size, real_vocab_size, label: "token_score" },
-    );
-  }
-
-  #keep(state: WebGpuState, key: string, program: Program): void {
-    const [kind = ""] = key.split(" ");
-    const alike = [...state.chunkPrograms].filter(([other]) => other.startsWith(`${kind} `));
-    for (const [oldest, old] of alike.slice(0, 1 - KEPT_LENGTHS)) {
-      state.chunkPrograms.delete(oldest);
-      old[Symbol.dispose]();
-    }
-    state.chunkPrograms.set(key, program);
-  }
-
-  #logitsTensor(): Tensor {
-    return this.#chunkLogits ??= createTensor(this.#gpu, "logits", [
-      this.#maxLogitRows,
-      logitCount(this.config),
-    ]);
-  }
-
-  #scoreTensors(): { targets: Tensor; scores: Tensor } {
-    this.#targets ??= createTensor(this.#gpu, "targets", [this.#maxLogitRows]);
-    this.#scores ??= createTensor(this.#gpu, "scores", [this.#maxLogitRows, 3]);
-    return { targets: this.#targets, scores: this.#scores };
-  }
-
-  /**
-   * Runs a sequence in pieces: as many as take a turn are handed to the device one after the other, and then waited for.
-   *
-   * @returns The logits of the last step, where they are wanted.
-   */
-  async #runPieces(
-    state: WebGpuState,
-    sequence: Sequence,
-    { output, lastLogits = false, collect }: PieceResults,
-  ): Promise<Float32Array | undefined> {
-    const { batch, seqlen, following, onProgress, pauses } = sequence;
-    const logitRows = output === "none" ? Infinity : this.#maxLogitRows;
-    const rowsAtOnce = Math.min(this.#activations.maxRows(batch), logitRows);
-    const most = Math.max(1, Math.floor(rowsAtOnce / batch));
-    let read: Float32Array | undefined;
-    for (let start = 0; start < seqlen;) {
-      const began = performance.now();
-      let rows = 0;
-      while (start < seqlen && (rows === 0 || rows < this.#pace.rows)) {
-        const steps = this.#pace.steps(batch, seqlen - start, most);
-        const program = this.#pieceProgram(state, steps, output);
-        this.#writePiece(sequence, { start, steps });
-        if (following !== undefined) {
-          this.#scoreTensors().targets.write(following.subarray(start, start + steps));
-        }
-        rows += batch * steps;
-        const { tensor, width } = this.#resultOf(state, output);
-        const isLast = start + steps === seqlen;
-        // A turn whose results nobody wants is waited for by reading one float, where it is worth waiting for.
-        const waits = onProgress !== undefined || rows > PIECE_STEPS;
-        const isTurnOver = isLast || rows >= this.#pace.rows;
-        const floats = output !== "none"
-          ? batch * steps * width
-          : isLast && lastLogits
-          ? batch * width
-          : Number(isTurnOver && waits);
-        read = await this.#run(state, program, tensor, { floats });
-        if (read !== undefined) collect?.(read, { start, steps });
-        start += steps;
-      }
-      if (read !== undefined) this.#pace.took(rows, performance.now() - began);
-      onProgress?.(start);
-      if (start < seqlen) await pauses?.between();
-    }
-    return lastLogits ? read : undefined;
-  }
-
-  /** What a piece's results are read from, and how many there are of a row. */
-  #resultOf(state: WebGpuState, output: PieceOutput): { tensor: Tensor; width: number } {
-    if (output === "score") return { tensor: this.#scoreTensors().scores, width: 3 };
-    const tensor = output === "all" ? this.#logitsTensor() : state.parts.logits;
-    return { tensor, width: logitCount(this.config) };
-  }
-
-  /** Brings steps [start, start + steps) of every sequence next to each other. */
-  #writePiece({ batch, seqlen, inputs }: Sequence, { start, steps }: Piece): void {
-    const target = this.#activations.of(batch).inputs;
+  async #stepTogether(requests: readonly StepRequest[]): Promise<Float32Array[]> {
+    const group = this.#company.of(requests.length);
+    const { state: company, activations, scratch } = group;
     const width = inputWidth(this.config);
-    for (let b = 0; b < batch; b++) {
-      const from = (b * seqlen + start) * width;
-      target.write(inputs.subarray(from, from + steps * width), b * steps * width * 4);
-    }
+    const count = logitCount(this.config);
+    const seats = requests.map(({ state, input }, row) => {
+      const ours = asOurs(state);
+      if (this.config.input.kind === "linear") activations.inputs.write(input, row * width * 4);
+      else ours.parts.tokens.write(input);
+      return this.#company.seat(group, ours, row);
+    });
+    const sizeBytes = requests.length * count * 4;
+    const staging = await company.staging(sizeBytes);
+    const programs = [
+      ...seats.map(({ enter }) => enter),
+      this.#programs.step(company, activations, scratch),
+      ...seats.map(({ leave }) => leave),
+    ];
+    const out = {
+      from: company.parts.logits,
+      to: { buffer: staging.buffer, offset: 0 },
+      sizeBytes,
+    };
+    this.#gpu.device.queue.submit([encode(this.#gpu, programs, { after: [out] })]);
+    const logits = new Float32Array((await staging.read(sizeBytes)).buffer);
+    return requests.map((_, row) => logits.slice(row * count, (row + 1) * count));
   }
+}
 
-  /** Runs a program and reads `floats` floats from the start of a tensor; none are read, and nothing waited for, at 0. */
-  async #run(
-    state: WebGpuState,
-    program: Program,
-    from: Tensor,
-    { floats }: { floats: number },
-  ): Promise<Float32Array | undefined> {
-    const { device } = this.#gpu;
-    if (floats === 0) {
-      device.queue.submit([encode(this.#gpu, [program])]);
-      this.#gpu.check();
-      return undefined;
-    }
-    const staging = await state.staging(floats * 4);
-    const copy = { from, to: { buffer: staging.buffer, offset: 0 }, sizeBytes: floats * 4 };
-    device.queue.submit([encode(this.#gpu, [program], { after: [copy] })]);
-    const bytes = await staging.read(floats * 4);
-    return new Float32Array(bytes.buffer);
-  }
-
-  #encodePiece(state: WebGpuState, steps: number, consumeFirst: boolean): GPUCommandBuffer {
-    const programs: Program[] = [];
-    for (let step = 0; step < steps; step++) {
-      if (step > 0 || consumeFirst) programs.push(this.#stepProgram(state));
-      programs.push(this.#sampleProgram(state));
-    }
-    return encode(this.#gpu, programs);
-  }
+/** Results of one request after the other. */
+async function inTurn<Request, Result>(
+  requests: readonly Request[],
+  run: (request: Request) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const request of requests) results.push(await run(request));
+  return results;
 }

@@ -6,29 +6,50 @@ import { Staging } from "../gpu/readback.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { createState, type State } from "./state.ts";
-import { SETTINGS_WORDS } from "../model/sampler.ts";
+import { encodeSettings, type SamplerSettings, SETTINGS_WORDS } from "../model/sampler.ts";
 import type { ExecutorState } from "../model/executor.ts";
+
+/** A row of a company's state, and what brings a sequence there and back. */
+export interface Seat extends Disposable {
+  readonly company: WebGpuState;
+  readonly row: number;
+  /** Copies the sequence's state into the row. */
+  readonly enter: Program;
+  /** And the row back. */
+  readonly leave: Program;
+}
 
 /** What the executor on WebGPU makes for the sequences of one session or batch. */
 export class WebGpuState implements ExecutorState {
   readonly batch: number;
   readonly parts: State;
   readonly settings: Tensor;
+  /** The same on the host, where a sampler was set. */
+  settingsWords: Uint32Array<ArrayBuffer> | undefined;
   readonly chunkPrograms: Map<string, Program> = new Map();
   stepProgram: Program | undefined;
   sampleProgram: Program | undefined;
   /** The first piece of the next burst, encoded while the GPU worked on this one. */
   prepared: { readonly length: number; readonly commands: GPUCommandBuffer } | undefined;
+  /** Where it sat last among other sequences: see company.ts. */
+  seat: Seat | undefined;
   /** Draws made so far by sequence 0, as the device counts them. */
   draws = 0;
   #staging: Staging | undefined;
   readonly #gpu: Gpu;
 
-  constructor(gpu: Gpu, config: ModelConfig, batch: number) {
+  /** @param place Where the state itself lies; default a buffer of its own. */
+  constructor(gpu: Gpu, config: ModelConfig, batch: number, place?: Tensor) {
     this.#gpu = gpu;
     this.batch = batch;
-    this.parts = createState(gpu, config, batch);
-    this.settings = createTensor(gpu, "settings", [SETTINGS_WORDS]);
+    this.parts = createState(gpu, config, batch, place);
+    this.settings = createTensor(gpu, "settings", [batch * SETTINGS_WORDS]);
+  }
+
+  /** Sets how its sequences draw. */
+  setSampler(settings: SamplerSettings): void {
+    this.settingsWords = encodeSettings(settings, this.batch);
+    this.settings.write(this.settingsWords);
   }
 
   /** A staging buffer of at least that size, kept for the next time. */
@@ -45,6 +66,8 @@ export class WebGpuState implements ExecutorState {
     this.settings[Symbol.dispose]();
     this.stepProgram?.[Symbol.dispose]();
     this.sampleProgram?.[Symbol.dispose]();
+    this.seat?.[Symbol.dispose]();
+    this.seat = undefined;
     for (const program of this.chunkPrograms.values()) program[Symbol.dispose]();
     this.chunkPrograms.clear();
     this.#staging?.[Symbol.dispose]();

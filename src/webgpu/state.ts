@@ -35,10 +35,20 @@ export interface KeptTensor {
   readonly tensor: Tensor;
 }
 
-/** Allocates a state of zeros: the state before the first step. */
-export function createState(gpu: Gpu, config: ModelConfig, batch: number): State {
+/**
+ * Allocates a state of zeros: the state before the first step.
+ *
+ * @param place Where it lies; default a buffer of its own.
+ */
+export function createState(
+  gpu: Gpu,
+  config: ModelConfig,
+  batch: number,
+  place?: Tensor,
+): State {
   const layout = stateLayout(config, batch);
-  const buffer = createTensor(gpu, "state", [layout.sizeBytes / 4]);
+  const shape = [layout.sizeBytes / 4];
+  const buffer = place?.view(0, shape) ?? createTensor(gpu, "state", shape);
   const kept = (name: string): Tensor | undefined =>
     layout.parts.get(name)?.isKept ? view(layout, buffer, name) : undefined;
   return {

@@ -51,12 +51,16 @@ export async function openTraining(
   settings: TrainingSettings,
   device?: GPUDevice,
 ): Promise<TrainingExecutor> {
-  using owned = new DisposableStack();
-  const gpu = owned.use(await openGpu(device));
-  requireTrainable(gpu, config);
-  const executor = new WebGpuTrainingExecutor(gpu, config, settings);
-  executor.own(owned.move());
-  return executor;
+  const gpu = await openGpu(device);
+  try {
+    requireTrainable(gpu, config);
+    const executor = new WebGpuTrainingExecutor(gpu, config, settings);
+    executor.own(gpu);
+    return executor;
+  } catch (error) {
+    gpu[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** Trains a model's parameters on a device, which is the caller's. */

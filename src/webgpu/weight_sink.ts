@@ -1,15 +1,17 @@
 /** How weights come onto a WebGPU device. */
 
 import { type Gpu, openGpu } from "../gpu/device.ts";
-import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
 import { elementCount } from "../model/shapes.ts";
+import type { StepChoice } from "../model/step_choice.ts";
 import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
-import { createMatrix, type Matrix, writeMatrixRows } from "../ops/matrix.ts";
+import { writeMatrixRows } from "../ops/matrix.ts";
 import { modelWeights } from "../passes/weights.ts";
 import { requireRoom, withinMemory } from "./device_memory.ts";
 import { WebGpuExecutor } from "./executor.ts";
+import { chooseStep } from "./fused/choose_step.ts";
 import { WEBGPU_PARTS } from "./platform.ts";
+import { allocateWeights, type WeightTensors } from "./weight_arena.ts";
 
 /** The queue keeps what is written until it is copied: at most about two of these. */
 const UNFLUSHED_BYTES = 16 * 2 ** 20;
@@ -18,48 +20,50 @@ const UNFLUSHED_BYTES = 16 * 2 ** 20;
  * Opens a device to load a model onto.
  *
  * @param device A device of the caller's to use instead; it is not destroyed with the model.
+ * @param step How single steps run.
  * @throws {UnsupportedDeviceError} If there is no adapter.
  */
-export async function openWeightSink(device?: GPUDevice): Promise<WeightSink> {
+export async function openWeightSink(
+  device?: GPUDevice,
+  step: StepChoice = "list",
+): Promise<WeightSink> {
   const gpu = await openGpu(device);
-  return new WebGpuWeightSink(gpu, () => gpu[Symbol.dispose]());
+  return new WebGpuWeightSink(gpu, () => gpu[Symbol.dispose](), step);
 }
 
 /** Allocates a model's tensors on the GPU and fills them. */
 export class WebGpuWeightSink implements WeightSink {
   readonly #gpu: Gpu;
   readonly #release: () => void;
-  /** By official name. */
-  readonly #matrices: Map<string, Matrix> = new Map();
-  readonly #vectors: Map<string, Tensor> = new Map();
+  readonly #step: StepChoice;
+  #tensors: WeightTensors | undefined;
   #plan: LoadPlan | undefined;
   #unflushedBytes = 0;
   #flushed: Promise<unknown> | undefined;
   #finished = false;
 
   /** `release` is called when all weights are freed, by the sink or by the executor that it became. */
-  constructor(gpu: Gpu, release: () => void = () => {}) {
+  constructor(gpu: Gpu, release: () => void = () => {}, step: StepChoice = "list") {
     this.#gpu = gpu;
+    this.#step = step;
     this.#release = release;
   }
 
   async allocate(plan: LoadPlan): Promise<void> {
     WEBGPU_PARTS.requireSupported(plan.config);
     requireRoom(this.#gpu, plan.config, plan);
-    await withinMemory(
-      this.#gpu,
-      () => plan.weights.forEach((weight) => this.#allocateOne(weight)),
-      plan,
-    );
+    await withinMemory(this.#gpu, () => {
+      this.#tensors = allocateWeights(this.#gpu, plan.config, plan.weights);
+    }, plan);
     this.#plan = plan;
   }
 
   writeRows({ spec }: PlannedWeight, firstRow: number, rows: WeightRows): void {
     if (spec.kind === "matrix") {
-      writeMatrixRows(required(this.#matrices, spec.name), firstRow, rows);
+      writeMatrixRows(required(this.#tensors?.matrices, spec.name), firstRow, rows);
     } else if (rows instanceof Float32Array) {
       const offset = firstRow * elementCount(spec.shape.slice(1)) * 4;
-      required(this.#vectors, spec.name).write(rows, offset);
+      required(this.#tensors?.vectors, spec.name).write(rows, offset);
     } else throw new TypeError(`Cannot write "${spec.name}": it takes floats`);
     this.#unflushedBytes += sizeOf(rows);
   }
@@ -76,14 +80,13 @@ export class WebGpuWeightSink implements WeightSink {
     this.#gpu.check();
   }
 
-  // deno-lint-ignore require-await -- other executors have to wait here.
   async finish(): Promise<Executor> {
     this.#gpu.check();
     if (this.#plan === undefined) throw new TypeError("Cannot run a model without weights");
     const { config, weightBytes } = this.#plan;
     const weights = modelWeights(WEBGPU_PARTS, config, {
-      matrix: (name) => required(this.#matrices, name),
-      vector: (name) => required(this.#vectors, name),
+      matrix: (name) => required(this.#tensors?.matrices, name),
+      vector: (name) => required(this.#tensors?.vectors, name),
     });
     const executor = new WebGpuExecutor(this.#gpu, config, {
       weights,
@@ -91,6 +94,12 @@ export class WebGpuWeightSink implements WeightSink {
       [Symbol.dispose]: () => this.#free(),
     });
     this.#finished = true;
+    try {
+      executor.stepNote = await chooseStep(this.#gpu, executor, weights, this.#step);
+    } catch (error) {
+      executor[Symbol.dispose]();
+      throw error;
+    }
     return executor;
   }
 
@@ -98,27 +107,15 @@ export class WebGpuWeightSink implements WeightSink {
     if (!this.#finished) this.#free();
   }
 
-  #allocateOne({ spec, dtype }: PlannedWeight): void {
-    const { name, shape } = spec;
-    if (spec.kind === "vector") {
-      this.#vectors.set(name, createTensor(this.#gpu, name, shape));
-      return;
-    }
-    const [rows = 0, columns = 0] = shape;
-    this.#matrices.set(name, createMatrix(this.#gpu, name, [rows, columns], { dtype }));
-  }
-
   #free(): void {
-    for (const tensors of [this.#matrices, this.#vectors]) {
-      for (const tensor of tensors.values()) tensor[Symbol.dispose]();
-      tensors.clear();
-    }
+    this.#tensors?.[Symbol.dispose]();
+    this.#tensors = undefined;
     this.#release();
   }
 }
 
-function required<T>(tensors: Map<string, T>, name: string): T {
-  const tensor = tensors.get(name);
+function required<T>(tensors: ReadonlyMap<string, T> | undefined, name: string): T {
+  const tensor = tensors?.get(name);
   if (tensor === undefined) throw new TypeError(`Cannot find the weight "${name}"`);
   return tensor;
 }

@@ -26,7 +26,7 @@ Deno.test("checks name no executor: only what is called webgpu_ or cpu_ reaches 
   const wrong: string[] = [];
   for await (const [file, target] of importsUnder(CHECKS)) {
     const isExecutors = /^checks\/(webgpu|cpu)_/;
-    const isPure = /^(model|passes|checks)\//.test(target) && !isExecutors.test(target);
+    const isPure = /^(model|passes|checks|runtime)\//.test(target) && !isExecutors.test(target);
     // runChecks() is where one is chosen.
     if (!isExecutors.test(file) && !isPure && file !== "checks/run_checks.ts") {
       wrong.push(`${file} imports ${target}`);

@@ -33,7 +33,7 @@ function emptyBench(disposed: string[] = [], device = "none"): Bench & Disposabl
 
 async function collect(
   checks: readonly KernelCheck[],
-  options: Pick<RunChecksOptions, "kernels" | "signal"> = {},
+  options: Pick<RunChecksOptions, "cases" | "kernels" | "signal"> = {},
   open = () => Promise.resolve(emptyBench()),
 ): Promise<CheckResult[]> {
   return await Array.fromAsync(runCheckList(checks, open, options));
@@ -53,6 +53,17 @@ for (const backend of ["webgpu", "cpu"] as const) {
     }
   });
 }
+
+Deno.test("runCheckList() takes the last cases of each kernel that the device has the ops for", async () => {
+  const checks = [
+    ...["a", "b", "c"].map((name) => check("first", { name, ops: ["SCAN_CHUNK"] })),
+    check("first", { name: "d", ops: ["SCAN_CHUNK", "softplus"] }),
+    check("second", { name: "e" }),
+    check("third", { name: "f", ops: ["softplus"] }),
+  ];
+  const names = (await collect(checks, { cases: 2 })).map(({ name }) => name);
+  assertEquals(names, ["b", "c", "e"]);
+});
 
 Deno.test("runChecks() goes through all that there is to run kernels", async () => {
   const results = await Array.fromAsync(runChecks({ kernels: ["token_score_fwd"], threads: 1 }));

@@ -98,7 +98,7 @@ testSizes({
 
 testSizes({
   name: "sampleFwd",
-  sizes: { settings: 8, logits: 66, seen: 4, tokens: 2, draws: 2, ring: 2 * RING * 2 },
+  sizes: { settings: 16, logits: 66, seen: 4, tokens: 2, draws: 2, ring: 2 * RING * 2 },
   record: (program, tensors) =>
     sampleFwd(program, tensors, { batch: 2, vocab_size: 33, real_vocab_size: 30, label: LABEL }),
 });

@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { decodeSnapshot, encodeSnapshot, loadModel, type Session } from "../../mod.ts";
+import { decodeSnapshot, encodeSnapshot, type Session } from "../../mod.ts";
 import { assertClose } from "../assert_close.ts";
 import { defined } from "../defined.ts";
 import { goldenPath, readGoldenJson, readGoldenTensors, tensorData } from "../golden_files.ts";
-import { BACKENDS } from "./each_backend.ts";
+import { BACKENDS, loadOn } from "./each_backend.ts";
 
 /** Of a logit, and of the largest one: f32 sums in another order, through every layer and step. */
 const LOGITS = 1e-4;
@@ -23,8 +23,8 @@ const MODELS = ["mamba1", "mamba1-odd-bf16", "falcon-mamba", "mamba2-groups", "c
 for (const name of MODELS) {
   for (const [source, target] of [BACKENDS, BACKENDS.toReversed()]) {
     Deno.test(`a snapshot of ${name} taken on ${source} continues on ${target}`, async () => {
-      using first = await loadModel(goldenPath(name), { backend: defined(source) });
-      using second = await loadModel(goldenPath(name), { backend: defined(target) });
+      using first = await loadOn(defined(source), goldenPath(name));
+      using second = await loadOn(defined(target), goldenPath(name));
       const ids = readGoldenJson<number[]>(name, "ids.json");
       const [head, tail] = [ids.slice(0, 23), ids.slice(23)];
       using straight = first.createSession({ seed: 11, repetitionPenalty: 1.2 });
@@ -51,8 +51,8 @@ for (const name of MODELS) {
 Deno.test("draws after a snapshot go on with its seed on the other executor", async () => {
   const ids = readGoldenJson<number[]>("mamba1", "ids.json");
   for (const [source, target] of [BACKENDS, BACKENDS.toReversed()]) {
-    using first = await loadModel(goldenPath("mamba1"), { backend: defined(source) });
-    using second = await loadModel(goldenPath("mamba1"), { backend: defined(target) });
+    using first = await loadOn(defined(source), goldenPath("mamba1"));
+    using second = await loadOn(defined(target), goldenPath("mamba1"));
     // Far from where a threshold falls between two tokens, both draw the same.
     using straight = first.createSession({ seed: 5, temperature: 0.7, topK: 20 });
     await straight.prefill(ids);
@@ -69,8 +69,8 @@ Deno.test("a classifier's running mean crosses over", async () => {
   const { inputs } = tensorData(readGoldenTensors("classifier", "expected.safetensors"));
   const all = defined(inputs);
   for (const [source, target] of [BACKENDS, BACKENDS.toReversed()]) {
-    using first = await loadModel(goldenPath("classifier"), { backend: defined(source) });
-    using second = await loadModel(goldenPath("classifier"), { backend: defined(target) });
+    using first = await loadOn(defined(source), goldenPath("classifier"));
+    using second = await loadOn(defined(target), goldenPath("classifier"));
     using straight = first.createSession();
     await straight.prefill(all.subarray(0, 12));
     using crossed = second.createSession();

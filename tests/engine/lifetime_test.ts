@@ -107,7 +107,11 @@ const KINDS = [
   { name: "classifier", calls: MODEL_CALLS, streams: CLASSIFIER_STREAMS },
 ];
 
+/** Onto a device of the model's own, which is destroyed with it: once a method, as each compiles its kernels again. */
+const OWN_DEVICE = { device: undefined };
+
 for (const isDisposed of ["the session", "the model"] as const) {
+  const own = isDisposed === "the model" ? OWN_DEVICE : {};
   const message = `${isDisposed} is disposed`;
   const dispose = ({ model, session }: Subject) =>
     (isDisposed === "the model" ? model : session)[Symbol.dispose]();
@@ -116,10 +120,10 @@ for (const isDisposed of ["the session", "the model"] as const) {
 
   eachBackend(`calls under way and later ones say that ${message}`, async (loadModel) => {
     for (const { name: folder, calls } of KINDS) {
-      const load = () => loadModel(goldenPath(folder));
       for (const [name, call] of Object.entries(calls).filter(([name]) => concerns(name))) {
         // Under way, at once and after some turns of the event loop; then after.
         for (const turns of [0, 1]) {
+          const load = () => loadModel(goldenPath(folder), turns === 0 ? {} : own);
           await withSubject(load, async (subject) => {
             const underWay = call(subject).then(() => "ended", (error: Error) => error.message);
             for (let turn = 0; turn < turns; turn++) await new Promise((go) => setTimeout(go, 0));
@@ -137,10 +141,10 @@ for (const isDisposed of ["the session", "the model"] as const) {
 
   eachBackend(`streams of results end with the error that ${message}`, async (loadModel) => {
     for (const { name: folder, streams } of KINDS) {
-      const load = () => loadModel(goldenPath(folder));
       for (const [name, make] of Object.entries(streams).filter(([name]) => concerns(name))) {
         for (const taken of [0, 2]) {
           for (const isPending of [false, true]) {
+            const load = () => loadModel(goldenPath(folder), taken > 0 && isPending ? own : {});
             await withSubject(load, async (subject) => {
               const stream = make(subject)[Symbol.asyncIterator]();
               for (let count = 0; count < taken; count++) {
@@ -188,7 +192,7 @@ for (const isDisposed of ["the session", "the model"] as const) {
       addEventListener("unhandledrejection", note);
       try {
         for (const { name: folder, calls, streams } of KINDS) {
-          const load = () => loadModel(goldenPath(folder));
+          const load = () => loadModel(goldenPath(folder), own);
           for (const [name, call] of Object.entries(calls).filter(([name]) => concerns(name))) {
             await withSubject(load, async (subject) => {
               call(subject);

@@ -87,10 +87,10 @@ Deno.test("compileErrorMessage() finds the place in the report of each browser",
   }
 });
 
-function dispatchScale(gpu: Gpu, change: Record<string, unknown>): void {
+function dispatchScale(gpu: Gpu, change: Record<string, unknown>, kernel = scaleKernel): void {
   using x = createTensor(gpu, "x", [4]);
   using y = createTensor(gpu, "y", [4]);
-  scaleKernel.dispatch(gpu, {
+  kernel.dispatch(gpu, {
     tensors: { x, y },
     overrides: { OFFSET: 1 },
     params: { factor: 1, count: 4 },
@@ -155,3 +155,26 @@ Deno.test(
     assertEquals(gpu.pipelines.size, before + 2);
   }),
 );
+
+Deno.test("Kernel.dispatch() compiles once for all that share a device, whichever of them is disposed", async () => {
+  using owner = await openGpu();
+  const sizes: number[] = [];
+  for (let model = 0; model < 2; model++) {
+    using gpu = await openGpu(owner.device);
+    dispatchScale(gpu, { overrides: { OFFSET: 73 } });
+    sizes.push(gpu.pipelines.size);
+  }
+  assertEquals(sizes, [1, 1]);
+  assertEquals(owner.pipelines.size, 1);
+});
+
+Deno.test("a kernel that is refused is refused again to the next one on the device", async () => {
+  using owner = await openGpu();
+  for (let model = 0; model < 2; model++) {
+    using gpu = await openGpu(owner.device);
+    const refused = { ...scaleKernel, source: scaleKernel.source.replace("+ OFFSET", "+ MISSING") };
+    dispatchScale(gpu, {}, defineKernel(refused));
+    await gpu.device.queue.onSubmittedWorkDone();
+    assertThrows(() => gpu.check(), SyntaxError, "Cannot compile kernels/scale.wgsl");
+  }
+});

@@ -1,7 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { matrixBytes } from "../../src/model/weights/dtype.ts";
-import { linearFwd, MATVEC_MAX_ROWS, matvecTiling } from "../../src/ops/linear.ts";
+import { linearFwd, MATVEC_MAX_ROWS } from "../../src/ops/linear.ts";
+import { matvecTiling } from "../../src/ops/matvec_tiling.ts";
 import { quantizeRows } from "../../src/model/weights/quantize.ts";
 import { Program } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";

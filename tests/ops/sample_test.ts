@@ -37,7 +37,7 @@ async function drawIds(gpu: Gpu, draw: Draw): Promise<number[][]> {
   };
   using program = new Program(gpu);
   const tensors = {
-    settings: make("settings", encodeSettings(settings)),
+    settings: make("settings", encodeSettings(settings, batch)),
     logits: make("logits", logits),
     seen: make("seen", new Uint32Array(batch * Math.ceil(VOCAB_SIZE / 32))),
     tokens: make("tokens", new Uint32Array(batch)),

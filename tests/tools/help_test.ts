@@ -12,8 +12,8 @@ const TOOLS = [
 ];
 
 const BENCHMARKS = [
-  ...["all", "cpu_matmul", "cpu_matvec", "cpu_ops", "cpu_train"],
-  ...["decode", "matmul", "matvec", "prefill", "shipped", "ssd", "train"],
+  ...["all", "browser", "cpu_matmul", "cpu_matvec", "cpu_ops", "cpu_train"],
+  ...["decode", "matmul", "matvec", "prefill", "serve", "shipped", "ssd", "train"],
 ];
 
 async function help(...args: string[]): Promise<string> {

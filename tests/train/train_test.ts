@@ -12,18 +12,29 @@ import type { TrainingStep } from "../../src/train/training_step.ts";
 import { laneSource, textWindows } from "../../src/train/text_windows.ts";
 import { loadModel } from "../../mod.ts";
 import { defined } from "../defined.ts";
-import "../settle_readbacks.ts";
+import { sharedGpu } from "../with_gpu.ts";
 
 /** train() on one executor. */
 type Train = typeof trainOn;
 
+const BACKENDS = ["webgpu", "cpu"] as const;
+
+/** train() on an executor: on WebGPU on the shared device. */
+async function* trainWith(
+  backend: (typeof BACKENDS)[number],
+  task: Task,
+  options: TrainOptions = {},
+): AsyncGenerator<TrainingStep> {
+  const device = backend === "webgpu" ? (await sharedGpu()).device : undefined;
+  yield* trainOn(task, { backend, device, ...options });
+}
+
 /** Registers a test for each executor: what holds for one holds for all. */
 function eachBackend(name: string, test: (train: Train) => Promise<void>): void {
-  for (const backend of ["webgpu", "cpu"] as const) {
+  for (const backend of BACKENDS) {
     Deno.test(
       `${name}, on ${backend}`,
-      () =>
-        test((task: Task, options: TrainOptions = {}) => trainOn(task, { backend, ...options })),
+      () => test((task, options) => trainWith(backend, task, options)),
     );
   }
 }
@@ -115,6 +126,32 @@ eachBackend(
       const tail = scores.slice(10);
       const mean = tail.reduce((sum, { logprob }) => sum - logprob, 0) / tail.length;
       assert(mean < 0.6, `nats a token ${mean}`);
+    }),
+);
+
+eachBackend(
+  "train() hands out each better model as the files that its folder gets, without and with one",
+  (train) =>
+    withFolder(async (out) => {
+      const task = smallTask({ steps: 12, evaluateEvery: 4 });
+      const given: ReadonlyMap<string, Uint8Array>[] = [];
+      const validations: number[] = [];
+      const onModel = (files: ReadonlyMap<string, Uint8Array>) => given.push(files);
+      for await (const { validation } of train(task, { onModel, out })) {
+        if (validation !== undefined) validations.push(validation.loss);
+      }
+      const better = validations.filter((loss, i) =>
+        validations.slice(0, i).every((earlier) => loss < earlier)
+      );
+      assertEquals(given.length, better.length);
+      const last = defined(given.at(-1));
+      assertEquals([...last.keys()].sort(), ["config.json", "model.safetensors"]);
+      for (const [name, bytes] of last) {
+        assertEquals(bytes, await Deno.readFile(`${out}/${name}`), name);
+      }
+      const alone: ReadonlyMap<string, Uint8Array>[] = [];
+      await Array.fromAsync(train(task, { onModel: (files) => alone.push(files) }));
+      assertEquals(alone, given);
     }),
 );
 
@@ -506,8 +543,8 @@ Deno.test("train() goes on with a run on another executor, near where it would h
   withFolder(async (folder) => {
     for (const [first, second] of [["webgpu", "cpu"], ["cpu", "webgpu"]] as const) {
       const out = `${folder}/${first}`;
-      const straight = await Array.fromAsync(trainOn(smallTask(), { backend: first }));
-      for await (const { step } of trainOn(smallTask(), { out, backend: first })) {
+      const straight = await Array.fromAsync(trainWith(first, smallTask()));
+      for await (const { step } of trainWith(first, smallTask(), { out })) {
         if (step === 6) break;
       }
       const told: TrainingDevice[] = [];
@@ -516,7 +553,7 @@ Deno.test("train() goes on with a run on another executor, near where it would h
         resume: true,
         onDevice: (device: TrainingDevice) => told.push(device),
       };
-      const rest = await Array.fromAsync(trainOn(smallTask(), { ...options, backend: second }));
+      const rest = await Array.fromAsync(trainWith(second, smallTask(), options));
       assertEquals(rest[0]?.step, 5);
       const loss = defined(rest.at(-1)?.validation).loss;
       assert(Math.abs(loss / defined(straight.at(-1)?.validation).loss - 1) < 1e-3, `loss ${loss}`);

@@ -1,12 +1,22 @@
-import { assertEquals, assertGreater, assertLessOrEqual, assertMatch } from "@std/assert";
+import {
+  assertAlmostEquals,
+  assertEquals,
+  assertGreater,
+  assertLessOrEqual,
+  assertMatch,
+} from "@std/assert";
 import { defined } from "../defined.ts";
+import { webSizes } from "../../tools/web_sizes.ts";
 import { pageTest, textLike } from "./with_page.ts";
 
 /** What a reader has downloaded by the time the page first says something. */
 const MAX_FIRST_BYTES = 1_200_000;
 
+/** For a digit on a software adapter, which first compiles its kernels. */
+const SOFTWARE_MS = 600_000;
+
 pageTest("the page reads a digit of the test set, and one that is drawn by mouse", async (
-  { page, sentBytes },
+  { page, sentBytes, folder },
   t,
 ) => {
   await t.step("a first result after at most 1.2 MB", async () => {
@@ -16,6 +26,9 @@ pageTest("the page reads a digit of the test set, and one that is drawn by mouse
 
   await t.step("the answer, and from which pixel on it stays", async () => {
     const verdict = await textLike(page, "#digit-verdict", /Pixel 784 of 784/);
+    // What the build says of itself, and README with it; that a file is not there takes some bytes, too.
+    const { firstResult } = await webSizes(folder);
+    assertAlmostEquals(sentBytes(), firstResult, firstResult / 1000);
     assertMatch(verdict, /^Pixel 784 of 784: a 3 \(\d+ %\), decided at pixel \d+$/);
     assertMatch(await page.innerText("#digit-facts"), /^State: 124 KB, after pixel 1 as after/);
     const shares = await page.locator("#digit-bars .percent").allInnerTexts();
@@ -45,6 +58,20 @@ pageTest("the page reads a digit of the test set, and one that is drawn by mouse
     assertEquals(await page.locator("#digit-choices [aria-pressed=true]").count(), 0);
   });
 }, { base: "/some/where/" });
+
+pageTest("the page reads a digit on WebGPU, and says the same", async ({ page }) => {
+  const digits = page.locator("#digit-bars .percent");
+  await textLike(page, "#digit-verdict", /Pixel 784 of 784: a 3/);
+  const onCpu = await digits.allInnerTexts();
+  const facts = page.locator("#digit-facts");
+  const before = await facts.innerText();
+  await page.getByRole("radio", { name: "WebGPU" }).check();
+  await textLike(page, "#executor-status", /^WebGPU: google swiftshader/);
+  // Until then what stands there is the CPU's.
+  await facts.filter({ hasNotText: before }).waitFor({ timeout: SOFTWARE_MS });
+  assertMatch(await page.innerText("#digit-verdict"), /^Pixel 784 of 784: a 3 /);
+  assertEquals(await digits.allInnerTexts(), onCpu);
+});
 
 pageTest("the page runs on one thread where the server does not isolate it", async ({ page }) => {
   await textLike(page, "#digit-verdict", /Pixel 784 of 784: a 3/);

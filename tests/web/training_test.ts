@@ -1,6 +1,7 @@
 import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { loadModel } from "../../mod.ts";
 import { defined } from "../defined.ts";
+import { unzip } from "./unzip.ts";
 import { pageTest, textLike } from "./with_page.ts";
 
 /** Easy to learn, and long enough for its windows. */
@@ -34,9 +35,7 @@ pageTest(
 
     const folder = await Deno.makeTempDir();
     try {
-      const { code } = await new Deno.Command("unzip", { args: ["-q", zip, "-d", folder] })
-        .output();
-      assertEquals(code, 0);
+      await unzip(zip, folder);
       using model = await loadModel(`${folder}/my-text`, { backend: "cpu" });
       const options = { maxTokens: 30, temperature: 0.8, seed: 7 };
       const tokens = await Array.fromAsync(model.generate("the snake", options));

@@ -11,6 +11,8 @@ export interface OpenPage {
   readonly page: Page;
   /** Where it is. */
   readonly url: string;
+  /** The folder that it is served from. */
+  readonly folder: string;
   /** Bytes of all files that the page was sent so far. */
   readonly sentBytes: () => number;
   /** Opens the same page anew. */
@@ -25,6 +27,8 @@ export interface WithPageOptions {
   readonly base?: string;
   /** Whether the page may ask others than its own server. @default {false} */
   readonly asksOthers?: boolean;
+  /** What the browser itself may say of answers that the test makes wrong. */
+  readonly mayFail?: RegExp;
 }
 
 /** A software adapter, in a browser that is not asked for its sandbox: tests may run as root. */
@@ -64,9 +68,10 @@ export function pageTest(
 
 async function withPage(
   test: (open: OpenPage) => Promise<void>,
-  { isolated = true, base = "/", asksOthers = false }: WithPageOptions,
+  { isolated = true, base = "/", asksOthers = false, mayFail }: WithPageOptions,
 ): Promise<void> {
-  const handler = folderHandler(await builtPage(), { isolated, base });
+  const folder = await builtPage();
+  const handler = folderHandler(folder, { isolated, base });
   let sentBytes = 0;
   await using server = Deno.serve(
     { port: 0, hostname: "localhost", onListen() {} },
@@ -88,7 +93,9 @@ async function withPage(
     page.setDefaultTimeout(TIMEOUT_MS);
     const found: string[] = [];
     page.on("console", (message) => {
-      if (["error", "warning"].includes(message.type())) found.push(message.text());
+      const text = message.text();
+      if (mayFail?.test(text)) return;
+      if (["error", "warning"].includes(message.type())) found.push(text);
     });
     page.on("pageerror", (error) => found.push(String(error)));
     const origin = `http://localhost:${server.addr.port}`;
@@ -100,7 +107,7 @@ async function withPage(
     const url = origin + base;
     const reload = async () => void await page.goto(url);
     await reload();
-    await test({ page, url, sentBytes: () => sentBytes, reload });
+    await test({ page, url, folder, sentBytes: () => sentBytes, reload });
     assertEquals(found, []);
   } finally {
     await browser.close();

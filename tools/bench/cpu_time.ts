@@ -1,5 +1,6 @@
 /** Timing on a CPU that others may use: medians, and what the CPU calls itself. */
 
+import process from "node:process";
 import type { Cpu } from "../../src/cpu/machine/module.ts";
 
 /** How long a benchmark runs at least. */
@@ -26,4 +27,10 @@ export function cpuName(cpu: Cpu): string {
   return `${cpu.build} of ${navigator.hardwareConcurrency} threads, load ${
     Deno.loadavg()[0]?.toFixed(1)
   }`;
+}
+
+/** Processor time that all threads of this process have taken, in milliseconds: others do not change it much. */
+export function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }

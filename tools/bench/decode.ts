@@ -4,8 +4,9 @@
  * --shape      a published model's (default mamba-130m)
  * --dtype      f32, f16, bf16, int8 or int4 (default f16)
  * --tokens     how many are timed (default 256)
- * --batch      sequences (default 1)
- * --kernels    also each kernel's share
+ * --sessions   sequences that are drawn together (default 1); --batch is the same
+ * --step       list, fused or auto: how steps of one session run (default auto, as infer.ts has it)
+ * --kernels    also each kernel's share of the list
  */
 
 import { parseArgs } from "@std/cli/parse-args";
@@ -13,7 +14,9 @@ import { openGpu } from "../../src/gpu/device.ts";
 import { encode } from "../../src/gpu/program.ts";
 import { WebGpuExecutor } from "../../src/webgpu/executor.ts";
 import { stateBytes } from "../../src/model/state_layout.ts";
+import type { StepChoice } from "../../src/model/step_choice.ts";
 import type { MatrixDType } from "../../src/model/weights/dtype.ts";
+import { chooseStep } from "../../src/webgpu/fused/choose_step.ts";
 import { copyBandwidth } from "./bandwidth.ts";
 import { byKernel } from "./by_kernel.ts";
 import { randomWeights } from "./random_weights.ts";
@@ -24,42 +27,52 @@ import { warmTime } from "./warm_time.ts";
 /** Runs the benchmark. */
 export async function* decode(args: string[]): AsyncGenerator<Result> {
   const options = parseArgs(args, {
-    string: ["shape", "dtype", "tokens", "batch"],
+    string: ["shape", "dtype", "tokens", "sessions", "step"],
+    alias: { sessions: "batch" },
     boolean: ["kernels"],
-    default: { shape: "mamba-130m", dtype: "f16", tokens: "256", batch: "1" },
+    default: { shape: "mamba-130m", dtype: "f16", tokens: "256", sessions: "1", step: "auto" },
   });
   const config = shapeConfig(options.shape);
   const dtype = options.dtype as MatrixDType;
   const tokens = Number(options.tokens);
-  const batch = Number(options.batch);
+  const sessions = Number(options.sessions);
   using gpu = await openGpu();
-  using executor = new WebGpuExecutor(gpu, config, await randomWeights(gpu, config, dtype));
-  using state = executor.createState(batch);
-  using keep = executor.createState(batch);
+  const loaded = await randomWeights(gpu, config, dtype);
+  using executor = new WebGpuExecutor(gpu, config, loaded);
+  const wanted = sessions === 1 ? options.step as StepChoice : "list";
+  const steps = await chooseStep(gpu, executor, loaded.weights, wanted);
+  using states = new DisposableStack();
   const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 };
-  executor.setSampler(state, greedy);
+  const made = Array.from({ length: sessions }, () => {
+    const state = states.use(executor.createState(1));
+    executor.setSampler(state, greedy);
+    return { state, keep: states.use(executor.createState(1)) };
+  });
+  const draw = (steps: number, consumeFirst: boolean) =>
+    executor.draw(made.map((each) => ({ ...each, steps, consumeFirst })));
   const worstDifference = await checkStep(executor);
 
   // Wall time: bursts, as generation makes them.
-  await executor.forward(state, new Uint32Array(batch).fill(1), { logits: "none" });
-  await executor.draw(state, executor.maxDraws, { consumeFirst: false, keep });
+  for (const { state } of made) {
+    await executor.forward(state, new Uint32Array([1]), { logits: "none" });
+  }
+  await draw(executor.maxDraws, false);
   // Until the device has left its idle clocks, and the encoder is compiled.
   const warmUp = performance.now();
   while (!gpu.isSoftware && performance.now() - warmUp < 500) {
-    await executor.draw(state, executor.maxDraws, { consumeFirst: true, keep });
+    await draw(executor.maxDraws, true);
   }
   const start = performance.now();
   let drawn = 0;
   while (drawn < tokens) {
     const steps = Math.min(executor.maxDraws, tokens - drawn);
-    await executor.draw(state, steps, { consumeFirst: true, keep });
+    await draw(steps, true);
     drawn += steps;
   }
-  const tokensPerSecond = batch * drawn / ((performance.now() - start) / 1000);
+  const tokensPerSecond = sessions * drawn / ((performance.now() - start) / 1000);
 
-  // GPU time: the same programs between two timestamps.
-  const step = executor.stepProgramOf(state);
-  const sample = executor.sampleProgramOf(state);
+  // GPU time: the same programs between two timestamps; those of the list, whatever was timed above.
+  const [step, sample] = executor.drawProgramsOf(made.map(({ state }) => state));
   const repeats = gpu.isSoftware ? 1 : 32;
   const programs = Array.from({ length: repeats }, () => [step, sample]).flat();
   const gpuMicroseconds = await warmTime(gpu, programs) / repeats;
@@ -69,22 +82,23 @@ export async function* decode(args: string[]): AsyncGenerator<Result> {
   encode(gpu, programs);
   const encodeMicroseconds = (performance.now() - encodeStart) * 1000 / repeats;
 
-  const bytesPerToken = executor.weightBytes + 2 * batch * stateBytes(config);
+  const bytesPerToken = executor.weightBytes + 2 * sessions * stateBytes(config);
   const bandwidth = await copyBandwidth(gpu);
   yield {
     bench: "decode",
     device: gpu.name,
     shape: options.shape,
     dtype,
-    batch,
+    sessions,
     tokensPerSecond: round(tokensPerSecond, 1),
-    gpuMicrosecondsPerToken: round(gpuMicroseconds, 1),
-    gpuTokensPerSecond: round(batch * 1e6 / gpuMicroseconds, 1),
-    encodeMicrosecondsPerToken: round(encodeMicroseconds, 1),
-    dispatchesPerToken: step.length + sample.length,
+    steps,
+    listGpuMicrosecondsPerToken: round(gpuMicroseconds, 1),
+    listGpuTokensPerSecond: round(sessions * 1e6 / gpuMicroseconds, 1),
+    listEncodeMicrosecondsPerToken: round(encodeMicroseconds, 1),
+    listDispatchesPerToken: step.length + sample.length,
     bytesReadPerToken: bytesPerToken,
     copyBytesPerSecond: round(bandwidth, 0),
-    shareOfCopyBandwidth: round(bytesPerToken / (gpuMicroseconds / 1e6) / bandwidth, 3),
+    shareOfCopyBandwidth: round(bytesPerToken * tokensPerSecond / sessions / bandwidth, 3),
     checkedWorstDifference: worstDifference,
     gpuBytes: gpu.live.sizeBytes,
   };

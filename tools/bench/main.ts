@@ -2,8 +2,8 @@
 /**
  * `deno task bench <name> [options]`: benchmarks, a JSON line a result with --json, else readable.
  *
- * Their names: all, cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, matmul, matvec, prefill, shipped, ssd and train.
- * `deno task bench <name> --help` shows a benchmark's options.
+ * Their names: all, browser, cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, matmul, matvec, prefill, serve, shipped,
+ * ssd, step and train. `deno task bench <name> --help` shows a benchmark's options.
  */
 
 import { answerHelp } from "../help.ts";
@@ -17,12 +17,19 @@ import { matmul } from "./matmul.ts";
 import { matvec } from "./matvec.ts";
 import { prefill } from "./prefill.ts";
 import type { Result } from "./result.ts";
+import { serve } from "./serve.ts";
 import { shipped } from "./shipped.ts";
 import { ssd } from "./ssd.ts";
+import { step } from "./step.ts";
 import { train } from "./train.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Result>>> = {
   all,
+  async *browser(args) {
+    // Only here is a browser's driver needed.
+    const { browser } = await import("./browser.ts");
+    yield* browser(args);
+  },
   cpu_matmul: cpuMatmul,
   cpu_matvec: cpuMatvec,
   cpu_ops: cpuOps,
@@ -31,8 +38,10 @@ const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Resu
   matmul,
   matvec,
   prefill,
+  serve,
   shipped,
   ssd,
+  step,
   train,
 };
 

@@ -3,6 +3,7 @@
  *
  * --shape      ROWSxCOLUMNS, one of the models' (default: all)
  * --dtype      of the weights (default f16)
+ * --rows       rows of x (default 1)
  * --all        every tiling
  */
 
@@ -11,7 +12,10 @@ import { openGpu } from "../../src/gpu/device.ts";
 import { Program } from "../../src/gpu/program.ts";
 import { readFloats } from "../../src/gpu/readback.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
-import { matvecFwd, type MatvecTiling, matvecTiling } from "../../src/ops/linear.ts";
+import { MATVEC_MAX_ROWS } from "../../src/ops/linear.ts";
+import { matvecFwd } from "../../src/ops/matvec.ts";
+import { groupSums } from "../../src/ops/matvec_groups.ts";
+import { type MatvecTiling, matvecTiling } from "../../src/ops/matvec_tiling.ts";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { matrixBytes, type MatrixDType } from "../../src/model/weights/dtype.ts";
 import { randomUniform, storedRows } from "./random_weights.ts";
@@ -37,9 +41,10 @@ const COLD_BYTES = 2 ** 28;
 export async function* matvec(args: string[]): AsyncGenerator<Result> {
   const options = parseArgs(args, {
     boolean: ["all"],
-    string: ["shape", "dtype"],
-    default: { dtype: "f16" },
+    string: ["shape", "dtype", "rows"],
+    default: { dtype: "f16", rows: "1" },
   });
+  const count = Number(options.rows);
   const dtype = options.dtype as MatrixDType;
   using gpu = await openGpu();
   for (const [rows, columns] of SHAPES) {
@@ -54,46 +59,60 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
       writeMatrixRows(matrix, 0, stored);
       return matrix;
     });
-    const x = resources.use(createTensor(gpu, "x", [columns]));
-    x.write(randomUniform(columns, 4));
-    const y = resources.use(createTensor(gpu, "y", [rows]));
+    const x = resources.use(createTensor(gpu, "x", [count * columns]));
+    x.write(randomUniform(count * columns, 4));
+    const y = resources.use(createTensor(gpu, "y", [count * rows]));
     let expected: Float32Array | undefined;
+    const scratch = count > MATVEC_MAX_ROWS
+      ? resources.use(createTensor(gpu, "scratch", [groupSums({ rows, columns }, count)]))
+      : undefined;
     const results: { tiling: MatvecTiling; microseconds: number }[] = [];
-    for (const lanes of [4, 8, 16, 32, 64, 128, 256]) {
-      for (const groups of [1, 2, 4, 8]) {
-        if (lanes * groups > 256 || lanes * 8 > 2 * columns) continue;
-        using program = new Program(gpu);
-        for (const weight of matrices) {
-          matvecFwd(program, { x, weight, y }, { rows: 1, label: "matvec" }, {
-            tiling: { lanes, groups },
-          });
-        }
-        const microseconds = await warmTime(gpu, [program]) / copies;
-        const got = await readFloats(gpu, y);
-        expected ??= got;
-        checkClose(got, expected);
-        results.push({ tiling: { lanes, groups }, microseconds });
+    for (const tiling of tilings(rows, columns, count)) {
+      using program = new Program(gpu, { scratch });
+      for (const weight of matrices) {
+        matvecFwd(program, { x, weight, y }, { rows: count, label: "matvec" }, {
+          tiling,
+          byGroups: count > MATVEC_MAX_ROWS,
+        });
       }
+      const microseconds = await warmTime(gpu, [program]) / copies;
+      const got = await readFloats(gpu, y);
+      expected ??= got;
+      checkClose(got, expected);
+      results.push({ tiling, microseconds });
     }
     results.sort((a, b) => a.microseconds - b.microseconds);
     const chosen = matvecTiling(rows, columns, gpu.isSoftware);
     const own = results.find(({ tiling }) =>
       tiling.lanes === chosen.lanes && tiling.groups === chosen.groups
     );
+    const best = results[0]?.microseconds ?? NaN;
     yield {
       bench: "matvec",
       device: gpu.name,
       dtype,
       rows,
       columns,
+      count,
       chosen: [chosen.lanes, chosen.groups, round(own?.microseconds ?? NaN, 2)],
-      gigabytesPerSecond: Math.round(bytes / (results[0]?.microseconds ?? NaN) / 1000),
+      gigabytesPerSecond: Math.round(bytes / best / 1000),
+      gigaflopsPerSecond: Math.round(2 * rows * columns * count / best / 1000),
       best: results.slice(0, options.all ? 99 : 5).map(({ tiling, microseconds }) => [
         tiling.lanes,
         tiling.groups,
         round(microseconds, 2),
       ]),
     };
+  }
+}
+
+/** All that there are for few rows of x; many do not go by lanes. */
+function* tilings(rows: number, columns: number, count: number): Generator<MatvecTiling> {
+  if (count > MATVEC_MAX_ROWS) return yield matvecTiling(rows, columns);
+  for (const lanes of [8, 16, 32, 64, 128, 256]) {
+    for (const groups of [1, 2, 4, 8]) {
+      if (lanes * groups <= 256 && lanes * 8 <= columns) yield { lanes, groups };
+    }
   }
 }
 

@@ -1,16 +1,16 @@
 /** Weights of any shape, made in memory: what a benchmark of speed runs on. */
 
 import type { Gpu } from "../../src/gpu/device.ts";
-import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
 import { fromFloat32 } from "../../src/io/dtype.ts";
 import type { ModelConfig } from "../../src/model/config/config.ts";
 import { weightBytes, weightSpecs } from "../../src/model/weights/weight_specs.ts";
-import { createMatrix, type Matrix, writeMatrixRows } from "../../src/ops/matrix.ts";
+import { type Matrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { isQuantized, matrixBytes, type MatrixDType } from "../../src/model/weights/dtype.ts";
 import { type QuantizedRows, quantizeRows } from "../../src/model/weights/quantize.ts";
 import { type LoadedWeights, modelWeights } from "../../src/passes/weights.ts";
 import type { WebGpuKinds } from "../../src/webgpu/op_set.ts";
 import { WEBGPU_PARTS } from "../../src/webgpu/platform.ts";
+import { allocateWeights } from "../../src/webgpu/weight_arena.ts";
 import { randomPieces } from "../random_tensor.ts";
 
 /** Uniform in [-1, 1), the same every time (mulberry32). */
@@ -34,15 +34,29 @@ export async function randomWeights(
   config: ModelConfig,
   dtype: MatrixDType,
 ): Promise<LoadedWeights<WebGpuKinds>> {
-  const matrices = new Map<string, Matrix>();
-  const vectors = new Map<string, Tensor>();
+  const tensors = allocateWeights(
+    gpu,
+    config,
+    weightSpecs(config).map((spec) => ({
+      spec,
+      dtype: spec.kind === "vector"
+        ? "f32"
+        : spec.neverQuantized && isQuantized(dtype)
+        ? "f16"
+        : dtype,
+    })),
+  );
+  const find = <T>(tensors: ReadonlyMap<string, T>, name: string): T => {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) throw new RangeError(`Cannot find "${name}"`);
+    return tensor;
+  };
   for (const spec of weightSpecs(config)) {
     const pieces = randomPieces(config, spec, 1);
     const { value: first } = pieces.next();
     if (!(first instanceof Float32Array)) throw new RangeError(`Cannot fill "${spec.name}"`);
     if (spec.kind === "vector") {
-      const tensor = createTensor(gpu, spec.name, spec.shape);
-      vectors.set(spec.name, tensor);
+      const tensor = find(tensors.vectors, spec.name);
       tensor.write(first);
       let offset = first.byteLength;
       for (const piece of pieces) {
@@ -50,27 +64,17 @@ export async function randomWeights(
         offset += piece.byteLength;
       }
     } else {
-      const [rows = 0, columns = 0] = spec.shape;
-      const own = spec.neverQuantized && isQuantized(dtype) ? "f16" : dtype;
-      const matrix = createMatrix(gpu, spec.name, [rows, columns], { dtype: own });
-      matrices.set(spec.name, matrix);
-      await fill(gpu, matrix, first.subarray(0, first.length - first.length % columns));
+      const matrix = find(tensors.matrices, spec.name);
+      await fill(gpu, matrix, first.subarray(0, first.length - first.length % matrix.columns));
     }
   }
-  const find = <T>(tensors: Map<string, T>, name: string): T => {
-    const tensor = tensors.get(name);
-    if (tensor === undefined) throw new RangeError(`Cannot find "${name}"`);
-    return tensor;
-  };
   return {
     weights: modelWeights(WEBGPU_PARTS, config, {
-      matrix: (name) => find(matrices, name),
-      vector: (name) => find(vectors, name),
+      matrix: (name) => find(tensors.matrices, name),
+      vector: (name) => find(tensors.vectors, name),
     }),
     sizeBytes: weightBytes(config, dtype),
-    [Symbol.dispose]() {
-      for (const tensor of [...matrices.values(), ...vectors.values()]) tensor[Symbol.dispose]();
-    },
+    [Symbol.dispose]: () => tensors[Symbol.dispose](),
   };
 }
 

@@ -1,33 +1,47 @@
 /**
  * `bench train`: the cost of one step of training.
  *
- * --row        text, pixels or patches (default: all)
+ * --backend    webgpu, a software adapter if there is no other (default), or cpu
+ * --threads    on the CPU (default: one a core, up to 8)
+ * --row        text, pixels or patches (the rows of webgpu), narrow or wide (those of cpu): default all of the backend's
  * --steps      how many are timed (default 50)
  * --kernels    also each kernel's share
  * --batch, --seqlen, --d-model, --n-layer, --d-state, --d-conv, --expand    other sizes than the row's
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { type Gpu, openGpu } from "../../src/gpu/device.ts";
-import { profile, type Program } from "../../src/gpu/program.ts";
 import type { ModelConfig } from "../../src/model/config/config.ts";
 import { mixerOf } from "../../src/model/mixers/mixers.ts";
 import { weightSpecs } from "../../src/model/weights/weight_specs.ts";
 import { type Batch, START } from "../../src/train/batches.ts";
 import { initialise } from "../../src/train/initialise.ts";
-import { COMMON, type ModelSize, newConfig } from "../../src/train/task.ts";
+import { type ModelSize, newConfig } from "../../src/train/task.ts";
 import { Trainer } from "../../src/train/trainer.ts";
-import { WebGpuTrainingExecutor } from "../../src/webgpu/training_executor.ts";
 import { type Result, round } from "./result.ts";
-import { warmTime } from "./warm_time.ts";
+import { openOnCpu, openOnGpu, type TimedExecutor } from "./train_executors.ts";
 
-/** What is trained: the shapes that the official implementation was timed with. */
-const ROWS = {
-  text: { d_model: 256, n_layer: 8, batch: 64, seqlen: 256 },
-  pixels: { d_model: 64, n_layer: 4, batch: 64, seqlen: 784 },
-  patches: { d_model: 256, n_layer: 6, batch: 128, seqlen: 64 },
-} as const;
-type Row = keyof typeof ROWS;
+interface Row {
+  /** What goes in and comes out: characters, or values of which a class is made. */
+  readonly input: "text" | { readonly d_input: number };
+  readonly d_model: number;
+  readonly n_layer: number;
+  readonly batch: number;
+  readonly seqlen: number;
+}
+
+/** What is trained: the shapes that the official implementation was timed with on a GPU, and two for a CPU. */
+const ROWS: Readonly<Record<Backend, Readonly<Record<string, Row>>>> = {
+  webgpu: {
+    text: { input: "text", d_model: 256, n_layer: 8, batch: 64, seqlen: 256 },
+    pixels: { input: { d_input: 1 }, d_model: 64, n_layer: 4, batch: 64, seqlen: 784 },
+    patches: { input: { d_input: 48 }, d_model: 256, n_layer: 6, batch: 128, seqlen: 64 },
+  },
+  cpu: {
+    narrow: { input: "text", d_model: 64, n_layer: 4, batch: 16, seqlen: 128 },
+    wide: { input: "text", d_model: 128, n_layer: 4, batch: 16, seqlen: 64 },
+  },
+};
+type Backend = "webgpu" | "cpu";
 /** Options for other sizes of the model, by name. */
 const SIZES = [
   ...[["d-model", "d_model"], ["n-layer", "n_layer"], ["d-state", "d_state"]] as const,
@@ -39,13 +53,24 @@ const CLASSES = 10;
 /** Runs the benchmark. */
 export async function* train(args: string[]): AsyncGenerator<Result> {
   const options = parseArgs(args, {
-    string: ["row", "steps", "batch", "seqlen", ...SIZES.map(([option]) => option)],
+    string: [
+      "backend",
+      "threads",
+      "row",
+      "steps",
+      "batch",
+      "seqlen",
+      ...SIZES.map(([option]) => option),
+    ],
     boolean: ["kernels"],
-    default: { steps: "50" },
+    default: { steps: "50", backend: "webgpu" },
   });
-  const rows = options.row === undefined ? Object.keys(ROWS) as Row[] : [options.row as Row];
+  const backend = options.backend === "cpu" ? "cpu" : "webgpu";
+  const threads = options.threads === undefined ? undefined : Number(options.threads);
+  const all = new Map([...Object.entries(ROWS.webgpu), ...Object.entries(ROWS.cpu)]);
+  const rows = options.row === undefined ? Object.keys(ROWS[backend]) : [options.row];
   for (const row of rows) {
-    const { d_model, n_layer, ...own } = ROWS[row] ?? refuse(row);
+    const { input, d_model, n_layer, ...own } = all.get(row) ?? refuse(row, all.keys());
     const batch = Number(options.batch ?? own.batch);
     const seqlen = Number(options.seqlen ?? own.seqlen);
     const sizes: Record<(typeof SIZES)[number][1], number> = {
@@ -55,8 +80,9 @@ export async function* train(args: string[]): AsyncGenerator<Result> {
       const given = options[option];
       if (typeof given === "string") sizes[name] = Number(given);
     }
-    const config = configOf(row, sizes);
-    yield* timeSteps(row, config, randomBatch(config, batch, seqlen), {
+    const config = configOf(input, sizes);
+    using opened = backend === "cpu" ? await openOnCpu(config, threads) : await openOnGpu(config);
+    yield* timeSteps(row, opened, randomBatch(config, batch, seqlen), {
       steps: Number(options.steps),
       kernels: options.kernels,
     });
@@ -64,67 +90,61 @@ export async function* train(args: string[]): AsyncGenerator<Result> {
 }
 
 async function* timeSteps(
-  row: Row,
-  config: ModelConfig,
+  row: string,
+  timed: TimedExecutor,
   batch: Batch,
   options: { readonly steps: number; readonly kernels: boolean },
 ): AsyncGenerator<Result> {
-  using gpu = await openGpu();
-  const executor = new WebGpuTrainingExecutor(gpu, config, {
-    beta1: COMMON.beta1,
-    beta2: COMMON.beta2,
-    eps: COMMON.eps,
-    weightDecay: COMMON.weightDecay,
-    maxNorm: COMMON.clipNorm,
-  });
-  using trainer = new Trainer(executor);
+  const { executor } = timed;
+  const { config } = executor;
+  const trainer = new Trainer(executor);
   trainer.load(initialise(config, 1));
   const learningRate = 1e-3;
   const { loss: firstLoss } = await trainer.train(batch, learningRate);
   let lastLoss = NaN;
   const train = async (steps: number): Promise<void> => {
-    for (let step = 1; step <= steps; step++) {
-      await trainer.submit([batch], learningRate);
-      if (step % trainer.maxInFlight === 0 || step === steps) {
-        lastLoss = (await trainer.results()).at(-1)?.loss ?? NaN;
-      }
+    for (let done = 0; done < steps;) {
+      const count = Math.min(trainer.maxInFlight, steps - done);
+      for (let step = 0; step < count; step++) await trainer.submit([batch], learningRate);
+      lastLoss = (await trainer.results()).at(-1)?.loss ?? NaN;
+      done += count;
     }
   };
-  // A device that was idle runs at a fraction of its clock at first.
-  if (!gpu.isSoftware) await train(trainer.maxInFlight);
+  await train(timed.warmUpSteps);
   const start = performance.now();
+  const processorStart = timed.processorTime?.();
   await train(options.steps);
+  const processorEnd = timed.processorTime?.();
   const millisecondsPerStep = (performance.now() - start) / options.steps;
   checkLosses(config, firstLoss, lastLoss);
-
-  const program = executor.stepProgramOf(batch);
-  const gpuMilliseconds = gpu.hasTimestamps ? await warmTime(gpu, [program]) / 1000 : NaN;
   const tokens = batch.batch * batch.seqlen;
+  const { device } = timed;
   yield {
     bench: "train",
-    device: gpu.name,
+    device,
     row,
     model: `${config.n_layer} layers, ${mixerOf(config).describeSizes(config)}`,
     batch: batch.batch,
     seqlen: batch.seqlen,
     dtype: "f32",
     millisecondsPerStep: round(millisecondsPerStep, 2),
-    gpuMillisecondsPerStep: round(gpuMilliseconds, 2),
+    ...processorStart === undefined || processorEnd === undefined ? {} : {
+      processorMillisecondsPerStep: round((processorEnd - processorStart) / options.steps, 2),
+    },
+    ...await timed.describeStep(batch),
     tokensPerSecond: round(tokens / millisecondsPerStep * 1000, 0),
-    matmulTeraflopsPerSecond: round(matmulFlops(config, batch) / millisecondsPerStep / 1e9, 2),
-    dispatches: program.length,
-    gpuBytes: gpu.live.sizeBytes,
+    matmulTeraflopsPerSecond: round(matmulFlops(config, batch) / millisecondsPerStep / 1e9, 3),
+    deviceBytes: executor.deviceBytes,
     firstLoss: round(firstLoss, 4),
     lastLoss: round(lastLoss, 4),
   };
   if (options.kernels) {
-    const microseconds = await byKernel(gpu, program);
-    yield { bench: "train kernels", device: gpu.name, row, microseconds };
+    yield { bench: "train kernels", device, row, microseconds: await byKernel(timed, batch) };
   }
 }
 
-function configOf(row: Row, sizes: ModelSize): ModelConfig {
-  if (row === "text") {
+function configOf(kind: Row["input"], sizes: ModelSize): ModelConfig {
+  if (kind === "text") {
     const input = { kind: "embedding", vocab_size: VOCAB_SIZE } as const;
     return newConfig(
       sizes,
@@ -132,7 +152,7 @@ function configOf(row: Row, sizes: ModelSize): ModelConfig {
       {},
     );
   }
-  const input = { kind: "linear", d_input: row === "pixels" ? 1 : 48, bias: true } as const;
+  const input = { kind: "linear", ...kind, bias: true } as const;
   const head = { kind: "classifier", n_classes: CLASSES, pool: "mean", bias: true } as const;
   return newConfig(sizes, { input, head }, {});
 }
@@ -174,11 +194,11 @@ function matmulFlops(config: ModelConfig, { batch, seqlen }: Batch): number {
   return 3 * perToken * batch * seqlen;
 }
 
-/** Microseconds by op, all layers together, the slowest first; each dispatch in a pass of its own. */
-async function byKernel(gpu: Gpu, program: Program): Promise<Record<string, number>> {
+/** Microseconds by op, all layers together, the slowest first; each op by itself. */
+async function byKernel(timed: TimedExecutor, batch: Batch): Promise<Record<string, number>> {
   const sums = new Map<string, number>();
-  await profile(gpu, program);
-  for (const { label, microseconds } of await profile(gpu, program)) {
+  await timed.profile(batch);
+  for (const { label, microseconds } of await timed.profile(batch)) {
     const op = label.replace(/layers\.\d+\./, "");
     sums.set(op, (sums.get(op) ?? 0) + microseconds);
   }
@@ -186,8 +206,6 @@ async function byKernel(gpu: Gpu, program: Program): Promise<Record<string, numb
   return Object.fromEntries(sorted.map(([op, sum]) => [op, round(sum, 1)]));
 }
 
-function refuse(row: string): never {
-  throw new RangeError(
-    `Cannot time "${row}": expected one of ${Object.keys(ROWS).join(", ")}`,
-  );
+function refuse(row: string, known: Iterable<string>): never {
+  throw new RangeError(`Cannot time "${row}": expected one of ${[...known].join(", ")}`);
 }

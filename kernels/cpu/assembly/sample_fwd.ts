@@ -5,7 +5,7 @@
 // eight bits each; probabilities are integers of 2^-31, so their sums are exact in any order; ties at a threshold are all
 // kept; a row without one finite logit gives the id NO_TOKEN.
 // Items: batch entries.
-// Arguments: settings as encodeSettings() makes them, logits, seen, tokens, draws, ring, vocab_size,
+// Arguments: settings of each as encodeSettings() makes them, logits, seen, tokens, draws, ring, vocab_size,
 // real_vocab_size, words of a bitmap, draws that the ring keeps
 // Scratch: four histograms of 256 words, two rows of the vocabulary in whole vectors
 
@@ -16,6 +16,7 @@ import { exponentials, largestOf, LOWEST, placeOf } from "./softmax";
 import { threefry } from "./threefry";
 
 const NO_TOKEN: u32 = 0xffffffff;
+const SETTINGS_BYTES: u32 = 32;
 /** 2^31: all probabilities together. */
 const UNIT: f32 = 2147483648;
 const BINS: u32 = 256;
@@ -23,17 +24,17 @@ const BINS: u32 = 256;
 const BINS_BYTES: usize = 4 * BINS;
 
 export function sampleFwd(rec: usize, begin: u32, end: u32): void {
-  const settings = arg(rec, 0);
-  const temperature = load<f32>(settings);
-  const top_k = load<u32>(settings, 4);
-  const top_p = load<f32>(settings, 8);
-  const min_p = load<f32>(settings, 12);
-  const penalty = load<f32>(settings, 16);
   const size = arg(rec, 7);
   const bins = threadScratch();
   const values = bins + 4 * BINS_BYTES;
   const masses = values + wholeVectors(size) * 4;
   for (let b = begin; b < end; b++) {
+    const settings = arg(rec, 0) + b * SETTINGS_BYTES;
+    const temperature = load<f32>(settings);
+    const top_k = load<u32>(settings, 4);
+    const top_p = load<f32>(settings, 8);
+    const min_p = load<f32>(settings, 12);
+    const penalty = load<f32>(settings, 16);
     const logits = arg(rec, 1) + b * arg(rec, 6) * 4;
     const rawTop = largestOf(logits, size);
     let sum = exponentials(logits, masses, size, rawTop);
@@ -64,7 +65,7 @@ export function sampleFwd(rec: usize, begin: u32, end: u32): void {
       }
       if (min_p > 0) lowest = max(lowest, orderKey(top + log(min_p)));
       const total = keepFrom(values, masses, size, lowest);
-      const random = threefry(load<u32>(settings, 20), load<u32>(settings, 24), drawn, b);
+      const random = threefry(load<u32>(settings, 20), load<u32>(settings, 24), drawn, load<u32>(settings, 28));
       id = idAt(masses, size, <u32>((<u64>random * <u64>total) >> 32), id);
     }
     const slot = arg(rec, 5) + (b * arg(rec, 9) + drawn % arg(rec, 9)) * 8;

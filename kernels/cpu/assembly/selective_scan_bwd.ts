@@ -11,7 +11,7 @@
 import { threadScratch } from "./control";
 import { storeLanes } from "./lanes";
 import { arg } from "./record";
-import { blockStateBytes, CHANNELS, makeRates, turnState, turnStateBack } from "./selective_scan";
+import { blockStateBytes, CHANNELS, LINE_BYTES, makeRates, turnState, turnStateBack } from "./selective_scan";
 import { chunkBwd, chunkFwd, STEP_BYTES } from "./selective_scan_chunk";
 
 const LN_2: f32 = 0.69314718;
@@ -30,12 +30,15 @@ export function selectiveScanBwd(rec: usize, begin: u32, end: u32): void {
   const BC_sums = A_sums + size;
   const D_sums = BC_sums + size / 2;
   const states = D_sums + STEP_BYTES;
+  const scratchEnd = states + (2 * chunk + 1) * size + chunk * LINE_BYTES;
   for (let item = begin; item < end; item++) {
     const b = item / blocks;
     const d = item % blocks * CHANNELS;
     const count = min(CHANNELS, d_inner - d);
     const channel: usize = b * d_inner + d;
     const grad_state = arg(rec, 19) + channel * d_state * 4;
+    // What is of no channel must not reach the sums over channels.
+    if (count < CHANNELS) memory.fill(rates, 0, scratchEnd - rates);
     makeRates(arg(rec, 14) + d * d_state * 4, rates, count, d_state);
     memory.fill(carry, 0, states - carry);
     if (arg(rec, 20) != 0) turnState(grad_state, carry, count, d_state);

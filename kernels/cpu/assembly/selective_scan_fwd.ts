@@ -6,12 +6,13 @@
 //   steps from one kept state to the next or 0
 // States that are kept, for the backward, lie side by side: ssm_state (batch, chunks + 1, d_inner, d_state), the first
 // that before the sequence, the last that after it.
-// Scratch: the states and the rates of a block
+// Scratch: a line, the states and the rates of a block
 
 import { threadScratch } from "./control";
-import { loadLanes } from "./lanes";
 import { arg } from "./record";
-import { blockStateBytes, CHANNELS, makeRates, scanFour, turnState, turnStateBack } from "./selective_scan";
+import {
+  beginBlock, blockStateBytes, CHANNELS, endBlock, LINE_BYTES, makeRates, scanBlock, turnState, turnStateBack,
+} from "./selective_scan";
 
 export function selectiveScanFwd(rec: usize, begin: u32, end: u32): void {
   const ldDbl: usize = arg(rec, 3) * 4;
@@ -23,7 +24,8 @@ export function selectiveScanFwd(rec: usize, begin: u32, end: u32): void {
   const chunk = arg(rec, 14);
   const slots = chunk == 0 ? 1 : (seqlen + chunk - 1) / chunk + 1;
   const size = blockStateBytes(d_state);
-  const states = threadScratch();
+  const line = threadScratch();
+  const states = line + LINE_BYTES;
   for (let item = begin; item < end; item++) {
     const b = item / blocks;
     const d = item % blocks * CHANNELS;
@@ -41,15 +43,9 @@ export function selectiveScanFwd(rec: usize, begin: u32, end: u32): void {
     let row: usize = (b * seqlen * d_inner + d) * 4;
     let border = chunk;
     for (let t: u32 = 0; t < seqlen; t++, row += d_inner * 4, B += ldDbl, z += ldXz) {
-      for (let c: u32 = 0; c < count; c += 4) {
-        const left = count - c;
-        const at = row + c * 4;
-        const dt = loadLanes(arg(rec, 1) + at, left);
-        scanFour(
-          states + c * 4, rates + c * 4, d_state, B, dt, arg(rec, 0) + at, z + c * 4, D + c * 4, arg(rec, 9) + at,
-          left,
-        );
-      }
+      beginBlock(line, arg(rec, 1) + row, arg(rec, 0) + row, D, count);
+      scanBlock(states, states, 0, rates, d_state, B, line);
+      endBlock(line, z, arg(rec, 9) + row, count);
       if (t + 1 == border && border < seqlen) {
         border += chunk;
         ssm_state += d_inner * d_state * 4;

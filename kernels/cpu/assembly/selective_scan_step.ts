@@ -3,7 +3,7 @@
 // Items: blocks of 16 channels of a batch entry.
 // Arguments: xz (batch, 2 d_inner): u, then z; x_dbl (batch, dt_rank + 2 d_state): dt_low, B, C; dt_weight, dtype,
 //   dt_bias, A_log, D, ssm_state, y, d_inner, d_state, dt_rank, rates of A_log or 0
-// Scratch: a prepared dt_low, the states and the rates of a block
+// Scratch: a prepared dt_low, a line, the states and the rates of a block
 
 import { threadScratch } from "./control";
 import { loadLanes } from "./lanes";
@@ -11,7 +11,9 @@ import { blocksOf, PANEL_ROWS, panelBytes } from "./matrix";
 import { dotPanel } from "./matvec_panel";
 import { HEADER_BYTES, preparedBytes, prepareRow } from "./matvec_prepare";
 import { arg } from "./record";
-import { blockStateBytes, CHANNELS, makeRates, scanFour, turnState, turnStateBack } from "./selective_scan";
+import {
+  beginBlock, blockStateBytes, CHANNELS, endBlock, LINE_BYTES, makeRates, scanBlock, turnState, turnStateBack,
+} from "./selective_scan";
 import { madd } from "./simd";
 
 export function selectiveScanStep(rec: usize, begin: u32, end: u32): void {
@@ -23,7 +25,8 @@ export function selectiveScanStep(rec: usize, begin: u32, end: u32): void {
   const panel = panelBytes(dtype, dt_rank);
   const size = blockStateBytes(d_state);
   const dt_low = threadScratch();
-  const states = dt_low + preparedBytes(dtype, dt_rank);
+  const line = dt_low + preparedBytes(dtype, dt_rank);
+  const states = line + LINE_BYTES;
   let prepared: u32 = -1;
   for (let item = begin; item < end; item++) {
     const b = item / blocks;
@@ -48,11 +51,11 @@ export function selectiveScanStep(rec: usize, begin: u32, end: u32): void {
       const weight = arg(rec, 2) + (d + c) / PANEL_ROWS * panel;
       const product = dotPanel(weight, dt_low + HEADER_BYTES, dtype, blocksOf(dtype, dt_rank));
       const dt = madd(product, factor, loadLanes(arg(rec, 4) + d * 4 + at, left));
-      scanFour(
-        states + at, rates + at, d_state, x_dbl + dt_rank * 4, dt, u + at, u + d_inner * 4 + at, arg(rec, 6) + d * 4 + at,
-        y + at, left,
-      );
+      v128.store(line + at, dt);
     }
+    beginBlock(line, line, u, arg(rec, 6) + d * 4, count);
+    scanBlock(states, states, 0, rates, d_state, x_dbl + dt_rank * 4, line);
+    endBlock(line, u + d_inner * 4, y, count);
     turnStateBack(states, ssm_state, count, d_state);
   }
 }

@@ -1,5 +1,6 @@
 import type { MatrixDType } from "../../model/weights/dtype.ts";
 import { type QuantizedRows, quantizeRows } from "../../model/weights/quantize.ts";
+import { decodeFloat16, encodeFloat16 } from "../../runtime/float16.ts";
 import { dequantize } from "../reference/dequantize.ts";
 
 /** A weight as a checkpoint of some dtype stores it. */
@@ -19,8 +20,8 @@ export function roundedWeight(
 ): RoundedWeight {
   if (dtype === "f32") return { dtype, stored: weight, values: weight };
   if (dtype === "f16") {
-    const halves = new Float16Array(weight);
-    return { dtype, stored: new Uint16Array(halves.buffer), values: new Float32Array(halves) };
+    const stored = encodeFloat16(weight);
+    return { dtype, stored, values: decodeFloat16(stored) };
   }
   if (dtype === "bf16") {
     const words = new Uint32Array(weight.buffer, weight.byteOffset, weight.length);
@@ -30,6 +31,6 @@ export function roundedWeight(
   }
   const stored = quantizeRows(weight, columns, dtype);
   const shape = { rows: weight.length / columns, columns, bits: dtype === "int8" ? 8 : 4 } as const;
-  const values = dequantize(stored.codes, new Float16Array(stored.scales.buffer), shape);
+  const values = dequantize(stored.codes, decodeFloat16(stored.scales), shape);
   return { dtype, stored, values: new Float32Array(values) };
 }

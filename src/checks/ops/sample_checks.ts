@@ -180,7 +180,7 @@ function recordCase(run: KernelRun<"sampleFwd">, each: SampleCase, caseSeed: num
   const ring = run.state(new Uint32Array(batch * RING * 2).fill(NOTHING));
   const tokens = run.state(new Uint32Array(batch).fill(NOTHING));
   const draws = run.state(new Uint32Array(batch).fill(drawn));
-  const encoded = encodeSettings(settings);
+  const encoded = encodeSettings(settings, batch);
   const tensors = {
     settings: run.input(encoded),
     logits: run.readOnly("logits", new Uint32Array(logits.buffer)),
@@ -242,7 +242,7 @@ function knownAnswers(bits: number, seed: number, drawn: number, count: number):
     name: `the random number's ${bits} top bits, seed ${seed}, from draw ${drawn}`,
     ...checkKernel(["sampleFwd"], (run) => {
       const [batch, vocab_size] = [3, 2 ** bits];
-      const settings = encodeSettings({ ...PLAIN, seed });
+      const settings = encodeSettings({ ...PLAIN, seed }, batch);
       const [low = 0, high = 0] = settings.subarray(5, 7);
       const ring = new Uint32Array(batch * RING * 2);
       const last = new Uint32Array(batch);

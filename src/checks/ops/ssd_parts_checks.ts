@@ -21,7 +21,6 @@ function partCase(each: Omit<PartCase, "name">): PartCase {
 
 /** Cases that have partial chunks, tiles and slices, several groups, and steps that forget. */
 export const PART_CASES: readonly PartCase[] = [
-  partCase({ sizes: ODD_SSD, batch: 2, seqlen: 33, chunk: 16 }),
   partCase({
     sizes: { ...ODD_SSD, headdim: 65, d_state: 67 },
     batch: 1,
@@ -29,6 +28,8 @@ export const PART_CASES: readonly PartCase[] = [
     chunk: 61,
     reset: 100,
   }),
+  // The last of each table has these sizes, so that a check of each kernel compiles each kernel once.
+  partCase({ sizes: ODD_SSD, batch: 2, seqlen: 33, chunk: 16 }),
 ];
 
 /** Chunks of a case, its shape for the ops, and the i-th element's place in (batch, nheads, seqlen). */

@@ -2,6 +2,7 @@
 
 import { loadModel, type LoadOptions } from "../../engine/load_model.ts";
 import type { Model } from "../../engine/model.ts";
+import { STEP_CHOICES } from "../../model/step_choice.ts";
 import type { Arguments, OptionSpec } from "../terminal/arguments.ts";
 import { BACKEND_OPTION, backendSettings } from "../terminal/backend_options.ts";
 import { formatBytes, formatDuration } from "../terminal/format.ts";
@@ -23,12 +24,22 @@ export const LOAD_OPTIONS: readonly OptionSpec[] = [
     value: "TYPE",
     help: "Weights as auto, f32, f16, bf16, int8 or int4 (default auto: as stored)",
   },
+  {
+    name: "step",
+    value: "NAME",
+    help:
+      "Single steps on a GPU as a list of dispatches, fused into one, or auto (default: the quicker)",
+  },
   { name: "help", help: "Show this help" },
 ];
 
 /** Reads the options; call it before anything slow, so that mistakes show at once. */
 export function loadSettings(args: Arguments): LoadOptions {
-  return { ...backendSettings(args), dtype: args.word("dtype", DTYPES) ?? "auto" };
+  return {
+    ...backendSettings(args),
+    dtype: args.word("dtype", DTYPES) ?? "auto",
+    step: args.word("step", STEP_CHOICES) ?? "auto",
+  };
 }
 
 /** Loads a model with progress, and says on stderr where it runs. */

@@ -43,7 +43,11 @@ export const TRAIN: CommandSpec = {
       value: "PATH",
       help: "File or folder of the data (default: the task's own source)",
     },
-    { name: "preset", value: "NAME", help: "One of the task's presets (default: its first)" },
+    {
+      name: "preset",
+      value: "NAME",
+      help: "One of the task's presets (default: its first, or on a CPU the one for it)",
+    },
     { name: "tokenizer", value: "FILE", help: "A tokenizer.json, for text (default: characters)" },
     {
       name: "held-out",

@@ -13,13 +13,14 @@ export function describePresets(): string {
     presets.flatMap((preset) => [headOf(task, preset), ...settingsOf(preset)])
   );
   return [
-    "Tasks and their presets, the first of each its default (default task: mnist):",
+    "Tasks and their presets, the first of each its default, on a CPU another where that is said (default task: mnist):",
     ...rows,
   ].join("\n");
 }
 
-function headOf(task: string, { name, note }: TaskPreset): string {
-  return `  ${task} --preset ${name}${note === undefined ? "" : `, ${note}`}`;
+function headOf(task: string, { name, note, isDefaultOnCpu = false }: TaskPreset): string {
+  const place = isDefaultOnCpu ? ", the default on a CPU" : "";
+  return `  ${task} --preset ${name}${place}${note === undefined ? "" : `: ${note}`}`;
 }
 
 function settingsOf({ settings, size }: TaskPreset): string[] {

@@ -5,10 +5,10 @@ import { type Metrics, readMetrics, toMetrics } from "../../train/run/metrics.ts
 import { progressLine } from "../../train/run/progress_line.ts";
 import { RUN_FILES } from "../../train/run/run_files.ts";
 import { openRunFolder } from "../../train/run/run_folder.ts";
-import { requireBackend } from "../../train/open_executor.ts";
+import { requireBackend, trainingBackend } from "../../train/open_executor.ts";
 import { SettingError } from "../../train/setting_error.ts";
 import type { Task } from "../../train/task.ts";
-import { checkTask } from "../../train/tasks/load_task.ts";
+import { checkTask, defaultPreset, TASK_PRESETS } from "../../train/tasks/load_task.ts";
 import { train, type TrainingDevice } from "../../train/train.ts";
 import type { TrainingStep } from "../../train/training_step.ts";
 import { type Arguments, parseArguments, UsageError } from "../terminal/arguments.ts";
@@ -62,9 +62,13 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   checkTask(name, options);
   (await openRunFolder(out, mode))[Symbol.dispose]();
   await requireBackend(backend);
-  const task = await loadTaskFor(name, args, options);
+  const suited = saved === undefined && options.preset === undefined
+    ? defaultPreset(name, await trainingBackend(backend))
+    : undefined;
+  const preset = suited === undefined ? {} : { preset: suited };
+  const task = await loadTaskFor(name, args, { ...options, ...preset });
   const { defaults, config } = task;
-  terminal.writeError(`Task: ${name}, ${task.summary}\n`);
+  terminal.writeError(`Task: ${[name, describePreset(task, suited), task.summary].join(", ")}\n`);
   for (const note of task.notes ?? []) terminal.writeError(`Note: ${note}\n`);
   terminal.writeError(`Model: ${JSON.stringify(config)}\n`);
   terminal.writeError(`Settings: ${JSON.stringify(defaults)}\n`);
@@ -97,6 +101,15 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const resumed = [name, "--resume", out].map(shellWord).join(" ");
   terminal.writeError(`Stopped. Go on with: deno task train ${resumed}\n`);
   return INTERRUPTED;
+}
+
+/** Which preset it is, and why where nobody chose. */
+function describePreset({ name, options }: Task, suited: string | undefined): string {
+  const [first] = TASK_PRESETS.get(name) ?? [];
+  const preset = options?.preset ?? first?.name;
+  return suited === undefined || suited === first?.name
+    ? `preset ${preset}`
+    : `preset ${preset}, as it is trained on the CPU (--preset ${first?.name} is larger)`;
 }
 
 /** What trains the model, and what to expect of it, in one line; a second one where there is something to know. */

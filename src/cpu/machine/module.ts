@@ -2,6 +2,7 @@
 
 import { roundUp } from "../../model/shapes.ts";
 import { CALLER_MAY_SLEEP, MAX_THREADS, SCRATCH } from "./control.ts";
+import { fromBase64 } from "../../runtime/bytes.ts";
 import { CpuMemory } from "./memory.ts";
 import { type CpuWorker, mayBlock, type StartWorker, workerStarter } from "./worker.ts";
 
@@ -164,14 +165,10 @@ function maySharedMemory(): boolean {
 async function moduleBytes(build: CpuBuild): Promise<Uint8Array<ArrayBuffer>> {
   switch (build) {
     case "relaxed_threads":
-      return decode((await import("../../../kernels/cpu/relaxed_threads.ts")).MODULE);
+      return fromBase64((await import("../../../kernels/cpu/relaxed_threads.ts")).MODULE);
     case "relaxed":
-      return decode((await import("../../../kernels/cpu/relaxed.ts")).MODULE);
+      return fromBase64((await import("../../../kernels/cpu/relaxed.ts")).MODULE);
     case "plain":
-      return decode((await import("../../../kernels/cpu/plain.ts")).MODULE);
+      return fromBase64((await import("../../../kernels/cpu/plain.ts")).MODULE);
   }
-}
-
-function decode(base64: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.fromBase64(base64);
 }

@@ -45,6 +45,11 @@ export interface CpuWorker {
 /** Starts a worker. It helps as soon as it is there: nobody waits for it. */
 export type StartWorker = (data: WorkerData) => CpuWorker;
 
+/** Whether there can be workers: Node has none of the web's. */
+export function hasWorkers(): boolean {
+  return typeof Worker === "function" || nodeThreads() !== undefined;
+}
+
 /**
  * How workers start here.
  *
@@ -52,7 +57,7 @@ export type StartWorker = (data: WorkerData) => CpuWorker;
  * a program that never disposes of its model ends all the same.
  */
 export function workerStarter(): StartWorker {
-  const threads = process?.getBuiltinModule?.("worker_threads");
+  const threads = nodeThreads();
   if (threads === undefined) return startWebWorker;
   return (data) => {
     const source = new URL(`data:text/javascript,${encodeURIComponent(NODE_SOURCE)}`);
@@ -60,6 +65,10 @@ export function workerStarter(): StartWorker {
     worker.unref();
     return worker;
   };
+}
+
+function nodeThreads(): NodeThreads | undefined {
+  return process?.getBuiltinModule?.("worker_threads");
 }
 
 /** Where {@linkcode WEB_SOURCE} is; made when first needed, and the same for all workers. */

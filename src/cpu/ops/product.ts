@@ -24,7 +24,7 @@ export interface ProductOperands {
 }
 
 /** Rows and columns of the result that an item has at most: two factors' panels fit in a second cache. */
-const MAX_BLOCK = 96;
+const MAX_BLOCK = 192;
 
 /** And at least: below, packing takes too much of the time. Both are multiples of the sides of a tile. */
 const MIN_BLOCK = 24;

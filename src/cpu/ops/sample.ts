@@ -7,7 +7,7 @@ import type { CpuProgram } from "../machine/program.ts";
 import type { CpuTensor } from "../machine/tensor.ts";
 import { requireSize } from "./require_size.ts";
 
-/** Words of the settings tensor, as encodeSettings() makes them. */
+/** Words of one entry's settings, as encodeSettings() makes them. */
 const SETTINGS_WORDS = 8;
 
 /** Words of the histograms. */
@@ -29,7 +29,7 @@ export function sampleFwd(
   const { settings, logits, seen, tokens, draws, ring } = tensors;
   const { batch, vocab_size, real_vocab_size, label } = shape;
   const seenWords = Math.ceil(vocab_size / 32);
-  requireSize(label, "settings", settings, SETTINGS_WORDS);
+  requireSize(label, "settings", settings, batch * SETTINGS_WORDS);
   requireSize(label, "logits", logits, batch * vocab_size);
   requireSize(label, "seen", seen, batch * seenWords);
   requireSize(label, "tokens", tokens, batch);

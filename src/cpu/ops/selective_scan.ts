@@ -27,9 +27,9 @@ export function keptStates(seqlen: number): number {
   return Math.ceil(seqlen / SCAN_CHUNK) + 1;
 }
 
-/** The states and the rates of a block, in whole vectors. */
+/** What a step has of each channel of a block, and its states and rates, in whole vectors. */
 function scratchBytes(d_state: number): number {
-  return 2 * CHANNELS * roundUp(d_state, 4) * 4;
+  return (3 + 2 * roundUp(d_state, 4)) * CHANNELS * 4;
 }
 
 /** Shape of the rates of a layer's A. */

@@ -106,31 +106,35 @@ export class HubClient {
     let commit: string | null = null, hash: string | null = null, size: string | null = null;
     let url = fileUrl(this.#settings.endpoint, file);
     for (let redirects = 0;; redirects++) {
-      await using answer = await this.#send(file, "HEAD", url);
-      const { headers, status } = answer.response;
-      commit ??= headers.get("x-repo-commit");
-      hash ??= headers.get("x-linked-etag");
-      size ??= headers.get("x-linked-size");
-      const target = this.#target(file, answer.response, url, redirects);
-      if (target === undefined && status === 404 && isMissingEntry(headers)) {
-        return { commit: commit === null ? undefined : checkCommit(file, commit) };
+      const answer = await this.#send(file, "HEAD", url);
+      try {
+        const { headers, status } = answer.response;
+        commit ??= headers.get("x-repo-commit");
+        hash ??= headers.get("x-linked-etag");
+        size ??= headers.get("x-linked-size");
+        const target = this.#target(file, answer.response, url, redirects);
+        if (target === undefined && status === 404 && isMissingEntry(headers)) {
+          return { commit: commit === null ? undefined : checkCommit(file, commit) };
+        }
+        if (target === undefined && status !== 200) throw this.#refusal(file, answer.response, url);
+        const isLast = target === undefined || target.origin !== url.origin ||
+          (commit !== null && hash !== null);
+        if (!isLast) {
+          url = target;
+          continue;
+        }
+        // A redirect's own length is that of a page which says so, and an encoded length is not the file's.
+        if (target === undefined && !isEncoded(answer.response)) {
+          size ??= headers.get("content-length");
+        }
+        return {
+          commit: checkCommit(file, commit),
+          hash: checkHash(file, hash ?? headers.get("etag")),
+          sizeBytes: size !== null && /^\d+$/.test(size) ? Number(size) : undefined,
+        };
+      } finally {
+        await answer[Symbol.asyncDispose]();
       }
-      if (target === undefined && status !== 200) throw this.#refusal(file, answer.response, url);
-      const isLast = target === undefined || target.origin !== url.origin ||
-        (commit !== null && hash !== null);
-      if (!isLast) {
-        url = target;
-        continue;
-      }
-      // A redirect's own length is that of a page which says so, and an encoded length is not the file's.
-      if (target === undefined && !isEncoded(answer.response)) {
-        size ??= headers.get("content-length");
-      }
-      return {
-        commit: checkCommit(file, commit),
-        hash: checkHash(file, hash ?? headers.get("etag")),
-        sizeBytes: size !== null && /^\d+$/.test(size) ? Number(size) : undefined,
-      };
     }
   }
 
@@ -147,17 +151,17 @@ export class HubClient {
     let url = fileUrl(this.#settings.endpoint, file);
     for (let redirects = 0;; redirects++) {
       const range = offset === 0 ? undefined : `bytes=${offset}-`;
-      await using stack = new AsyncDisposableStack();
-      const answer = stack.use(await this.#send(file, "GET", url, range));
-      const target = this.#target(file, answer.response, url, redirects);
-      if (target === undefined) {
-        if (![200, 206, 416].includes(answer.response.status)) {
-          throw this.#refusal(file, answer.response, url);
-        }
-        stack.move();
-        return answer;
+      const answer = await this.#send(file, "GET", url, range);
+      let isContent = false;
+      try {
+        const target = this.#target(file, answer.response, url, redirects);
+        isContent = [200, 206, 416].includes(answer.response.status);
+        if (isContent) return answer;
+        if (target === undefined) throw this.#refusal(file, answer.response, url);
+        url = target;
+      } finally {
+        if (!isContent) await answer[Symbol.asyncDispose]();
       }
-      url = target;
     }
   }
 
@@ -195,9 +199,8 @@ export class HubClient {
     if (token !== undefined && this.#isHub(url)) headers.set("authorization", `Bearer ${token}`);
     // Not called as a method: a browser's fetch refuses any receiver but its own.
     const send = this.#options.fetch ?? fetch;
-    using timers = new DisposableStack();
     const waitMs = method === "HEAD" ? Math.min(stallMs, MAX_ANSWER_MS) : stallMs;
-    const stall = timers.use(new StallTimer(waitMs));
+    const stall = new StallTimer(waitMs);
     const wrap = (cause: unknown): unknown => {
       if (signal?.aborted) return signal.reason;
       if (cause instanceof Error && cause.name === "NotCapable") return cause;
@@ -221,10 +224,11 @@ export class HubClient {
         signal: AbortSignal.any([stall.signal, ...(signal === undefined ? [] : [signal])]),
       });
     } catch (error) {
-      throw wrap(error);
+      const reason = wrap(error);
+      stall[Symbol.dispose]();
+      throw reason;
     }
     this.#hasAnswered = true;
-    const running = timers.move();
     const body = new Body(response, wrap, signal);
     return {
       response,
@@ -233,7 +237,7 @@ export class HubClient {
         return body.next();
       },
       async [Symbol.asyncDispose]() {
-        running.dispose();
+        stall[Symbol.dispose]();
         await body.cancel();
       },
     };

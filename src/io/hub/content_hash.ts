@@ -35,10 +35,14 @@ export async function findMismatch(
 }
 
 async function digest(path: string, hashes: readonly FileHash[]): Promise<string[]> {
-  using file = await Deno.open(path, { read: true });
-  const piece = new Uint8Array(PIECE_BYTES);
-  for (let count = await file.read(piece); count !== null; count = await file.read(piece)) {
-    for (const hash of hashes) hash.update(piece.subarray(0, count));
+  const file = await Deno.open(path, { read: true });
+  try {
+    const piece = new Uint8Array(PIECE_BYTES);
+    for (let count = await file.read(piece); count !== null; count = await file.read(piece)) {
+      for (const hash of hashes) hash.update(piece.subarray(0, count));
+    }
+  } finally {
+    file.close();
   }
   return hashes.map((hash) => hash.digest("hex"));
 }

@@ -113,26 +113,30 @@ async function receive(
 ): Promise<string | undefined> {
   if (output.sizeBytes === sizeBytes) return undefined;
   if (sizeBytes !== undefined && output.sizeBytes > sizeBytes) await output.clear();
-  await using content = await client.read(file, output.sizeBytes);
-  if (!await goesOn(file, content, output)) return undefined;
-  onPiece();
-  for (let piece = await content.next(); piece !== undefined; piece = await content.next()) {
-    if (sizeBytes !== undefined && output.sizeBytes + piece.length > sizeBytes) {
-      return `more than the ${sizeBytes} bytes came that it should have`;
-    }
-    await output.append(piece);
+  const content = await client.read(file, output.sizeBytes);
+  try {
+    if (!await goesOn(file, content, output)) return undefined;
     onPiece();
+    for (let piece = await content.next(); piece !== undefined; piece = await content.next()) {
+      if (sizeBytes !== undefined && output.sizeBytes + piece.length > sizeBytes) {
+        return `more than the ${sizeBytes} bytes came that it should have`;
+      }
+      await output.append(piece);
+      onPiece();
+    }
+    if (sizeBytes !== undefined && output.sizeBytes < sizeBytes) {
+      throw new PassingHttpError(
+        `${
+          cannotDownload(file)
+        }: the answer ended after ${output.sizeBytes} of ${sizeBytes} bytes. Run it again to go ` +
+          `on from there`,
+        undefined,
+      );
+    }
+    return undefined;
+  } finally {
+    await content[Symbol.asyncDispose]();
   }
-  if (sizeBytes !== undefined && output.sizeBytes < sizeBytes) {
-    throw new PassingHttpError(
-      `${
-        cannotDownload(file)
-      }: the answer ended after ${output.sizeBytes} of ${sizeBytes} bytes. Run it again to go ` +
-        `on from there`,
-      undefined,
-    );
-  }
-  return undefined;
 }
 
 /** Whether the answer has something to append: the rest of the file, or all of it, which replaces what is here. */

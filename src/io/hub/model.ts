@@ -132,9 +132,12 @@ async function ifThere(repository: HubFiles, file: string): Promise<ByteSource |
 
 /** What a file holds, as text and as a source of its own: the file is read once, and closed. */
 async function readSmall(source: ByteSource): Promise<{ text: string; copy: ByteSource }> {
-  using file = source;
-  const bytes = await file.read(0, file.sizeBytes);
-  return { text: new TextDecoder().decode(bytes), copy: fromBytes(file.name, bytes) };
+  try {
+    const bytes = await source.read(0, source.sizeBytes);
+    return { text: new TextDecoder().decode(bytes), copy: fromBytes(source.name, bytes) };
+  } finally {
+    source[Symbol.dispose]();
+  }
 }
 
 /** The fields of a JSON object; none where the file is something else. */

@@ -198,7 +198,7 @@ export class HubRepository implements HubFiles {
   async #download(file: string, facts: FileFacts, options: HubOptions): Promise<string> {
     const { commit, hash, sizeBytes } = facts;
     const blob = this.#cache.blobPath(hash);
-    using _lock = await lockFile(this.#cache.lockPath(hash), {
+    const lock = await lockFile(this.#cache.lockPath(hash), {
       signal: options.signal,
       onWait: () =>
         options.onProgress?.({
@@ -209,15 +209,19 @@ export class HubRepository implements HubFiles {
           note: "another process downloads it",
         }),
     });
-    // Who held the lock before may have done all of it.
-    const path = await this.#cache.find(commit, file);
-    if (path !== undefined) return path;
-    const isNew = sizeOf(blob) === undefined || sizeOf(blob) !== (sizeBytes ?? sizeOf(blob));
-    if (isNew) {
-      await Deno.mkdir(blob.slice(0, blob.lastIndexOf("/")), { recursive: true });
-      await downloadContent(this.#client, this.#name(file), facts, blob, options);
+    try {
+      // Who held the lock before may have done all of it.
+      const path = await this.#cache.find(commit, file);
+      if (path !== undefined) return path;
+      const isNew = sizeOf(blob) === undefined || sizeOf(blob) !== (sizeBytes ?? sizeOf(blob));
+      if (isNew) {
+        await Deno.mkdir(blob.slice(0, blob.lastIndexOf("/")), { recursive: true });
+        await downloadContent(this.#client, this.#name(file), facts, blob, options);
+      }
+      return await this.#cache.link(commit, file, hash, isNew);
+    } finally {
+      lock[Symbol.dispose]();
     }
-    return await this.#cache.link(commit, file, hash, isNew);
   }
 }
 

@@ -9,6 +9,8 @@
  * root mean square, int4).
  */
 
+import { decodeFloat16, encodeFloat16, roundToFloat16 } from "../../runtime/float16.ts";
+
 /** Weights of 8 or 4 bits, which need a scale. */
 export type QuantizedDType = "int8" | "int4";
 
@@ -53,7 +55,7 @@ export function quantizeRows(
     throw new TypeError(`Cannot quantize rows of ${columns} from ${values.length} values`);
   }
   const codes = new Uint8Array(rows * codeBytes);
-  const scales = new Float16Array(rows * groups);
+  const scales = new Float32Array(rows * groups);
   const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
   for (let row = 0; row < rows; row++) {
     for (let group = 0; group < groups; group++) {
@@ -61,7 +63,7 @@ export function quantizeRows(
       const end = Math.min(start + QUANT_GROUP, (row + 1) * columns);
       const most = farthest(bits, start, end);
       // As f16 rounds it: the codes make up for the rounding.
-      const scale = Math.f16round(dtype === "int8" ? Math.abs(most) / 127 : most / -8);
+      const scale = roundToFloat16(dtype === "int8" ? Math.abs(most) / 127 : most / -8);
       if (!Number.isFinite(scale)) {
         throw new RangeError(
           `Cannot quantize to ${dtype}: columns ${group * QUANT_GROUP} to ` +
@@ -77,7 +79,7 @@ export function quantizeRows(
       else encodeInt4(values, start, end, inverse, codes, target);
     }
   }
-  return { codes, scales: new Uint16Array(scales.buffer) };
+  return { codes, scales: encodeFloat16(scales) };
 }
 
 /**
@@ -92,7 +94,7 @@ export function dequantizeRows(
 ): Float32Array<ArrayBuffer> {
   const { groups, codeBytes } = quantizedRowSizes(columns, dtype);
   const rows = codes.length / codeBytes;
-  const floats = new Float16Array(scales.buffer, scales.byteOffset, scales.length);
+  const floats = decodeFloat16(scales);
   const values = new Float32Array(rows * columns);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {

@@ -93,7 +93,8 @@ export function mamba1<K extends PassKinds>(
      * one; out_proj and the residual. Everything else takes seven, from the same formulas. FalconMamba takes one more.
      */
     forward(program, config, tensors, shape) {
-      const isStep = !shape.chunk && shape.seqlen === 1 && shape.batch <= ops.MATVEC_MAX_ROWS;
+      const isShort = shape.isStep || shape.batch <= ops.MATVEC_MAX_ROWS;
+      const isStep = !shape.chunk && shape.seqlen === 1 && isShort;
       (isStep ? recordStep : recordSequence)(ops, program, config, tensors, shape);
     },
 

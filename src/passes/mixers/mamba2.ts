@@ -80,7 +80,8 @@ export function mamba2<K extends PassKinds>(
      * in one; the recurrence, skip and gate; gated norm, out_proj and the residual.
      */
     forward(program, config, tensors, shape) {
-      const isStep = !shape.chunk && shape.seqlen === 1 && shape.batch <= ops.MATVEC_MAX_ROWS;
+      const isShort = shape.isStep || shape.batch <= ops.MATVEC_MAX_ROWS;
+      const isStep = !shape.chunk && shape.seqlen === 1 && isShort;
       (isStep ? recordStep : recordSequence)(ops, program, config, tensors, shape);
     },
 

@@ -8,6 +8,7 @@ import { elementCount, roundUp } from "../../model/shapes.ts";
 import type { BatchShape } from "../../model/training_executor.ts";
 import { MATRIX_ROW_STEP } from "../../model/weights/dtype.ts";
 import { weightSpecs } from "../../model/weights/weight_specs.ts";
+import { ownParts } from "../../runtime/own_parts.ts";
 import type { PassKinds } from "../kinds.ts";
 import type { Named } from "../op_set.ts";
 import type { Platform } from "../platform.ts";
@@ -111,52 +112,58 @@ export function createTrainingActivations<K extends PassKinds>(
   const { batch, seqlen } = shape;
   const { d_model } = config;
   const rows = batch * seqlen;
-  using owned = new DisposableStack();
-  const make: Make<K> = (label, ...dimensions) => {
-    const lack = platform.lackOfRoom(label, 4 * elementCount(dimensions));
-    if (lack !== undefined) {
-      throw new RangeError(
-        `Cannot train on batches of ${batch} x ${seqlen} steps: ${lack}. ` +
-          "Use smaller batches, several of which accumulation adds up, or a shorter seqlen",
-      );
-    }
-    return owned.use(platform.createTensor(label, dimensions));
-  };
-  // What backward computes again needs no tensor of each half's own.
-  const shared = sharedByPart(config, () => new Map<string, K["tensor"]>());
-  const logitRows = targetRows(config, shape);
-  const normed = make("normed", rows, d_model);
-  const made = {
-    shape,
-    inputs: make("inputs", rows, inputWidth(config)),
-    normed,
-    pooled: make("pooled", poolsMean(config) ? rows : 0, d_model),
-    halves: blockHalves(config).map(({ part }, index) => ({
-      residual: make("residual", rows, d_model),
-      normed: ops.recomputes ? normed : make("normed", rows, d_model),
-      activations: partActivations(platform, config, part, shape, make, shared[index] ?? new Map()),
-      ...keptStates(platform, config, part, shape, make),
-    })),
-    embedded: make("embedded", rows, d_model),
-    pool_state: poolsMean(config) ? make("pool_state", batch, 2, d_model) : undefined,
-    logits: make("logits", logitRows, logitCount(config)),
-    targets: make("targets", logitRows),
-    losses: make("losses", logitRows),
-    zeros: make("zeros", batch, 2, d_model),
-    grad: {
-      residual: make("grad_residual", rows, d_model),
-      normed: make("grad_normed", rows, d_model),
-      last: make("grad_last", batch, d_model),
-      parts: sharedByPart(config, (part) => {
-        const training = parts.trainingOf(part);
-        const sizes = training.scratchSizes(config, shape);
-        return makeTogether<K["tensor"]>(sizes, training.together, make);
-      }),
-    },
-    partials: make("partials", partialElements(platform, config, shape)),
-  };
-  const kept = owned.move();
-  return { ...made, [Symbol.dispose]: () => kept[Symbol.dispose]() };
+  return ownParts((own) => {
+    const make: Make<K> = (label, ...dimensions) => {
+      const lack = platform.lackOfRoom(label, 4 * elementCount(dimensions));
+      if (lack !== undefined) {
+        throw new RangeError(
+          `Cannot train on batches of ${batch} x ${seqlen} steps: ${lack}. ` +
+            "Use smaller batches, several of which accumulation adds up, or a shorter seqlen",
+        );
+      }
+      return own(platform.createTensor(label, dimensions));
+    };
+    // What backward computes again needs no tensor of each half's own.
+    const shared = sharedByPart(config, () => new Map<string, K["tensor"]>());
+    const logitRows = targetRows(config, shape);
+    const normed = make("normed", rows, d_model);
+    return {
+      shape,
+      inputs: make("inputs", rows, inputWidth(config)),
+      normed,
+      pooled: make("pooled", poolsMean(config) ? rows : 0, d_model),
+      halves: blockHalves(config).map(({ part }, index) => ({
+        residual: make("residual", rows, d_model),
+        normed: ops.recomputes ? normed : make("normed", rows, d_model),
+        activations: partActivations(
+          platform,
+          config,
+          part,
+          shape,
+          make,
+          shared[index] ?? new Map(),
+        ),
+        ...keptStates(platform, config, part, shape, make),
+      })),
+      embedded: make("embedded", rows, d_model),
+      pool_state: poolsMean(config) ? make("pool_state", batch, 2, d_model) : undefined,
+      logits: make("logits", logitRows, logitCount(config)),
+      targets: make("targets", logitRows),
+      losses: make("losses", logitRows),
+      zeros: make("zeros", batch, 2, d_model),
+      grad: {
+        residual: make("grad_residual", rows, d_model),
+        normed: make("grad_normed", rows, d_model),
+        last: make("grad_last", batch, d_model),
+        parts: sharedByPart(config, (part) => {
+          const training = parts.trainingOf(part);
+          const sizes = training.scratchSizes(config, shape);
+          return makeTogether<K["tensor"]>(sizes, training.together, make);
+        }),
+      },
+      partials: make("partials", partialElements(platform, config, shape)),
+    };
+  });
 }
 
 /** What a part's forward writes, each half's own but for what backward computes again. */

@@ -6,6 +6,7 @@ import {
   type ParameterPlace,
   placeOf,
 } from "../../model/parameter_layout.ts";
+import { ownParts } from "../../runtime/own_parts.ts";
 import type { PassKinds } from "../kinds.ts";
 import type { Platform } from "../platform.ts";
 import { type ModelWeights, modelWeights } from "../weights.ts";
@@ -27,30 +28,29 @@ export function createParameterSet<K extends PassKinds>(
   layout: ParameterLayout,
   label: string,
 ): ParameterSet<K> {
-  using owned = new DisposableStack();
-  const flat: K["tensor"] = owned.use(platform.createTensor(label, [layout.size]));
-  const derivations: ((program: K["program"]) => void)[] = [];
-  const view = ({ start, rows, stride }: ParameterPlace): K["tensor"] =>
-    flat.view(start * 4, [rows * stride]);
-  const weights = modelWeights<K>(platform.parts, config, {
-    vector: (name) => view(placeOf(layout, name)),
-    matrix: (name) => {
-      const place = placeOf(layout, name);
-      return platform.matrixOver(view(place), place);
-    },
-    derived: (name, shape, record) => {
-      const tensor: K["tensor"] = owned.use(platform.createTensor(name, shape));
-      derivations.push((program) => record(program, tensor));
-      return tensor;
-    },
+  return ownParts((own) => {
+    const flat: K["tensor"] = own(platform.createTensor(label, [layout.size]));
+    const derivations: ((program: K["program"]) => void)[] = [];
+    const view = ({ start, rows, stride }: ParameterPlace): K["tensor"] =>
+      flat.view(start * 4, [rows * stride]);
+    const weights = modelWeights<K>(platform.parts, config, {
+      vector: (name) => view(placeOf(layout, name)),
+      matrix: (name) => {
+        const place = placeOf(layout, name);
+        return platform.matrixOver(view(place), place);
+      },
+      derived: (name, shape, record) => {
+        const tensor: K["tensor"] = own(platform.createTensor(name, shape));
+        derivations.push((program) => record(program, tensor));
+        return tensor;
+      },
+    });
+    return {
+      flat,
+      weights,
+      derive: (program: K["program"]) => {
+        for (const record of derivations) record(program);
+      },
+    };
   });
-  const kept = owned.move();
-  return {
-    flat,
-    weights,
-    derive: (program) => {
-      for (const record of derivations) record(program);
-    },
-    [Symbol.dispose]: () => kept[Symbol.dispose](),
-  };
 }

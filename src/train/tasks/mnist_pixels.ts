@@ -19,30 +19,46 @@ const DEFAULTS: Hyperparameters = {
   ...{ learningRate: 3e-3, minimumLearningRate: 1e-5 },
 };
 
+interface Preset extends TaskPreset {
+  readonly settings: Hyperparameters;
+}
+
+const PRESETS: Readonly<Record<"conditional" | "unconditional" | "small", Preset>> = {
+  conditional: { name: "conditional", settings: DEFAULTS, size: SIZE },
+  unconditional: { name: "unconditional", settings: DEFAULTS, size: SIZE },
+  small: {
+    name: "small",
+    isDefaultOnCpu: true,
+    size: { d_model: 64, n_layer: 4, d_state: 8, d_conv: 32, expand: 1 },
+    settings: {
+      ...COMMON,
+      ...{ steps: 1000, batchSize: 8, seqlen: 784, evaluateEvery: 250 },
+      ...{ learningRate: 6e-3, minimumLearningRate: 6e-5 },
+    },
+  },
+};
+
 /** Its presets; the first is the default. */
-export const MNIST_PIXELS_PRESETS: readonly TaskPreset[] = [{
-  name: "conditional",
-  settings: DEFAULTS,
-  size: SIZE,
-}, { name: "unconditional", settings: DEFAULTS, size: SIZE }];
+export const MNIST_PIXELS_PRESETS: readonly TaskPreset[] = Object.values(PRESETS);
 
 /**
- * Presets `conditional` (the first id is 256 + the digit: ten ids more) and `unconditional` (it is 256). The ids of pixels
- * alone can be drawn. `data` is a folder of MNIST's original files.
+ * Presets `conditional` (the first id is 256 + the digit: ten ids more), `unconditional` (it is 256) and `small`, for a
+ * CPU, which is conditional too. The ids of pixels alone can be drawn. `data` is a folder of MNIST's original files.
  *
  * @throws {SyntaxError} If the files are not MNIST's.
  * @throws {RangeError} If an option is out of range.
  */
 export async function mnistPixelsTask(options: TaskOptions = {}): Promise<Task> {
-  const preset = choosePreset("mnist-pixels", ["conditional", "unconditional"], options);
-  const conditional = preset === "conditional";
-  const defaults = settings(DEFAULTS, options);
+  const names = ["conditional", "unconditional", "small"] as const;
+  const { name, size, settings: own } = PRESETS[choosePreset("mnist-pixels", names, options)];
+  const conditional = name !== "unconditional";
+  const defaults = settings(own, options);
   checkLength("mnist-pixels", DEFAULTS.seqlen, options);
   const path = options.data === undefined ? {} : { path: options.data };
   // One after the other: where both are wrong, it is always the training images that are named.
   const train = await loadMnist("train", path), test = await loadMnist("test", path);
   const vocab_size = PIXEL_VALUES + (conditional ? train.classNames.length : 1);
-  const config = newConfig(SIZE, {
+  const config = newConfig(size, {
     input: { kind: "embedding", vocab_size },
     head: { kind: "lm", vocab_size, tied: true },
     real_vocab_size: PIXEL_VALUES,

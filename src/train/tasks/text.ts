@@ -14,81 +14,73 @@ import { quote } from "../../io/quote.ts";
 import { loadTokenizer } from "../../io/tokenizer/tokenizer.ts";
 import { orderedSource, shuffledSource } from "../batches.ts";
 import { dataHash } from "../data_hash.ts";
-import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
+import type { Hyperparameters, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { choosePreset, COMMON, newConfig, settings } from "../task.ts";
 import { laneSource, textWindows } from "../text_windows.ts";
 
-const SIZE: ModelSize = { d_model: 256, n_layer: 6, d_state: 16, d_conv: 4, expand: 2 };
-const DEFAULTS: Hyperparameters = {
-  ...COMMON,
-  ...{ steps: 5000, batchSize: 64, seqlen: 256, dropout: 0.2 },
-  ...{ learningRate: 1e-3, minimumLearningRate: 1e-4 },
-};
-
-interface LanguagePreset {
-  readonly size: ModelSize;
-  readonly defaults: Hyperparameters;
+/** A model of a text, and how it is trained. */
+export interface LanguagePreset extends TaskPreset {
+  readonly settings: Hyperparameters;
 }
 
-/** Sizes for a CPU. */
-const SMALL: LanguagePreset = {
-  size: { d_model: 64, n_layer: 2, d_state: 16, d_conv: 4, expand: 2 },
-  defaults: {
-    ...COMMON,
-    ...{ steps: 500, batchSize: 16, seqlen: 64, evaluateEvery: 50, dropout: 0.2 },
-    ...{ learningRate: 4e-3, minimumLearningRate: 4e-4 },
+const PRESETS = {
+  text: {
+    name: "text",
+    size: { d_model: 256, n_layer: 6, d_state: 16, d_conv: 4, expand: 2 },
+    settings: {
+      ...COMMON,
+      ...{ steps: 5000, batchSize: 64, seqlen: 256, dropout: 0.2 },
+      ...{ learningRate: 1e-3, minimumLearningRate: 1e-4 },
+    },
   },
-};
-
-const PRESETS: Readonly<Record<"text" | "small", LanguagePreset>> = {
-  text: { size: SIZE, defaults: DEFAULTS },
-  small: SMALL,
-};
+  small: {
+    name: "small",
+    isDefaultOnCpu: true,
+    note: "43 s of its time, shared by its cores, and loss 1.97 on README.md",
+    size: { d_model: 64, n_layer: 2, d_state: 16, d_conv: 4, expand: 2 },
+    settings: {
+      ...COMMON,
+      ...{ steps: 500, batchSize: 16, seqlen: 64, evaluateEvery: 50, dropout: 0.2 },
+      ...{ learningRate: 4e-3, minimumLearningRate: 4e-4 },
+    },
+  },
+} as const satisfies Readonly<Record<string, LanguagePreset>>;
 
 /** Its presets; the first is the default. */
-export const TEXT_PRESETS: readonly TaskPreset[] = [
-  { name: "text", settings: DEFAULTS, size: SIZE },
-  {
-    name: "small",
-    settings: SMALL.defaults,
-    size: SMALL.size,
-    note: "for a CPU: 43 s of its time, shared by its cores, and loss 1.97 on README.md",
-  },
-];
+export const TEXT_PRESETS: readonly TaskPreset[] = Object.values(PRESETS);
 
 /**
- * Presets `text` (the default) and `small`, for a CPU. `data` is the file; the first 90% of its characters train, the last 10% validate, in windows of
- * `seqlen`. With `carryState`, training goes through lanes whose state goes on from window to window, and validation
- * through the whole part in one stream.
+ * Presets `text` (the default) and `small`, for a CPU. `data` is the file; the first 90% of its characters train, the
+ * last 10% validate, in windows of `seqlen`. With `carryState`, training goes through lanes whose state goes on from
+ * window to window, and validation through the whole part in one stream.
  *
  * @throws {SyntaxError} If the file is empty, is not UTF-8, or holds one character over and over.
  * @throws {RangeError} If it is too short for its windows, or an option is out of range.
  */
 export async function textTask(options: TaskOptions = {}): Promise<Task> {
-  const { size, defaults: own } = PRESETS[choosePreset("text", ["text", "small"], options)];
+  const preset = PRESETS[choosePreset("text", ["text", "small"], options)];
   if (options.data === undefined) {
     throw new TypeError('Cannot load the task "text": it has no data. Give a UTF-8 file as data');
   }
   const text = decodeText(await readDataFile(options.data, "text"), options.data);
-  return await languageTask({ name: "text", text, size, own }, options);
+  return await languageTask({ name: "text", text, preset }, options);
 }
 
 /** A language model of a text. */
 export async function languageTask(
-  { name, text, size, own }: {
+  { name, text, preset }: {
     readonly name: string;
     readonly text: string;
-    readonly size: ModelSize;
-    readonly own: Hyperparameters;
+    readonly preset: LanguagePreset;
   },
   options: TaskOptions,
 ): Promise<Task> {
-  const defaults = settings(own, options);
+  const defaults = settings(preset.settings, options);
   const { tokenizer, vocab_size, encode } = await vocabulary(text, options);
   const parts = splitText(text);
   const train = encode(parts.train), validation = encode(parts.validation);
   requireVariety(train, options);
-  const config = newConfig(size, {
+  const config = newConfig(preset.size, {
     input: { kind: "embedding", vocab_size },
     head: { kind: "lm", vocab_size, tied: true },
   }, options);

@@ -68,9 +68,13 @@ class DigitSection {
   async choose(digit: number): Promise<void> {
     this.#mark(digit);
     this.#pad.clear();
-    const answer = await fetch(digitUrl(digit));
-    if (!answer.ok) throw new Error(`Cannot load ${digitUrl(digit)}: ${answer.status}`);
-    await this.#read(await greyPixels(await answer.blob()), { isLive: false });
+    try {
+      const answer = await fetch(digitUrl(digit));
+      if (!answer.ok) throw new Error(`Cannot load ${digitUrl(digit)}: ${answer.status}`);
+      await this.#read(await greyPixels(await answer.blob()), { isLive: false });
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   #addChoices(): void {
@@ -124,12 +128,16 @@ class DigitSection {
       this.#reading = reading;
       this.#view.drawCourses(reading);
       if (isLive) this.#show(image.length);
-      const kept = reusedRows === 0 ? "" : ` (${reusedRows} of ${SIZE} rows as they were)`;
+      const kept = reusedRows === 0 ? "" : `, ${reusedRows} of ${SIZE} rows from before`;
       this.#facts.textContent = `State: ${formatBytes(stateBytes)}, after pixel 1 as after pixel ` +
         `${image.length}. All ${image.length} pixels were read in ${formatTime(elapsedMs)}${kept}.`;
     } catch (error) {
-      if (!isAbort(error)) this.#verdict.textContent = String(error);
+      if (!isAbort(error)) this.#fail(error);
     }
+  }
+
+  #fail(error: unknown): void {
+    this.#verdict.textContent = error instanceof Error ? error.message : String(error);
   }
 
   #moment(): number {

@@ -1,7 +1,7 @@
 /** Checkpoints of the reader's own: looked at before they are loaded, and kept or deleted. */
 
 import { describeCheckpoint } from "../../engine/load_model.ts";
-import { openCheckpoint } from "../../io/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../../io/checkpoint.ts";
 import { stateDictPrefix } from "../../io/state_dict.ts";
 import type { WeightDType } from "../../../mod.ts";
 import { parseQuantization } from "../../model/config/quantization.ts";
@@ -34,10 +34,18 @@ const DTYPES: readonly WeightDType[] = ["auto", "f32", "f16", "int8", "int4"];
 /** Reads what describes a checkpoint: config, tokenizer and the header, but no weights. */
 export const inspect: Handlers["inspect"] = async ({ source, keep }, { signal }) => {
   const { location, fetch } = openSource(source, { keep });
-  using checkpoint = await openCheckpoint(location, {
+  const checkpoint = await openCheckpoint(location, {
     signal,
     ...(fetch === undefined ? {} : { fetch }),
   });
+  try {
+    return await describe(checkpoint);
+  } finally {
+    checkpoint[Symbol.dispose]();
+  }
+};
+
+async function describe(checkpoint: Checkpoint): Promise<Inspection> {
   const { config, tokenizer } = await describeCheckpoint(checkpoint);
   const { tensors } = checkpoint;
   const quantized = parseQuantization(checkpoint.config, checkpoint.configName);
@@ -61,7 +69,7 @@ export const inspect: Handlers["inspect"] = async ({ source, keep }, { signal })
       ? undefined
       : "this page uses models of text with a tokenizer.json, and classifiers of 28 x 28 pixels",
   };
-};
+}
 
 /** The downloads that the browser keeps. */
 export const listKept: Handlers["listKept"] = listKeptFiles;

@@ -22,8 +22,8 @@ export const trainText: Handlers["trainText"] = async (
   { text, steps, seed, backend },
   { signal, emit },
 ) => {
-  const own = { ...SETTINGS, steps };
-  const task = await languageTask({ name: "text", text, size: SIZE, own }, {
+  const preset = { name: "page", size: SIZE, settings: { ...SETTINGS, steps } };
+  const task = await languageTask({ name: "text", text, preset }, {
     hyperparameters: { seed, steps, evaluateEvery: Math.min(steps, SETTINGS.evaluateEvery) },
   });
   let best: ReadonlyMap<string, Uint8Array<ArrayBuffer>> | undefined;

@@ -7,7 +7,7 @@ import { openSafetensors } from "../../../src/io/safetensors/safetensors.ts";
 import { readMetrics } from "../../../src/train/run/metrics.ts";
 import { openRunFolder } from "../../../src/train/run/run_folder.ts";
 import { COMMON } from "../../../src/train/task.ts";
-import { loadTask, TASK_PRESETS } from "../../../src/train/tasks/load_task.ts";
+import { defaultPreset, loadTask, TASK_PRESETS } from "../../../src/train/tasks/load_task.ts";
 import { train } from "../../../src/train/train.ts";
 import { FakeTerminal } from "../terminal/fake_terminal.ts";
 import "../../settle_readbacks.ts";
@@ -134,7 +134,7 @@ Deno.test("train.ts turns --epochs into steps, and ends with the best evaluation
     const args = [
       ...["text", "--data", `${folder}/text.txt`, "--out", `${folder}/out`, "--epochs", "2"],
       ...["--d-model", "8", "--n-layer", "1", "--batch-size", "4", "--seqlen", "16"],
-      ...["--accumulation", "2", "--evaluate-every", "2"],
+      ...["--accumulation", "2", "--evaluate-every", "2", "--preset", "text"],
     ];
     const terminal = new FakeTerminal();
     assertEquals(await trainCommand(args, terminal), 0, terminal.stderr);
@@ -240,14 +240,14 @@ Deno.test("train.ts --help shows every setting's default, and every preset's own
   assertEquals(await trainCommand(["--help"], terminal), 0);
   const own = [...TASK_PRESETS].flatMap(([task, presets]) =>
     presets.map(({ name, settings, size }) => {
-      const start = terminal.stdout.search(new RegExp(`\\n  ${task} --preset ${name}[,\\n]`));
+      const start = terminal.stdout.search(new RegExp(`\\n  ${task} --preset ${name}[,:\\n]`));
       const text = terminal.stdout.slice(start + 1).split(/\n {2}\S|\n\n/)[0] ?? "";
       assert(start > 0 && text.includes(` --steps ${settings.steps} `), `${task} ${name}`);
       assert(text.includes(` --d-model ${size.d_model}`), text);
       return text;
     })
   );
-  assertEquals(own.length, 10);
+  assertEquals(own.length, 13);
   for (const [option, key] of NUMBERS) {
     const common = Object.entries(COMMON).find(([name]) => name === key)?.[1];
     const line = terminal.stdout.split("\n  --").find((part) => part.startsWith(`${option} N`));
@@ -301,6 +301,38 @@ Deno.test("train.ts notes what a text has, the device, and a part of the validat
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("train.ts takes the preset for a CPU where it trains there and nobody says", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/text.txt`, "A dark and stormy night. ".repeat(200));
+    const args = ["text", "--data", `${folder}/text.txt`, "--steps", "1", "--backend", "cpu"];
+    const small = new FakeTerminal();
+    assertEquals(await trainCommand([...args, "--out", `${folder}/small`], small), 0, small.stderr);
+    const why = "Task: text, preset small, as it is trained on the CPU (--preset text is larger), ";
+    assert(small.stderr.startsWith(why), small.stderr);
+    assert(small.stderr.includes('"d_model":64,'), small.stderr);
+    const own = ["--d-model", "8", "--n-layer", "1", "--batch-size", "2", "--seqlen", "8"];
+    const asked = new FakeTerminal();
+    const named = [...args, ...own, "--preset", "text", "--out", `${folder}/text`];
+    assertEquals(await trainCommand(named, asked), 0, asked.stderr);
+    assert(asked.stderr.startsWith("Task: text, preset text, 4,500 tokens"), asked.stderr);
+    assert(asked.stderr.includes('"d_model":8,'), asked.stderr);
+    const more = new FakeTerminal();
+    const further = ["--resume", `${folder}/small`, "--steps", "2", "--backend", "cpu"];
+    assertEquals(await trainCommand(further, more), 0, more.stderr);
+    assert(more.stderr.startsWith("Task: text, preset small, 4,500 tokens"), more.stderr);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("defaultPreset() is the first, or on the CPU the one that is made for it", () => {
+  assertEquals(defaultPreset("text", "webgpu"), "text");
+  assertEquals(defaultPreset("text", "cpu"), "small");
+  assertEquals(defaultPreset("mnist", "cpu"), "rows");
+  assertEquals(defaultPreset("nosuch", "cpu"), undefined);
 });
 
 Deno.test("--version prints what deno.json says", async () => {

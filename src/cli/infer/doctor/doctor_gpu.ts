@@ -2,6 +2,7 @@
 
 import { type Gpu, openGpu } from "../../../gpu/device.ts";
 import { Staging } from "../../../gpu/readback.ts";
+import { describeSteps } from "../../../webgpu/fused/grid.ts";
 import { formatBytes, formatCount } from "../../terminal/format.ts";
 
 interface ReadbackReport {
@@ -23,6 +24,8 @@ export interface GpuReport {
   readonly limits: Readonly<Record<string, number>>;
   readonly features: readonly string[];
   readonly readback: ReadbackReport;
+  /** How single steps run. */
+  readonly steps: string;
 }
 
 const LIMITS = [
@@ -49,11 +52,14 @@ export async function describeGpu(): Promise<GpuReport> {
     limits: Object.fromEntries(LIMITS.map((name) => [name, limits[name]])),
     features: [...features].sort(),
     readback: await measureReadback(gpu),
+    steps: await describeSteps(gpu),
   };
 }
 
 /** A line a fact. */
-export function gpuLines({ device, note, limits, features, readback }: GpuReport): string[] {
+export function gpuLines(
+  { device, note, limits, features, readback, steps }: GpuReport,
+): string[] {
   return [
     `adapter    ${device}${note === undefined ? "" : `, ${note}`}`,
     ...Object.entries(limits).map(([name, value]) =>
@@ -61,6 +67,7 @@ export function gpuLines({ device, note, limits, features, readback }: GpuReport
     ),
     `features   ${features.join(", ") || "none"}`,
     `readback   ${describeReadback(readback)}`,
+    `steps      ${steps}`,
   ];
 }
 

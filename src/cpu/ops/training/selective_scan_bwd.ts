@@ -147,5 +147,5 @@ function padded(d_state: number): number {
 function scratchBytes(d_state: number): number {
   const state = padded(d_state) * CHANNELS * 4;
   const step = CHANNELS * 4;
-  return (4 + 2 * SCAN_CHUNK) * state + state / 2 + (1 + 2 * SCAN_CHUNK) * step;
+  return (4 + 2 * SCAN_CHUNK) * state + state / 2 + (4 + 3 * SCAN_CHUNK) * step;
 }

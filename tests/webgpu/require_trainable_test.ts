@@ -13,6 +13,7 @@ Deno.test(
     const path = goldenPath("mamba1", "config.json");
     const config = mamba1Config(parseConfig(JSON.parse(Deno.readTextFileSync(path))));
     const wide: Mamba1Config = { ...config, d_conv: 33 };
+    const deep: Mamba1Config = { ...config, d_state: 1025 };
     const limits = { maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 28 };
     const withLimits = (more: Partial<GPUSupportedLimits>): Gpu => {
       const all = { ...limits, maxStorageBuffersPerShaderStage: 8, ...more };
@@ -33,6 +34,11 @@ Deno.test(
       () => requireTrainable(withLimits({}), wide),
       RangeError,
       "Cannot train conv1d with d_conv 33",
+    );
+    assertThrows(
+      () => requireTrainable(withLimits({}), deep),
+      RangeError,
+      "Cannot run this model: d_state is 1025, and kernels take 1024",
     );
     assertEquals(gpu.pipelines.size, 0);
   }),

@@ -1,0 +1,176 @@
+// _step_blocks: the walk through the blocks of whole steps, and conv1d: what mixers share. A block is in_proj, the
+// mixer, where the others are met once, and out_proj. The kernel declares what _step_ends and _step_sample say, and
+// conv_sums and conv_last (f32), N_LAYER, D_CONV, CONV_BIAS, CONV_AT, CARRIED, AT_CONV, AT_CONV_BIAS, AT_NORM,
+// AT_IN_BIAS, AT_OUT_BIAS, BIAS, OUT_NORM and AT_OUT_NORM; and, for the layer that is computed:
+//   product_of(part, group)      in_proj and out_proj of each layer in turn, then the head
+//   begin_mixer(group, lane)     what needs no other workgroup; before in_proj
+//   finish_in_proj(group, lane)  what is still to be handed over
+//   load_mixer(group, lane)      loads what mix() needs; others arrive meanwhile
+//   mix(group, lane)             hands over the input of out_proj
+//   take_in_proj(group, i, sum)
+
+// Of the layer that is computed: where its weights begin, and its state.
+var<private> layer: vec2<u32>;
+var<private> layer_state: u32;
+
+fn in_layer(at: u32) -> vec2<u32> {
+  return vec2<u32>(layer.x, layer.y + at);
+}
+
+fn enter_layer(index: u32) {
+  layer = layer_at(index);
+  layer_state = index * CARRIED;
+}
+
+// Four taps of a channel's window but the last one, moved by a step; their loads overlap.
+fn four_taps(d: u32, k: u32) -> f32 {
+  let window = layer_state + CONV_AT + d * D_CONV + k;
+  let tap = d * D_CONV + k;
+  var values = vec4<f32>(0.0);
+  var weights = vec4<f32>(0.0);
+  for (var j = 0u; j < 4u; j++) {
+    if (k + j + 1u < D_CONV) {
+      values[j] = carried[window + j + 1u];
+      weights[j] = element(in_layer(AT_CONV), tap + j);
+    }
+  }
+  for (var j = 0u; j < 4u; j++) {
+    if (k + j + 1u < D_CONV) {
+      carried[window + j] = values[j];
+    }
+  }
+  return dot(values, weights);
+}
+
+// A product of the walk: in_proj, of which the rows are told (the workgroup's, split and split_2; then where each part
+// begins), out_proj or the head. Values are chosen one by one, so that they stay in registers.
+fn part_of(part: u32, group: u32, in_rows: u32, counts: vec3<u32>, starts: vec3<u32>) -> Product {
+  let is_head = part == 2u * N_LAYER;
+  let is_in = part % 2u == 0u && !is_head;
+  let rows = select(
+    own_count(group, OUT_ROWS, D_MODEL), own_count(group, HEAD_ROWS, LOGITS), is_head);
+  let own = select(vec3<u32>(rows), counts, is_in);
+  let first = vec3<u32>(group * select(OUT_ROWS, HEAD_ROWS, is_head), 0u, 0u);
+  let begin = select(first, starts, is_in);
+  let at = layer_at(min(part / 2u, N_LAYER - 1u)) + vec2<u32>(0u, select(AT_OUT, AT_IN, is_in));
+  let is_wide = !is_in && !is_head;
+  return Product(
+    select(select(OUT_PROJ, HEAD, is_head), IN_PROJ, is_in),
+    select(at, vec2<u32>(0u, AT_HEAD), is_head),
+    select(select(D_MODEL, LOGITS, is_head), in_rows, is_in),
+    select(D_MODEL, D_INNER, is_wide),
+    select(row_chunks(D_MODEL, W_DTYPE), row_chunks(D_INNER, W_DTYPE), is_wide),
+    own.x, own.y, own.z, begin.x, begin.y, begin.z);
+}
+
+// Moves the window of channel d by a step, and leaves the sum of all but the newest input in slot c.
+fn begin_conv(c: u32, d: u32) {
+  let last = element(in_layer(AT_CONV), (d + 1u) * D_CONV - 1u);
+  var sum = 0.0;
+  if (CONV_BIAS) {
+    sum = element(in_layer(AT_CONV_BIAS), d);
+  }
+  for (var k = 0u; k + 1u < D_CONV; k += 4u) {
+    sum += four_taps(d, k);
+  }
+  conv_sums[c] = sum;
+  conv_last[c] = last;
+}
+
+// conv1d and SiLU of channel d, whose newest input this is.
+fn finish_conv(c: u32, d: u32, newest: f32) -> f32 {
+  carried[layer_state + CONV_AT + (d + 1u) * D_CONV - 1u] = newest;
+  return silu(conv_sums[c] + newest * conv_last[c]);
+}
+
+fn take(kind: u32, group: u32, i: u32, sum: f32) {
+  if (kind == HEAD) {
+    take_logit(group, i, sum);
+  } else if (kind == OUT_PROJ) {
+    var value = sum;
+    if (OUT_NORM) {
+      value *= rstd_of(D_INNER);
+    }
+    if (BIAS) {
+      value += element(in_layer(AT_OUT_BIAS), group * OUT_ROWS + i);
+    }
+    take_residual(group, i, value);
+  } else {
+    take_in_proj(group, i, sum * rstd_of(D_MODEL));
+  }
+}
+
+// The weight of the norm before a product.
+fn norm_of(kind: u32) -> vec2<u32> {
+  if (kind == HEAD) {
+    return vec2<u32>(0u, AT_NORM_F);
+  }
+  return in_layer(select(AT_OUT_NORM, AT_NORM, kind == IN_PROJ));
+}
+
+// One step, up to the logits. The input is token, or row `step` of the request's. What needs no other
+// workgroup is loaded while they are waited for.
+fn run(group: u32, lane: u32, step: u32) {
+  enter_layer(0u);
+  begin_residual(group, lane, step);
+  for (var part = 0u; part < 2u * N_LAYER + 1u; part++) {
+    let p = product_of(part, group);
+    let place = first_place(lane);
+    let first = load_tile(p, place);
+    let second = load_tile(p, place_after(p, lane, place));
+    if (p.kind == IN_PROJ) {
+      enter_layer(part / 2u);
+      begin_mixer(group, lane);
+    }
+    let is_normed = p.kind != OUT_PROJ || OUT_NORM;
+    let norm = norm_of(p.kind);
+    var norm_first: vec4<u32>;
+    if (is_normed && lane * 4u < p.columns) {
+      norm_first = load(norm, lane);
+    }
+    if (part > 0u) {
+      wait(lane);
+    }
+    let source = select(RESIDUAL, GATED, p.kind == OUT_PROJ);
+    stage(p, lane, source, part == 0u, step, is_normed, norm, norm_first);
+    if (POOL && p.kind == HEAD && group == 0u) {
+      pool(p, lane);
+    }
+    product(p, group, lane, first, second);
+    if (p.kind == IN_PROJ) {
+      workgroupBarrier();
+      finish_in_proj(group, lane);
+      arrive(lane);
+      load_mixer(group, lane);
+      wait(lane);
+      mix(group, lane);
+    }
+    if (p.kind != HEAD) {
+      arrive(lane);
+    }
+  }
+  storageBarrier();
+}
+
+// All that a dispatch is asked for.
+fn run_steps(group: u32, lane: u32) {
+  patience = request[PATIENCE];
+  let draws = atomicLoad(&session[DRAWS_AT]);
+  if (lane == 0u) {
+    token = atomicLoad(&session[TOKENS_AT]);
+  }
+  workgroupBarrier();
+  // All have read what one of them may change before any goes on.
+  meet(lane);
+  for (var step = 0u; step < request[STEPS]; step++) {
+    if (step > 0u || request[CONSUME_FIRST] == 1u) {
+      run(group, lane, step);
+      if (!SHARED && request[DRAW] == 1u) {
+        meet(lane);
+      }
+    }
+    if (request[DRAW] == 1u) {
+      sample(group, lane, draws + step);
+    }
+  }
+}

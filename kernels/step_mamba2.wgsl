@@ -1,0 +1,225 @@
+// step_mamba2: whole steps of a Mamba-2 model in one dispatch: input, blocks, head, and the draw of the next token.
+//   GROUPS workgroups walk through all layers and meet three times a layer. Each has CHANNELS channels of every block,
+//   some of the rows of B, C and dt, and OUT_ROWS elements of the residual stream:
+//   1. norm, in_proj and conv1d of its channels and rows; B, C and dt are handed over
+//   2. the recurrence and the gate of its channels
+//   3. the gated norm, its elements of out_proj and residual stream
+//   x and z never leave the workgroup, nor do the states. See step_mamba1, and ssd_step for the formulas.
+override GROUPS: u32;
+override LANES: u32;       // a multiple of 32, at least 256
+override N_LAYER: u32;
+override D_MODEL: u32;
+override D_INNER: u32;
+override D_STATE: u32;
+override D_CONV: u32;
+override NHEADS: u32;
+override HEADDIM: u32;
+override NGROUPS: u32;
+override DT_MIN: f32;
+override DT_MAX: f32;
+override D_HAS_HDIM: bool;
+override EPS: f32;
+override BIAS: bool;
+override CONV_BIAS: bool;
+override W_DTYPE: u32;     // of all matrices but that of the input
+override CHANNELS: u32;    // a multiple of 4
+override OUT_NORM: bool;   // of all gated channels together
+override OUT_ROWS: u32;
+override ROW_LANES: u32;   // that share a row of a product: 32 or 64
+override X_VECS: u32;      // the longest input of a product, in vec4s, and one
+override PART: u32;        // partial sums of rows at once, and at least 2 LANES
+override INPUT_IDS: bool;
+override INPUT_BIAS: bool;
+override INPUT_ROWS: u32;
+override INPUT_COLUMNS: u32;
+override INPUT_DTYPE: u32;
+override POOL: bool;
+override LOGITS: u32;
+override HEAD_ROWS: u32;
+override HEAD_BIAS: bool;
+override SHARED: bool;
+override REAL_VOCAB_SIZE: u32;
+override RING: u32;
+override ARENAS: u32;      // buffers of weights
+override LAYERS_0: u32;    // layers in the first of them, which has the ends too
+override LAYERS_1: u32;    // in each of the others
+override FIRST_LAYER: u32; // where they begin, and where in them, in vec4s
+override LAYER_VECS: u32;
+override AT_INPUT: u32;
+override AT_INPUT_BIAS: u32;
+override AT_NORM_F: u32;
+override AT_HEAD: u32;
+override AT_HEAD_BIAS: u32;
+override AT_NORM: u32;
+override AT_IN: u32;
+override AT_IN_BIAS: u32;
+override AT_CONV: u32;
+override AT_CONV_BIAS: u32;
+override AT_DT_BIAS: u32;
+override AT_A_LOG: u32;
+override AT_D: u32;
+override AT_OUT: u32;
+override AT_OUT_BIAS: u32;
+override AT_OUT_NORM: u32;
+override CONV_AT: u32;     // in carried, of the first layer
+override SSM_AT: u32;
+override CARRIED: u32;     // from layer to layer
+override TOKENS_AT: u32;   // in session
+override DRAWS_AT: u32;
+override RING_AT: u32;
+override SEEN_AT: u32;
+override LOGITS_AT: u32;
+override POOL_AT: u32;
+override SQUARES: u32 = 2u * PART;
+override SUMS: u32 = SQUARES + LANES + 32u;
+override REST: u32 = 2u * NGROUPS * D_STATE + NHEADS; // rows of in_proj behind x: B, C, dt
+override REST_ROWS: u32 = (REST + GROUPS - 1u) / GROUPS;
+override SLOTS: u32 = CHANNELS + REST_ROWS;
+override GATED: u32 = 64u + REST; // places in exchange
+override RESIDUAL: u32 = GATED + (D_INNER + 3u) / 4u * 4u;
+override SUMMARIES: u32 = RESIDUAL + (D_MODEL + 3u) / 4u * 4u;
+override TOTALS: u32 = SUMMARIES + 8u * GROUPS;
+override BINS: u32 = TOTALS + GROUPS + 1u;
+
+@group(0) @binding(0) var<storage, read> weights_0: array<vec4<u32>>;           // the ends, then layers
+@group(0) @binding(1) var<storage, read> weights_1: array<vec4<u32>>;           // further layers
+@group(0) @binding(2) var<storage, read> weights_2: array<vec4<u32>>;           // further layers
+@group(0) @binding(3) var<storage, read> request: array<u32>;                   // STEPS ..., settings, inputs
+@group(0) @binding(4) var<storage, read_write> session: array<atomic<u32>>;     // tokens ... pool_state
+@group(0) @binding(5) var<storage, read_write> carried: array<f32>;             // (N_LAYER, CARRIED)
+@group(0) @binding(6) var<storage, read_write> exchange: array<atomic<u32>>;    // see _grid, then PARTIALS ...
+
+var<workgroup> x: array<vec4<f32>, X_VECS>;
+var<workgroup> sums: array<f32, SUMS>;
+var<workgroup> own_residual: array<f32, OUT_ROWS>;
+var<workgroup> conv_sums: array<f32, SLOTS>;
+var<workgroup> conv_last: array<f32, SLOTS>;
+var<workgroup> skip: array<f32, CHANNELS>;
+var<workgroup> u: array<f32, CHANNELS>;
+var<workgroup> z: array<f32, CHANNELS>;
+var<workgroup> rest: array<f32, REST>;
+var<workgroup> token: u32;
+var<workgroup> chosen: u32;
+
+const HANDED_REST = 64u; // in exchange: (REST)
+
+// Lanes that share a channel, and states that each has loaded before.
+const SCAN_LANES = 32u;
+const STATES_AHEAD = 4u;
+
+// What is loaded before it is used: of the lane's first channel.
+var<private> h_first: vec4<f32>;
+var<private> A_log_first: f32;
+var<private> dt_bias_first: f32;
+
+// in_proj's own rows are the inputs of the channels, their gates, and the rest.
+fn product_of(part: u32, group: u32) -> Product {
+  let own = own_count(group, CHANNELS, D_INNER);
+  let first = group * CHANNELS;
+  return part_of(part, group, 2u * D_INNER + REST,
+                 vec3<u32>(2u * own + own_count(group, REST_ROWS, REST), own, 2u * own),
+                 vec3<u32>(D_INNER + first, first - own, 2u * D_INNER + group * REST_ROWS - 2u * own));
+}
+
+fn take_in_proj(group: u32, i: u32, sum: f32) {
+  let own = own_count(group, CHANNELS, D_INNER);
+  let p = product_of(IN_PROJ, group);
+  var value = sum;
+  if (BIAS) {
+    value += element(in_layer(AT_IN_BIAS), global_row(p, i));
+  }
+  if (i < own) {
+    u[i] = finish_conv(i, group * CHANNELS + i, value);
+  } else if (i < 2u * own) {
+    z[i - own] = value;
+  } else {
+    let row = group * REST_ROWS + i - 2u * own;
+    if (row < 2u * NGROUPS * D_STATE) {
+      value = finish_conv(CHANNELS + i - 2u * own, D_INNER + row, value);
+    }
+    hand_over(HANDED_REST + row, value);
+  }
+}
+
+// The last lanes see to the channels: the first one waits for the other workgroups.
+fn begin_mixer(group: u32, lane: u32) {
+  for (var c = LANES - 1u - lane; c < SLOTS; c += LANES) {
+    let d = group * CHANNELS + c;
+    let row = group * REST_ROWS + c - CHANNELS;
+    if (c < CHANNELS && d < D_INNER) {
+      skip[c] = element(in_layer(AT_D), select(d / HEADDIM, d, D_HAS_HDIM));
+      begin_conv(c, d);
+    } else if (c >= CHANNELS && row < 2u * NGROUPS * D_STATE) {
+      begin_conv(c, D_INNER + row);
+    }
+  }
+}
+
+fn finish_in_proj(group: u32, lane: u32) {}
+
+fn load_mixer(group: u32, lane: u32) {
+  let d = min(group * CHANNELS + min(lane / SCAN_LANES, CHANNELS - 1u), D_INNER - 1u);
+  A_log_first = element(in_layer(AT_A_LOG), d / HEADDIM);
+  dt_bias_first = element(in_layer(AT_DT_BIAS), d / HEADDIM);
+  let start = layer_state + SSM_AT + d * D_STATE;
+  var h = vec4<f32>(0.0);
+  for (var k = 0u; k < STATES_AHEAD; k++) {
+    let n = lane % SCAN_LANES + k * SCAN_LANES;
+    if (n < D_STATE) {
+      h[k] = carried[start + n];
+    }
+  }
+  h_first = h;
+}
+
+// Recurrence, skip and gate of the own channels.
+fn mix(group: u32, lane: u32) {
+  for (var i = lane; i < REST; i += LANES) {
+    rest[i] = handed(HANDED_REST + i);
+  }
+  workgroupBarrier();
+  let channels = LANES / SCAN_LANES; // at once
+  let first_n = lane % SCAN_LANES;
+  for (var first = 0u; first < CHANNELS; first += channels) {
+    let c = first + lane / SCAN_LANES;
+    let d = group * CHANNELS + c;
+    var sum = 0.0;
+    if (c < CHANNELS && d < D_INNER) {
+      let head = d / HEADDIM;
+      let B = head / (NHEADS / NGROUPS) * D_STATE;
+      let C = B + NGROUPS * D_STATE;
+      var A_log = A_log_first;
+      var dt_bias = dt_bias_first;
+      if (first > 0u) {
+        A_log = element(in_layer(AT_A_LOG), head);
+        dt_bias = element(in_layer(AT_DT_BIAS), head);
+      }
+      let dt = clamp(softplus(rest[2u * NGROUPS * D_STATE + head] + dt_bias), DT_MIN, DT_MAX);
+      let A_bar = exp(-dt * exp(A_log));
+      let start = layer_state + SSM_AT + d * D_STATE;
+      for (var n = first_n; n < D_STATE; n += SCAN_LANES) {
+        let k = (n - first_n) / SCAN_LANES;
+        var h = h_first[min(k, STATES_AHEAD - 1u)];
+        if (first > 0u || k >= STATES_AHEAD) {
+          h = carried[start + n];
+        }
+        h = A_bar * h + dt * u[c] * rest[B + n];
+        carried[start + n] = h;
+        sum += rest[C + n] * h;
+      }
+    }
+    let half = first / channels % 2u * PART;
+    sums[half + lane / SCAN_LANES * (SCAN_LANES + 1u) + first_n] = sum;
+    workgroupBarrier();
+    let own = first + lane;
+    if (lane < channels && own < own_count(group, CHANNELS, D_INNER)) {
+      let y = sum32(half + lane * (SCAN_LANES + 1u)) + skip[own] * u[own];
+      hand_over(GATED + group * CHANNELS + own, y * silu(z[own]));
+    }
+  }
+}
+
+@compute @workgroup_size(LANES)
+fn step_mamba2(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  run_steps(wid.x, lane);
+}

@@ -1,0 +1,142 @@
+/** matvec_fwd: y = x weight^T + bias for the rows of a step, few or many, with what comes before and after it. */
+
+import type { Program } from "../gpu/program.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import source from "../../kernels/matvec_fwd.wgsl" with { type: "text" };
+import { defineKernel } from "./define_kernel.ts";
+import type { LinearShape, LinearTensors } from "./linear.ts";
+import { blockWords, W_DTYPE } from "./matrix.ts";
+import { groupSums, matvecByGroups, paysByGroups } from "./matvec_groups.ts";
+import { type MatvecTiling, matvecTiling, ROWS_PER_GROUP } from "./matvec_tiling.ts";
+import { placeholders } from "./placeholders.ts";
+
+/** The kernel for few rows. */
+export const matvecFwdKernel = defineKernel({
+  name: "matvec_fwd",
+  source,
+  preludes: ["_weight", "_matvec"],
+  bindings: {
+    x: "read",
+    norm_weight: "read",
+    weight: "read",
+    bias: "read",
+    conv_weight: "read",
+    conv_bias: "read",
+    conv_state: "read_write",
+    y: "read_write",
+  },
+  params: { ld_x: "u32", x_offset: "u32", ld_y: "u32" },
+  overrides: [
+    "D_IN",
+    "W_STRIDE",
+    "W_DTYPE",
+    "ROW_START",
+    "ROWS",
+    "LANES",
+    "GROUPS",
+    "ALIGNED",
+    "NORM",
+    "EPS",
+    "BIAS",
+    "RESIDUAL",
+    "CONV",
+    "CONV_BIAS",
+    "D_CONV",
+    "CONV_START",
+    "D_INNER",
+  ],
+  sizes: (values, [, rows]) => {
+    const { D_IN, ROW_START, ROWS, NORM, BIAS, CONV, CONV_BIAS, D_INNER, D_CONV } = values;
+    const { W_STRIDE, W_DTYPE, ld_x, x_offset, ld_y } = values;
+    return {
+      x: x_offset + (rows - 1) * ld_x + D_IN,
+      norm_weight: NORM * D_IN,
+      weight: blockWords(ROWS, W_STRIDE, W_DTYPE),
+      bias: BIAS * (ROW_START + ROWS),
+      conv_weight: CONV * D_INNER * D_CONV,
+      conv_bias: CONV_BIAS * D_INNER,
+      conv_state: CONV * rows * D_INNER * D_CONV,
+      y: (rows - 1) * ld_y + ROW_START + ROWS,
+    };
+  },
+});
+
+/** What a matvec does before and after the product: see the kernel's NORM and CONV. */
+export interface MatvecFusion {
+  /** RMSNorm of x first. */
+  readonly norm?: { readonly weight: Tensor; readonly eps: number };
+  /** The step of conv1d and SiLU on d_inner columns of y, from `start` on (default 0). */
+  readonly conv?: {
+    readonly weight: Tensor;
+    readonly bias?: Tensor | undefined;
+    readonly state: Tensor;
+    readonly d_conv: number;
+    readonly d_inner: number;
+    readonly start?: number;
+  };
+}
+
+/**
+ * y (rows, out) = x weight^T + bias, with what can be fused, for a step: a row has the same bits however many there are.
+ *
+ * @param options.byGroups Whether rows are computed together, which takes scratch of the program: see matvec_groups.ts.
+ */
+export function matvecFwd(
+  program: Program,
+  tensors: LinearTensors,
+  shape: LinearShape,
+  options: MatvecFusion & { tiling?: MatvecTiling; byGroups?: boolean } = {},
+): void {
+  const { x, weight, bias, y } = tensors;
+  const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
+    shape;
+  const { norm, conv } = options;
+  const unused = placeholders(program.gpu);
+  for (const block of weight.blocks) {
+    const use = {
+      tensors: {
+        x,
+        norm_weight: norm?.weight ?? unused.read,
+        weight: block.tensor,
+        bias: bias ?? unused.read,
+        conv_weight: conv?.weight ?? unused.read,
+        conv_bias: conv?.bias ?? unused.read,
+        conv_state: conv?.state ?? unused.write,
+        y,
+      },
+      overrides: {
+        D_IN: weight.columns,
+        W_STRIDE: weight.stride,
+        W_DTYPE: W_DTYPE[weight.dtype],
+        ROW_START: block.rowStart,
+        ROWS: block.rows,
+        ALIGNED: weight.columns % 8 === 0 && ldX % 4 === 0 && xOffset % 4 === 0,
+        NORM: norm !== undefined,
+        EPS: norm?.eps ?? 0,
+        BIAS: bias !== undefined,
+        RESIDUAL: residual,
+        CONV: conv !== undefined,
+        CONV_BIAS: conv?.bias !== undefined,
+        D_CONV: conv?.d_conv ?? 1,
+        CONV_START: conv?.start ?? 0,
+        D_INNER: conv?.d_inner ?? 0,
+      },
+      params: { ld_x: ldX, x_offset: xOffset, ld_y: ldY },
+      label,
+    };
+    const { scratch } = program;
+    const sums = groupSums({ rows: block.rows, columns: weight.columns }, rows);
+    const byGroups = options.byGroups ?? paysByGroups(block.tensor.sizeBytes, rows);
+    if (byGroups && scratch !== undefined && scratch.size >= sums) {
+      matvecByGroups(program, use, { rows, scratch });
+      continue;
+    }
+    const { lanes, groups } = options.tiling ??
+      matvecTiling(block.rows, weight.columns, program.gpu.isSoftware);
+    program.add(matvecFwdKernel, {
+      ...use,
+      overrides: { ...use.overrides, LANES: lanes, GROUPS: groups },
+      workgroups: [Math.ceil(block.rows / (ROWS_PER_GROUP * groups)), rows, 1],
+    });
+  }
+}

@@ -1,0 +1,170 @@
+/** matvec_groups and matvec_finish: what matvec_fwd computes, for the steps of many sequences at once. */
+
+import type { Program } from "../gpu/program.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import finishSource from "../../kernels/matvec_finish.wgsl" with { type: "text" };
+import groupsSource from "../../kernels/matvec_groups.wgsl" with { type: "text" };
+import { defineKernel } from "./define_kernel.ts";
+import { areMultiplesOf4 } from "./matmul_tile.ts";
+import { blockWords } from "./matrix.ts";
+
+/** The kernel that multiplies. */
+export const matvecGroupsKernel = defineKernel({
+  name: "matvec_groups",
+  source: groupsSource,
+  preludes: ["_weight", "_tile", "_matmul"],
+  bindings: { x: "read", norm_weight: "read", weight: "read", sums: "read_write" },
+  params: { rows: "u32", ld_x: "u32", x_offset: "u32" },
+  overrides: ["D_IN", "W_STRIDE", "W_DTYPE", "ROWS", "WIDE", "X_ALIGNED", "NORM", "SPLIT"],
+  sizes: (values, [, , groups]) => {
+    const { D_IN, W_STRIDE, W_DTYPE, ROWS, NORM, rows, ld_x, x_offset } = values;
+    return {
+      x: x_offset + (rows - 1) * ld_x + D_IN,
+      norm_weight: NORM * D_IN,
+      weight: blockWords(ROWS, W_STRIDE, W_DTYPE),
+      sums: groups * rows * ROWS,
+    };
+  },
+});
+
+/** The kernel that adds up, and does what comes after a product. */
+export const matvecFinishKernel = defineKernel({
+  name: "matvec_finish",
+  source: finishSource,
+  preludes: ["_matvec"],
+  bindings: {
+    x: "read",
+    sums: "read_write",
+    bias: "read",
+    conv_weight: "read",
+    conv_bias: "read",
+    conv_state: "read_write",
+    y: "read_write",
+  },
+  params: { rows: "u32", groups: "u32", ld_x: "u32", x_offset: "u32", ld_y: "u32" },
+  overrides: [
+    "D_IN",
+    "ROW_START",
+    "ROWS",
+    "ALIGNED",
+    "NORM",
+    "EPS",
+    "BIAS",
+    "RESIDUAL",
+    "CONV",
+    "CONV_BIAS",
+    "D_CONV",
+    "CONV_START",
+    "D_INNER",
+  ],
+  sizes: (values) => {
+    const { D_IN, ROW_START, ROWS, NORM, BIAS, CONV, CONV_BIAS, D_CONV, D_INNER } = values;
+    const { rows, groups, ld_x, x_offset, ld_y } = values;
+    return {
+      x: NORM * (x_offset + (rows - 1) * ld_x + D_IN),
+      sums: groups * rows * ROWS,
+      bias: BIAS * (ROW_START + ROWS),
+      conv_weight: CONV * D_INNER * D_CONV,
+      conv_bias: CONV_BIAS * D_INNER,
+      conv_state: CONV * rows * D_INNER * D_CONV,
+      y: (rows - 1) * ld_y + ROW_START + ROWS,
+    };
+  },
+});
+
+/** Columns of a group of a sum, as _matvec.wgsl has them. */
+const GROUP = 128;
+
+/** Side of a tile. */
+const TILE = 64;
+
+/** Lanes of a workgroup of matvec_finish. */
+const FINISH_LANES = 256;
+
+/** With as many tiles an H100 is busy: then groups are added up where they are made, which takes less memory. */
+const BUSY_TILES = 264;
+
+/** Weights that are read for each row of x, in bytes of all rows: a second dispatch takes longer than that does. */
+const CHEAP_BYTES = 40 * 2 ** 20;
+
+/** Whether so many rows of x are better multiplied with a weight of that many bytes together than each for itself. */
+export function paysByGroups(weightBytes: number, rows: number): boolean {
+  return weightBytes * rows > CHEAP_BYTES;
+}
+
+/** Words of the scratch in which a weight of this shape is multiplied with so many rows. */
+export function groupSums(
+  weight: { readonly rows: number; readonly columns: number },
+  rows: number,
+): number {
+  const tiles = Math.ceil(weight.rows / TILE) * Math.ceil(rows / TILE);
+  const groups = tiles < BUSY_TILES ? Math.ceil(weight.columns / GROUP) : 1;
+  return groups * rows * weight.rows;
+}
+
+/** What matvecFwd() says of one block of its weight. */
+export interface MatvecBlock {
+  readonly tensors: Readonly<
+    Record<
+      | "x"
+      | "norm_weight"
+      | "weight"
+      | "bias"
+      | "conv_weight"
+      | "conv_bias"
+      | "conv_state"
+      | "y",
+      Tensor
+    >
+  >;
+  readonly overrides:
+    & Readonly<
+      Record<
+        | "D_IN"
+        | "W_STRIDE"
+        | "W_DTYPE"
+        | "ROW_START"
+        | "ROWS"
+        | "EPS"
+        | "D_CONV"
+        | "CONV_START"
+        | "D_INNER",
+        number
+      >
+    >
+    & Readonly<Record<"ALIGNED" | "NORM" | "BIAS" | "RESIDUAL" | "CONV" | "CONV_BIAS", boolean>>;
+  readonly params: Readonly<Record<"ld_x" | "x_offset" | "ld_y", number>>;
+  readonly label: string;
+}
+
+/** One block of a matvec for many rows, in two dispatches. */
+export function matvecByGroups(
+  program: Program,
+  block: MatvecBlock,
+  { rows, scratch }: { readonly rows: number; readonly scratch: Tensor },
+): void {
+  const { tensors: { norm_weight, weight, ...tensors }, overrides, params, label } = block;
+  const { W_STRIDE, W_DTYPE, ...finish } = overrides;
+  const { D_IN, ROWS, NORM } = finish;
+  const { ld_x, x_offset } = params;
+  const groups = groupSums({ rows: ROWS, columns: D_IN }, rows) / (rows * ROWS);
+  program.add(matvecGroupsKernel, {
+    tensors: { x: tensors.x, norm_weight, weight, sums: scratch },
+    overrides: {
+      ...{ D_IN, W_STRIDE, W_DTYPE, ROWS, NORM },
+      WIDE: false,
+      X_ALIGNED: areMultiplesOf4(D_IN, ld_x, x_offset),
+      SPLIT: groups > 1,
+    },
+    params: { rows, ld_x, x_offset },
+    workgroups: [Math.ceil(ROWS / TILE), Math.ceil(rows / TILE), groups],
+    label,
+  });
+  program.add(matvecFinishKernel, {
+    tensors: { ...tensors, sums: scratch },
+    overrides: finish,
+    params: { ...params, rows, groups },
+    workgroups: [Math.ceil(ROWS / FINISH_LANES), rows, 1],
+    label: `${label}.finish`,
+  });
+}

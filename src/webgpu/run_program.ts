@@ -1,0 +1,32 @@
+/** Running a program on a state, and reading what it leaves. */
+
+import type { Gpu } from "../gpu/device.ts";
+import { encode, type Program } from "../gpu/program.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { WebGpuState } from "./executor_state.ts";
+
+/** What is read after a program: `floats` floats from the start of a tensor. */
+export interface ProgramResult {
+  readonly from: Tensor;
+  readonly floats: number;
+}
+
+/** Runs a program and reads its result; nothing is read, and nothing waited for, where that has no floats. */
+export async function runProgram(
+  gpu: Gpu,
+  state: WebGpuState,
+  program: Program,
+  { from, floats }: ProgramResult,
+): Promise<Float32Array<ArrayBuffer> | undefined> {
+  const { queue } = gpu.device;
+  if (floats === 0) {
+    queue.submit([encode(gpu, [program])]);
+    gpu.check();
+    return undefined;
+  }
+  const staging = await state.staging(floats * 4);
+  const copy = { from, to: { buffer: staging.buffer, offset: 0 }, sizeBytes: floats * 4 };
+  queue.submit([encode(gpu, [program], { after: [copy] })]);
+  const bytes = await staging.read(floats * 4);
+  return new Float32Array(bytes.buffer);
+}
