@@ -30,12 +30,12 @@ export function blockHalves(config: ModelConfig): BlockHalf[] {
   }));
 }
 
-/** Makes something for each half of a block; halves with the same part share one. */
+/** Makes something for each half of a block, whatever it is; halves with the same part share one. */
 export function sharedByPart<T>(config: ModelConfig, make: (part: BlockPart) => T): T[] {
-  const made = new Map<BlockPart, T>();
+  const made = new Map<BlockPart, { readonly value: T }>();
   return blockHalves(config).map(({ part }) => {
-    const found = made.get(part) ?? make(part);
+    const found = made.get(part) ?? { value: make(part) };
     made.set(part, found);
-    return found;
+    return found.value;
   });
 }

@@ -14,7 +14,7 @@ import { testChecks } from "./test_checks.ts";
 testChecks(LINEAR_CHECKS);
 
 Deno.test("matvecTiling() gives powers of two that a workgroup holds, for any shape", () => {
-  for (const rows of [1, 80, 511, 512, 3072, 300_000, 2 ** 23]) {
+  for (const rows of [1, 80, 511, 512, 3072, 300_000, 8_388_480]) {
     for (const columns of [1, 8, 9, 768, 5120, 2 ** 20]) {
       for (const isSoftware of [false, true]) {
         const { lanes, groups } = matvecTiling(rows, columns, isSoftware);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { trainCommand } from "../../src/cli/train/train.ts";
-import { loadTask, TASK_NAMES } from "../../src/train/tasks/load_task.ts";
+import { loadTask, TASK_NAMES, TASK_PRESETS } from "../../src/train/tasks/load_task.ts";
 import { FakeTerminal } from "../cli/terminal/fake_terminal.ts";
 import { encodePng } from "../io/images/png_file.ts";
 import "../settle_readbacks.ts";
@@ -395,7 +395,11 @@ for (const name of TASK_NAMES) {
         const options = { data, ...(tokenizer === undefined ? {} : { tokenizer }) };
         await assertRejects(() => loadTask(name, options), bad.kind, bad.message, bad.what);
         const terminal = new FakeTerminal();
-        const paths = Object.entries(options).flatMap(([option, path]) => [`--${option}`, path]);
+        // The command's own choice on the CPU is another than loadTask()'s.
+        const [preset] = TASK_PRESETS.get(name) ?? [];
+        const named = preset === undefined ? {} : { preset: preset.name };
+        const paths = Object.entries({ ...options, ...named })
+          .flatMap(([option, value]) => [`--${option}`, value]);
         assertEquals(await trainCommand([name, ...paths, "--out", out], terminal), 1, bad.what);
         assertEquals(terminal.stdout, "");
         const lines = terminal.stderr.trimEnd().split("\n");

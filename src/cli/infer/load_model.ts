@@ -27,8 +27,7 @@ export const LOAD_OPTIONS: readonly OptionSpec[] = [
   {
     name: "step",
     value: "NAME",
-    help:
-      "Single steps on a GPU as a list of dispatches, fused into one, or auto (default: the quicker)",
+    help: "Steps on a GPU as a list of dispatches, fused, or auto (default: the quicker)",
   },
   { name: "help", help: "Show this help" },
 ];

@@ -10,7 +10,7 @@ import type { WebGpuState } from "../executor_state.ts";
 import type { ModelWeights } from "../../passes/weights.ts";
 import type { WebGpuKinds } from "../op_set.ts";
 import { FusedStep } from "./fused_step.ts";
-import { findGrid, STEP_LANES } from "./grid.ts";
+import { findGrid, numbersUpTo, STEP_LANES } from "./grid.ts";
 import { PlacesError } from "./places.ts";
 import type { StepTuning } from "./plan.ts";
 
@@ -57,10 +57,20 @@ export async function chooseStep(
     return "steps are a list of dispatches, which is quicker for a model of this size";
   }
   try {
-    const tuning = gpu.isSoftware ? SOFTWARE : await hardwareTuning(gpu);
+    const tunings = gpu.isSoftware ? [SOFTWARE] : await hardwareTunings(gpu);
     const patience = gpu.isSoftware ? SOFTWARE_PATIENCE : undefined;
-    const fused = new FusedStep(gpu, executor.config, weights, tuning, patience);
-    return await tryFused(executor, fused, { wanted, warmUpMs: gpu.isSoftware ? 0 : WARM_UP_MS });
+    const warmUpMs = gpu.isSoftware ? 0 : WARM_UP_MS;
+    let problem: unknown;
+    for (const tuning of tunings) {
+      try {
+        const fused = new FusedStep(gpu, executor.config, weights, tuning, patience);
+        return await tryFused(executor, fused, { wanted, warmUpMs });
+      } catch (error) {
+        if (!(error instanceof PlacesError)) throw error;
+        problem = error;
+      }
+    }
+    throw problem;
   } catch (error) {
     if (!(error instanceof PlacesError)) throw error;
     if (wanted === "fused") {
@@ -70,14 +80,15 @@ export async function chooseStep(
   }
 }
 
-async function hardwareTuning(gpu: Gpu): Promise<StepTuning> {
+/** The most workgroups first. */
+async function hardwareTunings(gpu: Gpu): Promise<StepTuning[]> {
   const lanes = Math.min(STEP_LANES, gpu.device.limits.maxComputeInvocationsPerWorkgroup);
   if (lanes < 256) {
     throw new PlacesError(`a workgroup has ${lanes} lanes at most, and 256 are needed`);
   }
   const { groups } = await findGrid(gpu, lanes - lanes % 64);
   if (groups === 0) throw new PlacesError("workgroups waited for each other in vain");
-  return { groups, lanes: lanes - lanes % 64 };
+  return numbersUpTo(groups).map((number) => ({ groups: number, lanes: lanes - lanes % 64 }));
 }
 
 /** Runs both ways from one state, compares what they leave, and times them in turns. */
@@ -86,8 +97,29 @@ async function tryFused(
   fused: FusedStep,
   { wanted, warmUpMs }: { readonly wanted: StepChoice; readonly warmUpMs: number },
 ): Promise<string> {
-  using listed = await Trial.begin(executor, undefined);
-  using own = await Trial.begin(executor, fused);
+  const listed = await Trial.begin(executor, undefined);
+  try {
+    const own = await Trial.begin(executor, fused);
+    try {
+      return await compare(executor, fused, { listed, own, wanted, warmUpMs });
+    } finally {
+      own[Symbol.dispose]();
+    }
+  } finally {
+    listed[Symbol.dispose]();
+  }
+}
+
+async function compare(
+  executor: WebGpuExecutor,
+  fused: FusedStep,
+  { listed, own, wanted, warmUpMs }: {
+    readonly listed: Trial;
+    readonly own: Trial;
+    readonly wanted: StepChoice;
+    readonly warmUpMs: number;
+  },
+): Promise<string> {
   const problem = executor.usesFused
     ? differenceOf(listed.found, own.found)
     : "workgroups waited for each other in vain";

@@ -3,7 +3,8 @@
 import type { Gpu } from "../../gpu/device.ts";
 import { encode, Program } from "../../gpu/program.ts";
 import { Staging } from "../../gpu/readback.ts";
-import { createTensor } from "../../gpu/tensor.ts";
+import { createTensor, type Tensor } from "../../gpu/tensor.ts";
+import { ownParts } from "../../runtime/own_parts.ts";
 import { gridProbe, gridProbeWords } from "../../ops/grid_probe.ts";
 import { CLEARED_WORDS, TIMED_OUT } from "../../ops/step.ts";
 
@@ -31,6 +32,11 @@ const TOO_SLOW = 2;
 const PATIENCE = 2 ** 15;
 
 const FINDINGS = new WeakMap<Gpu, Map<number, Promise<GridFinding>>>();
+
+/** The numbers to try with another kernel, the most first: one with more registers may not run as often at once. */
+export function numbersUpTo(groups: number): number[] {
+  return TRIED.filter((number) => number <= groups && number >= groups / 4).toReversed();
+}
 
 /** Tries it, once for each device and number of lanes. */
 export function findGrid(gpu: Gpu, lanes: number): Promise<GridFinding> {
@@ -68,13 +74,33 @@ export async function meetingTime(
   { groups, lanes }: { readonly groups: number; readonly lanes: number },
   patience = PATIENCE,
 ): Promise<number | undefined> {
-  using exchange = createTensor(gpu, "exchange", [gridProbeWords(groups)]);
-  using result = createTensor(gpu, "result", [1]);
-  using program = new Program(gpu);
-  using staging = await Staging.create(gpu, 8);
-  gridProbe(program, { exchange, result }, {
-    ...{ groups, lanes, rounds: ROUNDS, patience, label: "grid_probe" },
+  const staging = await Staging.create(gpu, 8);
+  const probe = ownParts((own) => {
+    own(staging);
+    const exchange = own(createTensor(gpu, "exchange", [gridProbeWords(groups)]));
+    const result = own(createTensor(gpu, "result", [1]));
+    const program = own(new Program(gpu));
+    gridProbe(program, { exchange, result }, {
+      ...{ groups, lanes, rounds: ROUNDS, patience, label: "grid_probe" },
+    });
+    return { exchange, result, program };
   });
+  try {
+    return await quickestMeeting(gpu, probe, staging);
+  } finally {
+    probe[Symbol.dispose]();
+  }
+}
+
+async function quickestMeeting(
+  gpu: Gpu,
+  { exchange, result, program }: {
+    readonly exchange: Tensor;
+    readonly result: Tensor;
+    readonly program: Program;
+  },
+  staging: Staging,
+): Promise<number | undefined> {
   const timedOut = { buffer: exchange.buffer, offset: 4 * TIMED_OUT };
   let microseconds = Infinity;
   for (let run = 0; run < 3; run++) {
