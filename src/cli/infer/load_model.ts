@@ -28,7 +28,7 @@ export const LOAD_OPTIONS: readonly OptionSpec[] = [
     name: "step",
     value: "NAME",
     help:
-      "Single steps on a GPU as a list of dispatches, fused into one, or auto (default: the quicker)",
+      "Single steps on a GPU: a list of dispatches, fused into one, or auto (default: the quicker)",
   },
   { name: "help", help: "Show this help" },
 ];
