@@ -5,7 +5,7 @@
  * --dtype      f32, f16, bf16, int8 or int4 (default f16)
  * --tokens     how many are timed (default 256)
  * --sessions   sequences that are drawn together (default 1); --batch is the same
- * --step       list, fused or auto: how steps of one session run (default auto, as infer.ts has it)
+ * --step       list, fused or auto: how steps of one session run (default list)
  * --kernels    also each kernel's share of the list
  */
 
@@ -30,7 +30,7 @@ export async function* decode(args: string[]): AsyncGenerator<Result> {
     string: ["shape", "dtype", "tokens", "sessions", "step"],
     alias: { sessions: "batch" },
     boolean: ["kernels"],
-    default: { shape: "mamba-130m", dtype: "f16", tokens: "256", sessions: "1", step: "auto" },
+    default: { shape: "mamba-130m", dtype: "f16", tokens: "256", sessions: "1", step: "list" },
   });
   const config = shapeConfig(options.shape);
   const dtype = options.dtype as MatrixDType;

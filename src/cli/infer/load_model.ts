@@ -27,7 +27,7 @@ export const LOAD_OPTIONS: readonly OptionSpec[] = [
   {
     name: "step",
     value: "NAME",
-    help: "Steps on a GPU as a list of dispatches, fused, or auto (default: the quicker)",
+    help: "Steps on a GPU: list, fused or auto, the quicker (default list)",
   },
   { name: "help", help: "Show this help" },
 ];
@@ -37,7 +37,7 @@ export function loadSettings(args: Arguments): LoadOptions {
   return {
     ...backendSettings(args),
     dtype: args.word("dtype", DTYPES) ?? "auto",
-    step: args.word("step", STEP_CHOICES) ?? "auto",
+    step: args.word("step", STEP_CHOICES) ?? "list",
   };
 }
 

@@ -36,8 +36,8 @@ export interface StepState {
   readonly settings: Tensor;
 }
 
-/** How often a workgroup looks for the others before it gives up: some tenths of a second on an H100. */
-const PATIENCE = 2 ** 19;
+/** How often a workgroup looks for the others before it gives up. */
+const PATIENCE = 2 ** 15;
 
 /** The kernel of whole steps of a model, with what it works in. */
 export class FusedStep implements Disposable {

@@ -20,7 +20,7 @@ export interface GridFinding {
 export const STEP_LANES = 384;
 
 /** Numbers that are tried, until one is slow: there are as many workgroups at once as multiprocessors, or not quite. */
-const TRIED = [8, 16, 32, 64, 96, 128, 192, 256] as const;
+const TRIED = [8, 16, 32, 64, 96, 128] as const;
 
 /** Meetings that are timed, so many that what comes before and after them does not count. */
 const ROUNDS = 512;
@@ -28,8 +28,8 @@ const ROUNDS = 512;
 /** A number is too large if its meetings take so many times as long as the quickest: some share a multiprocessor then. */
 const TOO_SLOW = 2;
 
-/** Looks until a workgroup gives up: some hundredths of a second. */
-const PATIENCE = 2 ** 15;
+/** Looks until a workgroup gives up. */
+const PATIENCE = 2 ** 13;
 
 const FINDINGS = new WeakMap<Gpu, Map<number, Promise<GridFinding>>>();
 
