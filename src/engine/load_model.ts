@@ -34,8 +34,8 @@ export interface LoadOptions {
   /**
    * How single steps run on WebGPU: as a "list" of dispatches, "fused" into one dispatch for whole steps, or "auto", which
    * tries both on the device and takes the quicker one. Sessions that run at the same time share the list's work, and each
-   * has whole steps to itself: "auto" is for a program with one session, and may take a
-   * minute to try where a device does not run that many workgroups at once.
+   * has whole steps to itself: "auto" is for a program with one session. Trying takes seconds, and longer on a device that
+   * does not run that many workgroups at once.
    *
    * @default {"list"}
    */

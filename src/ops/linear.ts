@@ -100,7 +100,7 @@ export interface LinearTensors {
   readonly x: Tensor;
   readonly weight: Matrix;
   readonly bias?: Tensor | undefined;
-  /** Scratch for a small y without bias and residual, whose sums are long: the more it holds, the more parts they have. */
+  /** Scratch for a small y without bias and residual, whose long sums are then made in parts: (parts, rows, out). */
   readonly partials?: Tensor | undefined;
   readonly y: Tensor;
 }

@@ -10,6 +10,7 @@ import { Tensor } from "../../src/gpu/tensor.ts";
 import { roundUp } from "../../src/model/shapes.ts";
 import { ALL_KERNELS } from "../../src/ops/kernels.ts";
 import { withGpu } from "../with_gpu.ts";
+import { WHOLE_STEP_KERNELS } from "../whole_step_kernels.ts";
 
 /** A kernel, and how a check has used it. */
 interface Use {
@@ -47,14 +48,12 @@ function resized(gpu: Gpu, { buffer, shape, offset }: Tensor, sizeBytes: number)
   return new Tensor(gpu, buffer, shape, { offset, sizeBytes, owner: false });
 }
 
-/** Whole models are what these work on: a model without room for its places is refused, see tests/webgpu/fused_test.ts. */
-const OF_WHOLE_STEPS: ReadonlySet<string> = new Set(["grid_probe", "step_mamba1", "step_mamba2"]);
-
 Deno.test(
   "every kernel refuses each tensor that is a vec4 short, and takes one that is not",
   withGpu(async (gpu) => {
     const uses = await usesByKernel(gpu);
-    for (const { name, bindings } of ALL_KERNELS.filter(({ name }) => !OF_WHOLE_STEPS.has(name))) {
+    for (const { name, bindings } of ALL_KERNELS) {
+      if (WHOLE_STEP_KERNELS.includes(name)) continue;
       const use = uses.get(name);
       const needed: string[] = [];
       for (const [binding, tensor] of Object.entries(use?.tensors ?? {})) {

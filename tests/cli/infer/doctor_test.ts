@@ -4,6 +4,7 @@ import type { KernelCheck } from "../../../src/checks/kernel_check.ts";
 import { ALL_KERNELS } from "../../../src/ops/kernels.ts";
 import { KERNEL_CHECKS } from "../../../src/checks/kernel_checks.ts";
 import "../../settle_readbacks.ts";
+import { WHOLE_STEP_KERNELS } from "../../whole_step_kernels.ts";
 
 /** A few kernels that every executor has, and one that WebGPU alone has: tests/ops and tests/cpu run all checks of all. */
 const KERNELS = ["rms_norm_fwd", "matvec_fwd", "conv1d_fwd", "ssd_decays"];
@@ -56,11 +57,8 @@ async function withPlatform(gpu: () => undefined, action: () => Promise<void>): 
   }
 }
 
-/** Whole models are what these work on: tests/webgpu/fused_test.ts holds them to the other kernels. */
-const OF_WHOLE_STEPS = ["grid_probe", "step_mamba1", "step_mamba2"];
-
 Deno.test("KERNEL_CHECKS has checks of every kernel, each with a name of its own", () => {
-  const checked = new Set([...KERNEL_CHECKS.map(({ kernel }) => kernel), ...OF_WHOLE_STEPS]);
+  const checked = new Set([...KERNEL_CHECKS.map(({ kernel }) => kernel), ...WHOLE_STEP_KERNELS]);
   assertEquals(ALL_KERNELS.map(({ name }) => name).filter((name) => !checked.has(name)), []);
   const names = KERNEL_CHECKS.map(({ kernel, name }) => `${kernel}: ${name}`);
   assertEquals(names.filter((name, i) => names.indexOf(name) !== i), []);
