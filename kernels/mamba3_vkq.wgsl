@@ -1,7 +1,7 @@
 // mamba3_vkq: what the recurrence of Mamba-3 reads of every step, for each rank r and head h of group g:
 //   v = x mimo_x[h, r]     k = rotate(rms_norm(B[r, g]) B_norm + B_bias[h, r], theta[h])     q likewise of C
-//   v = x mimo_x[h, r]     k = rotate(rms_norm(B[r, g]) B_norm + B_bias[h, r], theta[h])     q of C alike
-//   apart. The other lanes pass.
+//   rotate: (a, b) -> (a cos - b sin, a sin + b cos) for ANGLES pairs of lanes: neighbors, or, if MIMO, those that are
+//   D_STATE / 2 apart. The other lanes pass.
 // A workgroup per step and rank: first the norms of the groups, one after the other, then a lane per pair or channel.
 override NHEADS: u32;
 override HEADDIM: u32;
