@@ -1,7 +1,7 @@
 // mamba3_step: the recurrence of Mamba-3 without MIMO for a single step, with skip and, if GATED, gate. With the rates
 // of mamba3_rates, alpha = exp(dt A), and k and q of mamba3_turn:
 //   S[p] = alpha (S[p] + delta v[p] k_prev) + gamma x[p] k     y[p] = S[p] . q + D x[p]     GATED: y[p] *= silu(z[p])
-// A workgroup per head, whose lanes stand in rows of ROW, one row a channel: each channel's lanes leave parts of its sum
+// A workgroup per head, whose lanes stand in rows of ROW, one row a channel: each channel leaves parts of its sum
 // in workgroup memory, and a lane a channel adds them up. At last k and x take the places of k_prev and v.
 override NHEADS: u32;
 override HEADDIM: u32;
