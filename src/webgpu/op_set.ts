@@ -46,6 +46,9 @@ import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../ops/training/gated_rms
 import { gradNorm } from "../ops/training/grad_norm.ts";
 import { columnSum, columnSumScratch, matmulBwdW, matmulBwdX } from "../ops/training/linear_bwd.ts";
 import { lastStepBwd, meanPoolBwd } from "../ops/training/mean_pool_bwd.ts";
+import { mamba3GateBwd } from "../ops/training/mamba3_gate_bwd.ts";
+import { mamba3InputsBwd } from "../ops/training/mamba3_inputs_bwd.ts";
+import { mamba3ScanBwd, mamba3ScanBwdScratch } from "../ops/training/mamba3_scan_bwd.ts";
 import { rmsNormBwd, rmsNormBwdParts } from "../ops/training/rms_norm_bwd.ts";
 import {
   s4dPassBwd,
@@ -56,6 +59,7 @@ import {
 } from "../ops/training/s4_bwd.ts";
 import { scanBwdScratch, selectiveScanBwd } from "../ops/training/selective_scan_bwd.ts";
 import { ssdBwd, ssdBwdScratch } from "../ops/training/ssd_bwd.ts";
+import { swigluBwd } from "../ops/training/swiglu_bwd.ts";
 import type { PassKinds } from "../passes/kinds.ts";
 import type { OpSet } from "../passes/op_set.ts";
 
@@ -98,9 +102,13 @@ export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
   gradNorm,
   lastStepBwd,
   linearFwd,
+  mamba3GateBwd,
   mamba3GateFwd,
   mamba3Inputs,
+  mamba3InputsBwd,
   mamba3Scan,
+  mamba3ScanBwd,
+  mamba3ScanBwdScratch,
   mamba3ScanScratch,
   mamba3Steps: { takes: takesMamba3Step, record: mamba3Step },
   matmulBwdW,
@@ -145,6 +153,7 @@ export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
   ssdStep,
   stateCopy,
   sumPartials,
+  swigluBwd,
   swigluFwd,
   tokenScoreFwd,
 };
