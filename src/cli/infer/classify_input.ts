@@ -7,6 +7,7 @@ import { parseIdxImages } from "../../io/datasets/image_dataset.ts";
 import { foreignForm } from "../../io/foreign_file.ts";
 import { imageToInput } from "../../io/images/image.ts";
 import { decodePng, isPng } from "../../io/images/png.ts";
+import { seriesToInput } from "../../io/series_input.ts";
 import type { ImagePreprocessing, ModelConfig } from "../../model/config/config.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 
@@ -186,6 +187,5 @@ function numbersToInput(rows: NumberRows, name: string, config: ModelConfig): Fl
     );
   }
   if (preprocessing?.kind !== "series") return values;
-  const { mean, std } = preprocessing;
-  return values.map((v, i) => (v - (mean[i % d_input] ?? 0)) / (std[i % d_input] ?? 1));
+  return seriesToInput(values, preprocessing);
 }
