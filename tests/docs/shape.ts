@@ -1,7 +1,7 @@
 /** Whether a command printed what a page shows, as far as two runs can agree. */
 
-/** Lines that are Deno's own: of tasks and downloads. */
-const FOREIGN = /^(Task |Download |Warning )/;
+/** Lines that are Deno's own, of tasks and downloads, and those that only a slow machine sees. */
+const FOREIGN = /^(Task |Download |Warning |Loading: )/;
 
 /** The lines of an output that a page would show. */
 export function outputLines(output: string): string[] {
