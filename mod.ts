@@ -37,6 +37,7 @@ export type { DownloadProgress } from "./src/io/hub/client.ts";
 export { type ImageLayout, imageToInput } from "./src/io/images/image.ts";
 export { PyTorchFileError } from "./src/io/pytorch/error.ts";
 export { SafetensorsError } from "./src/io/safetensors/safetensors.ts";
+export { type SeriesScale, seriesToInput } from "./src/io/series_input.ts";
 export type {
   DecodeOptions,
   StreamOptions,
