@@ -1,6 +1,7 @@
 /** Kernels with the preludes that they name: what the op files declare theirs with. */
 
 import { defineKernel as define, type Kernel, type KernelDeclaration } from "../gpu/kernel.ts";
+import _chains from "../../kernels/_chains.wgsl" with { type: "text" };
 import _conv from "../../kernels/_conv.wgsl" with { type: "text" };
 import _grid from "../../kernels/_grid.wgsl" with { type: "text" };
 import _linear from "../../kernels/_linear.wgsl" with { type: "text" };
@@ -8,6 +9,7 @@ import _math from "../../kernels/_math.wgsl" with { type: "text" };
 import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
 import _matvec from "../../kernels/_matvec.wgsl" with { type: "text" };
 import _scan from "../../kernels/_scan.wgsl" with { type: "text" };
+import _scan_step from "../../kernels/_scan_step.wgsl" with { type: "text" };
 import _scan_sums from "../../kernels/_scan_sums.wgsl" with { type: "text" };
 import _step from "../../kernels/_step.wgsl" with { type: "text" };
 import _step_blocks from "../../kernels/_step_blocks.wgsl" with { type: "text" };
@@ -25,12 +27,14 @@ export const MATH_PRELUDE = _math;
 /** What may go between it and a kernel, in this order: each one's head says what the kernel declares for it. */
 const PRELUDES = {
   _weight,
+  _chains,
   _matvec,
   _linear,
   _tile,
   _matmul,
   _conv,
   _scan,
+  _scan_step,
   _scan_sums,
   _ssd,
   _ssd_bwd,

@@ -23,8 +23,9 @@ import { rmsNormFwdKernel } from "./rms_norm.ts";
 import { rmsNormBwdKernel } from "./training/rms_norm_bwd.ts";
 import { rowCopyKernel } from "./row_copy.ts";
 import { sampleFwdKernel } from "./sample.ts";
-import { selectiveScanFwdKernel, selectiveScanStepKernel } from "./selective_scan.ts";
+import { selectiveScanFwdKernel } from "./selective_scan.ts";
 import { selectiveScanChunksKernel, selectiveScanPassKernel } from "./selective_scan_chunks.ts";
+import { selectiveScanRowsKernel, selectiveScanStepKernel } from "./selective_scan_step.ts";
 import {
   selectiveScanBwdKernel,
   selectiveScanBwdSumKernel,
@@ -67,6 +68,7 @@ export const ALL_KERNELS: readonly Pick<
   selectiveScanChunksKernel,
   selectiveScanPassKernel,
   selectiveScanStepKernel,
+  selectiveScanRowsKernel,
   dtBCNormFwdKernel,
   ssdStepKernel,
   ssdDecaysKernel,
