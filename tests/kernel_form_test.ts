@@ -11,6 +11,7 @@ const ROOT = new URL("../", import.meta.url);
 const PRELUDES: Readonly<Record<string, RegExp>> = {
   ...Object.fromEntries(
     [
+      "_angle",
       "_chains",
       "_conv",
       "_linear",

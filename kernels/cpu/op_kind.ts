@@ -32,4 +32,9 @@ export enum OpKind {
   dropout,
   state_copy,
   ssd_bwd,
+  mamba3_inputs,
+  mamba3_scan,
+  mamba3_carry,
+  mamba3_gate_fwd,
+  swiglu_fwd,
 }

@@ -10,6 +10,7 @@ import { dtBCNormBwd, dtBCNormFwd } from "./ops/dt_bc_norm.ts";
 import { embeddingFwd } from "./ops/embedding.ts";
 import { gatedRmsNormFwd } from "./ops/gated_rms_norm.ts";
 import { linearFwd, matmulFwd, MATVEC_MAX_ROWS, matvecFwd } from "./ops/linear.ts";
+import { mamba3GateFwd, mamba3Inputs, mamba3Scan, mamba3ScanScratch } from "./ops/mamba3.ts";
 import { meanPoolFwd } from "./ops/mean_pool.ts";
 import { rmsNormFwd } from "./ops/rms_norm.ts";
 import { sampleFwd } from "./ops/sample.ts";
@@ -22,6 +23,7 @@ import {
 } from "./ops/selective_scan.ts";
 import { SSD_CHUNK, ssdFwd, ssdStep } from "./ops/ssd.ts";
 import { stateCopy } from "./ops/state_copy.ts";
+import { swigluFwd } from "./ops/swiglu.ts";
 import { tokenScoreFwd } from "./ops/token_score.ts";
 import { adamwUpdate } from "./ops/training/adamw.ts";
 import { conv1dBwd, conv1dBwdScratch } from "./ops/training/conv1d_bwd.ts";
@@ -68,6 +70,10 @@ export const CPU_OPS: OpSet<CpuKinds> = {
   gradNorm,
   lastStepBwd,
   linearFwd,
+  mamba3GateFwd,
+  mamba3Inputs,
+  mamba3Scan,
+  mamba3ScanScratch,
   matmulBwdW,
   matmulBwdX,
   matmulFwd,
@@ -102,5 +108,6 @@ export const CPU_OPS: OpSet<CpuKinds> = {
   ssdStep,
   stateCopy,
   sumPartials,
+  swigluFwd,
   tokenScoreFwd,
 };

@@ -245,7 +245,7 @@ Deno.test("parseConfig() reads a classifier with preprocessing and labels", () =
 Deno.test("parseConfig() says what was found and what is needed", () => {
   assertEquals(
     refusal({ model_type: "llama" }),
-    'Cannot load config.json: model_type is "llama", expected "mamba", "mamba2" or "falcon_mamba"',
+    'Cannot load config.json: model_type is "llama", expected "mamba", "mamba2", "mamba3" or "falcon_mamba"',
   );
   assertEquals(
     refusal({ ...RAW_130M, d_model: -1 }),
@@ -263,12 +263,10 @@ Deno.test("parseConfig() says what was found and what is needed", () => {
 
 Deno.test("parseConfig() refuses other models by name", () => {
   const cases: [Record<string, unknown>, RegExp][] = [
-    [{ model_type: "mamba3" }, /model_type is "mamba3", which this version does not support/],
     [{ model_type: "jamba" }, /model_type is "jamba" \(a hybrid with attention layers\), which/],
     [{ model_type: 7 }, /model_type is 7, expected "mamba"/],
     [{ model_type: null }, /model_type is null, expected "mamba"/],
-    [{ ...RAW_130M, ssm_cfg: { layer: "Mamba3" } }, /ssm_cfg\.layer is "Mamba3", which this/],
-    [{ ...RAW_130M, ssm_cfg: { layer: "S4" } }, /ssm_cfg\.layer is "S4", expected "Mamba1" or/],
+    [{ ...RAW_130M, ssm_cfg: { layer: "S4" } }, /ssm_cfg\.layer is "S4", expected "Mamba1", /],
     [
       { ...RAW_130M, ssm_cfg: { layer: "Mamba2", dt_rank: 4 } },
       /ssm_cfg\.dt_rank is 4, and Mamba-2 has no such setting/,
