@@ -12,22 +12,18 @@ const PRELUDES: Readonly<Record<string, RegExp>> = {
   ...Object.fromEntries(
     [
       "_angle",
+      "_chains",
       "_conv",
       "_linear",
       "_math",
       "_matvec",
       "_scan",
+      "_scan_step",
       "_scan_sums",
       "_ssd_bwd",
       "_tile",
       "_weight",
-    ]
-      .map((
-        name,
-      ) => [
-        name,
-        /@compute|\boverride\b|@binding|@group|\bvar</g,
-      ]),
+    ].map((name) => [name, /@compute|\boverride\b|@binding|@group|\bvar</g]),
   ),
   ...Object.fromEntries(
     [

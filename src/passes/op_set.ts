@@ -79,7 +79,7 @@ export interface MatvecOptions<K extends Kinds> {
     readonly d_inner: number;
     readonly start?: number;
   };
-  readonly tiling?: Sizes<"lanes" | "groups">;
+  readonly tiling?: Sizes<"each" | "groups">;
   /** Whether many rows are computed together, where there are kernels for that. */
   readonly byGroups?: boolean;
 }
