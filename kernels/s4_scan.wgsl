@@ -71,8 +71,8 @@ fn s4_scan(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) 
     }
     var own = 0.0;
     for (var n = lid.y; writes && n < PAIRS; n += LANES) {
-      let from = state_at(b, slot, n, d);
-      let before = vec2<f32>(states[from], states[from + D_MODEL]);
+      let old = state_at(b, slot, n, d);
+      let before = vec2<f32>(states[old], states[old + D_MODEL]);
       var x = complex_mul(system_at(0u, n, d), before) + u[row] * system_at(1u, n, d);
       if (LOW_RANK) {
         x -= coupled * system_at(2u, n, d);

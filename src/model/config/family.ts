@@ -48,7 +48,7 @@ export function parseFamily(fields: Fields, ssm_cfg: Fields | undefined): Family
     );
   }
   refuseUnknownSettings(fields, ssm_cfg, mixer);
-  refuseVariants(fields);
+  refuseVariants(fields, mixer);
   return { ...found, dialect };
 }
 
@@ -136,7 +136,7 @@ function refuseUnknownSettings(
 }
 
 /** Parts that change the mathematics and that no kernel here computes. */
-function refuseVariants(fields: Fields): void {
+function refuseVariants(fields: Fields, { activations }: Mixer): void {
   const attn_layer_idx = fields.array("attn_layer_idx");
   if (attn_layer_idx !== undefined && attn_layer_idx.length > 0) {
     fields.fail(
@@ -152,7 +152,7 @@ function refuseVariants(fields: Fields): void {
     );
   }
   // "swish" is another name for the same function.
-  fields.word("hidden_act", ["silu", "swish"]);
+  fields.word("hidden_act", activations ?? ["silu", "swish"]);
   if (fields.boolean("rms_norm") === false) {
     fields.fail(
       "rms_norm is false (LayerNorm), which this version does not support, expected true",

@@ -3,6 +3,8 @@
 import type { ModelConfig } from "../config/config.ts";
 import type { Dialect } from "../config/family.ts";
 import type { Fields, Setting } from "../config/fields.ts";
+import type { S4Mode } from "./s4_fields.ts";
+import type { S4DInit } from "./s4d.ts";
 import type { WeightSpec } from "../weights/weight_specs.ts";
 
 /** What one part of a block brings with it: `residual += part(RMSNorm(residual))`. */
@@ -54,6 +56,10 @@ export interface NewModel extends Omit<ModelConfig, "model_type"> {
   readonly expand: number;
   /** Channels of a head, for mixers that have heads. */
   readonly headdim?: number | undefined;
+  /** How sequences go through the model, for mixers that leave the choice. */
+  readonly mode?: S4Mode | undefined;
+  /** What rates new weights begin with, for mixers that leave the choice. */
+  readonly init?: S4DInit | undefined;
 }
 
 /** The fields of a config that do not belong to the model's ends or its data. */
@@ -74,6 +80,12 @@ export interface Mixer<Config extends ModelConfig = ModelConfig> extends BlockPa
   readonly settings: readonly string[];
   /** Sizes of a {@linkcode NewModel} that it has and others have not. */
   readonly ownSizes: readonly (keyof NewModel)[];
+  /**
+   * What `hidden_act` may say of it.
+   *
+   * @default {["silu", "swish"]}
+   */
+  readonly activations?: readonly string[];
   /**
    * Reads what a config.json says of the blocks, in any dialect.
    *
