@@ -10,13 +10,10 @@ const ROOT = new URL("../", import.meta.url);
 /** Texts that go before kernels, and what each must not have. */
 const PRELUDES: Readonly<Record<string, RegExp>> = {
   ...Object.fromEntries(
-    ["_conv", "_linear", "_math", "_matvec", "_scan", "_scan_sums", "_ssd_bwd", "_tile", "_weight"]
-      .map((
-        name,
-      ) => [
-        name,
-        /@compute|\boverride\b|@binding|@group|\bvar</g,
-      ]),
+    [
+      ...["_channels", "_conv", "_linear", "_math", "_matvec", "_s4", "_s4_series", "_s4_system"],
+      ...["_scan", "_scan_sums", "_ssd_bwd", "_tile", "_weight"],
+    ].map((name) => [name, /@compute|\boverride\b|@binding|@group|\bvar</g]),
   ),
   ...Object.fromEntries(
     [
