@@ -16,6 +16,7 @@ import type { KernelCheck } from "./kernel_check.ts";
 import { LINEAR_CHECKS } from "./ops/linear_checks.ts";
 import { MEAN_POOL_BWD_CHECKS } from "./ops/mean_pool_bwd_checks.ts";
 import { LINEAR_BWD_CHECKS } from "./ops/linear_bwd_checks.ts";
+import { MAMBA3_CHECKS } from "./ops/mamba3_checks.ts";
 import { MEAN_POOL_CHECKS } from "./ops/mean_pool_checks.ts";
 import { RMS_NORM_BWD_CHECKS } from "./ops/rms_norm_bwd_checks.ts";
 import { RMS_NORM_CHECKS } from "./ops/rms_norm_checks.ts";
@@ -47,6 +48,7 @@ export const KERNEL_CHECKS: readonly KernelCheck[] = [
   ...DT_BC_NORM_CHECKS,
   ...SSD_PARTS_CHECKS,
   ...SSD_CHECKS,
+  ...MAMBA3_CHECKS,
   ...GATED_RMS_NORM_CHECKS,
   ...S4_CHECKS,
   ...CHANNEL_CHECKS,

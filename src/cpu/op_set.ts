@@ -13,6 +13,7 @@ import { gatedRmsNormFwd } from "./ops/gated_rms_norm.ts";
 import { geluBwd, geluFwd } from "./ops/gelu.ts";
 import { gluBwd, gluFwd } from "./ops/glu.ts";
 import { linearFwd, matmulFwd, MATVEC_MAX_ROWS, matvecFwd } from "./ops/linear.ts";
+import { mamba3GateFwd, mamba3Inputs, mamba3Scan, mamba3ScanScratch } from "./ops/mamba3.ts";
 import { meanPoolFwd } from "./ops/mean_pool.ts";
 import { rmsNormFwd } from "./ops/rms_norm.ts";
 import { s4dPass, s4dSystem, s4Power, s4Scan, s4Series, s4System } from "./ops/s4.ts";
@@ -26,6 +27,7 @@ import {
 } from "./ops/selective_scan.ts";
 import { SSD_CHUNK, ssdFwd, ssdStep } from "./ops/ssd.ts";
 import { stateCopy } from "./ops/state_copy.ts";
+import { swigluFwd } from "./ops/swiglu.ts";
 import { tokenScoreFwd } from "./ops/token_score.ts";
 import { adamwUpdate } from "./ops/training/adamw.ts";
 import { channelCorrelate, channelOuter } from "./ops/training/channel_outer.ts";
@@ -90,6 +92,10 @@ export const CPU_OPS: OpSet<CpuKinds> = {
   gradNorm,
   lastStepBwd,
   linearFwd,
+  mamba3GateFwd,
+  mamba3Inputs,
+  mamba3Scan,
+  mamba3ScanScratch,
   matmulBwdW,
   matmulBwdX,
   matmulFwd,
@@ -137,5 +143,6 @@ export const CPU_OPS: OpSet<CpuKinds> = {
   ssdStep,
   stateCopy,
   sumPartials,
+  swigluFwd,
   tokenScoreFwd,
 };

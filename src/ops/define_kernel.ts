@@ -1,6 +1,7 @@
 /** Kernels with the preludes that they name: what the op files declare theirs with. */
 
 import { defineKernel as define, type Kernel, type KernelDeclaration } from "../gpu/kernel.ts";
+import _angle from "../../kernels/_angle.wgsl" with { type: "text" };
 import _channels from "../../kernels/_channels.wgsl" with { type: "text" };
 import _conv from "../../kernels/_conv.wgsl" with { type: "text" };
 import _grid from "../../kernels/_grid.wgsl" with { type: "text" };
@@ -28,6 +29,7 @@ export const MATH_PRELUDE = _math;
 
 /** What may go between it and a kernel, in this order: each one's head says what the kernel declares for it. */
 const PRELUDES = {
+  _angle,
   _weight,
   _matvec,
   _linear,

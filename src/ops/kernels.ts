@@ -17,6 +17,9 @@ import { gatedRmsNormBwdKernel } from "./training/gated_rms_norm_bwd.ts";
 import { geluBwdKernel, geluFwdKernel } from "./gelu.ts";
 import { gluBwdKernel, gluFwdKernel } from "./glu.ts";
 import { clipFactorKernel, sumOfSquaresKernel } from "./training/grad_norm.ts";
+import { mamba3GateFwdKernel } from "./mamba3_gate.ts";
+import { mamba3AnglesKernel, mamba3RatesKernel, mamba3VkqKernel } from "./mamba3_inputs.ts";
+import { mamba3CarryKernel, mamba3DecaysKernel, mamba3SkipKernel } from "./mamba3_scan.ts";
 import { matmulFwdKernel, matmulSplitFwdKernel } from "./linear.ts";
 import { matvecFwdKernel } from "./matvec.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
@@ -61,6 +64,7 @@ import { stateCopyKernel } from "./state_copy.ts";
 import { stepMamba1Kernel } from "./step_mamba1.ts";
 import { stepMamba2Kernel } from "./step_mamba2.ts";
 import { sumPartialsKernel } from "./sum_partials.ts";
+import { swigluFwdKernel } from "./swiglu.ts";
 import { tokenScoreFwdKernel } from "./token_score.ts";
 
 /** All kernels. */
@@ -87,6 +91,14 @@ export const ALL_KERNELS: readonly Pick<
   ssdStatesKernel,
   ssdPassKernel,
   ssdYFwdKernel,
+  mamba3RatesKernel,
+  mamba3AnglesKernel,
+  mamba3VkqKernel,
+  mamba3DecaysKernel,
+  mamba3CarryKernel,
+  mamba3SkipKernel,
+  mamba3GateFwdKernel,
+  swigluFwdKernel,
   gatedRmsNormFwdKernel,
   s4dSystemKernel,
   s4SystemKernel,

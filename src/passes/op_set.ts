@@ -4,13 +4,22 @@
  * What they compute, and what each tensor holds, is documented there. Programs, tensors and matrices are the executor's.
  */
 
+import type { Mamba3Options, Mamba3Sizes } from "../model/mamba3_sizes.ts";
 import type { ChannelForm, ChannelProduct, Panel, S4Chunk, S4Sizes } from "../model/s4_sizes.ts";
 import type { SsdOptions, SsdSizes } from "../model/ssd_sizes.ts";
 import type { Kinds } from "./kinds.ts";
 
 /** All ops, and the sizes of the scratch that they need. */
 export interface OpSet<K extends Kinds>
-  extends LinearOps<K>, RowOps<K>, Mamba1Ops<K>, Mamba2Ops<K>, S4Ops<K>, HeadOps<K>, UpdateOps<K> {
+  extends
+    LinearOps<K>,
+    RowOps<K>,
+    Mamba1Ops<K>,
+    Mamba2Ops<K>,
+    Mamba3Ops<K>,
+    S4Ops<K>,
+    HeadOps<K>,
+    UpdateOps<K> {
   /**
    * Whether backward computes again what takes little, where it takes as long to read; if not, all is kept. See
    * `recomputed` of a part's training.
@@ -171,6 +180,7 @@ interface RowOps<K extends Kinds> {
     GatedNorm & Options<"ldGradZ" | "gradZOffset"> & Accumulate
   >;
   readonly gatedRmsNormBwdParts: (rows: number) => number;
+  readonly swigluFwd: Op<K, Named<"x" | "y", K["tensor"]>, Sizes<"rows" | "width">>;
   readonly meanPoolFwd: Op<K, Named<"x" | "pool_state" | "y", K["tensor"]>, PoolSizes>;
   readonly meanPoolBwd: Op<
     K,
@@ -313,6 +323,37 @@ interface Mamba2Ops<K extends Kinds> {
   readonly ssdBwdScratch: (
     shape: SsdShape & Sizes<"chunk">,
   ) => Sizes<"decays" | "CB" | "grad_CB" | "grad_states" | "sums" | "partials">;
+}
+
+type Mamba3Shape = Mamba3Sizes & Sizes<"batch" | "seqlen">;
+
+/** What Mamba-3 is made of. */
+interface Mamba3Ops<K extends Kinds> {
+  readonly mamba3Inputs: Op<
+    K,
+    & Named<"zxBCdt" | "dt_bias" | "B_norm" | "C_norm" | "B_bias" | "C_bias", K["tensor"]>
+    & Named<"theta" | "rates" | "thetas" | "vkq", K["tensor"]>
+    & Optional<"mimo_x", K["tensor"]>,
+    Mamba3Shape & Mamba3Options & Sizes<"eps">
+  >;
+  readonly mamba3Scan: Op<
+    K,
+    & Named<"vkq" | "rates" | "zxBCdt" | "D" | "ssm_state" | "k" | "v" | "y", K["tensor"]>
+    & Named<"states" | "decays" | "CB", K["tensor"]>
+    & Optional<"mimo_x", K["tensor"]>,
+    Mamba3Shape & { readonly keep?: boolean }
+  >;
+  /** Elements of what mamba3Scan() works in, 0 where it needs none of it. */
+  readonly mamba3ScanScratch: (
+    sizes: Mamba3Sizes,
+    size: ActivationSize,
+  ) => Sizes<"states" | "decays" | "CB">;
+  readonly mamba3GateFwd: Op<
+    K,
+    & Named<"y" | "zxBCdt" | "out", K["tensor"]>
+    & Optional<"mimo_z" | "mimo_o" | "weight", K["tensor"]>,
+    Mamba3Shape & Sizes<"eps">
+  >;
 }
 
 /** What S4D and S4 are made of. */

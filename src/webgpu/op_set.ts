@@ -11,6 +11,9 @@ import { gatedRmsNormFwd } from "../ops/gated_rms_norm.ts";
 import { geluBwd, geluFwd } from "../ops/gelu.ts";
 import { gluBwd, gluFwd } from "../ops/glu.ts";
 import { linearFwd, matmulFwd, MATVEC_MAX_ROWS } from "../ops/linear.ts";
+import { mamba3GateFwd } from "../ops/mamba3_gate.ts";
+import { mamba3Inputs } from "../ops/mamba3_inputs.ts";
+import { mamba3Scan, mamba3ScanScratch } from "../ops/mamba3_scan.ts";
 import { matvecFwd } from "../ops/matvec.ts";
 import type { Matrix } from "../ops/matrix.ts";
 import { meanPoolFwd } from "../ops/mean_pool.ts";
@@ -25,6 +28,7 @@ import { ssdActivations, ssdFwd } from "../ops/ssd.ts";
 import { ssdStep } from "../ops/ssd_step.ts";
 import { stateCopy } from "../ops/state_copy.ts";
 import { sumPartials } from "../ops/sum_partials.ts";
+import { swigluFwd } from "../ops/swiglu.ts";
 import { tokenScoreFwd } from "../ops/token_score.ts";
 import { adamwUpdate } from "../ops/training/adamw.ts";
 import {
@@ -93,6 +97,10 @@ export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
   gradNorm,
   lastStepBwd,
   linearFwd,
+  mamba3GateFwd,
+  mamba3Inputs,
+  mamba3Scan,
+  mamba3ScanScratch,
   matmulBwdW,
   matmulBwdX,
   matmulFwd,
@@ -135,5 +143,6 @@ export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
   ssdStep,
   stateCopy,
   sumPartials,
+  swigluFwd,
   tokenScoreFwd,
 };

@@ -19,6 +19,10 @@ import { gatedRmsNormFwd } from "./gated_rms_norm_fwd";
 import { geluBwd, geluFwd } from "./gelu";
 import { gluBwd, gluFwd } from "./glu";
 import { clipFactor, sumSquares } from "./grad_norm";
+import { mamba3Inputs } from "./mamba3_inputs";
+import { mamba3Scan } from "./mamba3_scan";
+import { mamba3Carry } from "./mamba3_carry";
+import { mamba3GateFwd } from "./mamba3_gate_fwd";
 import { matmulFwd } from "./matmul_fwd";
 import { matvecFwd } from "./matvec_fwd";
 import { meanPoolBwd } from "./mean_pool_bwd";
@@ -48,6 +52,7 @@ import { ssdBwd } from "./ssd_bwd";
 import { ssdFwd } from "./ssd_fwd";
 import { stateCopy } from "./state_copy";
 import { sumPartials } from "./sum_partials";
+import { swigluFwd } from "./swiglu_fwd";
 import { tokenScoreFwd } from "./token_score_fwd";
 
 /** Computes items [begin, end) of the op at `rec`. */
@@ -117,6 +122,16 @@ export function dispatch(rec: usize, begin: u32, end: u32): void {
       return stateCopy(rec, begin, end);
     case OpKind.ssd_bwd:
       return ssdBwd(rec, begin, end);
+    case OpKind.mamba3_inputs:
+      return mamba3Inputs(rec, begin, end);
+    case OpKind.mamba3_scan:
+      return mamba3Scan(rec, begin, end);
+    case OpKind.mamba3_carry:
+      return mamba3Carry(rec, begin, end);
+    case OpKind.mamba3_gate_fwd:
+      return mamba3GateFwd(rec, begin, end);
+    case OpKind.swiglu_fwd:
+      return swigluFwd(rec, begin, end);
     case OpKind.channel_matmul:
       return channelMatmul(rec, begin, end);
     case OpKind.channel_outer:

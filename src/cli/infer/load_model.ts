@@ -35,6 +35,11 @@ export const LOAD_OPTIONS: readonly OptionSpec[] = [
     value: "NAME",
     help: "Sequences through S4D or S4: conv or recurrent (default: the model's)",
   },
+  {
+    name: "tokenizer",
+    value: "FILE",
+    help: "A tokenizer.json (default: the one beside the weights)",
+  },
   { name: "help", help: "Show this help" },
 ];
 
@@ -45,7 +50,18 @@ export function loadSettings(args: Arguments): LoadOptions {
     dtype: args.word("dtype", DTYPES) ?? "auto",
     step: args.word("step", STEP_CHOICES) ?? "list",
     mode: args.word("mode", S4_MODES),
+    tokenizer: readTokenizer(args.text("tokenizer")),
   };
+}
+
+function readTokenizer(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new TypeError(`Cannot read the tokenizer "${path}": ${reason}`, { cause });
+  }
 }
 
 /** Loads a model with progress, and says on stderr where it runs. */

@@ -3,6 +3,7 @@
 import type { ModelConfig } from "../config/config.ts";
 import { mamba1 } from "./mamba1.ts";
 import { mamba2 } from "./mamba2.ts";
+import { mamba3 } from "./mamba3.ts";
 import { s4 } from "./s4.ts";
 import { s4d } from "./s4d.ts";
 import type { Mixer, ModelFamily } from "./mixer.ts";
@@ -10,6 +11,7 @@ import type { Mixer, ModelFamily } from "./mixer.ts";
 const MIXERS: Mixer[] = [
   mamba1,
   mamba2,
+  mamba3,
   s4d,
   s4,
 ];
