@@ -10,6 +10,8 @@ import _linear from "../../kernels/_linear.wgsl" with { type: "text" };
 import _math from "../../kernels/_math.wgsl" with { type: "text" };
 import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
 import _matvec from "../../kernels/_matvec.wgsl" with { type: "text" };
+import _s4_series from "../../kernels/_s4_series.wgsl" with { type: "text" };
+import _s4_system from "../../kernels/_s4_system.wgsl" with { type: "text" };
 import _s4 from "../../kernels/_s4.wgsl" with { type: "text" };
 import _scan from "../../kernels/_scan.wgsl" with { type: "text" };
 import _scan_step from "../../kernels/_scan_step.wgsl" with { type: "text" };
@@ -39,6 +41,8 @@ const PRELUDES = {
   _conv,
   _channels,
   _s4,
+  _s4_system,
+  _s4_series,
   _scan,
   _scan_step,
   _scan_sums,

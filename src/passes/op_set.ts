@@ -480,6 +480,6 @@ interface UpdateOps<K extends Kinds> {
   readonly adamwUpdate: Op<
     K,
     Named<"weight" | "grad" | "m" | "v" | "clip" | "schedule", K["tensor"]>,
-    Sizes<"size" | "beta1" | "beta2" | "eps" | "weight_decay">
+    Sizes<"size" | "beta1" | "beta2" | "eps" | "weight_decay"> & Options<"rate">
   >;
 }
