@@ -14,6 +14,7 @@ import { linearFwd, matmulFwd, MATVEC_MAX_ROWS } from "../ops/linear.ts";
 import { mamba3GateFwd } from "../ops/mamba3_gate.ts";
 import { mamba3Inputs } from "../ops/mamba3_inputs.ts";
 import { mamba3Scan, mamba3ScanScratch } from "../ops/mamba3_scan.ts";
+import { mamba3Step, takesMamba3Step } from "../ops/mamba3_step.ts";
 import { matvecFwd } from "../ops/matvec.ts";
 import type { Matrix } from "../ops/matrix.ts";
 import { meanPoolFwd } from "../ops/mean_pool.ts";
@@ -102,6 +103,7 @@ export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
   mamba3Inputs,
   mamba3Scan,
   mamba3ScanScratch,
+  mamba3Steps: { takes: takesMamba3Step, record: mamba3Step },
   matmulBwdW,
   matmulBwdX,
   matmulFwd,
