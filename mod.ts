@@ -34,6 +34,7 @@ export type { DownloadProgress } from "./src/io/hub/client.ts";
 export { type ImageLayout, imageToInput } from "./src/io/images/image.ts";
 export { PyTorchFileError } from "./src/io/pytorch/error.ts";
 export { SafetensorsError } from "./src/io/safetensors/safetensors.ts";
+export type { EncodedText, EncodeStream } from "./src/io/tokenizer/encode_stream.ts";
 export type {
   DecodeOptions,
   StreamOptions,
