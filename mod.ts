@@ -21,7 +21,7 @@ export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";
 export type { LoadProgress } from "./src/engine/load_weights.ts";
 export type { Model } from "./src/engine/model.ts";
 export type { SamplingOptions } from "./src/engine/sampling.ts";
-export type { ScoreOptions, TokenIds, TokenScore } from "./src/engine/score.ts";
+export type { IdStream, ScoreOptions, TokenIds, TokenScore } from "./src/engine/score.ts";
 export type { FeedOptions, Inputs, PrefillOptions, Session } from "./src/engine/session.ts";
 export {
   decodeSnapshot,
