@@ -180,6 +180,8 @@ export class StreamSession implements Session {
           position: () => this.position + (this.#place.pendingToken === undefined ? 0 : 1),
           draw: (steps) => this.#draw(steps, options.signal),
           keep: (draws, count) => this.#keep(draws, count),
+          snapshot: () =>
+            this.#lifetime.call("take a snapshot", options.signal, (call) => this.#snapshot(call)),
         },
         options,
       );
@@ -189,11 +191,7 @@ export class StreamSession implements Session {
   }
 
   snapshot(): Promise<Snapshot> {
-    return this.#exclusively("take a snapshot", undefined, async (call) => {
-      const { configHash, weightsHash, executor, turns } = this.#model;
-      const state = await turns.run(call, () => executor.readState(this.#state));
-      return { configHash, weightsHash, ...this.#place, sampler: this.#sampler, state };
-    });
+    return this.#exclusively("take a snapshot", undefined, (call) => this.#snapshot(call));
   }
 
   restore(snapshot: Snapshot): void {
@@ -262,6 +260,12 @@ export class StreamSession implements Session {
         this.#busy = undefined;
       }
     });
+  }
+
+  async #snapshot(call: Call): Promise<Snapshot> {
+    const { configHash, weightsHash, executor, turns } = this.#model;
+    const state = await turns.run(call, () => executor.readState(this.#state));
+    return { configHash, weightsHash, ...this.#place, sampler: this.#sampler, state };
   }
 
   /** Runs work on the executor when it is this session's turn; where that may end in the middle, nothing has happened then. */

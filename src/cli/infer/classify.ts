@@ -6,6 +6,7 @@ import type { ImageDataset } from "../../io/datasets/image_dataset.ts";
 import { imageToInput } from "../../io/images/image.ts";
 import { compilingLine } from "./compiling_line.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
+import { classifyStream, STREAM_OPTIONS } from "./classify_stream.ts";
 import { imagePreprocessing, readRawInput, stepSize, toModelInput } from "./classify_input.ts";
 import { DATASET_OPTIONS, datasetLoader } from "./dataset_options.ts";
 import { formatCount, formatDuration, formatRate } from "../terminal/format.ts";
@@ -23,11 +24,14 @@ export const CLASSIFY: CommandSpec = {
   details: [
     "The input is a PNG file, image INDEX of an IDX file, a text file of numbers, or - for stdin\n" +
     "(PNG or numbers). Its size must be the model's: nothing is resized.",
+    "--stream reads a file, or stdin, as it comes and in constant memory: numbers, CSV, WAV, PNG or IDX files, or\n" +
+    "raw bytes. Each image is a sequence of its own; the steps of a sequence count from 1.",
     "Without --json, the most probable class comes first, one class a line.",
   ],
   options: [
     ...DATASET_OPTIONS,
-    { name: "stream", help: "Print the class probabilities after every step" },
+    { name: "stream", help: "Print the class probabilities after every step, as it comes" },
+    ...STREAM_OPTIONS,
     { name: "json", help: "Print JSON: one object, or one a step with --stream" },
     ...LOAD_OPTIONS,
   ],
@@ -37,7 +41,7 @@ export const CLASSIFY: CommandSpec = {
 const BATCH = 100;
 
 /** Runs the command. */
-export async function classify(args: Arguments, terminal: Terminal): Promise<void> {
+export async function classify(args: Arguments, terminal: Terminal): Promise<number | void> {
   const [source = "", input] = args.positionals;
   const settings = loadSettings(args);
   const loadImages = datasetLoader(args);
@@ -50,14 +54,17 @@ export async function classify(args: Arguments, terminal: Terminal): Promise<voi
     using model = await loadForCommand(source, settings, terminal);
     return await classifyDataset(model, data, args, terminal);
   }
+  if (args.has("stream")) return await classifyStream(args, terminal);
+  const other = STREAM_OPTIONS.find(({ name }) => args.text(name) !== undefined);
+  if (other !== undefined) {
+    throw new UsageError(`Cannot use --${other.name}: it belongs to --stream`);
+  }
   if (input === undefined) {
     throw new UsageError("Cannot classify: give an image, FILE:INDEX, - for stdin, or --dataset");
   }
   const raw = await readRawInput(input, terminal);
   using model = await loadForCommand(source, settings, terminal);
-  const d_input = stepSize(model.config);
   const values = await toModelInput(raw, model.config);
-  if (args.has("stream")) return await streamOne(model, values, d_input, args, terminal);
   const result = await classifyOne(model, values, terminal);
   terminal.write(args.has("json") ? `${toJson(result)}\n` : table(result, model));
 }
@@ -118,33 +125,8 @@ async function classifyDataset(
   );
 }
 
-/** Feeds step after step, and prints a line after each. */
-async function streamOne(
-  model: Model,
-  values: Float32Array,
-  d_input: number,
-  args: Arguments,
-  terminal: Terminal,
-): Promise<void> {
-  const steps = function* () {
-    for (let at = 0; at < values.length; at += d_input) yield values.subarray(at, at + d_input);
-  };
-  let step = 0;
-  using compiling = compilingLine(model, terminal);
-  for await (const result of model.classifyStream(steps())) {
-    compiling[Symbol.dispose]();
-    step++;
-    if (args.has("json")) {
-      terminal.write(`${toJson(result, step)}\n`);
-    } else {
-      const all = [...result.probabilities].map((p) => p.toFixed(4)).join(" ");
-      terminal.write(`${step}\t${result.label}\t${all}\n`);
-    }
-  }
-}
-
-function toJson({ label, index, probabilities }: Classification, step?: number): string {
-  return JSON.stringify({ step, label, index, probabilities: [...probabilities] });
+function toJson({ label, index, probabilities }: Classification): string {
+  return JSON.stringify({ label, index, probabilities: [...probabilities] });
 }
 
 /** One class a line, the most probable first. */

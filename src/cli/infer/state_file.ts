@@ -27,7 +27,8 @@ export class StateFile {
   readonly every: number;
   readonly #path: string | undefined;
   readonly #terminal: Terminal;
-  #next = Infinity;
+  /** Steps until the state is due to be written. */
+  #left: number;
 
   /** Use {@linkcode openStateFile}. */
   constructor(
@@ -40,6 +41,7 @@ export class StateFile {
     this.every = every;
     this.#path = path;
     this.#terminal = terminal;
+    this.#left = every;
   }
 
   /** Whether states are written. */
@@ -47,21 +49,21 @@ export class StateFile {
     return this.#path !== undefined;
   }
 
+  /** Steps until the state is due to be written. */
+  get due(): number {
+    return this.#left;
+  }
+
   /** Brings a new session to where the loaded state was taken. */
   begin(session: Session): void {
     if (this.loaded !== undefined) session.restore(this.loaded);
-    this.#next = session.position + this.every;
   }
 
-  /** Steps until the state is due to be written. */
-  due({ position }: Session): number {
-    return this.#next - position;
-  }
-
-  /** Writes the state where it is due. */
-  async saveIfDue(session: Session): Promise<void> {
-    if (this.due(session) > 0) return;
-    this.#next = session.position + this.every;
+  /** Counts steps, and writes the state where it is due. */
+  async count(steps: number, session: Session): Promise<void> {
+    this.#left -= steps;
+    if (this.#left > 0) return;
+    this.#left = this.every;
     await this.write(await session.snapshot());
   }
 

@@ -16,6 +16,8 @@ export interface TextSource {
   readonly bytes: AsyncIterable<Uint8Array>;
   /** What error messages call it. */
   readonly name: string;
+  /** What notes call it, such as "prompt". */
+  readonly what: string;
   /** Whether it goes on from what a loaded state has consumed. */
   readonly continues: boolean;
 }
@@ -25,30 +27,25 @@ export interface TextSource {
  *
  * @returns Its parts; some have no ids.
  * @throws {TypeError} If the checkpoint has no tokenizer.
- * @throws {SyntaxError} If it is not UTF-8, or empty.
+ * @throws {SyntaxError} If it is not UTF-8.
  */
 export async function* encodeAsItComes(
-  { bytes, name, continues }: TextSource,
+  { bytes, name, what, continues }: TextSource,
   { tokenizer }: Pick<Model, "tokenizer">,
   terminal: Terminal,
 ): AsyncGenerator<EncodedText, void> {
-  requireTokenizer(tokenizer, "text");
+  requireTokenizer(tokenizer, what);
   const stream = tokenizer.encodeStream({ continues });
   const lost = new LostCharacters(tokenizer);
-  let isEmpty = true;
   const note = (part: EncodedText): EncodedText => {
     if (part.text !== "") {
       lost.add(part.text, Uint32Array.from(part.ids));
-      lost.note("text", terminal);
+      lost.note(what, terminal);
     }
     return part;
   };
   for await (const text of textOf(withPauses(bytes, PAUSE_MS), name)) {
-    if (text !== undefined) isEmpty = false;
     yield note(text === undefined ? stream.settle() : stream.push(text));
   }
   yield note(stream.flush());
-  if (isEmpty && !continues) {
-    throw new SyntaxError(`Cannot read "${name}": it is empty, expected text`);
-  }
 }

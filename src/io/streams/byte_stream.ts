@@ -61,6 +61,11 @@ export class ByteReader {
     return this.#take(there < least ? there : there - there % least);
   }
 
+  /** All that follows, as it comes. */
+  async *rest(): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+    for (let bytes; (bytes = await this.some(1)).length > 0;) yield bytes;
+  }
+
   /** Lets the source end. */
   async close(): Promise<void> {
     await this.#source.return?.();

@@ -15,7 +15,8 @@ import { checkIdRange, readIds } from "../id_file.ts";
 import { LOAD_OPTIONS, loadForCommand, loadSettings } from "../load_model.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { createScoreOutput, ScoreSums } from "./score_output.ts";
-import { requireTokens, scoreStream } from "./score_stream.ts";
+import { requireTokens } from "../require_tokens.ts";
+import { scoreStream } from "./score_stream.ts";
 import { STATE_OPTIONS } from "../state_file.ts";
 import { scoreDataset } from "./score_dataset.ts";
 import { scoreLogits } from "./score_logits.ts";
@@ -110,9 +111,11 @@ export async function score(args: Arguments, terminal: Terminal): Promise<number
     throw new UsageError("Cannot use --window and --logits together: give one");
   }
   const text = args.text("text"), follow = args.text("follow");
-  if ([input, text, args.text("ids"), follow].filter((given) => given !== undefined).length > 1) {
+  const given = ["--text", "--ids", "--follow"]
+    .filter((name) => args.text(name.slice(2)) !== undefined).concat(input ?? []);
+  if (given.length > 1) {
     throw new UsageError(
-      "Cannot use --text, --ids, --follow and - together: the input is one of them",
+      `Cannot use ${given.join(" and ")} together: the input is one of them`,
     );
   }
   const isStdin = args.text("ids") === undefined && (text ?? "-") === "-" && follow === undefined;
@@ -186,7 +189,7 @@ function checkEqualLengths({ sequences }: Sequences, path = ""): void {
 }
 
 function toSequences(input: Input, model: Model, path: string, terminal: Terminal): Sequences {
-  const { vocab_size } = requireTokens(model);
+  const { vocab_size } = requireTokens(model, "score");
   if ("sequences" in input) {
     for (const ids of input.sequences) checkIdRange(ids, vocab_size, path);
     return input;

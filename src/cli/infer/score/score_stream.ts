@@ -1,11 +1,9 @@
 /** `infer.ts score -`: a text that is scored as it comes, and may have no end. */
 
 import type { LoadOptions } from "../../../engine/load_model.ts";
-import type { Model } from "../../../engine/model.ts";
 import { scorePieces } from "../../../engine/score.ts";
 import { followFile } from "../../../io/streams/follow_file.ts";
 import { untilAborted } from "../../../io/streams/until_aborted.ts";
-import type { InputConfig } from "../../../model/config/config.ts";
 import { type Arguments, UsageError } from "../../terminal/arguments.ts";
 import { formatCount, formatDuration, formatRate } from "../../terminal/format.ts";
 import { catchInterrupt } from "../../terminal/interrupt.ts";
@@ -13,6 +11,7 @@ import { Progress } from "../../terminal/progress.ts";
 import type { Terminal } from "../../terminal/terminal.ts";
 import { compilingLine } from "../compiling_line.ts";
 import { loadForCommand } from "../load_model.ts";
+import { requireTokens } from "../require_tokens.ts";
 import { openStateFile } from "../state_file.ts";
 import { encodeAsItComes } from "../text_stream.ts";
 import { SurpriseAlarm } from "./running_score.ts";
@@ -51,7 +50,7 @@ export async function scoreStream(
     throw new UsageError("Cannot use --window and --load-state together: give one");
   }
   using model = await loadForCommand(source, settings, terminal);
-  requireTokens(model);
+  requireTokens(model, "score");
   using session = model.createSession();
   states.begin(session);
   using interruption = catchInterrupt();
@@ -72,17 +71,23 @@ export async function scoreStream(
     ? new ScoreStreamOutput({ isShort, isJson, halfLife, alarm, position }, model, write)
     : createScoreOutput({ isShort, isJson, nested: false }, model, write);
   const start = performance.now();
-  let count = 0;
+  let count = 0, isEmpty = true;
   await states.keep(session, async () => {
     // Where the scores themselves come on a screen, no line is written between them.
     using progress = isShort || terminal.screen() === undefined
       ? new Progress(terminal, { label: "Scoring", unit: "tokens" })
       : undefined;
     using compiling = compilingLine(model, terminal);
-    const text = { bytes: untilAborted(bytes, signal), name, continues: position > 0 };
+    const text = {
+      bytes: untilAborted(bytes, signal),
+      name,
+      what: "text",
+      continues: position > 0,
+    };
     const ids = async function* () {
       for await (const part of encodeAsItComes(text, model, terminal)) {
         sums.extend(part.text);
+        isEmpty &&= part.text === "";
         if (part.ids.length > 0) yield part.ids;
       }
     };
@@ -95,10 +100,11 @@ export async function scoreStream(
       output.flush();
       count += scores.length;
       progress?.update(count);
-      await states.saveIfDue(session);
+      await states.count(scores.length, session);
       if (signal.aborted) break;
     }
     if (count === 0 && position === 0 && !signal.aborted) {
+      if (isEmpty) throw new SyntaxError(`Cannot read "${name}": it is empty, expected text`);
       throw new RangeError("Cannot score: the tokenizer makes no tokens of the text");
     }
     output.endSequence();
@@ -110,21 +116,4 @@ export async function scoreStream(
   );
   output.end(sums.summary());
   return interruption.code;
-}
-
-/**
- * The input of a model of tokens.
- *
- * @throws {TypeError} If the model is another.
- */
-export function requireTokens(
-  { config: { head, input } }: Pick<Model, "config">,
-): Extract<InputConfig, { kind: "embedding" }> {
-  if (head.kind !== "lm" || input.kind !== "embedding") {
-    throw new TypeError(
-      `Cannot score with this model: its head is "${head.kind}", expected "lm". ` +
-        `Use the command classify`,
-    );
-  }
-  return input;
 }
