@@ -16,7 +16,7 @@ export interface TextLine {
 /**
  * Gives lines as they come, whichever way they end. The last one needs no end.
  *
- * @param early Length of what may be taken of a line before its end; what is taken is not given again.
+ * @param early Length of what may be taken of a line before its end, where a space came; what is taken is not given again.
  * @throws {RangeError} If a line is longer than a million characters.
  */
 export async function* linesOf(
@@ -27,12 +27,17 @@ export async function* linesOf(
   let held = "", line = 1;
   for await (const text of source) {
     if (text === undefined) continue;
-    const lines = (held + text).split(/\r\n|\n|\r(?!$)/);
-    held = lines.pop() ?? "";
-    for (const whole of lines) yield { line: line++, text: whole, isWhole: true };
-    const taken = early(held);
+    // A line that comes in many pieces is not looked through again at each.
+    if (/[\r\n]/.test(text) || held.endsWith("\r")) {
+      const lines = (held + text).split(/\r\n|\n|\r(?!$)/);
+      held = lines.pop() ?? "";
+      for (const whole of lines) yield { line: line++, text: whole, isWhole: true };
+    } else {
+      held += text;
+    }
+    const taken = / /.test(text) ? early(held) : 0;
     if (taken > 0) yield { line, text: held.slice(0, taken), isWhole: false };
-    held = held.slice(taken);
+    if (taken > 0) held = held.slice(taken);
     if (held.length > LONGEST_LINE) {
       throw new RangeError(
         `Cannot read ${quote(name)}: line ${line} has more than ${LONGEST_LINE} characters`,
