@@ -35,6 +35,16 @@ import { Turns } from "./turns.ts";
  * comes later, and the memory is freed when the last call has ended.
  *
  * Every method but {@linkcode Model.createSession} works in a session of its own.
+ *
+ * @example How expected each token was
+ * ```ts
+ * import { loadModel } from "../../mod.ts";
+ *
+ * using model = await loadModel("tests/golden/mamba1");
+ * let nats = 0;
+ * for await (const { logprob } of model.score([1, 2, 3])) nats -= logprob || 0; // the first is NaN
+ * nats; // the loss over two tokens
+ * ```
  */
 export interface Model extends Disposable {
   /** Sizes and settings, as derived from the checkpoint's config.json. */

@@ -37,6 +37,19 @@ export interface FeedOptions {
  * The sessions of a model are served in turn, and those that draw or step at the same time in one call, which changes no
  * bit of what any of them gives; the event loop turns between calls. A session may be disposed at any
  * moment: what is under way on it then rejects with a TypeError, as does what comes later, and no other notices.
+ *
+ * @example Feeding, drawing, and another stream from the same point
+ * ```ts
+ * import { loadModel } from "../../mod.ts";
+ *
+ * using model = await loadModel("tests/golden/mamba1");
+ * using session = model.createSession({ temperature: 0.8, seed: 1 });
+ * await session.prefill([1, 2, 3]);
+ * for await (const { id, logprob } of session.generate({ maxTokens: 3 })) console.log(id, logprob);
+ * using branch = session.fork();
+ * const logits = await branch.step(4);
+ * logits.length; // as many as there are tokens
+ * ```
  */
 export interface Session extends Disposable {
   /** Inputs consumed so far. */

@@ -12,6 +12,7 @@ import { type Arguments, type OptionSpec, UsageError } from "../terminal/argumen
 import { catchInterrupt } from "../terminal/interrupt.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import { readRawInput, stepSize, toModelInput } from "./classify_input.ts";
+import { streamSounds } from "./classify_stream_of_sound.ts";
 import { compilingLine } from "./compiling_line.ts";
 import { loadForCommand, loadSettings } from "./load_model.ts";
 import { type Steps, stepsOf, stepsOfImage } from "./model_steps.ts";
@@ -78,6 +79,14 @@ export async function classifyStream(args: Arguments, terminal: Terminal): Promi
   const states = await openStateFile(args, terminal);
   using model = await loadForCommand(source, settings, terminal);
   const { config } = model;
+  if (config.preprocessing?.kind === "audio") {
+    const other = STREAM_OPTIONS.find(({ name }) => args.text(name) !== undefined);
+    if (other !== undefined || input === undefined) {
+      throw new UsageError(`Cannot use --${other?.name}: this model names whole sounds`);
+    }
+    await streamSounds(model, input, args, terminal);
+    return 0;
+  }
   const width = stepSize(config);
   const image = config.preprocessing?.kind === "image" ? config.preprocessing : undefined;
   using session = model.createSession();

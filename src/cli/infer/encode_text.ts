@@ -9,15 +9,19 @@ import type { Terminal } from "../terminal/terminal.ts";
 export function requireTokenizer(
   tokenizer: Tokenizer | undefined,
   what: string,
+  config?: Model["config"],
 ): asserts tokenizer is Tokenizer {
   if (tokenizer !== undefined) return;
   throw new TypeError(
-    `Cannot encode the ${what}: this checkpoint has no tokenizer.json. Give token ids with --ids`,
+    `Cannot encode the ${what}: this checkpoint has no tokenizer.json. ${whereToFindOne(config)}`,
   );
 }
 
 /** Ids that are decoded at once to see what they keep, and how many of them again with the next. */
 const SLICE = 2 ** 16, OVERLAP = 16;
+
+/** Tokens of Llama 3.1. */
+const LLAMA_TOKENS = 128256;
 
 /** Characters that a note names; the rest are counted. */
 const NAMED = 5;
@@ -32,10 +36,10 @@ const NAMED = 5;
 export function encodeText(
   text: string,
   what: string,
-  { tokenizer }: Pick<Model, "tokenizer">,
+  { tokenizer, config }: Pick<Model, "tokenizer"> & Partial<Pick<Model, "config">>,
   terminal: Terminal,
 ): Uint32Array<ArrayBuffer> {
-  requireTokenizer(tokenizer, what);
+  requireTokenizer(tokenizer, what, config);
   const ids = Uint32Array.from(collectIds(tokenizer.encodeInPieces(text), tokenizer.vocabSize));
   const lost = new LostCharacters(tokenizer);
   lost.add(text, ids);
@@ -81,4 +85,12 @@ export class LostCharacters {
       `Note: the tokenizer does not keep ${named.join(", ")}${more} of the ${what}\n`,
     );
   }
+}
+
+function whereToFindOne(config: Model["config"] | undefined): string {
+  const given = "Give one with --tokenizer FILE, or token ids with --ids";
+  // state-spaces/mamba3-*, of which no other model has as many tokens.
+  return config?.model_type === "mamba3" && config.real_vocab_size === LLAMA_TOKENS
+    ? `It is that of meta-llama/Llama-3.1-8B: ask for access on its page, and set HF_TOKEN to a token of yours. ${given}`
+    : given;
 }

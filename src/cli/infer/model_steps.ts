@@ -2,6 +2,7 @@
 
 import { imageToInput } from "../../io/images/image.ts";
 import { quote } from "../../io/quote.ts";
+import { seriesToInput } from "../../io/series_input.ts";
 import type { Values } from "../../io/streams/values.ts";
 import type { ImagePreprocessing, ModelConfig } from "../../model/config/config.ts";
 import { stepSize } from "./classify_input.ts";
@@ -43,7 +44,7 @@ export async function* stepsOf(
     if (ends && held.length > 0) throw insideStep(name, held.length, unit);
     const now = all.subarray(0, whole);
     if (whole > 0) {
-      const steps = image === undefined ? normalized(now, config) : imageSteps(now, image);
+      const steps = image === undefined ? scaled(now, config) : imageSteps(now, image);
       yield { values: steps, ends };
     }
   }
@@ -85,15 +86,9 @@ function imageSteps(values: Float32Array | Uint8Array, image: ImagePreprocessing
   return imageToInput(bytes, width, height, image.channels, { ...image, width, height });
 }
 
-function normalized(values: Float32Array | Uint8Array, config: ModelConfig): Float32Array {
-  const { preprocessing } = config;
-  if (preprocessing?.kind !== "series") return Float32Array.from(values);
-  const { mean, std } = preprocessing;
-  const d_input = stepSize(config);
-  return Float32Array.from(
-    values,
-    (value, i) => (value - (mean[i % d_input] ?? 0)) / (std[i % d_input] ?? 1),
-  );
+function scaled(values: Float32Array | Uint8Array, { preprocessing }: ModelConfig): Float32Array {
+  const floats = Float32Array.from(values);
+  return preprocessing?.kind === "series" ? seriesToInput(floats, preprocessing) : floats;
 }
 
 /** Steps of a whole image; Infinity for a model that takes none. */

@@ -31,10 +31,10 @@ export interface TextSource {
  */
 export async function* encodeAsItComes(
   { bytes, name, what, continues }: TextSource,
-  { tokenizer }: Pick<Model, "tokenizer">,
+  { tokenizer, config }: Pick<Model, "tokenizer" | "config">,
   terminal: Terminal,
 ): AsyncGenerator<EncodedText, void> {
-  requireTokenizer(tokenizer, what);
+  requireTokenizer(tokenizer, what, config);
   const stream = tokenizer.encodeStream({ continues });
   const lost = new LostCharacters(tokenizer);
   const note = (part: EncodedText): EncodedText => {

@@ -24,17 +24,18 @@ export async function* linesOf(
   name: string,
   early: (held: string) => number = () => 0,
 ): AsyncGenerator<TextLine, void> {
-  let held = "", line = 1;
+  let held = "", line = 1, endsInReturn = false;
   for await (const text of source) {
     if (text === undefined) continue;
     // A line that comes in many pieces is not looked through again at each.
-    if (/[\r\n]/.test(text) || held.endsWith("\r")) {
+    if (endsInReturn || /[\r\n]/.test(text)) {
       const lines = (held + text).split(/\r\n|\n|\r(?!$)/);
       held = lines.pop() ?? "";
       for (const whole of lines) yield { line: line++, text: whole, isWhole: true };
     } else {
       held += text;
     }
+    endsInReturn = text.endsWith("\r");
     const taken = / /.test(text) ? early(held) : 0;
     if (taken > 0) yield { line, text: held.slice(0, taken), isWhole: false };
     if (taken > 0) held = held.slice(taken);

@@ -9,7 +9,7 @@ import { readIdxItems } from "./idx_items.ts";
 import { readNumberText } from "./number_text.ts";
 import { readPng } from "./png_items.ts";
 import { textOf } from "./text_stream.ts";
-import { readWavFormat, readWavSamples } from "./wav.ts";
+import { readWavFrames, readWavHeader } from "./wav_frames.ts";
 
 /** The formats; "auto" tells by how a stream begins, which raw bytes do not say. */
 export const STREAM_FORMATS = ["auto", "text", "csv", "u8", "f32", "png", "idx", "wav"] as const;
@@ -71,15 +71,16 @@ export async function* readValues(
       yield* readIdxItems(reader, image);
       return;
     case "wav": {
-      const wav = await readWavFormat(reader);
-      if (wav.channels !== width) {
+      const header = await readWavHeader(reader);
+      const { channels } = header.format;
+      if (channels !== width) {
         throw new RangeError(
           `Cannot use ${
             quote(name)
-          }: it has ${wav.channels} channels, and each step of this model takes ${width}`,
+          }: it has ${channels} channels, and each step of this model takes ${width}`,
         );
       }
-      for await (const values of readWavSamples(reader, wav)) yield { values };
+      for await (const values of readWavFrames(reader, header)) yield { values };
       return;
     }
     case "csv":

@@ -101,7 +101,6 @@ Deno.test("readValues() gives the same numbers however their bytes come", async 
     [wav(3, 32, floats(0.25, -0.75)), {}, [0.25, -0.75], []],
     // Recorders do not know how long it will be.
     [wav(1, 16, Uint8Array.of(0, 128, 0, 64), 0xffffffff), {}, [-1, 0.5], []],
-    [wav(1, 16, Uint8Array.of(0, 128, 0, 64), 0), {}, [-1, 0.5], []],
   ];
   for (const [bytes, wanted, values, ends] of cases) {
     for (const size of [1, 2, 3, 7, 1000]) {
@@ -148,9 +147,9 @@ Deno.test("readValues() refuses in one sentence what is not of the format", asyn
     [joined(IDX, [1]), pixels, "it goes on after its last item"],
     [ROWS, pixels, "its items are of shape [3]"],
     [Uint8Array.of(0, 0, 7, 1, 0, 0, 0, 0), {}, "it begins with 00 00 07 01"],
-    [utf8("RIFFabcdWAVX"), {}, "it begins with"],
-    [wav(2, 16, new Uint8Array(4)), {}, "its samples are of form 2 with 16 bits"],
-    [wav(1, 16, new Uint8Array(4), 8), {}, "and 4 bytes of frames are missing"],
+    [utf8("RIFFabcdWAVX"), {}, "it does not begin with RIFF and WAVE"],
+    [wav(2, 16, new Uint8Array(4)), {}, "its samples are of format 2 in 16 bits"],
+    [wav(1, 16, new Uint8Array(4), 8), {}, "and 4 bytes of samples are missing"],
     [wav(1, 16, new Uint8Array(4)), { width: 1 }, "it has 2 channels, and each step"],
   ];
   for (const [bytes, wanted, message] of cases) {
