@@ -24,6 +24,7 @@ export type { Model } from "./src/engine/model.ts";
 export type { SamplingOptions } from "./src/engine/sampling.ts";
 export type { IdStream, ScoreOptions, TokenIds, TokenScore } from "./src/engine/score.ts";
 export type { FeedOptions, Inputs, PrefillOptions, Session } from "./src/engine/session.ts";
+export type { SessionOptions } from "./src/engine/stream_session.ts";
 export {
   decodeSnapshot,
   encodeSnapshot,

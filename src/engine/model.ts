@@ -24,7 +24,7 @@ import { awaitedInputs } from "./awaited_inputs.ts";
 import { isStream } from "./check_inputs.ts";
 import { Call, Lifetime } from "./lifetime.ts";
 import type { Inputs, Session } from "./session.ts";
-import { type SessionModel, StreamSession } from "./stream_session.ts";
+import { type SessionModel, type SessionOptions, StreamSession } from "./stream_session.ts";
 import { createTogether } from "./together.ts";
 import { Turns } from "./turns.ts";
 
@@ -110,7 +110,7 @@ export interface Model extends Disposable {
     options?: ScoreOptions,
   ): AsyncIterable<TokenScore>;
   /** Opens a stream through the model: state in, state out, step by step. */
-  createSession(options?: SamplingOptions): Session;
+  createSession(options?: SessionOptions): Session;
 }
 
 /**
@@ -143,7 +143,7 @@ export function createModel(
     options?: SamplingOptions,
   ): AsyncIterable<T> => {
     const generator = async function* (): AsyncGenerator<T, void> {
-      const session = new StreamSession(parts, options);
+      const session = new StreamSession(parts, { ...options, rewind: 0 });
       try {
         yield* work(session);
       } finally {
