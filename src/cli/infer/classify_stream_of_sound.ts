@@ -18,9 +18,7 @@ export const SOUND_OPTIONS: readonly OptionSpec[] = [
   {
     name: "samples",
     value: "NAME",
-    help: `Raw sound with --stream is of these: ${
-      ENCODINGS.join(", ")
-    }, little-endian, one channel (default s16)`,
+    help: `How raw sound with --stream is written: ${ENCODINGS.join(", ")} (default s16)`,
   },
 ];
 
