@@ -18,6 +18,7 @@ const COPIED = [
     "README.md",
     "LICENSE",
     "docs/why.md",
+    "docs/plots",
   ],
   ...["src", "kernels", "tools", "weights", "tests/golden"],
 ];
