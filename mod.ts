@@ -16,6 +16,7 @@
 
 export { type CheckResult, runChecks, type RunChecksOptions } from "./src/checks/run_checks.ts";
 export type { Classification, ClassifyOptions } from "./src/engine/classify.ts";
+export { classifySounds, type HeardSound } from "./src/engine/classify_sounds.ts";
 export type { GeneratedToken, GenerateOptions } from "./src/engine/generate.ts";
 export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";
 export type { LoadProgress } from "./src/engine/load_weights.ts";
@@ -29,6 +30,8 @@ export {
   type ModelIdentity,
   type Snapshot,
 } from "./src/engine/snapshot.ts";
+export type { MelLayout } from "./src/io/audio/mel_frames.ts";
+export { type SoundLayout, soundToInput } from "./src/io/audio/sound_input.ts";
 export { HttpError } from "./src/io/http/source.ts";
 export type { DownloadProgress } from "./src/io/hub/client.ts";
 export { type ImageLayout, imageToInput } from "./src/io/images/image.ts";
@@ -42,12 +45,14 @@ export type {
   TokenStream,
 } from "./src/io/tokenizer/tokenizer.ts";
 export {
+  type AudioPreprocessing,
   ConfigError,
   type HeadConfig,
   type ImagePreprocessing,
   type InputConfig,
   type ModelConfig,
   type PixelPreprocessing,
+  type Preprocessing,
   type SeriesPreprocessing,
 } from "./src/model/config/config.ts";
 export type { FloatDType, MatrixDType } from "./src/model/weights/dtype.ts";
@@ -66,5 +71,6 @@ export type { ExecutorOptions } from "./src/train/open_executor.ts";
 export type { Schedule } from "./src/train/schedule.ts";
 export type { Hyperparameters, ModelSize, Task, TaskOptions } from "./src/train/task.ts";
 export { loadTask, TASK_NAMES } from "./src/train/tasks/load_task.ts";
+export type { SeriesAugmentation } from "./src/train/series_augmentation.ts";
 export { train, type TrainingDevice, type TrainOptions } from "./src/train/train.ts";
 export type { SplitResult, TrainingStep } from "./src/train/training_step.ts";

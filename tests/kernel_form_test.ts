@@ -10,7 +10,18 @@ const ROOT = new URL("../", import.meta.url);
 /** Texts that go before kernels, and what each must not have. */
 const PRELUDES: Readonly<Record<string, RegExp>> = {
   ...Object.fromEntries(
-    ["_conv", "_linear", "_math", "_matvec", "_scan", "_scan_sums", "_ssd_bwd", "_tile", "_weight"]
+    [
+      "_angle",
+      "_conv",
+      "_linear",
+      "_math",
+      "_matvec",
+      "_scan",
+      "_scan_sums",
+      "_ssd_bwd",
+      "_tile",
+      "_weight",
+    ]
       .map((
         name,
       ) => [

@@ -53,6 +53,12 @@ export interface LoadOptions {
    */
   readonly threads?: number | undefined;
   /**
+   * Text of a `tokenizer.json` to use, whatever is beside the weights.
+   *
+   * @default {the checkpoint's own}
+   */
+  readonly tokenizer?: string | undefined;
+  /**
    * What downloads.
    *
    * @default {fetch}
@@ -112,7 +118,7 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
 
 async function loadCheckpoint(checkpoint: Checkpoint, options: LoadOptions): Promise<Model> {
   const { dtype = "auto", signal, onProgress } = options;
-  const { config, tokenizer } = await describeCheckpoint(checkpoint, signal);
+  const { config, tokenizer } = await describeCheckpoint(checkpoint, options);
   const { tensors } = checkpoint;
   const plan = planLoad(config, tensors, {
     dtype,
@@ -163,11 +169,11 @@ async function openSink(
  */
 export async function describeCheckpoint(
   checkpoint: Checkpoint,
-  signal?: AbortSignal,
+  { signal, tokenizer: given }: Pick<LoadOptions, "signal" | "tokenizer"> = {},
 ): Promise<{ config: ModelConfig; tokenizer: Tokenizer | undefined }> {
   const config = await readConfigAndHead(checkpoint, signal);
   const json = config.input.kind === "embedding"
-    ? await checkpoint.readText("tokenizer.json")
+    ? given ?? await checkpoint.readText("tokenizer.json")
     : undefined;
   if (json === undefined) return { config, tokenizer: undefined };
   const tokenizer = loadTokenizer(json, "tokenizer.json");

@@ -5,8 +5,8 @@ import type { BlockPart } from "./mixers/mixer.ts";
 import { mixerOf } from "./mixers/mixers.ts";
 
 /**
- * One half of a block: residual += part(RMSNorm(residual)). A block is a list of them; all there is so far has one, with the
- * mixer, and one with an MLP after it would have two.
+ * One half of a block: residual += part(RMSNorm(residual)). A block is a list of them: one with the
+ * mixer, and with some mixers another with an MLP.
  */
 export interface BlockHalf {
   /** What labels and parts of the state are called by: `layers.3`. */
@@ -21,13 +21,20 @@ export interface BlockHalf {
 
 /** The halves of all blocks, in the order in which they run. */
 export function blockHalves(config: ModelConfig): BlockHalf[] {
-  const part = mixerOf(config);
-  return Array.from({ length: config.n_layer }, (_, layer) => ({
-    label: `layers.${layer}`,
-    norm: `backbone.layers.${layer}.norm.weight`,
-    prefix: `backbone.layers.${layer}.mixer.`,
-    part,
-  }));
+  const mixer = mixerOf(config);
+  const mlp = mixer.mlp?.(config);
+  return Array.from({ length: config.n_layer }, (_, layer): BlockHalf[] => {
+    const label = `layers.${layer}`;
+    const first = {
+      label,
+      norm: `backbone.${label}.norm.weight`,
+      prefix: `backbone.${label}.mixer.`,
+      part: mixer,
+    };
+    if (mlp === undefined) return [first];
+    const norm = `backbone.${label}.norm2.weight`;
+    return [first, { label: `${label}.mlp`, norm, prefix: `backbone.${label}.mlp.`, part: mlp }];
+  }).flat();
 }
 
 /** Makes something for each half of a block, whatever it is; halves with the same part share one. */

@@ -1,12 +1,15 @@
 /** Kernels with the preludes that they name: what the op files declare theirs with. */
 
 import { defineKernel as define, type Kernel, type KernelDeclaration } from "../gpu/kernel.ts";
+import _angle from "../../kernels/_angle.wgsl" with { type: "text" };
+import _channels from "../../kernels/_channels.wgsl" with { type: "text" };
 import _conv from "../../kernels/_conv.wgsl" with { type: "text" };
 import _grid from "../../kernels/_grid.wgsl" with { type: "text" };
 import _linear from "../../kernels/_linear.wgsl" with { type: "text" };
 import _math from "../../kernels/_math.wgsl" with { type: "text" };
 import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
 import _matvec from "../../kernels/_matvec.wgsl" with { type: "text" };
+import _s4 from "../../kernels/_s4.wgsl" with { type: "text" };
 import _scan from "../../kernels/_scan.wgsl" with { type: "text" };
 import _scan_sums from "../../kernels/_scan_sums.wgsl" with { type: "text" };
 import _step from "../../kernels/_step.wgsl" with { type: "text" };
@@ -24,12 +27,15 @@ export const MATH_PRELUDE = _math;
 
 /** What may go between it and a kernel, in this order: each one's head says what the kernel declares for it. */
 const PRELUDES = {
+  _angle,
   _weight,
   _matvec,
   _linear,
   _tile,
   _matmul,
   _conv,
+  _channels,
+  _s4,
   _scan,
   _scan_sums,
   _ssd,

@@ -219,7 +219,7 @@ export function ssdFwd(
     label: string;
   },
 ): void {
-  const { nheads, headdim, d_state, ngroups, D_has_hdim = false, label } = shape;
+  const { label } = shape;
   const { xBC, zxbcdt, A_log, D, dt_bias, ssm_state, y, decays, CB } = tensors;
   const keep = (shape.chunk ?? 0) > 0;
   const states = keep ? ssm_state : tensors.states;
@@ -229,14 +229,35 @@ export function ssdFwd(
     );
   }
   const chunked = { ...shape, chunk: shape.chunk || SSD_CHUNK };
-  const { batch, seqlen, chunk } = chunked;
   ssdDecays(program, { zxbcdt, A_log, dt_bias, decays }, chunked);
-  ssdCBFwd(program, { xBC, CB }, chunked);
-  ssdStates(program, { x: xBC, xBC, decays, states }, { ...chunked, keep, backward: false });
+  ssdChunksFwd(program, { xBC, D, ssm_state, y, decays, CB, states }, { ...chunked, keep });
+}
+
+/**
+ * What follows once decays are there: y, and the state in ssm_state, or with `keep` in all slots of states.
+ */
+export function ssdChunksFwd(
+  program: Program,
+  tensors: {
+    xBC: Tensor;
+    D: Tensor;
+    ssm_state: Tensor;
+    y: Tensor;
+    decays: Tensor;
+    CB: Tensor;
+    states: Tensor;
+  },
+  shape: SsdShape & SsdOptions & { keep: boolean; label: string },
+): void {
+  const { xBC, D, ssm_state, y, decays, CB, states } = tensors;
+  const { nheads, headdim, d_state, ngroups, D_has_hdim = false, label } = shape;
+  const { batch, seqlen, chunk, keep } = shape;
+  ssdCBFwd(program, { xBC, CB }, shape);
+  ssdStates(program, { x: xBC, xBC, decays, states }, { ...shape, backward: false });
   ssdPass(
     program,
     { decays, states, ssm_state: keep ? placeholders(program.gpu).write : ssm_state },
-    { ...chunked, keep, reverse: false, fromZero: false },
+    { ...shape, reverse: false, fromZero: false },
   );
   const isAligned = areMultiplesOf4(headdim, d_state);
   const [y_vec4s, y_elements] = byVec4sOrElements(program.gpu, y, isAligned);

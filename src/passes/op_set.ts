@@ -4,12 +4,22 @@
  * What they compute, and what each tensor holds, is documented there. Programs, tensors and matrices are the executor's.
  */
 
+import type { Mamba3Options, Mamba3Sizes } from "../model/mamba3_sizes.ts";
+import type { ChannelForm, ChannelProduct, Panel, S4Chunk, S4Sizes } from "../model/s4_sizes.ts";
 import type { SsdOptions, SsdSizes } from "../model/ssd_sizes.ts";
 import type { Kinds } from "./kinds.ts";
 
 /** All ops, and the sizes of the scratch that they need. */
 export interface OpSet<K extends Kinds>
-  extends LinearOps<K>, RowOps<K>, Mamba1Ops<K>, Mamba2Ops<K>, HeadOps<K>, UpdateOps<K> {
+  extends
+    LinearOps<K>,
+    RowOps<K>,
+    Mamba1Ops<K>,
+    Mamba2Ops<K>,
+    Mamba3Ops<K>,
+    S4Ops<K>,
+    HeadOps<K>,
+    UpdateOps<K> {
   /**
    * Whether backward computes again what takes little, where it takes as long to read; if not, all is kept. See
    * `recomputed` of a part's training.
@@ -170,6 +180,7 @@ interface RowOps<K extends Kinds> {
     GatedNorm & Options<"ldGradZ" | "gradZOffset"> & Accumulate
   >;
   readonly gatedRmsNormBwdParts: (rows: number) => number;
+  readonly swigluFwd: Op<K, Named<"x" | "y", K["tensor"]>, Sizes<"rows" | "width">>;
   readonly meanPoolFwd: Op<K, Named<"x" | "pool_state" | "y", K["tensor"]>, PoolSizes>;
   readonly meanPoolBwd: Op<
     K,
@@ -312,6 +323,111 @@ interface Mamba2Ops<K extends Kinds> {
   readonly ssdBwdScratch: (
     shape: SsdShape & Sizes<"chunk">,
   ) => Sizes<"decays" | "CB" | "grad_CB" | "grad_states" | "sums" | "partials">;
+}
+
+type Mamba3Shape = Mamba3Sizes & Sizes<"batch" | "seqlen">;
+
+/** What Mamba-3 is made of. */
+interface Mamba3Ops<K extends Kinds> {
+  readonly mamba3Inputs: Op<
+    K,
+    & Named<"zxBCdt" | "dt_bias" | "B_norm" | "C_norm" | "B_bias" | "C_bias", K["tensor"]>
+    & Named<"theta" | "rates" | "thetas" | "vkq", K["tensor"]>
+    & Optional<"mimo_x", K["tensor"]>,
+    Mamba3Shape & Mamba3Options & Sizes<"eps">
+  >;
+  readonly mamba3Scan: Op<
+    K,
+    & Named<"vkq" | "rates" | "zxBCdt" | "D" | "ssm_state" | "k" | "v" | "y", K["tensor"]>
+    & Named<"states" | "decays" | "CB", K["tensor"]>
+    & Optional<"mimo_x", K["tensor"]>,
+    Mamba3Shape & { readonly keep?: boolean }
+  >;
+  /** Elements of what mamba3Scan() works in, 0 where it needs none of it. */
+  readonly mamba3ScanScratch: (
+    sizes: Mamba3Sizes,
+    size: ActivationSize,
+  ) => Sizes<"states" | "decays" | "CB">;
+  readonly mamba3GateFwd: Op<
+    K,
+    & Named<"y" | "zxBCdt" | "out", K["tensor"]>
+    & Optional<"mimo_z" | "mimo_o" | "weight", K["tensor"]>,
+    Mamba3Shape & Sizes<"eps">
+  >;
+}
+
+/** What S4D and S4 are made of. */
+interface S4Ops<K extends Kinds> {
+  /** Steps of a chunk, which the convolution takes at a time. */
+  readonly S4_CHUNK: number;
+  readonly s4dSystem: Op<K, Named<"A_re" | "A_im" | "log_step" | "system", K["tensor"]>, S4Sizes>;
+  readonly s4dSystemBwd: Op<
+    K,
+    & Named<"A_re" | "A_im" | "log_step" | "grad_system", K["tensor"]>
+    & Named<"grad_A_re" | "grad_A_im" | "grad_log_step", K["tensor"]>,
+    S4Sizes
+  >;
+  readonly s4System: Op<
+    K,
+    Named<"Lambda_re" | "Lambda_im" | "P" | "B" | "log_step" | "system", K["tensor"]>,
+    S4Sizes
+  >;
+  readonly s4SystemBwd: Op<
+    K,
+    & Named<"system" | "Lambda_re" | "grad_system", K["tensor"]>
+    & Named<"grad_Lambda_re" | "grad_Lambda_im" | "grad_P" | "grad_B", K["tensor"]>
+    & Named<"grad_log_step", K["tensor"]>,
+    S4Sizes
+  >;
+  readonly s4Power: Op<K, Named<"system" | "E", K["tensor"]>, S4Sizes & Sizes<"steps">>;
+  readonly s4PowerBwd: Op<K, Named<"system" | "grad_Abar" | "grad_system", K["tensor"]>, S4Sizes>;
+  readonly s4Series: Op<K, Named<"system" | "C" | "D" | "table", K["tensor"]>, S4Chunk>;
+  readonly s4SeriesBwd: Op<
+    K,
+    & Named<"system" | "C" | "table" | "grad_table", K["tensor"]>
+    & Named<"grad_system" | "grad_C" | "grad_D", K["tensor"]>,
+    S4Chunk
+  >;
+  readonly s4dPass: Op<
+    K,
+    Named<"E" | "states", K["tensor"]>,
+    S4Sizes & Sizes<"batch" | "slots" | "count"> & { readonly reverse: boolean }
+  >;
+  readonly s4dPassBwd: Op<
+    K,
+    Named<"states" | "grad_states" | "grad_E", K["tensor"]>,
+    S4Sizes & Sizes<"batch" | "slots" | "gradSlots" | "count">
+  >;
+  readonly s4Scan: Op<
+    K,
+    Named<"system" | "C" | "D" | "u" | "states" | "y", K["tensor"]>,
+    S4Chunk & Sizes<"batch" | "seqlen" | "first" | "slots">
+  >;
+  readonly channelMatmul: Op<
+    K,
+    Named<"x" | "weight" | "y", K["tensor"]>,
+    & ChannelProduct
+    & Accumulate
+    & { readonly form: ChannelForm; readonly x: Panel; readonly y: Panel }
+  >;
+  readonly channelOuter: Op<
+    K,
+    Named<"p" | "q" | "partials" | "y", K["tensor"]>,
+    ChannelProduct & Accumulate & { readonly p: Panel; readonly q: Panel }
+  >;
+  readonly channelOuterScratch: (shape: ChannelProduct) => number;
+  readonly channelCorrelate: Op<
+    K,
+    Named<"p" | "q" | "partials" | "y", K["tensor"]>,
+    Sizes<"batch" | "chunks" | "rows" | "d_model"> & { readonly panel: Panel }
+  >;
+  readonly channelCorrelateScratch: (
+    shape: Sizes<"batch" | "chunks" | "rows" | "d_model">,
+  ) => number;
+  readonly geluFwd: Op<K, Named<"x" | "y", K["tensor"]>, Sizes<"size">>;
+  readonly geluBwd: Op<K, Named<"x" | "grad", K["tensor"]>, Sizes<"size">>;
+  readonly gluFwd: Op<K, Named<"x" | "y", K["tensor"]>, Sizes<"rows" | "d_model"> & Accumulate>;
+  readonly gluBwd: Op<K, Named<"grad_y" | "x", K["tensor"]>, Sizes<"rows" | "d_model">>;
 }
 
 type VocabSizes = Sizes<"vocab_size" | "real_vocab_size">;

@@ -6,6 +6,8 @@ import type { BlockPart } from "../model/mixers/mixer.ts";
 import type { PassKinds } from "./kinds.ts";
 import { mamba1 } from "./mixers/mamba1.ts";
 import { mamba2 } from "./mixers/mamba2.ts";
+import { mamba3 } from "./mixers/mamba3.ts";
+import { mlp } from "./mixers/mlp.ts";
 import type { OpSet } from "./op_set.ts";
 import type { Part, PartTraining } from "./part.ts";
 
@@ -20,6 +22,8 @@ export class Parts<K extends PassKinds> {
     this.#parts = new Map<string, Part<K>>([
       ["mamba1", mamba1(ops)],
       ["mamba2", mamba2(ops)],
+      ["mamba3", mamba3(ops)],
+      ["mlp", mlp(ops)],
     ]);
   }
 

@@ -4,6 +4,7 @@ import { type ModelConfig, parseConfig, toHfConfig } from "../model/config/confi
 import { mixers } from "../model/mixers/mixers.ts";
 import type { Source } from "./batches.ts";
 import { checkSchedule, type Schedule } from "./schedule.ts";
+import type { SeriesAugmentation } from "./series_augmentation.ts";
 import { SettingError } from "./setting_error.ts";
 
 /** The settings of a training run. The schedule of the learning rate is among them, steps included. */
@@ -90,15 +91,27 @@ export interface TaskOptions {
    */
   readonly tokenizer?: string;
   /**
-   * How many training images are kept apart to validate with; with 0, the test images do that.
+   * How many training examples are kept apart to validate with; with 0, those of the test do that.
    *
-   * @default {5000}
+   * @default {5000} Of recordings a tenth, of series none.
    */
   readonly heldOut?: number;
+  /**
+   * Which recordings are for the test: a regular expression that their paths contain.
+   *
+   * @default {undefined} Those in a folder named test, and those whose names end in _0 to _4.
+   */
+  readonly test?: string;
   /** Settings other than the task's. */
   readonly hyperparameters?: Partial<Hyperparameters>;
   /** Sizes other than the task's. */
   readonly model?: Partial<ModelSize>;
+  /**
+   * What happens to training series at random.
+   *
+   * @default {undefined} What the task says.
+   */
+  readonly changes?: Partial<SeriesAugmentation>;
   /**
    * How files are downloaded.
    *

@@ -12,6 +12,10 @@ const MAMBA2 = {
   pad_vocab_size_multiple: 16,
 };
 
+const MAMBA3 = { vocab_size: 128256, pad_vocab_size_multiple: 16 };
+const SISO = { ...MAMBA3, ssm_cfg: { layer: "Mamba3" } };
+const MIMO = { ...MAMBA3, ssm_cfg: { layer: "Mamba3", is_mimo: true, mimo_rank: 4 } };
+
 /** What their config.json says, of those fields that are not the default. */
 const CONFIGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "mamba-130m": { ...MAMBA1, d_model: 768, n_layer: 24 },
@@ -46,9 +50,16 @@ const CONFIGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     eos_token_id: 2,
     tie_word_embeddings: false,
   },
+  "mamba3-siso-187m": { ...SISO, d_model: 768, d_intermediate: 1536, n_layer: 12 },
+  "mamba3-mimo-187m": { ...MIMO, d_model: 768, d_intermediate: 1264, n_layer: 12 },
+  // What is known of the larger ones leaves the width of the MLP open: here it is as many times d_model.
+  "mamba3-siso-1.5b": { ...SISO, d_model: 2048, d_intermediate: 4096, n_layer: 24 },
+  "mamba3-mimo-1.5b": { ...MIMO, d_model: 2048, d_intermediate: 3840, n_layer: 24 },
   // Not published: for trying things out.
   "mamba-tiny": { ...MAMBA1, d_model: 64, n_layer: 2, vocab_size: 256 },
   "mamba2-tiny": { ...MAMBA2, d_model: 64, n_layer: 2, vocab_size: 256 },
+  "mamba3-siso-tiny": { ...SISO, d_model: 64, d_intermediate: 128, n_layer: 2, vocab_size: 256 },
+  "mamba3-mimo-tiny": { ...MIMO, d_model: 64, d_intermediate: 128, n_layer: 2, vocab_size: 256 },
 };
 
 /** Names that {@linkcode shapeConfig} knows. */

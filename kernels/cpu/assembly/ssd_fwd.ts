@@ -109,7 +109,7 @@ export function prepareSteps(rec: usize, b: u32, h: u32, dt: usize, A_bar: usize
 }
 
 /** Moves four channels' states on by a step, and returns their C . s. */
-function moveOn(
+export function moveOn(
   s0: usize, s1: usize, s2: usize, s3: usize, B: usize, C: usize, A_bar: v128, driven: usize, d_state: u32,
 ): v128 {
   const driven0 = v128.load32_splat(driven);

@@ -7,6 +7,9 @@ import type { Terminal } from "../terminal/terminal.ts";
 /** Ids that are decoded at once to see what they keep, and how many of them again with the next. */
 const SLICE = 2 ** 16, OVERLAP = 16;
 
+/** Tokens of Llama 3.1. */
+const LLAMA_TOKENS = 128256;
+
 /** Characters that a note names; the rest are counted. */
 const NAMED = 5;
 
@@ -20,12 +23,12 @@ const NAMED = 5;
 export function encodeText(
   text: string,
   what: string,
-  { tokenizer }: Pick<Model, "tokenizer">,
+  { tokenizer, config }: Pick<Model, "tokenizer"> & Partial<Pick<Model, "config">>,
   terminal: Terminal,
 ): Uint32Array<ArrayBuffer> {
   if (tokenizer === undefined) {
     throw new TypeError(
-      `Cannot encode the ${what}: this checkpoint has no tokenizer.json. Give token ids with --ids`,
+      `Cannot encode the ${what}: this checkpoint has no tokenizer.json. ${whereToFindOne(config)}`,
     );
   }
   const ids = Uint32Array.from(collectIds(tokenizer.encodeInPieces(text), tokenizer.vocabSize));
@@ -49,4 +52,12 @@ export function encodeText(
     terminal.writeError(`Note: the tokenizer does not keep ${named}${more} of the ${what}\n`);
   }
   return ids;
+}
+
+function whereToFindOne(config: Model["config"] | undefined): string {
+  const given = "Give one with --tokenizer FILE, or token ids with --ids";
+  // state-spaces/mamba3-*, of which no other model has as many tokens.
+  return config?.model_type === "mamba3" && config.real_vocab_size === LLAMA_TOKENS
+    ? `It is that of meta-llama/Llama-3.1-8B: ask for access on its page, and set HF_TOKEN to a token of yours. ${given}`
+    : given;
 }

@@ -29,6 +29,11 @@ export const LOAD_OPTIONS: readonly OptionSpec[] = [
     value: "NAME",
     help: "Steps on a GPU: list, fused or auto, the quicker (default list)",
   },
+  {
+    name: "tokenizer",
+    value: "FILE",
+    help: "A tokenizer.json (default: the one beside the weights)",
+  },
   { name: "help", help: "Show this help" },
 ];
 
@@ -38,7 +43,18 @@ export function loadSettings(args: Arguments): LoadOptions {
     ...backendSettings(args),
     dtype: args.word("dtype", DTYPES) ?? "auto",
     step: args.word("step", STEP_CHOICES) ?? "list",
+    tokenizer: readTokenizer(args.text("tokenizer")),
   };
+}
+
+function readTokenizer(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new TypeError(`Cannot read the tokenizer "${path}": ${reason}`, { cause });
+  }
 }
 
 /** Loads a model with progress, and says on stderr where it runs. */

@@ -14,7 +14,7 @@ import { loadTask } from "../../train/tasks/load_task.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
 import { BACKEND_OPTION } from "../terminal/backend_options.ts";
 import { describePresets } from "./presets.ts";
-import { type NumberName, NUMBERS, SIZES } from "./setting_options.ts";
+import { CHANGES, type NumberName, NUMBERS, SIZES } from "./setting_options.ts";
 
 const MIXER_NAMES = mixers().map(({ name }) => name).join(" or ");
 
@@ -52,7 +52,14 @@ export const TRAIN: CommandSpec = {
     {
       name: "held-out",
       value: "N",
-      help: "Training images to validate with; 0 for the test images (default: 5000)",
+      help:
+        "Training examples to validate with; 0 for the test's (default: 5000 images, a tenth of recordings, no series)",
+    },
+    {
+      name: "test",
+      value: "PATTERN",
+      help:
+        "Recordings to test with, by path (default: those in a folder test, and *_0.wav to *_4.wav)",
     },
     { name: "out", value: "DIR", help: "Where the checkpoint goes (default: trained/<task>)" },
     {
@@ -69,6 +76,11 @@ export const TRAIN: CommandSpec = {
       help: `${MIXER_NAMES} (default: mamba1)`,
     },
     ...SIZES.map(([name, , help]) => ({ name, value: "N", help })),
+    ...CHANGES.map(([name, , help]) => ({
+      name,
+      value: "N",
+      help: `${help} (default: the task's)`,
+    })),
     { name: "carry-state", help: "Carry the state from window to window of a text" },
     BACKEND_OPTION,
     { name: "threads", value: "N", help: "Threads on the CPU (default: one a core, up to 8)" },
@@ -93,17 +105,20 @@ export function taskOptions(args: Arguments, saved?: RunDescription): TaskOption
     }
     return found;
   };
-  const text = (option: "data" | "preset" | "tokenizer") => {
+  const text = (option: "data" | "preset" | "tokenizer" | "test") => {
     const value = args.text(option);
     return value === undefined ? {} : { [option]: value };
   };
   const heldOut = args.integer("held-out", { min: 0 });
+  const changes = { ...saved?.options?.changes, ...pick(CHANGES) };
   return {
     ...saved?.options,
     ...(heldOut === undefined ? {} : { heldOut }),
     ...text("data"),
     ...text("preset"),
     ...text("tokenizer"),
+    ...text("test"),
+    ...(Object.keys(changes).length === 0 ? {} : { changes }),
     hyperparameters: {
       ...saved?.settings,
       ...pick(NUMBERS),

@@ -18,15 +18,17 @@ import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 const SAFETENSORS_REVISION = "refs/pr/1";
 const SAFETENSORS_REVISIONS = new Map([["state-spaces/mamba-2.8b", "refs/pr/4"]]);
 
-/** The raw repositories have no tokenizer: this one's made their ids. */
+/** The raw repositories have no tokenizer: this one's made their ids ... */
 const TOKENIZER_REPOSITORY = "EleutherAI/gpt-neox-20b";
+/** ... but for those of Mamba-3, whose ids are of this one, which lets in only who asked. */
+const MAMBA3_TOKENIZER_REPOSITORY = "meta-llama/Llama-3.1-8B";
 
 /** Files of a model, downloaded when they are asked for; in a page, read where they are. */
 export class HubModel {
   /** What messages call it. */
   readonly name: string;
   readonly #main: HubFiles;
-  readonly #tokenizers: HubFiles;
+  readonly #open: (name: string, at: string) => HubFiles;
   /** Where weights are looked for that the model itself lacks; undefined where nowhere. */
   readonly #elsewhere: HubFiles | undefined;
   /** Where weights were found. */
@@ -45,7 +47,7 @@ export class HubModel {
     settings: HubSettings | undefined,
     options: HubOptions,
   ) {
-    const open = (name: string, at: string): HubFiles =>
+    const open = this.#open = (name: string, at: string): HubFiles =>
       settings === undefined
         ? new WebRepository(name, at, options)
         : new HubRepository(name, at, settings, options);
@@ -55,7 +57,6 @@ export class HubModel {
     this.#elsewhere = revision === undefined
       ? open(repository, SAFETENSORS_REVISIONS.get(repository) ?? SAFETENSORS_REVISION)
       : undefined;
-    this.#tokenizers = open(TOKENIZER_REPOSITORY, "main");
   }
 
   /**
@@ -89,11 +90,13 @@ export class HubModel {
 
   /** Undefined where it has more ids than the model: then others made the model's. */
   async #openTokenizer(): Promise<ByteSource | undefined> {
-    const source = await ifThere(this.#tokenizers, "tokenizer.json");
+    const config = await this.#readConfig();
+    const name = isMamba3(config) ? MAMBA3_TOKENIZER_REPOSITORY : TOKENIZER_REPOSITORY;
+    const source = await ifThere(this.#open(name, "main"), "tokenizer.json");
     if (source === undefined) return undefined;
     const { text, copy } = await readSmall(source);
     const { vocabSize } = loadTokenizer(text, source.name);
-    const { vocab_size, pad_vocab_size_multiple: multiple = 8 } = await this.#readConfig();
+    const { vocab_size, pad_vocab_size_multiple: multiple = 8 } = config;
     const rows = Math.ceil(Number(vocab_size) / Number(multiple)) * Number(multiple);
     return vocabSize <= rows ? copy : undefined;
   }
@@ -117,6 +120,11 @@ export class HubModel {
 /** The dialect of state-spaces: see src/model/config, which reads both. */
 function isRawConfig(config: Record<string, unknown>): boolean {
   return "d_model" in config && !("model_type" in config);
+}
+
+function isMamba3({ ssm_cfg }: Record<string, unknown>): boolean {
+  return typeof ssm_cfg === "object" && ssm_cfg !== null && "layer" in ssm_cfg &&
+    ssm_cfg.layer === "Mamba3";
 }
 
 /** A repository that is only a help: where it is missing, or private, it is as if it had no such file. */

@@ -25,9 +25,6 @@ const HYBRIDS: readonly string[] = [
   ...["bamba", "falcon_h1", "granitemoehybrid", "jamba", "nemotron_h", "zamba", "zamba2"],
 ];
 
-/** Relatives whose mathematics differ. */
-const UNSUPPORTED: readonly string[] = ["mamba3"];
-
 /**
  * Tells the model and the dialect.
  *
@@ -48,7 +45,7 @@ export function parseFamily(fields: Fields, ssm_cfg: Fields | undefined): Family
     );
   }
   refuseUnknownSettings(fields, ssm_cfg, mixer);
-  refuseVariants(fields);
+  refuseVariants(fields, mixer);
   return { ...found, dialect };
 }
 
@@ -72,8 +69,7 @@ function parseLayer(fields: Fields, ssm_cfg: Fields | undefined): string | undef
   const known = mixers().flatMap((mixer) => mixer.layer ?? []);
   if (layer === undefined) return undefined;
   if (typeof layer === "string" && known.includes(layer)) return layer;
-  const verdict = layer === "Mamba3" ? ", which this version does not support" : "";
-  return fields.fail(`ssm_cfg.layer is ${describe(layer)}${verdict}, expected ${anyOf(known)}`);
+  return fields.fail(`ssm_cfg.layer is ${describe(layer)}, expected ${anyOf(known)}`);
 }
 
 /** What the file calls the model; where it does not, its class or fields that only one model has. */
@@ -85,11 +81,8 @@ function parseName(fields: Fields, layer: string | undefined): FamilyOfMixer {
     const known = all.find(({ family }) => family.model_type === model_type);
     if (known !== undefined) return known;
     const isHybrid = typeof model_type === "string" && HYBRIDS.includes(model_type);
-    const isRelative = typeof model_type === "string" && UNSUPPORTED.includes(model_type);
     const verdict = isHybrid
       ? " (a hybrid with attention layers), which this version does not support"
-      : isRelative
-      ? ", which this version does not support"
       : "";
     fields.fail(`model_type is ${describe(model_type)}${verdict}, expected ${expected}`);
   }
@@ -136,7 +129,7 @@ function refuseUnknownSettings(
 }
 
 /** Parts that change the mathematics and that no kernel here computes. */
-function refuseVariants(fields: Fields): void {
+function refuseVariants(fields: Fields, mixer: Mixer): void {
   const attn_layer_idx = fields.array("attn_layer_idx");
   if (attn_layer_idx !== undefined && attn_layer_idx.length > 0) {
     fields.fail(
@@ -145,10 +138,10 @@ function refuseVariants(fields: Fields): void {
     );
   }
   const d_intermediate = fields.integer("d_intermediate", 0, MAX_D_MODEL * MAX_EXPAND) ?? 0;
-  if (d_intermediate > 0) {
+  if (d_intermediate > 0 && mixer.mlp === undefined) {
     fields.fail(
       `d_intermediate is ${d_intermediate} (an MLP in each block), ` +
-        "which this version does not support, expected 0",
+        `which this version does not support with ${mixer.title}, expected 0`,
     );
   }
   // "swish" is another name for the same function.

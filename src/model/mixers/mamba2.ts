@@ -7,6 +7,7 @@ import { dtBias, logarithms, ones, uniformWithin, zeros } from "../initial_value
 import { ssdWidths } from "../ssd_sizes.ts";
 import type { WeightSpec } from "../weights/weight_specs.ts";
 import {
+  defaultHeaddim,
   describeMambaSizes,
   type MambaConfig,
   newMambaConfig,
@@ -285,10 +286,4 @@ function newConfig(model: NewModel): Mamba2Config {
     norm_before_gate: false,
     D_has_hdim: false,
   };
-}
-
-/** The published 64, as far as it divides the channels. */
-function defaultHeaddim(d_inner: number): number {
-  const sizes = Array.from({ length: 64 }, (_, index) => 64 - index);
-  return sizes.find((size) => d_inner % size === 0) ?? 1;
 }

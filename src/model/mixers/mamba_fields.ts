@@ -105,7 +105,10 @@ export function toHfFields(
   };
 }
 
-function innerSizeFields({ d_inner, d_model }: MambaConfig): Record<string, number> {
+/** d_inner as `transformers` names it. */
+export function innerSizeFields(
+  { d_inner, d_model }: Pick<MambaConfig, "d_inner" | "d_model">,
+): Record<string, number> {
   const expand = d_inner / d_model;
   // A reader without intermediate_size could make nothing of a fraction.
   const isWhole = Number.isInteger(expand) && expand <= MAX_EXPAND;
@@ -122,4 +125,10 @@ export function newMambaConfig(
 /** The sizes that both kinds have, in words. */
 export function describeMambaSizes({ d_model, d_inner, d_state, d_conv }: MambaConfig): string {
   return `d_model = ${d_model}, d_inner = ${d_inner}, d_state = ${d_state}, d_conv = ${d_conv}`;
+}
+
+/** The published 64, as far as it divides the channels. */
+export function defaultHeaddim(d_inner: number): number {
+  const sizes = Array.from({ length: 64 }, (_, index) => 64 - index);
+  return sizes.find((size) => d_inner % size === 0) ?? 1;
 }

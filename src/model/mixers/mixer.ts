@@ -54,6 +54,10 @@ export interface NewModel extends Omit<ModelConfig, "model_type"> {
   readonly expand: number;
   /** Channels of a head, for mixers that have heads. */
   readonly headdim?: number | undefined;
+  /** Channels of the MLP in each block, for mixers that may have one; 0 for none. */
+  readonly d_intermediate?: number | undefined;
+  /** Inputs and outputs of each channel in one step, for mixers that may have several. */
+  readonly mimo_rank?: number | undefined;
 }
 
 /** The fields of a config that do not belong to the model's ends or its data. */
@@ -74,6 +78,8 @@ export interface Mixer<Config extends ModelConfig = ModelConfig> extends BlockPa
   readonly settings: readonly string[];
   /** Sizes of a {@linkcode NewModel} that it has and others have not. */
   readonly ownSizes: readonly (keyof NewModel)[];
+  /** What a block's second half is, of mixers that may have an MLP beside them. */
+  mlp?(config: Config): BlockPart | undefined;
   /**
    * Reads what a config.json says of the blocks, in any dialect.
    *

@@ -3,11 +3,13 @@
 import type { ModelConfig } from "../config/config.ts";
 import { mamba1 } from "./mamba1.ts";
 import { mamba2 } from "./mamba2.ts";
+import { mamba3 } from "./mamba3.ts";
 import type { Mixer, ModelFamily } from "./mixer.ts";
 
 const MIXERS: Mixer[] = [
   mamba1,
   mamba2,
+  mamba3,
 ];
 
 /** All of them. */
