@@ -54,8 +54,9 @@ import {
   s4SystemBwdKernel,
 } from "./training/s4_bwd.ts";
 import { sampleFwdKernel } from "./sample.ts";
-import { selectiveScanFwdKernel, selectiveScanStepKernel } from "./selective_scan.ts";
+import { selectiveScanFwdKernel } from "./selective_scan.ts";
 import { selectiveScanChunksKernel, selectiveScanPassKernel } from "./selective_scan_chunks.ts";
+import { selectiveScanRowsKernel, selectiveScanStepKernel } from "./selective_scan_step.ts";
 import {
   selectiveScanBwdKernel,
   selectiveScanBwdSumKernel,
@@ -99,6 +100,7 @@ export const ALL_KERNELS: readonly Pick<
   selectiveScanChunksKernel,
   selectiveScanPassKernel,
   selectiveScanStepKernel,
+  selectiveScanRowsKernel,
   dtBCNormFwdKernel,
   ssdStepKernel,
   ssdDecaysKernel,

@@ -79,7 +79,7 @@ export interface MatvecOptions<K extends Kinds> {
     readonly d_inner: number;
     readonly start?: number;
   };
-  readonly tiling?: Sizes<"lanes" | "groups">;
+  readonly tiling?: Sizes<"each" | "groups">;
   /** Whether many rows are computed together, where there are kernels for that. */
   readonly byGroups?: boolean;
 }
@@ -530,6 +530,6 @@ interface UpdateOps<K extends Kinds> {
   readonly adamwUpdate: Op<
     K,
     Named<"weight" | "grad" | "m" | "v" | "clip" | "schedule", K["tensor"]>,
-    Sizes<"size" | "beta1" | "beta2" | "eps" | "weight_decay">
+    Sizes<"size" | "beta1" | "beta2" | "eps" | "weight_decay"> & Options<"rate">
   >;
 }

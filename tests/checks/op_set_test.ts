@@ -44,6 +44,7 @@ const NO_OPS: readonly string[] = [
     "MAX_SCAN_STATES",
     "rates",
     "recomputes",
+    "S4_CHUNK",
     "scanActivations",
     "SSD_CHUNK",
     "ssdActivations",
