@@ -44,6 +44,19 @@ Deno.test("weights/shakespeare reads a passage of the held-out text, and writes 
   assert(words.some((word) => ["the", "and", "to", "i", "you", "my"].includes(word)), text);
 });
 
+Deno.test("weights/shakespeare-mamba3 reads a passage of the held-out text", async () => {
+  using model = await loadModel(folder("shakespeare-mamba3"));
+  assertLess(parameterCount(model.config), 3_500_000);
+  let nats = 0, count = 0;
+  for await (const { logprob } of model.score(PASSAGE)) {
+    if (Number.isNaN(logprob)) continue; // the first has none
+    nats -= logprob;
+    count++;
+  }
+  // 1.4211 over all of the held-out text.
+  assertLess(nats / count, 1.6);
+});
+
 /** The digits of the demonstration, (784) bytes each. */
 async function digits(): Promise<Uint8Array[]> {
   return await Promise.all(

@@ -2,10 +2,16 @@
 /**
  * Downloads published models from the hub, and checks that they say what their makers printed.
  *
- *     deno task verify:hub [--max-gb N] [--outputs FILE.json]
+ *     deno task verify:hub [--max-gb N] [--outputs FILE.json] [--tokenizer FILE] [--text FILE]
  *
  * --max-gb      leaves out models that are a larger download (default 1); what is in the cache counts, too
  * --outputs     other outputs in the form of published_outputs.json, which is the default
+ *
+ * --tokenizer   Llama 3.1's tokenizer.json, for Mamba-3: its repository is gated
+ * --text        what Mamba-3 reads with both activations of A (default: the first part of this project's README.md)
+ *
+ * Of state-spaces/mamba3-siso-187m it says with which activation of A the text is likelier, since its config does not;
+ * not with --outputs.
  *
  * Prints one line for each text and each row of logits, and exits 1 if one is not as published, 3 if a model could not be
  * had, so that its outputs were not checked.
@@ -140,12 +146,72 @@ async function logitsError(
   return Math.max(...shares);
 }
 
+/** The smallest model of Mamba-3, and its download. */
+const MAMBA3 = { model: "state-spaces/mamba3-siso-187m", downloadBytes: 373_744_619 };
+
+/** Characters of the text that it reads. */
+const TEXT_LENGTH = 8000;
+
+/** Nats a token of a text, read with an activation of A. */
+async function lossWith(
+  A_activation: NonNullable<LoadOptions["A_activation"]>,
+  { tokenizer, text }: { readonly tokenizer: string | undefined; readonly text: string },
+  terminal: Terminal,
+): Promise<number> {
+  using line = new LoadLine(terminal);
+  using model = await loadModel(MAMBA3.model, {
+    ...{ A_activation, tokenizer },
+    onProgress: (step) => line.update(step),
+  });
+  let [nats, count] = [0, 0];
+  for await (const { logprob } of model.score(text)) {
+    if (Number.isNaN(logprob)) continue; // the first has none
+    nats -= logprob;
+    count++;
+  }
+  return nats / count;
+}
+
+/** Reads a text with both activations of A, and says with which it is likelier. Returns how many models could not be had. */
+async function compareActivations(
+  given: { readonly tokenizer: string | undefined; readonly text: string },
+  maxBytes: number,
+  terminal: Terminal,
+): Promise<number> {
+  const { model, downloadBytes } = MAMBA3;
+  if (downloadBytes > maxBytes) {
+    console.log(`left  ${model}: ${formatBytes(downloadBytes)} to download, beyond --max-gb`);
+    return 0;
+  }
+  try {
+    const heavy = await lossWith("heavy_tail", given, terminal);
+    const softplus = await lossWith("softplus", given, terminal);
+    const lower = heavy < softplus ? "heavy_tail" : "softplus";
+    const values = `heavy_tail ${heavy.toFixed(4)}, softplus ${softplus.toFixed(4)} nats a token`;
+    console.log(`measured  ${model}: ${values}: ${lower} is lower`);
+    return 0;
+  } catch (error) {
+    // Without the tokenizer no text can be read: that is nothing wrong with the model.
+    if (!isOutOfReach(error) && !(error instanceof TypeError)) throw error;
+    console.log(`not checked  ${model}: ${error instanceof Error ? error.message : error}`);
+    return 1;
+  }
+}
+
+/** The text of a file, if one is named. */
+async function readText(path: string | undefined): Promise<string | undefined> {
+  return path === undefined ? undefined : await Deno.readTextFile(path);
+}
+
 answerHelp(import.meta.url);
 const args = parseArgs(Deno.args, {
-  string: ["max-gb", "outputs"],
+  string: ["max-gb", "outputs", "tokenizer", "text"],
   default: { "max-gb": "1" },
   unknown: (name: string) => {
-    console.error(`Cannot verify: unknown argument "${name}", expected --max-gb or --outputs`);
+    console.error(
+      `Cannot verify: unknown argument "${name}", expected --max-gb, --outputs, --tokenizer or ` +
+        "--text",
+    );
     Deno.exit(2);
   },
 });
@@ -157,7 +223,14 @@ if (!(maxBytes >= 0)) {
 const outputs: readonly PublishedOutput[] = args.outputs === undefined
   ? published
   : JSON.parse(await Deno.readTextFile(args.outputs));
-const { failed, unchecked } = await verify(outputs, maxBytes, processTerminal());
+const { failed, ...rest } = await verify(outputs, maxBytes, processTerminal());
+let unchecked = rest.unchecked;
+if (args.outputs === undefined) {
+  const readme = new URL("../README.md", import.meta.url);
+  const text = (await readText(args.text) ?? await Deno.readTextFile(readme)).slice(0, TEXT_LENGTH);
+  const tokenizer = await readText(args.tokenizer);
+  unchecked += await compareActivations({ tokenizer, text }, maxBytes, processTerminal());
+}
 if (unchecked > 0) console.log(`${unchecked} models could not be had, and were not checked`);
 if (failed > 0) {
   console.log(`${failed} outputs are not as published`);

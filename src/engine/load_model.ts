@@ -8,6 +8,8 @@ import { type BackendChoice, chooseBackend } from "../model/choose_backend.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { parseQuantization } from "../model/config/quantization.ts";
 import type { Backend, WeightSink } from "../model/executor.ts";
+import type { AActivation } from "../model/mamba3_sizes.ts";
+import { isMamba3, type Mamba3Config } from "../model/mixers/mamba3.ts";
 import { isS4, S4_MODES, type S4Mode } from "../model/mixers/s4_fields.ts";
 import { STEP_CHOICES, type StepChoice } from "../model/step_choice.ts";
 import { planLoad, type WeightDType } from "../model/weights/load_plan.ts";
@@ -59,6 +61,12 @@ export interface LoadOptions {
    * @default {as many as help}
    */
   readonly threads?: number | undefined;
+  /**
+   * How A of Mamba-3 is made, whatever config.json says: the published ones do not.
+   *
+   * @default {the config's, which is "heavy_tail" where it says nothing}
+   */
+  readonly A_activation?: AActivation | undefined;
   /**
    * Text of a `tokenizer.json` to use, whatever is beside the weights.
    *
@@ -127,7 +135,7 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
 async function loadCheckpoint(checkpoint: Checkpoint, options: LoadOptions): Promise<Model> {
   const { dtype = "auto", signal, onProgress } = options;
   const { config: stored, tokenizer } = await describeCheckpoint(checkpoint, options);
-  const config = withMode(stored, options.mode);
+  const config = withActivation(withMode(stored, options.mode), options);
   const { tensors } = checkpoint;
   const plan = planLoad(config, tensors, {
     dtype,
@@ -160,6 +168,19 @@ function withMode(config: ModelConfig, mode: S4Mode | undefined): ModelConfig {
     `Cannot load the model: mode is "${mode}", and a model of type "${config.model_type}" has no modes, ` +
       "only s4d and s4 have",
   );
+}
+
+function withActivation(config: ModelConfig, { A_activation }: LoadOptions): ModelConfig {
+  if (A_activation === undefined) return config;
+  requireOneOf("A_activation", A_activation, ["heavy_tail", "softplus"]);
+  if (!isMamba3(config)) {
+    throw new TypeError(
+      `Cannot load the model: A_activation is "${A_activation}", and the model is one of ` +
+        `"${config.model_type}": it is for Mamba-3`,
+    );
+  }
+  const changed: Mamba3Config = { ...config, A_activation };
+  return changed;
 }
 
 async function choose(

@@ -8,6 +8,7 @@ import skipSource from "../../kernels/mamba3_skip.wgsl" with { type: "text" };
 import { mamba3Chunk, type Mamba3Sizes, mamba3Widths } from "../model/mamba3_sizes.ts";
 import { defineKernel } from "./define_kernel.ts";
 import { mamba3Overrides } from "./mamba3_inputs.ts";
+import { takesMamba3Step } from "./mamba3_step.ts";
 import { placeholders } from "./placeholders.ts";
 import { ssdChunksFwd } from "./ssd.ts";
 import { stateCopy } from "./state_copy.ts";
@@ -78,6 +79,15 @@ export function mamba3ScanScratch(
   { rows, batch, keepsStates = false }: { rows: number; batch: number; keepsStates?: boolean },
 ): { decays: number; CB: number; states: number } {
   const { nheads, headdim, d_state, mimo_rank } = sizes;
+  if (batch === 0) {
+    // Single steps, each of a sequence of its own: by ops of their own, or as chunks of one step.
+    const own = takesMamba3Step(sizes) ? 0 : rows * nheads;
+    return {
+      decays: own * mimo_rank * 4,
+      CB: own * mimo_rank ** 2,
+      states: own * headdim * d_state,
+    };
+  }
   const chunk = mamba3Chunk(sizes);
   // Each sequence's last chunk may be a short one; with all of them kept there is a state more.
   const chunks = Math.ceil(rows * mimo_rank / chunk) + batch;
@@ -97,7 +107,7 @@ export function asSsdShape(
     ...{ batch, nheads, headdim, d_state, label },
     seqlen: seqlen * mimo_rank,
     ngroups: nheads,
-    chunk: mamba3Chunk(sizes),
+    chunk: seqlen === 1 ? mimo_rank : mamba3Chunk(sizes),
   };
 }
 
@@ -172,7 +182,7 @@ export function mamba3Decays(
   shape: Mamba3Sizes & { batch: number; seqlen: number; label: string },
 ): void {
   const { batch, seqlen, nheads, mimo_rank, label } = shape;
-  const chunk = mamba3Chunk(shape);
+  const { chunk } = asSsdShape(shape);
   program.add(mamba3DecaysKernel, {
     tensors,
     overrides: { NHEADS: nheads, RANK: mimo_rank, CHUNK: chunk },

@@ -59,7 +59,7 @@ function tensorSizes<K extends PassKinds>(
 /** Bytes that a row more takes, of all activations together. */
 export function rowBytes<K extends PassKinds>(parts: Parts<K>, config: ModelConfig): number {
   const elements = (rows: number) =>
-    tensorSizes(parts, config, { rows, batch: 0 }).reduce((sum, count) => sum + count, 0);
+    tensorSizes(parts, config, { rows, batch: 1 }).reduce((sum, count) => sum + count, 0);
   return 4 * (elements(SAMPLE_ROWS) - elements(0)) / SAMPLE_ROWS;
 }
 

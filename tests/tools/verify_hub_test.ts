@@ -107,6 +107,21 @@ Deno.test("verify_hub.ts says that nothing was checked where no hub can be reach
   }
 });
 
+Deno.test("verify_hub.ts says that Mamba-3's activations were not compared where no hub can be reached", async () => {
+  const home = await Deno.makeTempDir();
+  try {
+    const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", PROGRAM],
+      env: { NO_COLOR: "1", HF_HOME: home, HF_HUB_CACHE: "", HF_HUB_OFFLINE: "1" },
+    }).output();
+    const lines = new TextDecoder().decode(stdout).trimEnd().split("\n");
+    assertEquals(code, 3);
+    assertMatch(lines.at(-2) ?? "", /^not checked {2}state-spaces\/mamba3-siso-187m: /);
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+});
+
 Deno.test("published_outputs.json names models, prompts and what was printed", async () => {
   const path = new URL("../../tools/published_outputs.json", import.meta.url);
   const outputs: Awaited<ReturnType<typeof goldenOutput>>[] = JSON.parse(

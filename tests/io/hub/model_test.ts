@@ -105,6 +105,18 @@ Deno.test("HubModel takes the tokenizer of GPT-NeoX for a raw model that has non
   });
 });
 
+Deno.test("HubModel takes Llama 3.1's tokenizer for Mamba-3, and no other where that is out of reach", async () => {
+  await withHub(async (hub, cache) => {
+    const tokenizer = "tokenizer.json";
+    const config = '{"d_model":8,"vocab_size":256,"ssm_cfg":{"layer":"Mamba3"}}';
+    hub.add("o/mamba3", "main", { ...RAW, "config.json": config });
+    hub.add("EleutherAI/gpt-neox-20b", "main", { [tokenizer]: TOKENIZER });
+    assertEquals(await contents(hub, cache, "o/mamba3", [tokenizer]), [undefined]);
+    hub.add("meta-llama/Llama-3.1-8B", "main", { [tokenizer]: TOKENIZER });
+    assertEquals(await contents(hub, cache, "o/mamba3", [tokenizer]), [TOKENIZER]);
+  });
+});
+
 Deno.test("HubModel works from the cache alone, as far as that goes", async () => {
   await withHub(async (hub, cache) => {
     hub.add("o/n", "main", RAW);
