@@ -41,6 +41,11 @@ fn softplus(v: f32) -> f32 {
   return max(v, 0.0) + 2.0 * z * (1.0 + s * (0.33333334 + s * (0.2 + s * tail)));
 }
 
+// 1 / (1 + exp(-v)): 0 where exp(-v) is infinite, below v = -88.
+fn sigmoid(v: f32) -> f32 {
+  return 1.0 / (1.0 + exp(-v));
+}
+
 // v * sigmoid(v). exp(-v) overflows to infinity below v = -88, and v / infinity is the right limit, -0.
 fn silu(v: f32) -> f32 {
   return v / (1.0 + exp(-v));

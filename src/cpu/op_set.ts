@@ -5,14 +5,18 @@ import type { OpSet } from "../passes/op_set.ts";
 import type { CpuMatrix } from "./machine/matrix.ts";
 import type { CpuProgram } from "./machine/program.ts";
 import type { CpuTensor } from "./machine/tensor.ts";
+import { channelMatmul } from "./ops/channel_matmul.ts";
 import { conv1dFwd } from "./ops/conv1d.ts";
 import { dtBCNormBwd, dtBCNormFwd } from "./ops/dt_bc_norm.ts";
 import { embeddingFwd } from "./ops/embedding.ts";
 import { gatedRmsNormFwd } from "./ops/gated_rms_norm.ts";
+import { geluBwd, geluFwd } from "./ops/gelu.ts";
+import { gluBwd, gluFwd } from "./ops/glu.ts";
 import { linearFwd, matmulFwd, MATVEC_MAX_ROWS, matvecFwd } from "./ops/linear.ts";
 import { mamba3GateFwd, mamba3Inputs, mamba3Scan, mamba3ScanScratch } from "./ops/mamba3.ts";
 import { meanPoolFwd } from "./ops/mean_pool.ts";
 import { rmsNormFwd } from "./ops/rms_norm.ts";
+import { s4dPass, s4dSystem, s4Power, s4Scan, s4Series, s4System } from "./ops/s4.ts";
 import { sampleFwd } from "./ops/sample.ts";
 import {
   SCAN_CHUNK,
@@ -26,6 +30,7 @@ import { stateCopy } from "./ops/state_copy.ts";
 import { swigluFwd } from "./ops/swiglu.ts";
 import { tokenScoreFwd } from "./ops/token_score.ts";
 import { adamwUpdate } from "./ops/training/adamw.ts";
+import { channelCorrelate, channelOuter } from "./ops/training/channel_outer.ts";
 import { conv1dBwd, conv1dBwdScratch } from "./ops/training/conv1d_bwd.ts";
 import { crossEntropy } from "./ops/training/cross_entropy.ts";
 import { dropout } from "./ops/training/dropout.ts";
@@ -35,6 +40,13 @@ import { gradNorm } from "./ops/training/grad_norm.ts";
 import { columnSum, matmulBwdW, matmulBwdX } from "./ops/training/linear_bwd.ts";
 import { lastStepBwd, meanPoolBwd } from "./ops/training/mean_pool_bwd.ts";
 import { rmsNormBwd, rmsNormBwdParts } from "./ops/training/rms_norm_bwd.ts";
+import {
+  s4dPassBwd,
+  s4dSystemBwd,
+  s4PowerBwd,
+  s4SeriesBwd,
+  s4SystemBwd,
+} from "./ops/training/s4_bwd.ts";
 import { scanBwdScratch, selectiveScanBwd } from "./ops/training/selective_scan_bwd.ts";
 import { ssdBwd, ssdBwdScratch } from "./ops/training/ssd_bwd.ts";
 import { sumPartials } from "./ops/training/sum_partials.ts";
@@ -50,6 +62,12 @@ export interface CpuKinds extends PassKinds {
 export const CPU_OPS: OpSet<CpuKinds> = {
   recomputes: false,
   adamwUpdate,
+  channelCorrelate,
+  // Channels are shared out, and columns added up in one.
+  channelCorrelateScratch: () => 0,
+  channelMatmul,
+  channelOuter,
+  channelOuterScratch: () => 0,
   columnSum,
   // Rows are added up in one.
   columnSumScratch: () => 0,
@@ -67,6 +85,10 @@ export const CPU_OPS: OpSet<CpuKinds> = {
   gatedRmsNormBwd,
   gatedRmsNormBwdParts,
   gatedRmsNormFwd,
+  geluBwd,
+  geluFwd,
+  gluBwd,
+  gluFwd,
   gradNorm,
   lastStepBwd,
   linearFwd,
@@ -87,6 +109,19 @@ export const CPU_OPS: OpSet<CpuKinds> = {
   rmsNormBwd,
   rmsNormBwdParts,
   rmsNormFwd,
+  // A third of the steps that go through at once.
+  S4_CHUNK: 32,
+  s4dPass,
+  s4dPassBwd,
+  s4dSystem,
+  s4dSystemBwd,
+  s4Power,
+  s4PowerBwd,
+  s4Scan,
+  s4Series,
+  s4SeriesBwd,
+  s4System,
+  s4SystemBwd,
   sampleFwd,
   // Steps go one after the other, and need none.
   scanActivations: () => ({ chunk_states: 0 }),

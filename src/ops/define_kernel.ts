@@ -2,6 +2,7 @@
 
 import { defineKernel as define, type Kernel, type KernelDeclaration } from "../gpu/kernel.ts";
 import _angle from "../../kernels/_angle.wgsl" with { type: "text" };
+import _channels from "../../kernels/_channels.wgsl" with { type: "text" };
 import _chains from "../../kernels/_chains.wgsl" with { type: "text" };
 import _conv from "../../kernels/_conv.wgsl" with { type: "text" };
 import _grid from "../../kernels/_grid.wgsl" with { type: "text" };
@@ -9,6 +10,9 @@ import _linear from "../../kernels/_linear.wgsl" with { type: "text" };
 import _math from "../../kernels/_math.wgsl" with { type: "text" };
 import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
 import _matvec from "../../kernels/_matvec.wgsl" with { type: "text" };
+import _s4_series from "../../kernels/_s4_series.wgsl" with { type: "text" };
+import _s4_system from "../../kernels/_s4_system.wgsl" with { type: "text" };
+import _s4 from "../../kernels/_s4.wgsl" with { type: "text" };
 import _scan from "../../kernels/_scan.wgsl" with { type: "text" };
 import _scan_step from "../../kernels/_scan_step.wgsl" with { type: "text" };
 import _scan_sums from "../../kernels/_scan_sums.wgsl" with { type: "text" };
@@ -35,6 +39,10 @@ const PRELUDES = {
   _tile,
   _matmul,
   _conv,
+  _channels,
+  _s4,
+  _s4_system,
+  _s4_series,
   _scan,
   _scan_step,
   _scan_sums,

@@ -2,6 +2,8 @@
 
 import type { Kernel } from "../gpu/kernel.ts";
 import { adamwUpdateKernel } from "./training/adamw.ts";
+import { channelMatmulKernel } from "./channel_matmul.ts";
+import { channelCorrelateKernel, channelOuterKernel } from "./training/channel_outer.ts";
 import { conv1dFwdKernel } from "./conv1d.ts";
 import { conv1dBwdKernel } from "./training/conv1d_bwd.ts";
 import { crossEntropyKernel } from "./training/cross_entropy.ts";
@@ -12,10 +14,13 @@ import { gridProbeKernel } from "./grid_probe.ts";
 import { embeddingBwdKernel } from "./training/embedding_bwd.ts";
 import { gatedRmsNormFwdKernel } from "./gated_rms_norm.ts";
 import { gatedRmsNormBwdKernel } from "./training/gated_rms_norm_bwd.ts";
+import { geluBwdKernel, geluFwdKernel } from "./gelu.ts";
+import { gluBwdKernel, gluFwdKernel } from "./glu.ts";
 import { clipFactorKernel, sumOfSquaresKernel } from "./training/grad_norm.ts";
 import { mamba3GateFwdKernel } from "./mamba3_gate.ts";
 import { mamba3AnglesKernel, mamba3RatesKernel, mamba3VkqKernel } from "./mamba3_inputs.ts";
 import { mamba3CarryKernel, mamba3DecaysKernel, mamba3SkipKernel } from "./mamba3_scan.ts";
+import { mamba3StepKernel, mamba3TurnKernel } from "./mamba3_step.ts";
 import { matmulFwdKernel, matmulSplitFwdKernel } from "./linear.ts";
 import { matvecFwdKernel } from "./matvec.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
@@ -25,6 +30,15 @@ import { meanPoolBwdKernel } from "./training/mean_pool_bwd.ts";
 import { rmsNormFwdKernel } from "./rms_norm.ts";
 import { rmsNormBwdKernel } from "./training/rms_norm_bwd.ts";
 import { rowCopyKernel } from "./row_copy.ts";
+import { s4PowerKernel, s4ScanKernel, s4SeriesKernel, s4SystemKernel } from "./s4.ts";
+import { s4dPassKernel, s4dSystemKernel } from "./s4d.ts";
+import {
+  s4dPassBwdKernel,
+  s4dSystemBwdKernel,
+  s4PowerBwdKernel,
+  s4SeriesBwdKernel,
+  s4SystemBwdKernel,
+} from "./training/s4_bwd.ts";
 import { sampleFwdKernel } from "./sample.ts";
 import { selectiveScanFwdKernel } from "./selective_scan.ts";
 import { selectiveScanChunksKernel, selectiveScanPassKernel } from "./selective_scan_chunks.ts";
@@ -86,9 +100,20 @@ export const ALL_KERNELS: readonly Pick<
   mamba3DecaysKernel,
   mamba3CarryKernel,
   mamba3SkipKernel,
+  mamba3TurnKernel,
+  mamba3StepKernel,
   mamba3GateFwdKernel,
   swigluFwdKernel,
   gatedRmsNormFwdKernel,
+  s4dSystemKernel,
+  s4SystemKernel,
+  s4PowerKernel,
+  s4SeriesKernel,
+  s4ScanKernel,
+  channelMatmulKernel,
+  s4dPassKernel,
+  geluFwdKernel,
+  gluFwdKernel,
   meanPoolFwdKernel,
   sampleFwdKernel,
   tokenScoreFwdKernel,
@@ -108,6 +133,15 @@ export const ALL_KERNELS: readonly Pick<
   ssdSumsBwdKernel,
   ssdDtBwdKernel,
   gatedRmsNormBwdKernel,
+  gluBwdKernel,
+  geluBwdKernel,
+  channelOuterKernel,
+  channelCorrelateKernel,
+  s4dPassBwdKernel,
+  s4SeriesBwdKernel,
+  s4dSystemBwdKernel,
+  s4PowerBwdKernel,
+  s4SystemBwdKernel,
   crossEntropyKernel,
   dropoutKernel,
   sumOfSquaresKernel,

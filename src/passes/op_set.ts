@@ -5,6 +5,7 @@
  */
 
 import type { Mamba3Options, Mamba3Sizes } from "../model/mamba3_sizes.ts";
+import type { ChannelForm, ChannelProduct, Panel, S4Chunk, S4Sizes } from "../model/s4_sizes.ts";
 import type { SsdOptions, SsdSizes } from "../model/ssd_sizes.ts";
 import type { Kinds } from "./kinds.ts";
 
@@ -16,6 +17,7 @@ export interface OpSet<K extends Kinds>
     Mamba1Ops<K>,
     Mamba2Ops<K>,
     Mamba3Ops<K>,
+    S4Ops<K>,
     HeadOps<K>,
     UpdateOps<K> {
   /**
@@ -325,6 +327,14 @@ interface Mamba2Ops<K extends Kinds> {
 
 type Mamba3Shape = Mamba3Sizes & Sizes<"batch" | "seqlen">;
 
+/** See {@linkcode Mamba3Ops}: y of one step, gated or not; kq is scratch (batch, nheads, 2, d_state). */
+export type Mamba3Step<K extends Kinds> = Op<
+  K,
+  & Named<"zxBCdt" | "dt_bias" | "B_norm" | "C_norm" | "B_bias" | "C_bias" | "D", K["tensor"]>
+  & Named<"theta" | "ssm_state" | "k" | "v" | "kq" | "y", K["tensor"]>,
+  Mamba3Sizes & Mamba3Options & Sizes<"batch" | "eps"> & { readonly gated: boolean }
+>;
+
 /** What Mamba-3 is made of. */
 interface Mamba3Ops<K extends Kinds> {
   readonly mamba3Inputs: Op<
@@ -346,12 +356,91 @@ interface Mamba3Ops<K extends Kinds> {
     sizes: Mamba3Sizes,
     size: ActivationSize,
   ) => Sizes<"states" | "decays" | "CB">;
+  /** A single step without MIMO in fewer ops, of an executor that gains by it. */
+  readonly mamba3Steps?: {
+    readonly takes: (sizes: Mamba3Sizes) => boolean;
+    readonly record: Mamba3Step<K>;
+  };
   readonly mamba3GateFwd: Op<
     K,
     & Named<"y" | "zxBCdt" | "out", K["tensor"]>
     & Optional<"mimo_z" | "mimo_o" | "weight", K["tensor"]>,
     Mamba3Shape & Sizes<"eps">
   >;
+}
+
+/** What S4D and S4 are made of. */
+interface S4Ops<K extends Kinds> {
+  /** Steps of a chunk, which the convolution takes at a time. */
+  readonly S4_CHUNK: number;
+  readonly s4dSystem: Op<K, Named<"A_re" | "A_im" | "log_step" | "system", K["tensor"]>, S4Sizes>;
+  readonly s4dSystemBwd: Op<
+    K,
+    & Named<"A_re" | "A_im" | "log_step" | "grad_system", K["tensor"]>
+    & Named<"grad_A_re" | "grad_A_im" | "grad_log_step", K["tensor"]>,
+    S4Sizes
+  >;
+  readonly s4System: Op<
+    K,
+    Named<"Lambda_re" | "Lambda_im" | "P" | "B" | "log_step" | "system", K["tensor"]>,
+    S4Sizes
+  >;
+  readonly s4SystemBwd: Op<
+    K,
+    & Named<"system" | "Lambda_re" | "grad_system", K["tensor"]>
+    & Named<"grad_Lambda_re" | "grad_Lambda_im" | "grad_P" | "grad_B", K["tensor"]>
+    & Named<"grad_log_step", K["tensor"]>,
+    S4Sizes
+  >;
+  readonly s4Power: Op<K, Named<"system" | "E", K["tensor"]>, S4Sizes & Sizes<"steps">>;
+  readonly s4PowerBwd: Op<K, Named<"system" | "grad_Abar" | "grad_system", K["tensor"]>, S4Sizes>;
+  readonly s4Series: Op<K, Named<"system" | "C" | "D" | "table", K["tensor"]>, S4Chunk>;
+  readonly s4SeriesBwd: Op<
+    K,
+    & Named<"system" | "C" | "table" | "grad_table", K["tensor"]>
+    & Named<"grad_system" | "grad_C" | "grad_D", K["tensor"]>,
+    S4Chunk
+  >;
+  readonly s4dPass: Op<
+    K,
+    Named<"E" | "states", K["tensor"]>,
+    S4Sizes & Sizes<"batch" | "slots" | "count"> & { readonly reverse: boolean }
+  >;
+  readonly s4dPassBwd: Op<
+    K,
+    Named<"states" | "grad_states" | "grad_E", K["tensor"]>,
+    S4Sizes & Sizes<"batch" | "slots" | "gradSlots" | "count">
+  >;
+  readonly s4Scan: Op<
+    K,
+    Named<"system" | "C" | "D" | "u" | "states" | "y", K["tensor"]>,
+    S4Chunk & Sizes<"batch" | "seqlen" | "first" | "slots">
+  >;
+  readonly channelMatmul: Op<
+    K,
+    Named<"x" | "weight" | "y", K["tensor"]>,
+    & ChannelProduct
+    & Accumulate
+    & { readonly form: ChannelForm; readonly x: Panel; readonly y: Panel }
+  >;
+  readonly channelOuter: Op<
+    K,
+    Named<"p" | "q" | "partials" | "y", K["tensor"]>,
+    ChannelProduct & Accumulate & { readonly p: Panel; readonly q: Panel }
+  >;
+  readonly channelOuterScratch: (shape: ChannelProduct) => number;
+  readonly channelCorrelate: Op<
+    K,
+    Named<"p" | "q" | "partials" | "y", K["tensor"]>,
+    Sizes<"batch" | "chunks" | "rows" | "d_model"> & { readonly panel: Panel }
+  >;
+  readonly channelCorrelateScratch: (
+    shape: Sizes<"batch" | "chunks" | "rows" | "d_model">,
+  ) => number;
+  readonly geluFwd: Op<K, Named<"x" | "y", K["tensor"]>, Sizes<"size">>;
+  readonly geluBwd: Op<K, Named<"x" | "grad", K["tensor"]>, Sizes<"size">>;
+  readonly gluFwd: Op<K, Named<"x" | "y", K["tensor"]>, Sizes<"rows" | "d_model"> & Accumulate>;
+  readonly gluBwd: Op<K, Named<"grad_y" | "x", K["tensor"]>, Sizes<"rows" | "d_model">>;
 }
 
 type VocabSizes = Sizes<"vocab_size" | "real_vocab_size">;
@@ -404,6 +493,6 @@ interface UpdateOps<K extends Kinds> {
   readonly adamwUpdate: Op<
     K,
     Named<"weight" | "grad" | "m" | "v" | "clip" | "schedule", K["tensor"]>,
-    Sizes<"size" | "beta1" | "beta2" | "eps" | "weight_decay">
+    Sizes<"size" | "beta1" | "beta2" | "eps" | "weight_decay"> & Options<"rate">
   >;
 }

@@ -3,6 +3,7 @@
 import type { SeriesDataset } from "../io/datasets/series.ts";
 import type { SeriesPreprocessing } from "../model/config/config.ts";
 import type { Examples } from "./batches.ts";
+import { type SeriesAugmentation, seriesCopier } from "./series_augmentation.ts";
 
 /**
  * Mean and standard deviation of all values of a dataset.
@@ -26,21 +27,40 @@ export function standardization({ values, name }: SeriesDataset): SeriesPreproce
  *
  * @param dataset The series.
  * @param preprocessing What the checkpoint will say of its preprocessing.
+ * @param augmentation What happens to training series, and its seed; evaluation has none.
  */
 export function seriesExamples(
   { count, length, values, labels }: SeriesDataset,
   { mean: [mean = 0], std: [std = 1] }: SeriesPreprocessing,
+  augmentation?: { readonly changes: SeriesAugmentation; readonly seed: number },
 ): Examples {
   const standardized = values.map((v) => (v - mean) / std);
+  const copy = augmentation &&
+    seriesCopier({ length, values: standardized, labels }, augmentation.changes, augmentation.seed);
   return {
     count,
     seqlen: length,
     read(draws) {
       const inputs = new Float32Array(draws.length * length);
-      draws.forEach(({ example }, slot) =>
-        inputs.set(standardized.subarray(example * length, (example + 1) * length), slot * length)
-      );
+      draws.forEach((draw, slot) => {
+        const to = inputs.subarray(slot * length, (slot + 1) * length);
+        const start = draw.example * length;
+        if (copy === undefined) to.set(standardized.subarray(start, start + length));
+        else copy(draw, to);
+      });
       return { inputs, targets: Uint32Array.from(draws, ({ example }) => labels[example] ?? 0) };
     },
   };
+}
+
+/** Some of the series. */
+export function pickSeries(all: SeriesDataset, wanted: (index: number) => boolean): SeriesDataset {
+  const indices = [...all.labels.keys()].filter(wanted);
+  const { length } = all;
+  const values = new Float32Array(indices.length * length);
+  indices.forEach((from, to) =>
+    values.set(all.values.subarray(from * length, (from + 1) * length), to * length)
+  );
+  const labels = Uint32Array.from(indices, (index) => all.labels[index] ?? 0);
+  return { ...all, count: indices.length, values, labels };
 }

@@ -3,18 +3,24 @@
 import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { SSD_CHUNK } from "../model/ssd_sizes.ts";
+import { channelMatmul } from "../ops/channel_matmul.ts";
 import { conv1dFwd } from "../ops/conv1d.ts";
 import { dtBCNormBwd, dtBCNormFwd } from "../ops/dt_bc_norm.ts";
 import { embeddingFwd } from "../ops/embedding.ts";
 import { gatedRmsNormFwd } from "../ops/gated_rms_norm.ts";
+import { geluBwd, geluFwd } from "../ops/gelu.ts";
+import { gluBwd, gluFwd } from "../ops/glu.ts";
 import { linearFwd, matmulFwd, MATVEC_MAX_ROWS } from "../ops/linear.ts";
 import { mamba3GateFwd } from "../ops/mamba3_gate.ts";
 import { mamba3Inputs } from "../ops/mamba3_inputs.ts";
 import { mamba3Scan, mamba3ScanScratch } from "../ops/mamba3_scan.ts";
+import { mamba3Step, takesMamba3Step } from "../ops/mamba3_step.ts";
 import { matvecFwd } from "../ops/matvec.ts";
 import type { Matrix } from "../ops/matrix.ts";
 import { meanPoolFwd } from "../ops/mean_pool.ts";
 import { rmsNormFwd } from "../ops/rms_norm.ts";
+import { s4Power, s4Scan, s4Series, s4System } from "../ops/s4.ts";
+import { s4dPass, s4dSystem } from "../ops/s4d.ts";
 import { sampleFwd } from "../ops/sample.ts";
 import { MAX_SCAN_STATES, SCAN_CHUNK } from "../ops/scan_lanes.ts";
 import { selectiveScanFwd } from "../ops/selective_scan.ts";
@@ -27,6 +33,12 @@ import { sumPartials } from "../ops/sum_partials.ts";
 import { swigluFwd } from "../ops/swiglu.ts";
 import { tokenScoreFwd } from "../ops/token_score.ts";
 import { adamwUpdate } from "../ops/training/adamw.ts";
+import {
+  channelCorrelate,
+  channelCorrelateScratch,
+  channelOuter,
+  channelOuterScratch,
+} from "../ops/training/channel_outer.ts";
 import { conv1dBwd, conv1dBwdScratch } from "../ops/training/conv1d_bwd.ts";
 import { crossEntropy } from "../ops/training/cross_entropy.ts";
 import { dropout } from "../ops/training/dropout.ts";
@@ -36,6 +48,13 @@ import { gradNorm } from "../ops/training/grad_norm.ts";
 import { columnSum, columnSumScratch, matmulBwdW, matmulBwdX } from "../ops/training/linear_bwd.ts";
 import { lastStepBwd, meanPoolBwd } from "../ops/training/mean_pool_bwd.ts";
 import { rmsNormBwd, rmsNormBwdParts } from "../ops/training/rms_norm_bwd.ts";
+import {
+  s4dPassBwd,
+  s4dSystemBwd,
+  s4PowerBwd,
+  s4SeriesBwd,
+  s4SystemBwd,
+} from "../ops/training/s4_bwd.ts";
 import { scanBwdScratch, selectiveScanBwd } from "../ops/training/selective_scan_bwd.ts";
 import { ssdBwd, ssdBwdScratch } from "../ops/training/ssd_bwd.ts";
 import type { PassKinds } from "../passes/kinds.ts";
@@ -53,6 +72,11 @@ export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
   // A norm takes as long to read as to compute.
   recomputes: true,
   adamwUpdate,
+  channelCorrelate,
+  channelCorrelateScratch,
+  channelMatmul,
+  channelOuter,
+  channelOuterScratch,
   columnSum,
   columnSumScratch,
   conv1dBwd,
@@ -68,6 +92,10 @@ export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
   gatedRmsNormBwd,
   gatedRmsNormBwdParts,
   gatedRmsNormFwd,
+  geluBwd,
+  geluFwd,
+  gluBwd,
+  gluFwd,
   gradNorm,
   lastStepBwd,
   linearFwd,
@@ -75,6 +103,7 @@ export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
   mamba3Inputs,
   mamba3Scan,
   mamba3ScanScratch,
+  mamba3Steps: { takes: takesMamba3Step, record: mamba3Step },
   matmulBwdW,
   matmulBwdX,
   matmulFwd,
@@ -86,6 +115,18 @@ export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
   rmsNormBwd,
   rmsNormBwdParts,
   rmsNormFwd,
+  S4_CHUNK: 64,
+  s4dPass,
+  s4dPassBwd,
+  s4dSystem,
+  s4dSystemBwd,
+  s4Power,
+  s4PowerBwd,
+  s4Scan,
+  s4Series,
+  s4SeriesBwd,
+  s4System,
+  s4SystemBwd,
   sampleFwd,
   SCAN_CHUNK,
   scanActivations,

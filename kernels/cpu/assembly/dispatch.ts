@@ -2,6 +2,9 @@
 
 import { OpKind } from "../op_kind";
 import { adamwUpdate } from "./adamw_update";
+import { channelCorrelate } from "./channel_correlate";
+import { channelMatmul } from "./channel_matmul";
+import { channelOuter } from "./channel_outer";
 import { columnSum } from "./column_sum";
 import { conv1dBwd } from "./conv1d_bwd";
 import { conv1dFwd } from "./conv1d_fwd";
@@ -13,6 +16,8 @@ import { embeddingBwd } from "./embedding_bwd";
 import { embeddingFwd } from "./embedding_fwd";
 import { gatedRmsNormBwd } from "./gated_rms_norm_bwd";
 import { gatedRmsNormFwd } from "./gated_rms_norm_fwd";
+import { geluBwd, geluFwd } from "./gelu";
+import { gluBwd, gluFwd } from "./glu";
 import { clipFactor, sumSquares } from "./grad_norm";
 import { mamba3Inputs } from "./mamba3_inputs";
 import { mamba3Scan } from "./mamba3_scan";
@@ -26,6 +31,17 @@ import { product } from "./product";
 import { kindOf } from "./record";
 import { rmsNormBwd } from "./rms_norm_bwd";
 import { rmsNormFwd } from "./rms_norm_fwd";
+import { s4Power } from "./s4_power";
+import { s4PowerBwd } from "./s4_power_bwd";
+import { s4Scan } from "./s4_scan";
+import { s4Series } from "./s4_series";
+import { s4SeriesBwd } from "./s4_series_bwd";
+import { s4System } from "./s4_system";
+import { s4SystemBwd } from "./s4_system_bwd";
+import { s4dPass } from "./s4d_pass";
+import { s4dPassBwd } from "./s4d_pass_bwd";
+import { s4dSystem } from "./s4d_system";
+import { s4dSystemBwd } from "./s4d_system_bwd";
 import { sampleFwd } from "./sample_fwd";
 import { scanRates } from "./scan_rates";
 import { selectiveScanBwd } from "./selective_scan_bwd";
@@ -116,6 +132,42 @@ export function dispatch(rec: usize, begin: u32, end: u32): void {
       return mamba3GateFwd(rec, begin, end);
     case OpKind.swiglu_fwd:
       return swigluFwd(rec, begin, end);
+    case OpKind.channel_matmul:
+      return channelMatmul(rec, begin, end);
+    case OpKind.channel_outer:
+      return channelOuter(rec, begin, end);
+    case OpKind.channel_correlate:
+      return channelCorrelate(rec, begin, end);
+    case OpKind.s4d_system:
+      return s4dSystem(rec, begin, end);
+    case OpKind.s4d_system_bwd:
+      return s4dSystemBwd(rec, begin, end);
+    case OpKind.s4_system:
+      return s4System(rec, begin, end);
+    case OpKind.s4_system_bwd:
+      return s4SystemBwd(rec, begin, end);
+    case OpKind.s4_series:
+      return s4Series(rec, begin, end);
+    case OpKind.s4_series_bwd:
+      return s4SeriesBwd(rec, begin, end);
+    case OpKind.s4_power:
+      return s4Power(rec, begin, end);
+    case OpKind.s4_power_bwd:
+      return s4PowerBwd(rec, begin, end);
+    case OpKind.s4d_pass:
+      return s4dPass(rec, begin, end);
+    case OpKind.s4d_pass_bwd:
+      return s4dPassBwd(rec, begin, end);
+    case OpKind.s4_scan:
+      return s4Scan(rec, begin, end);
+    case OpKind.gelu_fwd:
+      return geluFwd(rec, begin, end);
+    case OpKind.gelu_bwd:
+      return geluBwd(rec, begin, end);
+    case OpKind.glu_fwd:
+      return gluFwd(rec, begin, end);
+    case OpKind.glu_bwd:
+      return gluBwd(rec, begin, end);
     default:
       unreachable();
   }

@@ -1,13 +1,13 @@
-/** `infer.ts classify`: the class of an image or a series, or the accuracy over a dataset. */
+/** `infer.ts classify`: the class of an image, a series or a sound, or the accuracy over a dataset. */
 
 import type { Classification } from "../../engine/classify.ts";
 import type { Model } from "../../engine/model.ts";
-import type { ImageDataset } from "../../io/datasets/image_dataset.ts";
-import { imageToInput } from "../../io/images/image.ts";
 import { compilingLine } from "./compiling_line.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
-import { imagePreprocessing, readRawInput, stepSize, toModelInput } from "./classify_input.ts";
-import { DATASET_OPTIONS, datasetLoader } from "./dataset_options.ts";
+import { classifyStream, STREAM_OPTIONS } from "./classify_stream.ts";
+import { SOUND_OPTIONS } from "./classify_stream_of_sound.ts";
+import { readRawInput, stepSize, toModelInput } from "./classify_input.ts";
+import { LABELLED_OPTIONS, labelledSetLoader, type ReadSet } from "./labelled_set.ts";
 import { formatCount, formatDuration, formatRate } from "../terminal/format.ts";
 import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
 import { Progress } from "../terminal/progress.ts";
@@ -16,18 +16,28 @@ import type { Terminal } from "../terminal/terminal.ts";
 /** What the parser and the help know of this command. */
 export const CLASSIFY: CommandSpec = {
   name: "classify",
-  summary: "Names the class of an image or a series, or measures a dataset.",
-  positionals: ["<model>", "[image.png | FILE:INDEX | -]"],
+  summary: "Names the class of an image, a series or a sound, or measures a dataset.",
+  positionals: ["<model>", "[image.png | sound.wav | FILE:INDEX | -]"],
   required: 1,
   example: "classify ./mnist-mamba --dataset mnist --split test --limit 1000",
   details: [
-    "The input is a PNG file, image INDEX of an IDX file, a text file of numbers, or - for stdin\n" +
-    "(PNG or numbers). Its size must be the model's: nothing is resized.",
+    "The input is a PNG file, image INDEX of an IDX file, a WAV file, a text file of numbers, or - for stdin\n" +
+    "(PNG, WAV or numbers). Its size must be the model's: nothing is resized.",
+    "--stream reads a file, or stdin, as it comes and in constant memory: numbers, CSV, WAV, PNG or IDX files, or\n" +
+    "raw bytes. Each image is a sequence of its own; the steps of a sequence count from 1.",
+    "A model of sound names each sound of a stream as it ends (WAV, or raw samples): when it began, in seconds, what it\n" +
+    "is, how probably, and how long after its end that was known; silence is no sound:\n" +
+    "  arecord -q -t raw -f S16_LE -r 8000 | deno run --allow-read infer.ts classify weights/spoken-digits - --stream",
     "Without --json, the most probable class comes first, one class a line.",
   ],
   options: [
-    ...DATASET_OPTIONS,
-    { name: "stream", help: "Print the class probabilities after every step" },
+    ...LABELLED_OPTIONS,
+    {
+      name: "stream",
+      help: "Print the class probabilities after every step, as it comes, or of every sound",
+    },
+    ...STREAM_OPTIONS,
+    ...SOUND_OPTIONS,
     { name: "json", help: "Print JSON: one object, or one a step with --stream" },
     ...LOAD_OPTIONS,
   ],
@@ -37,27 +47,31 @@ export const CLASSIFY: CommandSpec = {
 const BATCH = 100;
 
 /** Runs the command. */
-export async function classify(args: Arguments, terminal: Terminal): Promise<void> {
+export async function classify(args: Arguments, terminal: Terminal): Promise<number | void> {
   const [source = "", input] = args.positionals;
   const settings = loadSettings(args);
-  const loadImages = datasetLoader(args);
-  if (loadImages !== undefined) {
+  const loadSet = labelledSetLoader(args);
+  if (loadSet !== undefined) {
     if (input !== undefined) throw new UsageError("Cannot classify an input and --dataset at once");
     if (args.has("stream")) {
       throw new UsageError("Cannot use --stream with --dataset: it follows one input");
     }
-    const data = await loadImages();
+    const data = await loadSet();
     using model = await loadForCommand(source, settings, terminal);
     return await classifyDataset(model, data, args, terminal);
+  }
+  if (args.has("stream")) return await classifyStream(args, terminal);
+  const other = STREAM_OPTIONS.find(({ name }) => args.text(name) !== undefined);
+  if (other !== undefined) {
+    throw new UsageError(`Cannot use --${other.name}: it belongs to --stream`);
   }
   if (input === undefined) {
     throw new UsageError("Cannot classify: give an image, FILE:INDEX, - for stdin, or --dataset");
   }
   const raw = await readRawInput(input, terminal);
   using model = await loadForCommand(source, settings, terminal);
-  const d_input = stepSize(model.config);
+  stepSize(model.config);
   const values = await toModelInput(raw, model.config);
-  if (args.has("stream")) return await streamOne(model, values, d_input, args, terminal);
   const result = await classifyOne(model, values, terminal);
   terminal.write(args.has("json") ? `${toJson(result)}\n` : table(result, model));
 }
@@ -71,34 +85,26 @@ async function classifyOne(
   return await model.classify(values);
 }
 
-/** Counts how many images get the class that they are labelled with. */
+/** Counts how many sequences get the class that they are labelled with. */
 async function classifyDataset(
   model: Model,
-  data: ImageDataset,
+  data: ReadSet,
   args: Arguments,
   terminal: Terminal,
 ): Promise<void> {
   stepSize(model.config);
-  const layout = imagePreprocessing(model.config, `the images of "${data.name}"`);
-  const { count: total, split } = data;
-  const size = data.height * data.width * data.channels;
+  const { name, split } = data;
+  const { count: total, unit, labels, inputs } = data.for(model.config);
   const start = performance.now();
   let correct = 0;
   {
-    using progress = new Progress(terminal, {
-      label: "Classifying",
-      total,
-      unit: "images",
-      delayMs: 0,
-    });
+    using progress = new Progress(terminal, { label: "Classifying", total, unit, delayMs: 0 });
     using compiling = compilingLine(model, terminal);
     for (let done = 0; done < total;) {
       const count = Math.min(BATCH, total - done);
-      const pixels = data.images.subarray(done * size, (done + count) * size);
-      const inputs = imageToInput(pixels, data.width, data.height, data.channels, layout);
-      const results = await model.classifyBatch(inputs, count);
+      const results = await model.classifyBatch(inputs(done, done + count), count);
       for (const [i, { index }] of results.entries()) {
-        if (index === data.labels[done + i]) correct++;
+        if (index === labels[done + i]) correct++;
       }
       done += count;
       compiling[Symbol.dispose]();
@@ -108,43 +114,18 @@ async function classifyDataset(
   const elapsedMs = performance.now() - start;
   const accuracy = correct / total;
   terminal.writeError(
-    `${formatCount(total)} images in ${formatDuration(elapsedMs)}, ` +
+    `${formatCount(total)} ${unit} in ${formatDuration(elapsedMs)}, ` +
       `${formatRate(total, elapsedMs)}/s\n`,
   );
   terminal.write(
     args.has("json")
-      ? `${JSON.stringify({ dataset: data.name, split, correct, total, accuracy, elapsedMs })}\n`
+      ? `${JSON.stringify({ dataset: name, split, correct, total, accuracy, elapsedMs })}\n`
       : `${correct} of ${total} correct (${percent(accuracy)})\n`,
   );
 }
 
-/** Feeds step after step, and prints a line after each. */
-async function streamOne(
-  model: Model,
-  values: Float32Array,
-  d_input: number,
-  args: Arguments,
-  terminal: Terminal,
-): Promise<void> {
-  const steps = function* () {
-    for (let at = 0; at < values.length; at += d_input) yield values.subarray(at, at + d_input);
-  };
-  let step = 0;
-  using compiling = compilingLine(model, terminal);
-  for await (const result of model.classifyStream(steps())) {
-    compiling[Symbol.dispose]();
-    step++;
-    if (args.has("json")) {
-      terminal.write(`${toJson(result, step)}\n`);
-    } else {
-      const all = [...result.probabilities].map((p) => p.toFixed(4)).join(" ");
-      terminal.write(`${step}\t${result.label}\t${all}\n`);
-    }
-  }
-}
-
-function toJson({ label, index, probabilities }: Classification, step?: number): string {
-  return JSON.stringify({ step, label, index, probabilities: [...probabilities] });
+function toJson({ label, index, probabilities }: Classification): string {
+  return JSON.stringify({ label, index, probabilities: [...probabilities] });
 }
 
 /** One class a line, the most probable first. */

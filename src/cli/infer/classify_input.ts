@@ -7,7 +7,11 @@ import { parseIdxImages } from "../../io/datasets/image_dataset.ts";
 import { foreignForm } from "../../io/foreign_file.ts";
 import { imageToInput } from "../../io/images/image.ts";
 import { decodePng, isPng } from "../../io/images/png.ts";
-import type { ImagePreprocessing, ModelConfig } from "../../model/config/config.ts";
+import { isWav, parseWav } from "../../io/audio/wav.ts";
+import { requireRate, soundToInput } from "../../io/audio/sound_input.ts";
+import { quote } from "../../io/quote.ts";
+import type { ImagePreprocessing, ModelConfig, Preprocessing } from "../../model/config/config.ts";
+import { seriesToInput } from "../../io/series_input.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 
 /** Floats that one step of the model takes. */
@@ -23,18 +27,42 @@ export function stepSize(config: ModelConfig): number {
 
 /** The preprocessing of a model that takes images. */
 export function imagePreprocessing(config: ModelConfig, what: string): ImagePreprocessing {
-  if (config.preprocessing?.kind !== "image") {
-    throw new TypeError(
-      `Cannot classify ${what}: this checkpoint has ` +
-        `${
-          config.preprocessing === undefined
-            ? "no preprocessing"
-            : `preprocessing for ${config.preprocessing.kind}`
-        }, ` +
-        `expected config.json to say how an image becomes its input`,
-    );
-  }
-  return config.preprocessing;
+  return preprocessingOf("image", config, what);
+}
+
+/** How a kind of data becomes an input, in words. */
+const BECOMES: Readonly<Record<Preprocessing["kind"], string>> = {
+  ...{ image: "an image becomes its input", series: "a series becomes its input" },
+  ...{ audio: "sound becomes its input", pixels: "pixels become its ids" },
+};
+
+/**
+ * The preprocessing of a model that takes one kind of data.
+ *
+ * @param what The data, for the message.
+ * @throws {TypeError} If the model takes another kind, or does not say what.
+ */
+export function preprocessingOf<Kind extends Preprocessing["kind"]>(
+  kind: Kind,
+  { preprocessing }: ModelConfig,
+  what: string,
+): Extract<Preprocessing, { kind: Kind }> {
+  if (isOfKind(preprocessing, kind)) return preprocessing;
+  const found = preprocessing === undefined
+    ? "no preprocessing"
+    : `preprocessing for ${preprocessing.kind}`;
+  throw new TypeError(
+    `Cannot classify ${what}: this checkpoint has ${found}, expected config.json to say how ${
+      BECOMES[kind]
+    }`,
+  );
+}
+
+function isOfKind<Kind extends Preprocessing["kind"]>(
+  preprocessing: Preprocessing | undefined,
+  kind: Kind,
+): preprocessing is Extract<Preprocessing, { kind: Kind }> {
+  return preprocessing?.kind === kind;
 }
 
 /** An input as it was read, before the model is known. */
@@ -102,6 +130,12 @@ export async function toModelInput(raw: RawInput, config: ModelConfig): Promise<
     const layout = imagePreprocessing(config, `"${name}"`);
     const { width, height, channels, pixels } = await decodePng(bytes, name, layout);
     return imageToInput(pixels, width, height, channels, layout);
+  }
+  if (isWav(bytes)) {
+    const layout = preprocessingOf("audio", config, `"${name}"`);
+    const { samples, sample_rate } = parseWav(bytes, name);
+    requireRate(quote(name), sample_rate, layout);
+    return soundToInput(samples, sample_rate, layout);
   }
   return numbersToInput(parseNumbers(bytes, name), name, config);
 }
@@ -186,6 +220,5 @@ function numbersToInput(rows: NumberRows, name: string, config: ModelConfig): Fl
     );
   }
   if (preprocessing?.kind !== "series") return values;
-  const { mean, std } = preprocessing;
-  return values.map((v, i) => (v - (mean[i % d_input] ?? 0)) / (std[i % d_input] ?? 1));
+  return seriesToInput(values, preprocessing);
 }

@@ -24,7 +24,12 @@ export interface Terminal {
   readonly stdinIsTerminal: boolean;
   /** Reads stdin to its end. */
   readStdin(): Promise<Uint8Array>;
+  /** Stdin as it comes: nothing is read before it is asked for. */
+  stdin(): AsyncIterable<Uint8Array<ArrayBuffer>>;
 }
+
+/** Bytes of stdin that are read at once: what a pipe holds. */
+const PIPE_BYTES = 2 ** 16;
 
 /** The process's own streams. */
 export function processTerminal(): Terminal {
@@ -44,7 +49,17 @@ export function processTerminal(): Terminal {
     screen: () => Deno.stdout.isTerminal() ? Deno.consoleSize() : undefined,
     stdinIsTerminal: Deno.stdin.isTerminal(),
     readStdin: async () => new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer()),
+    stdin: readStdinAsItComes,
   };
+}
+
+async function* readStdinAsItComes(): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+  const buffer = new Uint8Array(PIPE_BYTES);
+  for (;;) {
+    const count = await Deno.stdin.read(buffer);
+    if (count === null) return;
+    yield buffer.slice(0, count);
+  }
 }
 
 function writeAll(stream: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {

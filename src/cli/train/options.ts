@@ -9,12 +9,14 @@ import {
   type TaskOptions,
 } from "../../train/task.ts";
 import { mixers } from "../../model/mixers/mixers.ts";
+import { S4_MODES } from "../../model/mixers/s4_fields.ts";
+import { S4D_INITS } from "../../model/mixers/s4d.ts";
 import type { RunDescription } from "../../train/run/run_description.ts";
 import { loadTask } from "../../train/tasks/load_task.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
 import { BACKEND_OPTION } from "../terminal/backend_options.ts";
 import { describePresets } from "./presets.ts";
-import { type NumberName, NUMBERS, SIZES } from "./setting_options.ts";
+import { CHANGES, type NumberName, NUMBERS, SIZES } from "./setting_options.ts";
 
 const MIXER_NAMES = mixers().map(({ name }) => name).join(" or ");
 
@@ -52,7 +54,13 @@ export const TRAIN: CommandSpec = {
     {
       name: "held-out",
       value: "N",
-      help: "Training images to validate with; 0 for the test images (default: 5000)",
+      help: "Examples to validate with; 0 for the test's (default: 5000 images, a tenth of sound)",
+    },
+    {
+      name: "test",
+      value: "PATTERN",
+      help:
+        "Recordings to test with, by path (default: those in a folder test, and *_0.wav to *_4.wav)",
     },
     { name: "out", value: "DIR", help: "Where the checkpoint goes (default: trained/<task>)" },
     {
@@ -68,7 +76,14 @@ export const TRAIN: CommandSpec = {
       value: "NAME",
       help: `${MIXER_NAMES} (default: mamba1)`,
     },
+    { name: "mode", value: "NAME", help: "S4D and S4 by conv or recurrent (default: conv)" },
+    { name: "init", value: "NAME", help: "Rates that S4D begins with: lin or inv (default: lin)" },
     ...SIZES.map(([name, , help]) => ({ name, value: "N", help })),
+    ...CHANGES.map(([name, , help]) => ({
+      name,
+      value: "N",
+      help: `${help} (default: the task's)`,
+    })),
     { name: "carry-state", help: "Carry the state from window to window of a text" },
     BACKEND_OPTION,
     { name: "threads", value: "N", help: "Threads on the CPU (default: one a core, up to 8)" },
@@ -93,17 +108,20 @@ export function taskOptions(args: Arguments, saved?: RunDescription): TaskOption
     }
     return found;
   };
-  const text = (option: "data" | "preset" | "tokenizer") => {
+  const text = (option: "data" | "preset" | "tokenizer" | "test") => {
     const value = args.text(option);
     return value === undefined ? {} : { [option]: value };
   };
   const heldOut = args.integer("held-out", { min: 0 });
+  const changes = { ...saved?.options?.changes, ...pick(CHANGES) };
   return {
     ...saved?.options,
     ...(heldOut === undefined ? {} : { heldOut }),
     ...text("data"),
     ...text("preset"),
     ...text("tokenizer"),
+    ...text("test"),
+    ...(Object.keys(changes).length === 0 ? {} : { changes }),
     hyperparameters: {
       ...saved?.settings,
       ...pick(NUMBERS),
@@ -113,6 +131,8 @@ export function taskOptions(args: Arguments, saved?: RunDescription): TaskOption
       ...saved?.options?.model,
       ...pick(SIZES),
       ...mixerOf(args.text("mixer")),
+      ...wordOf("mode", args.word("mode", S4_MODES)),
+      ...wordOf("init", args.word("init", S4D_INITS)),
     },
   };
 }
@@ -144,6 +164,14 @@ export async function loadTaskFor(
     defaults: settings(task.defaults, { hyperparameters }),
     options: { ...options, hyperparameters },
   };
+}
+
+/** A setting, where it is given. */
+function wordOf<Key extends string, Value>(
+  key: Key,
+  value: Value | undefined,
+): { readonly [Name in Key]?: Value } {
+  return value === undefined ? {} : { [key]: value } as { readonly [Name in Key]?: Value };
 }
 
 function mixerOf(name: string | undefined): Pick<ModelSize, "mixer"> {

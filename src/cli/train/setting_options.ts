@@ -1,5 +1,6 @@
 /** The options that set a run's numbers: names on the command line, names in the library. */
 
+import type { SeriesAugmentation } from "../../train/series_augmentation.ts";
 import type { Hyperparameters, ModelSize } from "../../train/task.ts";
 
 /** Names of the settings that are numbers. */
@@ -34,11 +35,23 @@ export const NUMBERS: readonly (readonly [string, NumberName, string])[] = [
 ];
 
 /** Sizes of the model. */
-export const SIZES: readonly (readonly [string, Exclude<keyof ModelSize, "mixer">, string])[] = [
-  ["d-model", "d_model", "Width of the residual stream (default: the preset's)"],
-  ["n-layer", "n_layer", "Blocks (default: the preset's)"],
-  ["d-state", "d_state", "States a channel (default: the preset's)"],
-  ["d-conv", "d_conv", "Taps of the convolution (default: the preset's)"],
-  ["expand", "expand", "Channels of a block, times d_model (default: the preset's)"],
-  ["headdim", "headdim", "Channels of a head of Mamba-2 (default: 64)"],
+export const SIZES:
+  readonly (readonly [string, Exclude<keyof ModelSize, "mixer" | "mode" | "init">, string])[] = [
+    ["d-model", "d_model", "Width of the residual stream (default: the preset's)"],
+    ["n-layer", "n_layer", "Blocks (default: the preset's)"],
+    ["d-state", "d_state", "States a channel (default: the preset's)"],
+    ["d-conv", "d_conv", "Taps of the convolution (default: the preset's)"],
+    ["expand", "expand", "Channels of a block, times d_model (default: the preset's)"],
+    ["headdim", "headdim", "Channels of a head of Mamba-2 (default: 64)"],
+  ];
+
+/** What happens to training series at random. */
+export const CHANGES: readonly (readonly [string, keyof SeriesAugmentation, string])[] = [
+  ["jitter", "jitter", "Noise added to training series, as a share of their standard deviation"],
+  ["scale", "scale", "Most that their height changes, as a share of it"],
+  ["stretch", "stretch", "Most that their length changes, as a share of it"],
+  ["shift", "shift", "Values that they move by at most, the end value repeated"],
+  ["roll", "roll", "Values that they move by at most, in a circle"],
+  ["tilt", "tilt", "Most of a slope that is added, as a share of their standard deviation"],
+  ["mix", "mix", "Largest part of another series of the same class mixed in, to 0.5"],
 ];

@@ -80,6 +80,48 @@ export interface PixelPreprocessing {
   readonly height: number;
 }
 
+/**
+ * How sound becomes input vectors: frames of logarithms of the power in bands of frequency, `hop` samples apart, and where
+ * in a stream of sound something is said.
+ */
+export interface AudioPreprocessing {
+  /** Tells the kinds of preprocessing apart. */
+  readonly kind: "audio";
+  /** Samples a second. */
+  readonly sample_rate: number;
+  /** Samples of a frame: a power of two. */
+  readonly window: number;
+  /** Samples from the start of one frame to that of the next. */
+  readonly hop: number;
+  /** Bands of frequency, equally wide in mel: the `d_input` numbers of a frame. */
+  readonly n_mels: number;
+  /** Where the lowest band begins, in Hz. */
+  readonly f_min: number;
+  /** Where the highest band ends, in Hz. */
+  readonly f_max: number;
+  /** Power that is added to every band before the logarithm: that of silence. */
+  readonly floor: number;
+  /** Frames of a recording: shorter ones are followed by silence, of longer ones these are heard. */
+  readonly frames: number;
+  /** How far above the background a sound is, in dB. */
+  readonly margin_db: number;
+  /** Frames before a sound's first loud ones that belong to it. */
+  readonly lead_frames: number;
+  /** Frames of silence that end a sound. */
+  readonly end_frames: number;
+  /** Of each band, after the logarithm. A value becomes (value - mean[band]) / std[band]. */
+  readonly mean: readonly number[];
+  /** Of each band, above 0. */
+  readonly std: readonly number[];
+}
+
+/** How data becomes a model's input. */
+export type Preprocessing =
+  | ImagePreprocessing
+  | SeriesPreprocessing
+  | PixelPreprocessing
+  | AudioPreprocessing;
+
 /** What a checkpoint is: all fields derived and checked. What is inside the blocks has fields of its own beside these. */
 export interface ModelConfig {
   /** The architecture, by the name that `transformers` gives it: it tells what is inside the blocks. */
@@ -99,7 +141,7 @@ export interface ModelConfig {
   /** Generation stops after any of these. */
   readonly eos_token_ids: readonly number[];
   /** How data becomes input vectors, where the checkpoint says so. */
-  readonly preprocessing?: ImagePreprocessing | SeriesPreprocessing | PixelPreprocessing;
+  readonly preprocessing?: Preprocessing;
   /** Class names by index: a classifier's, or those of the images that a model of pixels makes. */
   readonly labels?: readonly string[];
 }
@@ -216,8 +258,8 @@ export function toHfConfig(config: ModelConfig): Record<string, unknown> {
     ...(vocab_size === undefined ? {} : { vocab_size }),
     hidden_size: config.d_model,
     num_hidden_layers: config.n_layer,
-    ...mixer.toHfFields(config),
     hidden_act: "silu",
+    ...mixer.toHfFields(config),
     rms_norm: true,
     residual_in_fp32: true,
     ...(head.kind === "lm" ? { tie_word_embeddings: head.tied } : {}),

@@ -1,6 +1,6 @@
 /** What a config.json says of the model's two ends: input, head, vocabulary, stop tokens and class names. */
 
-import type { HeadConfig, InputConfig, ModelConfig } from "./config.ts";
+import type { HeadConfig, InputConfig, ModelConfig, Preprocessing } from "./config.ts";
 import type { Dialect, Family } from "./family.ts";
 import { describe, Fields, type Setting } from "./fields.ts";
 import { MAX_D_MODEL, MAX_VOCAB_SIZE } from "./limits.ts";
@@ -139,7 +139,7 @@ export function withGenerationConfig(
 export function parseLabels(
   fields: Fields,
   { head, real_vocab_size }: Pick<ModelConfig, "head" | "real_vocab_size">,
-  preprocessing: "image" | "series" | "pixels" | undefined,
+  preprocessing: Preprocessing["kind"] | undefined,
 ): readonly string[] | undefined {
   const labels = fields.strings("labels");
   if (labels === undefined) return undefined;

@@ -1,16 +1,25 @@
-/** The `preprocessing` object of a config.json: how images and series become input vectors or token ids. */
+/** The `preprocessing` object of a config.json: how images, series and sound become input vectors or token ids. */
 
 import type {
+  AudioPreprocessing,
   ImagePreprocessing,
   ModelConfig,
   PixelPreprocessing,
+  Preprocessing,
   SeriesPreprocessing,
 } from "./config.ts";
-import type { Fields } from "./fields.ts";
+import { describe, type Fields } from "./fields.ts";
 
 /** Far above any image this is meant for, and small enough that products stay exact integers. */
 const MAX_IMAGE_SIDE = 2 ** 16;
 const MAX_CHANNELS = 64;
+
+/** Above what any recorder takes. */
+const MAX_SAMPLE_RATE = 2 ** 20;
+/** Samples of a frame, or of the way to the next. */
+const MAX_WINDOW = 2 ** 16;
+/** Hours of sound. */
+const MAX_FRAMES = 2 ** 20;
 
 /** A grey value is a byte. */
 const GREY_VALUES = 256;
@@ -25,11 +34,11 @@ const GREY_VALUES = 256;
 export function parsePreprocessing(
   config: Fields,
   ends: Pick<ModelConfig, "input" | "head" | "real_vocab_size">,
-): ImagePreprocessing | SeriesPreprocessing | PixelPreprocessing | undefined {
+): Preprocessing | undefined {
   const fields = config.object("preprocessing");
   if (fields === undefined) return undefined;
-  const kind = fields.word("kind", ["image", "series", "pixels"]) ??
-    fields.expected("kind", '"image", "series" or "pixels"');
+  const kind = fields.word("kind", ["image", "series", "pixels", "audio"]) ??
+    fields.expected("kind", '"image", "series", "pixels" or "audio"');
   if (kind === "pixels") return parsePixels(config, fields, ends);
   const { input } = ends;
   if (input.kind !== "linear") {
@@ -38,7 +47,8 @@ export function parsePreprocessing(
         'expected input.kind "linear"',
     );
   }
-  return kind === "image" ? parseImage(fields, input.d_input) : parseSeries(fields, input.d_input);
+  const parse = { image: parseImage, series: parseSeries, audio: parseAudio }[kind];
+  return parse(fields, input.d_input);
 }
 
 function parsePixels(
@@ -114,6 +124,41 @@ function parseImage(fields: Fields, d_input: number): ImagePreprocessing {
       fields.expected("rescale", "a number above 0, such as 1/255"),
     mean: fields.numbers("mean", channels),
     std: parseStd(fields, channels),
+  };
+}
+
+function parseAudio(fields: Fields, d_input: number): AudioPreprocessing {
+  const integer = (name: string, max: number) => fields.requiredInteger(name, 1, max);
+  const positive = (name: string) =>
+    fields.positive(name, Number.MAX_VALUE) ?? fields.expected(name, "a number above 0");
+  const sample_rate = integer("sample_rate", MAX_SAMPLE_RATE);
+  const window = integer("window", MAX_WINDOW);
+  if (!Number.isInteger(Math.log2(window))) {
+    fields.fail(`preprocessing.window is ${window}, expected a power of two`);
+  }
+  const n_mels = integer("n_mels", window);
+  if (n_mels !== d_input) {
+    fields.fail(
+      `preprocessing.n_mels is ${n_mels}, and input.d_input is ${d_input}: they must be equal`,
+    );
+  }
+  const f_min = fields.value("f_min"), f_max = positive("f_max");
+  if (typeof f_min !== "number" || !(f_min >= 0 && f_min < f_max) || f_max > sample_rate / 2) {
+    fields.fail(
+      `preprocessing.f_min and f_max are ${
+        describe(f_min)
+      } and ${f_max}: expected numbers from 0 to half of ` +
+        `sample_rate, ${sample_rate / 2}, the second above the first`,
+    );
+  }
+  return {
+    ...{ kind: "audio", sample_rate, window, hop: integer("hop", MAX_WINDOW) },
+    ...{ n_mels, f_min, f_max, floor: positive("floor") },
+    ...{ frames: integer("frames", MAX_FRAMES), margin_db: positive("margin_db") },
+    ...{ lead_frames: integer("lead_frames", MAX_FRAMES) },
+    ...{ end_frames: integer("end_frames", MAX_FRAMES) },
+    mean: fields.numbers("mean", n_mels),
+    std: parseStd(fields, n_mels),
   };
 }
 

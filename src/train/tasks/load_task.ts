@@ -10,6 +10,7 @@ import {
   type TaskOptions,
   type TaskPreset,
 } from "../task.ts";
+import { AUDIO_PRESETS, audioTask } from "./audio.ts";
 import { CIFAR10_PRESETS, cifar10Task } from "./cifar10.ts";
 import { MNIST_PRESETS, mnistTask } from "./mnist.ts";
 import { MNIST_PIXELS_PRESETS, mnistPixelsTask } from "./mnist_pixels.ts";
@@ -34,9 +35,19 @@ const TASKS: ReadonlyMap<string, KnownTask> = new Map([
   ["cifar10", { load: cifar10Task, presets: CIFAR10_PRESETS }],
   ["series", { load: seriesTask, presets: SERIES_PRESETS }],
   ["mnist1d", { load: mnist1dTask, presets: MNIST1D_PRESETS }],
+  ["audio", { load: audioTask, presets: AUDIO_PRESETS }],
 ]);
 
-/** Names that `loadTask` takes. */
+/**
+ * Names that `loadTask` takes.
+ *
+ * @example What there is to train
+ * ```ts
+ * import { TASK_NAMES } from "../../../mod.ts";
+ *
+ * TASK_NAMES.includes("text"); // true
+ * ```
+ */
 export const TASK_NAMES: readonly string[] = [...TASKS.keys()];
 
 /** The presets of each task, by its name; the first is its default. */
@@ -52,10 +63,13 @@ export function defaultPreset(name: string, backend: Backend): string | undefine
 }
 
 /** Options that mean nothing to the other tasks. */
-const TAKEN_BY: Readonly<Record<"tokenizer" | "heldOut", readonly string[]>> = {
-  tokenizer: ["text", "shakespeare"],
-  heldOut: ["mnist", "mnist-pixels", "cifar10"],
-};
+const TAKEN_BY: Readonly<Record<"tokenizer" | "heldOut" | "test" | "changes", readonly string[]>> =
+  {
+    tokenizer: ["text", "shakespeare"],
+    heldOut: ["mnist", "mnist-pixels", "cifar10", "audio", "series", "mnist1d"],
+    test: ["audio"],
+    changes: ["series", "mnist1d"],
+  };
 
 /**
  * Loads a task: reads and checks all of its data, so that bad data ends here and not in the middle of a run.
@@ -65,6 +79,18 @@ const TAKEN_BY: Readonly<Record<"tokenizer" | "heldOut", readonly string[]>> = {
  * @throws {SettingError} If there is no task of that name, or an option is out of range or means nothing to it.
  * @throws {SyntaxError} If the data is damaged, or cannot be trained on.
  * @throws {TypeError} If the task needs data, and the options name none.
+ *
+ * @example A text of yours, with settings of yours
+ * ```ts
+ * import { loadTask } from "../../../mod.ts";
+ *
+ * const task = await loadTask("text", {
+ *   data: "LICENSE",
+ *   model: { d_model: 32, n_layer: 1 },
+ *   hyperparameters: { steps: 100, batchSize: 4, seqlen: 32 },
+ * });
+ * task.summary; // how much there is to train on, and to validate with
+ * ```
  */
 export async function loadTask(name: string, options: TaskOptions = {}): Promise<Task> {
   return { ...await checkTask(name, options).load(options), options };
@@ -82,7 +108,7 @@ export function checkTask(name: string, options: TaskOptions): KnownTask {
       `Cannot load the task "${name}": the known ones are ${TASK_NAMES.join(", ")}`,
     );
   }
-  for (const option of ["tokenizer", "heldOut"] as const) {
+  for (const option of ["tokenizer", "heldOut", "test", "changes"] as const) {
     if (options[option] === undefined || TAKEN_BY[option].includes(name)) continue;
     throw new SettingError(
       `Cannot load the task "${name}": it does not take ${option}, which is for ` +

@@ -4,7 +4,10 @@ import type { Split } from "../../io/datasets/image_dataset.ts";
 import { loadSeries, type SeriesDataset } from "../../io/datasets/series.ts";
 import { orderedSource, shuffledSource } from "../batches.ts";
 import { dataHash } from "../data_hash.ts";
-import { seriesExamples, standardization } from "../series_examples.ts";
+import { heldOutOf } from "../held_out.ts";
+import { type SeriesAugmentation, UNCHANGED } from "../series_augmentation.ts";
+import { pickSeries, seriesExamples, standardization } from "../series_examples.ts";
+import { SettingError } from "../setting_error.ts";
 import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { checkLength, choosePreset, COMMON, newConfig, settings } from "../task.ts";
 
@@ -44,22 +47,31 @@ export async function seriesTask(options: TaskOptions = {}): Promise<Task> {
   );
 }
 
-/** A classifier of series. The test series validate. */
+/** A classifier of series. The test series validate, unless `heldOut` says that training series do. */
 export function classificationTask(
-  { name, datasets: { train, test }, size, own }: {
+  { name, datasets: { train, test }, size, own, changes = UNCHANGED }: {
     readonly name: string;
     readonly datasets: Readonly<Record<Split, SeriesDataset>>;
     readonly size: ModelSize;
     readonly own: Omit<Hyperparameters, "seqlen">;
+    /** What happens to training series where the options say nothing. */
+    readonly changes?: SeriesAugmentation;
   },
   options: TaskOptions,
 ): Task {
   const seqlen = train.length;
   const defaults = settings({ ...own, seqlen }, options);
   checkLength(name, seqlen, options);
-  const preprocessing = standardization(train);
+  const heldOut = options.heldOut ?? 0;
+  const isHeld = heldOut === 0 ? () => false : heldOutOf(train.count, heldOut, "series");
+  const trained = pickSeries(train, (index) => !isHeld(index));
+  const validated = heldOut === 0 ? test : pickSeries(train, isHeld);
+  const preprocessing = standardization(trained);
   const { batchSize, seed } = defaults;
+  const made = checkChanges({ ...changes, ...options.changes });
   const n_classes = train.classNames.length;
+  const ordered = (series: SeriesDataset) =>
+    orderedSource(seriesExamples(series, preprocessing), { batchSize });
   return {
     name,
     config: newConfig(size, {
@@ -69,10 +81,34 @@ export function classificationTask(
       labels: train.classNames,
     }, options),
     defaults,
-    train: shuffledSource(seriesExamples(train, preprocessing), { batchSize, seed }),
-    validation: orderedSource(seriesExamples(test, preprocessing), { batchSize }),
+    train: shuffledSource(
+      seriesExamples(trained, preprocessing, { changes: made, seed }),
+      { batchSize, seed },
+    ),
+    validation: ordered(validated),
+    ...(heldOut === 0 ? {} : { test: ordered(test) }),
     dataHash: () => dataHash([train, test].flatMap(({ values, labels }) => [values, labels])),
-    summary: `${train.count} series of ${seqlen} values to train on, ${test.count} to validate ` +
-      `with, ${n_classes} classes`,
+    summary: `${trained.count} series of ${seqlen} values to train on${describeChanges(made)}, ` +
+      `${validated.count} to validate with, ` +
+      `${heldOut === 0 ? "" : `${test.count} to test with, `}${n_classes} classes`,
   };
+}
+
+/** Part of the summary: a run goes on with the same changes alone. */
+function describeChanges(changes: SeriesAugmentation): string {
+  const made = Object.entries(changes).filter(([, most]) => most > 0);
+  return made.length === 0 ? "" : ` (${made.map((change) => change.join(" ")).join(", ")})`;
+}
+
+/** @throws {SettingError} If a change is out of range. */
+function checkChanges(changes: SeriesAugmentation): SeriesAugmentation {
+  for (const [name, value] of Object.entries(changes)) {
+    const most = name === "mix" ? 0.5 : name === "stretch" ? 0.9 : Number.MAX_VALUE;
+    if (value >= 0 && value <= most) continue;
+    throw new SettingError(
+      `Cannot train: ${name} is ${value}, expected a number from 0` +
+        (most === Number.MAX_VALUE ? "" : ` to ${most}`),
+    );
+  }
+  return changes;
 }

@@ -245,7 +245,7 @@ Deno.test("parseConfig() reads a classifier with preprocessing and labels", () =
 Deno.test("parseConfig() says what was found and what is needed", () => {
   assertEquals(
     refusal({ model_type: "llama" }),
-    'Cannot load config.json: model_type is "llama", expected "mamba", "mamba2", "mamba3" or "falcon_mamba"',
+    'Cannot load config.json: model_type is "llama", expected "mamba", "mamba2", "mamba3", "s4d", "s4" or "falcon_mamba"',
   );
   assertEquals(
     refusal({ ...RAW_130M, d_model: -1 }),
@@ -531,11 +531,32 @@ function randomPreprocessing(
   { integer, flip }: SeededRandom,
   d_input: number,
 ): Pick<ModelConfig, "preprocessing"> {
-  const kind = integer(0, 2);
+  const kind = integer(0, 3);
   if (kind === 0) return {};
   const numbers = (length: number) => Array.from({ length }, () => integer(1, 1000) / 997);
   if (kind === 1) {
     return { preprocessing: { kind: "series", mean: numbers(d_input), std: numbers(d_input) } };
+  }
+  if (kind === 2) {
+    return {
+      preprocessing: {
+        ...{
+          kind: "audio",
+          sample_rate: 2 * integer(2000, 9000),
+          window: 256,
+          hop: integer(1, 300),
+        },
+        ...{
+          n_mels: d_input,
+          f_min: integer(0, 60),
+          f_max: 2000,
+          floor: 1e-9,
+          frames: integer(1, 90),
+        },
+        ...{ margin_db: integer(1, 20), lead_frames: integer(1, 9), end_frames: integer(1, 20) },
+        ...{ mean: numbers(d_input), std: numbers(d_input) },
+      },
+    };
   }
   const shape: Pick<ImagePreprocessing, "width" | "height" | "channels" | "step" | "patch_size"> =
     flip() || d_input % 4 !== 0

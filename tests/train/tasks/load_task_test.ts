@@ -16,7 +16,7 @@ Deno.test("loadTask() knows its tasks by name", async () => {
       `Cannot load the task "${name}": it has no preset "none such"`,
     );
   }
-  assertEquals(TASK_NAMES.length, 7);
+  assertEquals(TASK_NAMES.length, 8);
 });
 
 Deno.test("loadTask() refuses wrong settings before it reads any data", async () => {
