@@ -22,8 +22,9 @@ export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";
 export type { LoadProgress } from "./src/engine/load_weights.ts";
 export type { Model } from "./src/engine/model.ts";
 export type { SamplingOptions } from "./src/engine/sampling.ts";
-export type { ScoreOptions, TokenIds, TokenScore } from "./src/engine/score.ts";
+export type { IdStream, ScoreOptions, TokenIds, TokenScore } from "./src/engine/score.ts";
 export type { FeedOptions, Inputs, PrefillOptions, Session } from "./src/engine/session.ts";
+export type { SessionOptions } from "./src/engine/stream_session.ts";
 export {
   decodeSnapshot,
   encodeSnapshot,
@@ -38,6 +39,7 @@ export { type ImageLayout, imageToInput } from "./src/io/images/image.ts";
 export { PyTorchFileError } from "./src/io/pytorch/error.ts";
 export { SafetensorsError } from "./src/io/safetensors/safetensors.ts";
 export { type SeriesScale, seriesToInput } from "./src/io/series_input.ts";
+export type { EncodedText, EncodeStream } from "./src/io/tokenizer/encode_stream.ts";
 export type {
   DecodeOptions,
   StreamOptions,

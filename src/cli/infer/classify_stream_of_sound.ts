@@ -18,9 +18,7 @@ export const SOUND_OPTIONS: readonly OptionSpec[] = [
   {
     name: "samples",
     value: "NAME",
-    help: `Raw sound with --stream is of these: ${
-      ENCODINGS.join(", ")
-    }, little-endian, one channel (default s16)`,
+    help: `Raw sound is of ${ENCODINGS.join(", ")}: little-endian, one channel (default s16)`,
   },
 ];
 

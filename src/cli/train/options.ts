@@ -54,8 +54,7 @@ export const TRAIN: CommandSpec = {
     {
       name: "held-out",
       value: "N",
-      help:
-        "Training examples to validate with; 0 for the test's (default: 5000 images, a tenth of recordings, no series)",
+      help: "Examples to validate with; 0 for the test's (default: 5000 images, a tenth of sound)",
     },
     {
       name: "test",
