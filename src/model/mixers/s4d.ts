@@ -51,6 +51,7 @@ export const s4d: Mixer<S4DConfig> = {
   settings: [],
   ownSizes: ["mode", "init"],
   activations: ["gelu_pytorch_tanh"],
+  usualSizes: { d_state: 64 },
 
   parse: (places) => ({
     model_type: "s4d",
