@@ -22,8 +22,9 @@ export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";
 export type { LoadProgress } from "./src/engine/load_weights.ts";
 export type { Model } from "./src/engine/model.ts";
 export type { SamplingOptions } from "./src/engine/sampling.ts";
-export type { ScoreOptions, TokenIds, TokenScore } from "./src/engine/score.ts";
+export type { IdStream, ScoreOptions, TokenIds, TokenScore } from "./src/engine/score.ts";
 export type { FeedOptions, Inputs, PrefillOptions, Session } from "./src/engine/session.ts";
+export type { SessionOptions } from "./src/engine/stream_session.ts";
 export {
   decodeSnapshot,
   encodeSnapshot,
@@ -37,6 +38,8 @@ export type { DownloadProgress } from "./src/io/hub/client.ts";
 export { type ImageLayout, imageToInput } from "./src/io/images/image.ts";
 export { PyTorchFileError } from "./src/io/pytorch/error.ts";
 export { SafetensorsError } from "./src/io/safetensors/safetensors.ts";
+export { type SeriesScale, seriesToInput } from "./src/io/series_input.ts";
+export type { EncodedText, EncodeStream } from "./src/io/tokenizer/encode_stream.ts";
 export type {
   DecodeOptions,
   StreamOptions,
@@ -62,6 +65,8 @@ export type { WeightDType } from "./src/model/weights/load_plan.ts";
 export type { Mamba1Config } from "./src/model/mixers/mamba1.ts";
 export type { Mamba2Config } from "./src/model/mixers/mamba2.ts";
 export type { MambaConfig } from "./src/model/mixers/mamba_fields.ts";
+export type { S4Config, S4Mode } from "./src/model/mixers/s4_fields.ts";
+export type { S4DConfig, S4DInit } from "./src/model/mixers/s4d.ts";
 export type { QuantizedDType } from "./src/model/weights/quantize.ts";
 export type { SamplerSettings } from "./src/model/sampler.ts";
 export type { BatchShape, TrainingBatch } from "./src/model/training_executor.ts";

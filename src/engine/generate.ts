@@ -3,6 +3,7 @@
 import type { Tokenizer } from "../io/tokenizer/tokenizer.ts";
 import type { Draws } from "../model/executor.ts";
 import type { SamplingOptions } from "./sampling.ts";
+import type { Snapshot } from "./snapshot.ts";
 
 /** Options of `generate`. */
 export interface GenerateOptions extends SamplingOptions {
@@ -18,6 +19,14 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stopIds?: readonly number[] | undefined;
   /** Ends generation with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Tokens after which a snapshot is taken, again and again, while it goes on.
+   *
+   * @default {Infinity}
+   */
+  readonly snapshotEvery?: number | undefined;
+  /** Gets these snapshots: each is behind the tokens that were handed out before. It is awaited. */
+  readonly onSnapshot?: ((snapshot: Snapshot) => Promise<void> | void) | undefined;
 }
 
 /** One token. */
@@ -43,6 +52,8 @@ export interface TokenSource {
   draw(steps: number): Promise<Draws>;
   /** Settles the session behind the first `count` tokens of a burst. */
   keep(draws: Draws, count: number): Promise<void>;
+  /** The session as a value; between two bursts. */
+  snapshot(): Promise<Snapshot>;
 }
 
 /** Draws tokens until a limit or a stop; see `Session.generate`. */
@@ -50,18 +61,23 @@ export async function* generateTokens(
   source: TokenSource,
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedToken> {
-  const { maxTokens = 256, signal } = options;
+  const { maxTokens = 256, signal, snapshotEvery = Infinity, onSnapshot } = options;
   if (maxTokens !== Infinity && (!Number.isInteger(maxTokens) || maxTokens < 0)) {
     throw new RangeError(
       `Cannot generate: maxTokens is ${maxTokens}, and it must be a whole number, or Infinity`,
     );
   }
+  if (snapshotEvery !== Infinity && (!Number.isInteger(snapshotEvery) || snapshotEvery < 1)) {
+    throw new RangeError(
+      `Cannot generate: snapshotEvery is ${snapshotEvery}, and it must be a whole number from 1, or Infinity`,
+    );
+  }
   const stopIds = new Set([...source.eosTokenIds, ...options.stopIds ?? []]);
   const text = new StopText(source.tokenizer, options.stop ?? []);
-  let burst = 1;
+  let burst = 1, untilSnapshot = snapshotEvery;
   for (let left = maxTokens; left > 0;) {
     signal?.throwIfAborted();
-    const draws = await source.draw(Math.min(burst, left));
+    const draws = await source.draw(Math.min(burst, left, untilSnapshot));
     // By doubling: the first token comes soon, and what is given back at a stop is no more than what was handed out.
     burst = Math.max(1, Math.min(draws.ids.length * 2, source.maxDraws));
     const first = source.position();
@@ -84,6 +100,10 @@ export async function* generateTokens(
       await source.keep(draws, count);
     }
     if (ended) return;
+    untilSnapshot -= count;
+    if (untilSnapshot > 0) continue;
+    untilSnapshot = snapshotEvery;
+    await onSnapshot?.(await source.snapshot());
   }
 }
 

@@ -13,12 +13,18 @@ import {
 import type { Backend, Executor } from "../model/executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
 import type { SamplingOptions } from "./sampling.ts";
-import { type ScoreOptions, scoreTokens, type TokenIds, type TokenScore } from "./score.ts";
+import {
+  type IdStream,
+  type ScoreOptions,
+  scoreTokens,
+  type TokenIds,
+  type TokenScore,
+} from "./score.ts";
 import { awaitedInputs } from "./awaited_inputs.ts";
 import { isStream } from "./check_inputs.ts";
 import { Call, Lifetime } from "./lifetime.ts";
 import type { Inputs, Session } from "./session.ts";
-import { type SessionModel, StreamSession } from "./stream_session.ts";
+import { type SessionModel, type SessionOptions, StreamSession } from "./stream_session.ts";
 import { createTogether } from "./together.ts";
 import { Turns } from "./turns.ts";
 
@@ -29,6 +35,16 @@ import { Turns } from "./turns.ts";
  * comes later, and the memory is freed when the last call has ended.
  *
  * Every method but {@linkcode Model.createSession} works in a session of its own.
+ *
+ * @example How expected each token was
+ * ```ts
+ * import { loadModel } from "../../mod.ts";
+ *
+ * using model = await loadModel("tests/golden/mamba1");
+ * let nats = 0;
+ * for await (const { logprob } of model.score([1, 2, 3])) nats -= logprob || 0; // the first is NaN
+ * nats; // the loss over two tokens
+ * ```
  */
 export interface Model extends Disposable {
   /** Sizes and settings, as derived from the checkpoint's config.json. */
@@ -86,15 +102,15 @@ export interface Model extends Disposable {
   /**
    * Says of every token how expected it was, in constant memory.
    *
-   * @param input Text, token ids, or a stream of ids without end.
+   * @param input Text, token ids, or a stream of ids without end, one by one or some at a time: each is scored at once.
    * @param options The whole input is one stream, unless they cut it into windows.
    */
   score(
-    input: string | TokenIds | AsyncIterable<number>,
+    input: string | TokenIds | IdStream,
     options?: ScoreOptions,
   ): AsyncIterable<TokenScore>;
   /** Opens a stream through the model: state in, state out, step by step. */
-  createSession(options?: SamplingOptions): Session;
+  createSession(options?: SessionOptions): Session;
 }
 
 /**
@@ -127,7 +143,7 @@ export function createModel(
     options?: SamplingOptions,
   ): AsyncIterable<T> => {
     const generator = async function* (): AsyncGenerator<T, void> {
-      const session = new StreamSession(parts, options);
+      const session = new StreamSession(parts, { ...options, rewind: 0 });
       try {
         yield* work(session);
       } finally {

@@ -33,61 +33,80 @@ export interface ScoreOptions {
 /** Ids of a list are fed this many at a time, so that a stream of scores starts soon. */
 const PIECE = 1024;
 
+/** Ids one by one, or some at a time, as a source gives them. */
+export type IdStream = AsyncIterable<number | TokenIds>;
+
 /**
- * Scores ids in constant memory, however many come.
+ * Scores ids in constant memory, however many come: see {@linkcode scorePieces}.
  *
- * A list is fed in large pieces; what an async iterable yields is scored at once, id by id.
- *
- * @param session A session without inputs.
  * @throws {RangeError} If the window is not a whole number from 1.
  */
 export async function* scoreTokens(
   session: Session,
-  ids: TokenIds | AsyncIterable<number>,
-  { window = Infinity, signal }: ScoreOptions = {},
+  ids: TokenIds | IdStream,
+  options: ScoreOptions = {},
 ): AsyncGenerator<TokenScore, void> {
+  for await (const scores of scorePieces(session, ids, options)) yield* scores;
+}
+
+/**
+ * Scores ids some at a time: after each list the session is behind the last of its ids.
+ *
+ * A list is fed in large pieces; what a stream yields is scored at once, whether it is an id or a list of them.
+ *
+ * @param session A session without inputs, or one that goes on.
+ * @throws {RangeError} If the window is not a whole number from 1.
+ */
+export async function* scorePieces(
+  session: Session,
+  ids: TokenIds | IdStream,
+  { window = Infinity, signal }: ScoreOptions = {},
+): AsyncGenerator<TokenScore[], void> {
   if (window !== Infinity && (!Number.isSafeInteger(window) || window < 1)) {
     throw new RangeError(
       `Cannot score in windows of ${window} inputs: expected a whole number from 1`,
     );
   }
   let position = 0;
-  for await (const piece of Symbol.asyncIterator in ids ? one(ids) : pieces(ids, window)) {
-    yield* scored(piece, await session.score(piece, { signal }), position);
-    position += piece.length;
-    if (session.position > window) {
-      // The last id of a window was foreseen from it, and is the first input of the next.
-      session.reset();
-      await session.prefill(piece.slice(-1), { logits: "none", signal });
+  for await (const list of Symbol.asyncIterator in ids ? ids : [ids]) {
+    for (const piece of pieces(typeof list === "number" ? [list] : list, window, position)) {
+      const isFirst = session.position === 0;
+      const figures = await session.score(piece, { signal });
+      position += piece.length;
+      if (session.position > window) {
+        // The last id of a window was foreseen from it, and is the first input of the next.
+        session.reset();
+        await session.prefill(piece.slice(-1), { logits: "none", signal });
+      }
+      yield scored(piece, figures, isFirst ? undefined : position - piece.length);
     }
   }
 }
 
-async function* one(ids: AsyncIterable<number>): AsyncGenerator<TokenIds> {
-  for await (const id of ids) yield [id];
-}
-
-/** Pieces that end where windows do. The id after a window's inputs belongs to it: it is foreseen from them. */
-function* pieces(ids: TokenIds, window: number): Generator<TokenIds> {
+/**
+ * Pieces that end where windows do, after `before` ids. The id after a window's inputs belongs to it: it is foreseen from
+ * them.
+ */
+function* pieces(ids: TokenIds, window: number, before: number): Generator<TokenIds> {
   for (let start = 0; start < ids.length;) {
-    const windows = 1 + Math.floor(Math.max(start - 1, 0) / window);
-    const end = Math.min(start + PIECE, windows * window + 1);
+    const windows = 1 + Math.floor(Math.max(before + start - 1, 0) / window);
+    const end = Math.min(start + PIECE, windows * window + 1 - before);
     yield ids.slice(start, end);
     start = end;
   }
 }
 
-/** Joins ids and figures; `position` is that of the first id in the stream. */
-function* scored(
+/** Joins ids and figures; `position` is that of the first id, `undefined` where nothing precedes it. */
+function scored(
   ids: TokenIds,
   figures: Float32Array,
-  position: number,
-): Generator<TokenScore> {
-  for (const [index, id] of ids.entries()) {
+  position: number | undefined,
+): TokenScore[] {
+  return Array.from(ids, (id, index) => {
     const [logprob = NaN, rank = NaN, entropy = NaN] = figures.subarray(3 * index, 3 * index + 3);
-    if (position + index > 0) requireScore(logprob, position + index);
-    yield { id, logprob, rank, entropy };
-  }
+    if (position !== undefined || index > 0) requireScore(logprob, (position ?? 0) + index);
+    return { id, logprob, rank, entropy };
+  });
 }
 
 /**

@@ -37,6 +37,19 @@ export interface FeedOptions {
  * The sessions of a model are served in turn, and those that draw or step at the same time in one call, which changes no
  * bit of what any of them gives; the event loop turns between calls. A session may be disposed at any
  * moment: what is under way on it then rejects with a TypeError, as does what comes later, and no other notices.
+ *
+ * @example Feeding, drawing, and another stream from the same point
+ * ```ts
+ * import { loadModel } from "../../mod.ts";
+ *
+ * using model = await loadModel("tests/golden/mamba1");
+ * using session = model.createSession({ temperature: 0.8, seed: 1 });
+ * await session.prefill([1, 2, 3]);
+ * for await (const { id, logprob } of session.generate({ maxTokens: 3 })) console.log(id, logprob);
+ * using branch = session.fork();
+ * const logits = await branch.step(4);
+ * logits.length; // as many as there are tokens
+ * ```
  */
 export interface Session extends Disposable {
   /** Inputs consumed so far. */
@@ -84,6 +97,37 @@ export interface Session extends Disposable {
    * @throws {RangeError} If a value in it is impossible; the session is then as before.
    */
   restore(snapshot: Snapshot): void;
+  /**
+   * Takes back the last inputs, whether they were fed or drawn: the session is then as if they had never come, and draws
+   * again what it drew there.
+   *
+   * At least the last 64 can be taken back, or as many as the option `rewind` of `createSession` says, of those since the
+   * session was opened, reset, restored or forked. It keeps two states for that, not one for each, and what came since;
+   * what lies between is computed again when the session is next used. The bits are those of before where inputs were
+   * stepped or drawn; of inputs fed many at a time, as close as any other way to cut them.
+   *
+   * @param n How many; a drawn token that is pending counts as one.
+   * @throws {RangeError} If that many are not kept; the session is then as before.
+   *
+   * @example Trying two endings
+   * ```ts
+   * import { loadModel } from "../../mod.ts";
+   *
+   * using model = await loadModel("tests/golden/mamba1");
+   * using session = model.createSession();
+   * await session.prefill([1, 2, 3]);
+   * const before = await session.step(4);
+   * session.rewind(1);
+   * session.position; // 3
+   * const again = await session.step(4); // the same logits
+   * before.length === again.length; // true
+   * ```
+   */
+  rewind(n: number): void;
+  /** Inputs that {@linkcode Session.rewind} can take back now. */
+  readonly rewindable: number;
+  /** Bytes of the states that are kept for it: two states at most, or three after it was used. */
+  readonly rewindBytes: number;
   /** Another session at the same point, with the same sampler and seed; a copy on the device. */
   fork(): Session;
   /** Back to the state before the first input. The sampler settings and the seed stay. */

@@ -46,7 +46,23 @@ export interface Snapshot extends ModelIdentity {
   readonly state: readonly StateArray[];
 }
 
-/** Writes a snapshot as the bytes of a safetensors file, with a checksum over all of it. */
+/**
+ * Writes a snapshot as the bytes of a safetensors file, with a checksum over all of it.
+ *
+ * @example A state that outlives the process
+ * ```ts
+ * import { decodeSnapshot, encodeSnapshot, loadModel } from "../../mod.ts";
+ *
+ * using model = await loadModel("tests/golden/mamba1");
+ * using session = model.createSession({ seed: 1 });
+ * await session.prefill([1, 2, 3]);
+ * const file = encodeSnapshot(await session.snapshot());
+ *
+ * using another = model.createSession();
+ * another.restore(await decodeSnapshot(file));
+ * another.position; // 3
+ * ```
+ */
 export function encodeSnapshot(snapshot: Snapshot): Uint8Array<ArrayBuffer> {
   const { position, pendingToken, hasLogits, draws, sampler, configHash, weightsHash } = snapshot;
   const bytes = encodeSafetensors(snapshot.state, {
@@ -80,6 +96,17 @@ function checksumOf(bytes: Uint8Array): string {
  *
  * @param name What error messages call it.
  * @throws {SafetensorsError} If the bytes are not a snapshot, or damaged: no flip of a bit goes unseen.
+ *
+ * @example What a file holds
+ * ```ts
+ * import { decodeSnapshot, encodeSnapshot, loadModel } from "../../mod.ts";
+ *
+ * using model = await loadModel("tests/golden/mamba1");
+ * using session = model.createSession({ seed: 1 });
+ * await session.step(1);
+ * const { position, sampler } = await decodeSnapshot(encodeSnapshot(await session.snapshot()));
+ * [position, sampler.seed]; // [1, 1]
+ * ```
  */
 export async function decodeSnapshot(bytes: Uint8Array, name = "snapshot"): Promise<Snapshot> {
   // Of bytes in memory: there is nothing to close.

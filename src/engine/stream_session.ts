@@ -6,6 +6,7 @@ import type { Draws, Executor, ExecutorState, Pauses } from "../model/executor.t
 import type { SamplerSettings } from "../model/sampler.ts";
 import { stateBytes } from "../model/state_layout.ts";
 import { checkInputs } from "./check_inputs.ts";
+import { BEGINNING, History, type WayBack } from "./history.ts";
 import { type GeneratedToken, type GenerateOptions, generateTokens } from "./generate.ts";
 import { defaultSampling, resolveSampling, type SamplingOptions } from "./sampling.ts";
 import { type Call, Lifetime } from "./lifetime.ts";
@@ -28,19 +29,22 @@ export interface SessionModel extends ModelIdentity {
   readonly tokenizer: Tokenizer | undefined;
 }
 
-/** Where a session is in its stream. */
-interface Place {
-  /** Inputs consumed. */
-  readonly position: number;
-  /** Tokens drawn. */
-  readonly draws: number;
-  /** The last token drawn, if it is not yet consumed. */
-  readonly pendingToken: number | undefined;
-  /** Whether the state holds the logits of the last input consumed. */
-  readonly hasLogits: boolean;
+/** Options of a session. */
+export interface SessionOptions extends SamplingOptions {
+  /**
+   * Inputs that {@linkcode Session.rewind} can take back at least. It costs two more states, made when they are first
+   * needed, and a copy of the state after every so many inputs; 0 costs nothing.
+   *
+   * @default {64}
+   */
+  readonly rewind?: number | undefined;
 }
 
-const BEGINNING: Place = { position: 0, draws: 0, pendingToken: undefined, hasLogits: false };
+/** Inputs that can be taken back where nothing is said. */
+const REACH = 64;
+
+/** Inputs of a prompt from which on its end is fed apart, so that going back there does not repeat all of it. */
+const LONG_PROMPT = 1024;
 
 /** One stream of inputs through an executor. */
 export class StreamSession implements Session {
@@ -51,10 +55,20 @@ export class StreamSession implements Session {
   #before: ExecutorState | undefined;
   #sampler: SamplerSettings;
   #place = BEGINNING;
+  readonly #history: History;
+  /** Inputs up to the place that the state has not consumed: the session went back, and was not used since. */
+  #toRepeat: WayBack["inputs"] = [];
   #busy: string | undefined;
 
-  constructor(model: SessionModel, options: SamplingOptions = {}) {
+  constructor(model: SessionModel, options: SessionOptions = {}) {
     this.#model = model;
+    const { rewind = REACH } = options;
+    if (!Number.isSafeInteger(rewind) || rewind < 0) {
+      throw new RangeError(
+        `Cannot open a session: rewind is ${rewind}, and it must be a whole number from 0`,
+      );
+    }
+    this.#history = new History(model.executor, rewind);
     model.lifetime.require("open a session");
     this.#sampler = resolveSampling(options, defaultSampling());
     this.#state = model.executor.createState(1);
@@ -68,6 +82,19 @@ export class StreamSession implements Session {
 
   get stateBytes(): number {
     return stateBytes(this.#model.executor.config);
+  }
+
+  get rewindable(): number {
+    return Math.max(0, this.#end - Math.max(0, this.#history.earliest));
+  }
+
+  get rewindBytes(): number {
+    return this.#history.states * this.stateBytes;
+  }
+
+  /** Inputs consumed, and a pending one. */
+  get #end(): number {
+    return this.position + (this.#place.pendingToken === undefined ? 0 : 1);
   }
 
   get sampler(): SamplerSettings {
@@ -85,10 +112,21 @@ export class StreamSession implements Session {
       const checked = checkInputs(this.#model.executor.config, inputs);
       const mayEnd = signal !== undefined || onProgress !== undefined;
       return await this.#inTurn(call, { mayEnd }, async (pauses) => {
-        await this.#consumePending();
-        const options = { logits, onProgress, pauses };
-        const result = await this.#model.executor.forward(this.#state, checked, options);
-        this.#advance(this.#steps(checked));
+        await this.#begin();
+        const first = logits === "all" ? 0 : this.#apart(checked);
+        const width = inputWidth(this.#model.executor.config);
+        if (first > 0) {
+          const beginning = checked.subarray(0, first * width);
+          const options = { logits: "none", onProgress, pauses } as const;
+          await this.#model.executor.forward(this.#state, beginning, options);
+          this.#advance(beginning);
+          this.#history.mark(this.#state, this.#place);
+        }
+        const rest = checked.subarray(first * width);
+        const onRest = onProgress && ((inputs: number) => onProgress(first + inputs));
+        const options = { logits, onProgress: onRest, pauses };
+        const result = await this.#model.executor.forward(this.#state, rest, options);
+        this.#advance(rest);
         return result;
       });
     });
@@ -107,16 +145,17 @@ export class StreamSession implements Session {
           `Cannot step: ${this.#steps(checked)} inputs, and a step takes one. Use prefill`,
         );
       }
-      if (this.#place.pendingToken === undefined) {
+      if (this.#place.pendingToken === undefined && this.#toRepeat.length === 0) {
+        this.#history.mark(this.#state, this.#place);
         const request = { state: this.#state, input: checked };
         const logits = await this.#model.together.steps.ask(call, request);
-        this.#advance(1);
+        this.#advance(checked);
         return logits;
       }
       return await this.#model.turns.run(call, async () => {
-        await this.#consumePending();
+        await this.#begin();
         const logits = await executor.forward(this.#state, checked, { logits: "last" });
-        this.#advance(1);
+        this.#advance(checked);
         return logits ?? new Float32Array();
       });
     });
@@ -134,7 +173,7 @@ export class StreamSession implements Session {
       }
       const mayEnd = signal !== undefined && checked.length > 1;
       return await this.#inTurn(call, { mayEnd }, async (pauses) => {
-        await this.#consumePending();
+        await this.#begin();
         const scores = new Float32Array(checked.length * 3).fill(NaN);
         if (this.#place.hasLogits) {
           scores.set(await executor.scoreNext(this.#state, checked[0] ?? 0));
@@ -148,7 +187,7 @@ export class StreamSession implements Session {
           const parts = await executor.score(this.#state, checked, following, pauses);
           scores.set(parts.subarray(0, parts.length - 3), 3);
         }
-        this.#advance(checked.length);
+        this.#advance(checked);
         return scores;
       });
     });
@@ -172,14 +211,23 @@ export class StreamSession implements Session {
       this.#sampler = resolveSampling(options, this.#sampler);
       this.#model.executor.setSampler(this.#state, this.#sampler);
       const { executor, tokenizer } = this.#model;
+      if (this.#toRepeat.length > 0) {
+        await this.#lifetime.call(
+          "generate",
+          options.signal,
+          (call) => this.#inTurn(call, { mayEnd: true }, () => this.#repeat()),
+        );
+      }
       yield* generateTokens(
         {
           eosTokenIds: executor.config.eos_token_ids,
           maxDraws: executor.maxDraws,
           tokenizer,
-          position: () => this.position + (this.#place.pendingToken === undefined ? 0 : 1),
+          position: () => this.#end,
           draw: (steps) => this.#draw(steps, options.signal),
           keep: (draws, count) => this.#keep(draws, count),
+          snapshot: () =>
+            this.#lifetime.call("take a snapshot", options.signal, (call) => this.#snapshot(call)),
         },
         options,
       );
@@ -189,11 +237,7 @@ export class StreamSession implements Session {
   }
 
   snapshot(): Promise<Snapshot> {
-    return this.#exclusively("take a snapshot", undefined, async (call) => {
-      const { configHash, weightsHash, executor, turns } = this.#model;
-      const state = await turns.run(call, () => executor.readState(this.#state));
-      return { configHash, weightsHash, ...this.#place, sampler: this.#sampler, state };
-    });
+    return this.#exclusively("take a snapshot", undefined, (call) => this.#snapshot(call));
   }
 
   restore(snapshot: Snapshot): void {
@@ -206,6 +250,7 @@ export class StreamSession implements Session {
       this.#sampler = sampler;
       const { position, draws, pendingToken, hasLogits } = snapshot;
       this.#place = { position, draws, pendingToken, hasLogits };
+      this.#forgetAll();
     } finally {
       this.#busy = undefined;
     }
@@ -214,9 +259,11 @@ export class StreamSession implements Session {
   fork(): StreamSession {
     this.#enter("fork");
     try {
-      const other = new StreamSession(this.#model, this.#sampler);
+      const options = { ...this.#sampler, rewind: this.#history.reach };
+      const other = new StreamSession(this.#model, options);
       this.#model.executor.copyState(this.#state, other.#state);
       other.#place = this.#place;
+      other.#toRepeat = this.#toRepeat;
       return other;
     } finally {
       this.#busy = undefined;
@@ -227,7 +274,49 @@ export class StreamSession implements Session {
     this.#enter("reset");
     this.#model.executor.resetState(this.#state);
     this.#place = BEGINNING;
+    this.#forgetAll();
     this.#busy = undefined;
+  }
+
+  rewind(n: number): void {
+    this.#enter("rewind");
+    try {
+      if (!Number.isSafeInteger(n) || n < 0) {
+        throw new RangeError(`Cannot rewind ${n} inputs: expected a whole number from 0`);
+      }
+      if (n > this.rewindable) {
+        throw new RangeError(
+          `Cannot rewind ${n} inputs: this session keeps what it needs for ${this.rewindable} now, and for at least ` +
+            `${this.#history.reach} of those since it began, was restored or forked. Open it with a larger rewind, or ` +
+            "take snapshots",
+        );
+      }
+      if (n > 0) this.#goBack(this.#end - n);
+    } finally {
+      this.#busy = undefined;
+    }
+  }
+
+  #goBack(position: number): void {
+    const { executor } = this.#model;
+    if (position === this.position) {
+      // A token that was drawn and not consumed is all that is taken back.
+      this.#place = { ...this.#place, draws: this.#place.draws - 1, pendingToken: undefined };
+      executor.setToken(this.#state, 0, this.#place.draws);
+      return;
+    }
+    const { mark, place, inputs } = this.#history.goBack(position);
+    if (mark.state === undefined) executor.resetState(this.#state);
+    else executor.copyState(mark.state, this.#state);
+    executor.setSampler(this.#state, this.#sampler);
+    executor.setToken(this.#state, 0, place.draws);
+    this.#place = place;
+    this.#toRepeat = inputs;
+  }
+
+  #forgetAll(): void {
+    this.#history.clear();
+    this.#toRepeat = [];
   }
 
   [Symbol.dispose](): void {
@@ -237,6 +326,7 @@ export class StreamSession implements Session {
   #free(): void {
     this.#state[Symbol.dispose]();
     this.#before?.[Symbol.dispose]();
+    this.#history[Symbol.dispose]();
   }
 
   #enter(action: string): void {
@@ -264,6 +354,15 @@ export class StreamSession implements Session {
     });
   }
 
+  async #snapshot(call: Call): Promise<Snapshot> {
+    const { configHash, weightsHash, executor, turns } = this.#model;
+    const state = await turns.run(call, async () => {
+      await this.#repeat();
+      return await executor.readState(this.#state);
+    });
+    return { configHash, weightsHash, ...this.#place, sampler: this.#sampler, state };
+  }
+
   /** Runs work on the executor when it is this session's turn; where that may end in the middle, nothing has happened then. */
   async #inTurn<T>(
     call: Call,
@@ -271,7 +370,7 @@ export class StreamSession implements Session {
     work: (pauses: Pauses) => Promise<T>,
   ): Promise<T> {
     const { executor, turns } = this.#model;
-    const place = this.#place;
+    const place = this.#place, toRepeat = this.#toRepeat;
     return await turns.run(call, async (pauses) => {
       if (!mayEnd) return await work(pauses);
       this.#before ??= executor.createState(1);
@@ -284,6 +383,8 @@ export class StreamSession implements Session {
         if (!this.#lifetime.isOver) {
           executor.copyState(this.#before, this.#state);
           this.#place = place;
+          this.#toRepeat = toRepeat;
+          this.#history.forget(place.position);
         }
         throw error;
       }
@@ -294,17 +395,39 @@ export class StreamSession implements Session {
     return inputs.length / inputWidth(this.#model.executor.config);
   }
 
-  /** So many inputs are consumed. */
-  #advance(steps: number): void {
+  /** Inputs of a long prompt that are fed before its end is. */
+  #apart(inputs: Uint32Array | Float32Array): number {
+    const steps = this.#steps(inputs), { reach } = this.#history;
+    return reach > 0 && steps >= LONG_PROMPT + reach ? steps - reach : 0;
+  }
+
+  /** These inputs are consumed. */
+  #advance(inputs: Uint32Array | Float32Array, areDrawn = false): void {
+    const steps = this.#steps(inputs);
+    this.#history.consumed(inputs, steps, areDrawn);
     this.#place = { ...this.#place, position: this.#place.position + steps, hasLogits: true };
   }
 
-  async #consumePending(): Promise<void> {
+  /** Brings the state to the place, and consumes what is pending: other inputs come next. */
+  async #begin(): Promise<void> {
+    await this.#repeat();
+    this.#history.mark(this.#state, this.#place);
     const { pendingToken } = this.#place;
     if (pendingToken === undefined) return;
     await this.#feed(pendingToken);
     this.#place = { ...this.#place, pendingToken: undefined };
-    this.#advance(1);
+    this.#advance(new Uint32Array([pendingToken]), true);
+  }
+
+  /** Feeds again what was consumed up to the place. */
+  async #repeat(): Promise<void> {
+    const { executor } = this.#model;
+    if (this.#toRepeat.length === 0) return;
+    for (const inputs of this.#toRepeat) {
+      await executor.forward(this.#state, inputs, { logits: "none" });
+    }
+    executor.setToken(this.#state, 0, this.#place.draws);
+    this.#toRepeat = [];
   }
 
   async #feed(id: number): Promise<void> {
@@ -315,6 +438,7 @@ export class StreamSession implements Session {
     const { executor, together } = this.#model;
     return this.#lifetime.call("generate", signal, async (call) => {
       this.#before ??= executor.createState(1);
+      this.#history.mark(this.#state, this.#place);
       const draws = await together.draws.ask(call, {
         state: this.#state,
         steps,
@@ -338,9 +462,11 @@ export class StreamSession implements Session {
       await this.#rewind([...(first === undefined ? [] : [first]), ...kept.slice(0, -1)], kept);
       if (count === 0) return;
     }
+    const consumed = [...(first === undefined ? [] : [first]), ...kept.slice(0, -1)];
+    this.#history.consumed(Uint32Array.from(consumed), consumed.length, true);
     this.#place = {
       ...this.#place,
-      position: position + count - (first === undefined ? 1 : 0),
+      position: position + consumed.length,
       draws: this.#place.draws + count,
       pendingToken: kept.at(-1),
     };

@@ -79,6 +79,21 @@ export interface TrainingDevice {
  * loss is not finite.
  * @throws {TypeError} If `out` holds something else than a run, a run that the options say nothing about, or one with other
  * data or settings.
+ *
+ * @example Until it is good enough
+ * ```ts
+ * import { loadTask, train } from "../../mod.ts";
+ *
+ * const task = await loadTask("text", {
+ *   data: "LICENSE",
+ *   model: { d_model: 16, n_layer: 1 },
+ *   hyperparameters: { steps: 4, batchSize: 2, seqlen: 16, evaluateEvery: 2 },
+ * });
+ * for await (const { step, loss, validation } of train(task)) {
+ *   console.log(step, loss);
+ *   if (validation !== undefined && validation.loss < 1) break;
+ * }
+ * ```
  */
 export async function* train(task: Task, options: TrainOptions = {}): AsyncGenerator<TrainingStep> {
   const { out, resume, overwrite } = options;

@@ -32,6 +32,7 @@ function source(
       const part = ids.slice(drawn, drawn + steps);
       return Promise.resolve({ ids: part, logprobs: part.map(() => -1) });
     },
+    snapshot: () => Promise.reject(new Error("nobody asked for a snapshot")),
     keep(_draws, count) {
       drawn += count;
       this.kept += count;

@@ -7,11 +7,15 @@ const ROOT = new URL("../../", import.meta.url);
 /** Node comes from npm, where each system's is a package. */
 const PACKAGE = `node-${Deno.build.os}-${Deno.build.arch === "aarch64" ? "arm64" : "x64"}@22.23.3`;
 
+/** Where it is, once npm gave it. */
+export async function nodePath(): Promise<string> {
+  return decodeURIComponent(new URL("bin/node", await npmPackageFolder(PACKAGE)).pathname);
+}
+
 /** Runs a program in Node; gives what it printed. */
 export async function runInNode(folder: string, program: string): Promise<string> {
-  const path = decodeURIComponent(new URL("bin/node", await npmPackageFolder(PACKAGE)).pathname);
   await Deno.writeTextFile(`${folder}/main.mjs`, program);
-  return await run(path, ["main.mjs"], folder);
+  return await run(await nodePath(), ["main.mjs"], folder);
 }
 
 /** Runs Deno, in the repository unless told otherwise. */

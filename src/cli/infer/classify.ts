@@ -4,7 +4,8 @@ import type { Classification } from "../../engine/classify.ts";
 import type { Model } from "../../engine/model.ts";
 import { compilingLine } from "./compiling_line.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
-import { SOUND_OPTIONS, streamSounds } from "./classify_stream_of_sound.ts";
+import { classifyStream, STREAM_OPTIONS } from "./classify_stream.ts";
+import { SOUND_OPTIONS } from "./classify_stream_of_sound.ts";
 import { readRawInput, stepSize, toModelInput } from "./classify_input.ts";
 import { LABELLED_OPTIONS, labelledSetLoader, type ReadSet } from "./labelled_set.ts";
 import { formatCount, formatDuration, formatRate } from "../terminal/format.ts";
@@ -22,6 +23,8 @@ export const CLASSIFY: CommandSpec = {
   details: [
     "The input is a PNG file, image INDEX of an IDX file, a WAV file, a text file of numbers, or - for stdin\n" +
     "(PNG, WAV or numbers). Its size must be the model's: nothing is resized.",
+    "--stream reads a file, or stdin, as it comes and in constant memory: numbers, CSV, WAV, PNG or IDX files, or\n" +
+    "raw bytes. Each image is a sequence of its own; the steps of a sequence count from 1.",
     "A model of sound names each sound of a stream as it ends (WAV, or raw samples): when it began, in seconds, what it\n" +
     "is, how probably, and how long after its end that was known; silence is no sound:\n" +
     "  arecord -q -t raw -f S16_LE -r 8000 | deno run --allow-read infer.ts classify weights/spoken-digits - --stream",
@@ -29,7 +32,11 @@ export const CLASSIFY: CommandSpec = {
   ],
   options: [
     ...LABELLED_OPTIONS,
-    { name: "stream", help: "Print the class probabilities after every step, or of every sound" },
+    {
+      name: "stream",
+      help: "Print the class probabilities after every step, as it comes, or of every sound",
+    },
+    ...STREAM_OPTIONS,
     ...SOUND_OPTIONS,
     { name: "json", help: "Print JSON: one object, or one a step with --stream" },
     ...LOAD_OPTIONS,
@@ -40,7 +47,7 @@ export const CLASSIFY: CommandSpec = {
 const BATCH = 100;
 
 /** Runs the command. */
-export async function classify(args: Arguments, terminal: Terminal): Promise<void> {
+export async function classify(args: Arguments, terminal: Terminal): Promise<number | void> {
   const [source = "", input] = args.positionals;
   const settings = loadSettings(args);
   const loadSet = labelledSetLoader(args);
@@ -53,16 +60,13 @@ export async function classify(args: Arguments, terminal: Terminal): Promise<voi
     using model = await loadForCommand(source, settings, terminal);
     return await classifyDataset(model, data, args, terminal);
   }
+  if (args.has("stream")) return await classifyStream(args, terminal);
+  const other = STREAM_OPTIONS.find(({ name }) => args.text(name) !== undefined);
+  if (other !== undefined) {
+    throw new UsageError(`Cannot use --${other.name}: it belongs to --stream`);
+  }
   if (input === undefined) {
     throw new UsageError("Cannot classify: give an image, FILE:INDEX, - for stdin, or --dataset");
-  }
-  if (args.has("stream")) {
-    using model = await loadForCommand(source, settings, terminal);
-    if (model.config.preprocessing?.kind === "audio") {
-      return await streamSounds(model, input, args, terminal);
-    }
-    const values = await toModelInput(await readRawInput(input, terminal), model.config);
-    return await streamOne(model, values, stepSize(model.config), args, terminal);
   }
   const raw = await readRawInput(input, terminal);
   using model = await loadForCommand(source, settings, terminal);
@@ -120,33 +124,8 @@ async function classifyDataset(
   );
 }
 
-/** Feeds step after step, and prints a line after each. */
-async function streamOne(
-  model: Model,
-  values: Float32Array,
-  d_input: number,
-  args: Arguments,
-  terminal: Terminal,
-): Promise<void> {
-  const steps = function* () {
-    for (let at = 0; at < values.length; at += d_input) yield values.subarray(at, at + d_input);
-  };
-  let step = 0;
-  using compiling = compilingLine(model, terminal);
-  for await (const result of model.classifyStream(steps())) {
-    compiling[Symbol.dispose]();
-    step++;
-    if (args.has("json")) {
-      terminal.write(`${toJson(result, step)}\n`);
-    } else {
-      const all = [...result.probabilities].map((p) => p.toFixed(4)).join(" ");
-      terminal.write(`${step}\t${result.label}\t${all}\n`);
-    }
-  }
-}
-
-function toJson({ label, index, probabilities }: Classification, step?: number): string {
-  return JSON.stringify({ step, label, index, probabilities: [...probabilities] });
+function toJson({ label, index, probabilities }: Classification): string {
+  return JSON.stringify({ label, index, probabilities: [...probabilities] });
 }
 
 /** One class a line, the most probable first. */

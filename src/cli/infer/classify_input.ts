@@ -11,6 +11,7 @@ import { isWav, parseWav } from "../../io/audio/wav.ts";
 import { requireRate, soundToInput } from "../../io/audio/sound_input.ts";
 import { quote } from "../../io/quote.ts";
 import type { ImagePreprocessing, ModelConfig, Preprocessing } from "../../model/config/config.ts";
+import { seriesToInput } from "../../io/series_input.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 
 /** Floats that one step of the model takes. */
@@ -219,6 +220,5 @@ function numbersToInput(rows: NumberRows, name: string, config: ModelConfig): Fl
     );
   }
   if (preprocessing?.kind !== "series") return values;
-  const { mean, std } = preprocessing;
-  return values.map((v, i) => (v - (mean[i % d_input] ?? 0)) / (std[i % d_input] ?? 1));
+  return seriesToInput(values, preprocessing);
 }

@@ -18,7 +18,7 @@ export const SOUND_OPTIONS: readonly OptionSpec[] = [
   {
     name: "samples",
     value: "NAME",
-    help: `How raw sound with --stream is written: ${ENCODINGS.join(", ")} (default s16)`,
+    help: `Raw sound is of ${ENCODINGS.join(", ")}: little-endian, one channel (default s16)`,
   },
 ];
 

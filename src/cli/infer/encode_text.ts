@@ -2,7 +2,20 @@
 
 import type { Model } from "../../engine/model.ts";
 import { collectIds } from "../../io/datasets/text.ts";
+import type { Tokenizer } from "../../io/tokenizer/tokenizer.ts";
 import type { Terminal } from "../terminal/terminal.ts";
+
+/** @throws {TypeError} If the checkpoint has no tokenizer. */
+export function requireTokenizer(
+  tokenizer: Tokenizer | undefined,
+  what: string,
+  config?: Model["config"],
+): asserts tokenizer is Tokenizer {
+  if (tokenizer !== undefined) return;
+  throw new TypeError(
+    `Cannot encode the ${what}: this checkpoint has no tokenizer.json. ${whereToFindOne(config)}`,
+  );
+}
 
 /** Ids that are decoded at once to see what they keep, and how many of them again with the next. */
 const SLICE = 2 ** 16, OVERLAP = 16;
@@ -26,32 +39,52 @@ export function encodeText(
   { tokenizer, config }: Pick<Model, "tokenizer"> & Partial<Pick<Model, "config">>,
   terminal: Terminal,
 ): Uint32Array<ArrayBuffer> {
-  if (tokenizer === undefined) {
-    throw new TypeError(
-      `Cannot encode the ${what}: this checkpoint has no tokenizer.json. ${whereToFindOne(config)}`,
-    );
-  }
+  requireTokenizer(tokenizer, what, config);
   const ids = Uint32Array.from(collectIds(tokenizer.encodeInPieces(text), tokenizer.vocabSize));
-  const kept = new Set<string>();
-  // A character that is spread over tokens is whole in one of two slices: nothing is that long.
-  for (let at = 0; at < ids.length; at += SLICE - OVERLAP) {
-    for (const character of tokenizer.decode([...ids.subarray(at, at + SLICE)])) {
-      kept.add(character);
+  const lost = new LostCharacters(tokenizer);
+  lost.add(text, ids);
+  lost.note(what, terminal);
+  return ids;
+}
+
+/** Characters of a text that its ids do not hold. */
+export class LostCharacters {
+  readonly #tokenizer: Tokenizer;
+  readonly #lost = new Set<string>();
+  /** How many of them were named. */
+  #noted = 0;
+
+  /** None so far. */
+  constructor(tokenizer: Tokenizer) {
+    this.#tokenizer = tokenizer;
+  }
+
+  /** Looks at a text, or a part of one that is whole words, and its ids. */
+  add(text: string, ids: Uint32Array): void {
+    const kept = new Set<string>();
+    // A character that is spread over tokens is whole in one of two slices: nothing is that long.
+    for (let at = 0; at < ids.length; at += SLICE - OVERLAP) {
+      for (const character of this.#tokenizer.decode([...ids.subarray(at, at + SLICE)])) {
+        kept.add(character);
+      }
+    }
+    // Tokenizers are free to normalize, and to do with spaces what they like.
+    for (const character of text.normalize("NFC")) {
+      if (!kept.has(character) && !/\s/u.test(character)) this.#lost.add(character);
     }
   }
-  // Tokenizers are free to normalize, and to do with spaces what they like.
-  const lost = new Set<string>();
-  for (const character of text.normalize("NFC")) {
-    if (!kept.has(character) && !/\s/u.test(character)) lost.add(character);
-  }
-  if (lost.size > 0) {
-    const named = [...lost].slice(0, NAMED).map((character) => JSON.stringify(character)).join(
-      ", ",
+
+  /** Says which they are, where there are some that it did not count before. Of many, the first ones are named. */
+  note(what: string, terminal: Terminal): void {
+    const count = this.#lost.size;
+    if (count === this.#noted || this.#noted > NAMED) return;
+    this.#noted = count;
+    const named = [...this.#lost].slice(0, NAMED).map((character) => JSON.stringify(character));
+    const more = count > NAMED ? ` and ${count - NAMED} more` : "";
+    terminal.writeError(
+      `Note: the tokenizer does not keep ${named.join(", ")}${more} of the ${what}\n`,
     );
-    const more = lost.size > NAMED ? ` and ${lost.size - NAMED} more` : "";
-    terminal.writeError(`Note: the tokenizer does not keep ${named}${more} of the ${what}\n`);
   }
-  return ids;
 }
 
 function whereToFindOne(config: Model["config"] | undefined): string {

@@ -1,21 +1,21 @@
 /** `infer.ts generate`: text or ids, streamed as they come. */
 
-import type { GeneratedToken } from "../../engine/generate.ts";
-import type { Model } from "../../engine/model.ts";
 import type { SamplingOptions } from "../../engine/sampling.ts";
-import { decodeSnapshot, encodeSnapshot, type Snapshot } from "../../engine/snapshot.ts";
-import { readDataFile } from "../../io/datasets/data_file.ts";
+import type { Snapshot } from "../../engine/snapshot.ts";
 import { encodePng } from "../../io/images/png.ts";
 import { writeWhole } from "../../io/write_whole.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
-import { compilingLine } from "./compiling_line.ts";
-import { describeStatistics, GenerationClock } from "./generation_clock.ts";
-import { catchInterrupt, INTERRUPTED } from "../terminal/interrupt.ts";
-import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
-import { PixelImage, pixelLayout } from "./pixel_image.ts";
-import { feedPrompt, promptIds, readPrompt } from "./prompt.ts";
+import { catchInterrupt } from "../terminal/interrupt.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import { checkWritable } from "../terminal/write_file.ts";
+import { compilingLine } from "./compiling_line.ts";
+import { generateBranches } from "./generate_branches.ts";
+import { createOutput } from "./generate_output.ts";
+import { describeStatistics, GenerationClock } from "./generation_clock.ts";
+import { LOAD_OPTIONS, loadForCommand, loadSettings } from "./load_model.ts";
+import { PixelImage, pixelLayout } from "./pixel_image.ts";
+import { beginWith, readPrompt } from "./prompt.ts";
+import { openStateFile, STATE_OPTIONS } from "./state_file.ts";
 
 /** What the parser and the help know of this command. */
 export const GENERATE: CommandSpec = {
@@ -27,6 +27,7 @@ export const GENERATE: CommandSpec = {
   details: [
     "The text goes to stdout as it comes, everything else to stderr. Without --prompt and --ids the\n" +
     "prompt is read from stdin, unless a state is loaded or stdin is a terminal.",
+    "A long prompt on stdin is fed as it comes, in constant memory.",
     "--save-state keeps all that the next token depends on: 200 tokens at once are the same as 100,\n" +
     "--save-state, then --load-state in another process, and 100 more. Sampling options come from the\n" +
     "state, unless they are given again.",
@@ -52,18 +53,21 @@ export const GENERATE: CommandSpec = {
     { name: "repetition-penalty", value: "R", help: "Above 1 disfavors recent tokens (default 1)" },
     { name: "seed", value: "S", help: "Same seed, same tokens (default: random, and printed)" },
     { name: "stop", value: "TEXT", repeats: true, help: "End where this text comes; may repeat" },
-    { name: "save-state", value: "FILE", help: "Write the state after the last token" },
     {
-      name: "load-state",
-      value: "FILE",
-      help: "Go on from a written state; a prompt is fed after it",
+      name: "branches",
+      value: "N",
+      help: "N continuations of one prompt, with the seeds S, S + 1, ... (at most 256)",
     },
+    ...STATE_OPTIONS,
     { name: "png", value: "FILE", help: "Write the image of a model of pixels" },
     { name: "print-ids", help: "Print the generated ids as one JSON array instead of text" },
     { name: "json", help: "Print one JSON object a token, then one with statistics" },
     ...LOAD_OPTIONS,
   ],
 };
+
+/** Each has a state of its own on the device. */
+const MOST_BRANCHES = 256;
 
 /** Runs the command, and returns its exit code. */
 export async function generate(args: Arguments, terminal: Terminal): Promise<number> {
@@ -73,69 +77,80 @@ export async function generate(args: Arguments, terminal: Terminal): Promise<num
   const stop = args.texts("stop");
   if (stop.includes("")) throw new UsageError("Cannot use --stop: the text is empty");
   const settings = loadSettings(args);
-  const loadPath = args.text("load-state"), savePath = args.text("save-state");
   const pngPath = args.text("png");
+  const branches = args.integer("branches", { min: 1, max: MOST_BRANCHES });
+  const alone = ["save-state", "png"].find((name) => args.text(name) !== undefined);
+  if (branches !== undefined && alone !== undefined) {
+    throw new UsageError(
+      `Cannot use --branches and --${alone} together: it is of one continuation`,
+    );
+  }
   const prompt = await readPrompt(args, terminal);
-  const snapshot = loadPath === undefined
-    ? undefined
-    : await decodeSnapshot(await readDataFile(loadPath, "a saved state"), loadPath);
-
-  for (const path of [savePath, pngPath]) if (path !== undefined) await checkWritable(path);
+  const states = await openStateFile(args, terminal);
+  if (pngPath !== undefined) await checkWritable(pngPath);
 
   using model = await loadForCommand(source, settings, terminal);
-  const ids = promptIds(prompt, model, terminal, snapshot !== undefined);
-  if (snapshot === undefined && ids.length === 0) {
-    throw new UsageError("Cannot generate: the prompt is empty. Give --prompt, --ids or stdin");
-  }
   const layout = pixelLayout(model.config);
-  const image = layout &&
-    new PixelImage(layout, { position: inputsOf(snapshot), colors: terminal.colors });
-  if (pngPath !== undefined && image === undefined) {
+  if (pngPath !== undefined && layout === undefined) {
     throw new TypeError("Cannot write a PNG: this model makes no images. Leave --png out");
   }
   using session = model.createSession(sampling);
-  if (snapshot !== undefined) session.restore(snapshot);
+  states.begin(session);
   // Restoring brings the snapshot's settings; what the command line gives again comes with generate().
   const seed = sampling.seed ?? session.sampler.seed;
   terminal.writeError(`Seed: ${seed}\n`);
-  const clock = new GenerationClock(ids.length);
-  if (ids.length > 0) {
-    await feedPrompt(model, session, ids, terminal);
-    clock.prefilled();
-  }
-  const output = createOutput(args, terminal, model);
-  if (image !== undefined) output.lines(image.feed(ids));
+  const clock = new GenerationClock();
+  const { ids, count } = await beginWith(prompt, model, session, terminal);
+  if (count > 0) clock.prefilled(count);
+  const image = layout &&
+    new PixelImage(layout, { position: inputsOf(states.loaded), colors: terminal.colors });
+  const drawing = image?.feed(ids) ?? "";
   const maxTokens = image === undefined
     ? askedTokens ?? 256
     : Math.min(askedTokens ?? Infinity, image.missing);
+  const options = { ...sampling, maxTokens, stop };
+  if (branches !== undefined) {
+    const begun = { position: inputsOf(states.loaded), ids };
+    await generateBranches(
+      model,
+      session,
+      { count: branches, seed, options, clock, image: begun },
+      args,
+      terminal,
+    );
+    terminal.writeError(`${describeStatistics(clock.statistics(), model)}\n`);
+    return 0;
+  }
+  const output = createOutput(args, model, (text) => terminal.write(text));
+  output.lines(drawing);
   // Only who saves a state needs an orderly end after Ctrl-C; else the default ends the process at once.
-  using interruption = savePath === undefined ? undefined : catchInterrupt();
+  using interruption = states.saves ? catchInterrupt() : undefined;
   const signal = interruption?.signal;
-  // What draws, and what takes single tokens, are other kernels than the prompt's.
-  using compiling = compilingLine(model, terminal);
-  try {
-    for await (const token of session.generate({ ...sampling, maxTokens, stop, signal })) {
-      clock.generated();
-      compiling[Symbol.dispose]();
-      output.token(token);
-      if (image !== undefined) output.lines(image.feed([token.id]));
+  await states.keep(session, async () => {
+    // What draws, and what takes single tokens, are other kernels than the prompt's.
+    using compiling = compilingLine(model, terminal);
+    const saving = {
+      snapshotEvery: states.every,
+      onSnapshot: (snapshot: Snapshot) => states.write(snapshot),
+    };
+    try {
+      for await (const token of session.generate({ ...options, ...saving, signal })) {
+        clock.generated();
+        compiling[Symbol.dispose]();
+        output.token(token);
+        if (image !== undefined) output.lines(image.feed([token.id]));
+      }
+    } catch (error) {
+      if (!signal?.aborted) throw error;
     }
-  } catch (error) {
-    if (!signal?.aborted) throw error;
-  }
-  compiling[Symbol.dispose]();
-  const statistics = clock.statistics();
-  output.end({ seed, ...statistics });
-  if (pngPath !== undefined && image !== undefined) {
-    await writeWhole(pngPath, encodePng(image));
-    terminal.writeError(`Image: ${pngPath}, ${image.width} x ${image.height}\n`);
-  }
-  if (savePath !== undefined) {
-    await writeWhole(savePath, encodeSnapshot(await session.snapshot()));
-    terminal.writeError(`State: ${savePath}, after ${session.position} inputs\n`);
-  }
-  terminal.writeError(`${describeStatistics(statistics, model)}\n`);
-  return signal?.aborted ? INTERRUPTED : 0;
+    output.end({ seed, ...clock.statistics() });
+    if (pngPath !== undefined && image !== undefined) {
+      await writeWhole(pngPath, encodePng(image));
+      terminal.writeError(`Image: ${pngPath}, ${image.width} x ${image.height}\n`);
+    }
+  });
+  terminal.writeError(`${describeStatistics(clock.statistics(), model)}\n`);
+  return interruption?.code ?? 0;
 }
 
 function samplingOptions(args: Arguments): SamplingOptions {
@@ -153,41 +168,4 @@ function samplingOptions(args: Arguments): SamplingOptions {
 function inputsOf(snapshot: Snapshot | undefined): number {
   if (snapshot === undefined) return 0;
   return snapshot.position + (snapshot.pendingToken === undefined ? 0 : 1);
-}
-
-interface Output {
-  token(token: GeneratedToken): void;
-  /** Lines of an image's drawing. */
-  lines(text: string): void;
-  end(statistics: object): void;
-}
-
-function createOutput(args: Arguments, terminal: Terminal, { config, tokenizer }: Model): Output {
-  const json = args.has("json");
-  const lines = () => {};
-  if (args.has("print-ids")) {
-    const ids: number[] = [];
-    return {
-      token: ({ id }) => ids.push(id),
-      lines,
-      end: (statistics) =>
-        terminal.write(`${JSON.stringify(json ? { ids, ...statistics } : ids)}\n`),
-    };
-  }
-  if (json) {
-    return {
-      token: ({ id, text, logprob, position }) =>
-        terminal.write(`${JSON.stringify({ id, text, logprob, position })}\n`),
-      lines,
-      end: (statistics) => terminal.write(`${JSON.stringify({ statistics })}\n`),
-    };
-  }
-  if (pixelLayout(config) !== undefined) {
-    return { token: () => {}, lines: (text) => terminal.write(text), end: () => {} };
-  }
-  return {
-    token: ({ id, text }) => terminal.write(tokenizer === undefined ? `${id} ` : text),
-    lines,
-    end: () => terminal.write("\n"),
-  };
 }

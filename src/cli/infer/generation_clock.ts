@@ -19,20 +19,16 @@ export interface GenerationStatistics {
 
 /** Started right before the prefill. */
 export class GenerationClock {
-  readonly #promptTokens: number;
+  #promptTokens = 0;
   readonly #start = performance.now();
   #prefilledAt = this.#start;
   #firstAt = this.#start;
   #lastAt = this.#start;
   #tokens = 0;
 
-  /** Starts the clock. */
-  constructor(promptTokens: number) {
+  /** Call when the prompt was fed, of so many tokens. */
+  prefilled(promptTokens: number): void {
     this.#promptTokens = promptTokens;
-  }
-
-  /** Call when the prompt was fed. */
-  prefilled(): void {
     this.#prefilledAt = performance.now();
   }
 

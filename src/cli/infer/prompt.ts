@@ -2,21 +2,24 @@
 
 import type { Model } from "../../engine/model.ts";
 import type { Session } from "../../engine/session.ts";
-import { decodeText } from "../../io/datasets/text.ts";
+import { textOf } from "../../io/streams/text_stream.ts";
 import { type Arguments, UsageError } from "../terminal/arguments.ts";
 import { compilingLine } from "./compiling_line.ts";
 import { encodeText } from "./encode_text.ts";
 import { checkIdRange, readIds } from "./id_file.ts";
 import { imageStart, pixelLayout } from "./pixel_image.ts";
 import { Progress } from "../terminal/progress.ts";
+import { requireTokens } from "./require_tokens.ts";
+import { encodeAsItComes } from "./text_stream.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 
 /** A prompt as it was read, before the model is known. */
 export type Prompt =
   | { readonly text: string }
-  | { readonly ids: readonly number[]; readonly name: string };
+  | { readonly ids: readonly number[]; readonly name: string }
+  | { readonly stdin: AsyncIterable<Uint8Array> };
 
-/** Reads `--prompt`, `--ids` or stdin. */
+/** Reads `--prompt` or `--ids`; stdin is read when it is fed. */
 export async function readPrompt(args: Arguments, terminal: Terminal): Promise<Prompt> {
   const text = args.text("prompt"), path = args.text("ids");
   if (text !== undefined && path !== undefined) {
@@ -35,8 +38,7 @@ export async function readPrompt(args: Arguments, terminal: Terminal): Promise<P
   if (text !== undefined && text !== "-") return { text };
   // A loaded state needs no prompt, and an inherited stdin may never end: there only "-" reads it.
   const readsStdin = text === "-" || (!terminal.stdinIsTerminal && !args.text("load-state"));
-  const bytes = readsStdin ? await terminal.readStdin() : new Uint8Array();
-  return { text: bytes.length === 0 ? "" : decodeText(bytes, "stdin") };
+  return readsStdin ? { stdin: terminal.stdin() } : { text: "" };
 }
 
 /**
@@ -45,20 +47,14 @@ export async function readPrompt(args: Arguments, terminal: Terminal): Promise<P
  * @param continues Whether a loaded state comes before the prompt.
  */
 export function promptIds(
-  prompt: Prompt,
+  prompt: Exclude<Prompt, { readonly stdin: unknown }>,
   model: Model,
   terminal: Terminal,
   continues: boolean,
 ): readonly number[] {
-  const { head, input } = model.config;
-  if (head.kind !== "lm" || input.kind !== "embedding") {
-    throw new TypeError(
-      `Cannot generate with this model: its head is "${head.kind}", expected "lm". ` +
-        `Use the command classify`,
-    );
-  }
+  const { vocab_size } = requireTokens(model, "generate");
   if ("ids" in prompt) {
-    checkIdRange(prompt.ids, input.vocab_size, prompt.name);
+    checkIdRange(prompt.ids, vocab_size, prompt.name);
     return prompt.ids;
   }
   if (prompt.text === "" && continues) return [];
@@ -67,6 +63,61 @@ export function promptIds(
   }
   if (prompt.text === "") return [];
   return [...encodeText(prompt.text, "prompt", model, terminal)];
+}
+
+/**
+ * Feeds any prompt to a session.
+ *
+ * @returns The ids of the prompt; of one that came by stdin, which may be long, how many there were.
+ * @throws {UsageError} If the prompt is empty, and there is nothing before it.
+ */
+export async function beginWith(
+  prompt: Prompt,
+  model: Model,
+  session: Session,
+  terminal: Terminal,
+): Promise<{ readonly ids: readonly number[]; readonly count: number }> {
+  requireTokens(model, "generate");
+  const continues = session.position > 0;
+  if ("stdin" in prompt && pixelLayout(model.config) === undefined) {
+    const count = await feedStream(model, session, prompt.stdin, terminal);
+    if (count === 0 && !continues) throw emptyPrompt();
+    return { ids: [], count };
+  }
+  const whole = "stdin" in prompt ? { text: await wholeText(prompt.stdin) } : prompt;
+  const ids = promptIds(whole, model, terminal, continues);
+  if (ids.length === 0 && !continues) throw emptyPrompt();
+  if (ids.length > 0) await feedPrompt(model, session, ids, terminal);
+  return { ids, count: ids.length };
+}
+
+function emptyPrompt(): UsageError {
+  return new UsageError("Cannot generate: the prompt is empty. Give --prompt, --ids or stdin");
+}
+
+async function wholeText(stdin: AsyncIterable<Uint8Array>): Promise<string> {
+  return (await Array.fromAsync(textOf(stdin, "stdin"))).join("");
+}
+
+/** Feeds a text as it comes, and gives how many tokens it had. */
+async function feedStream(
+  model: Model,
+  session: Session,
+  bytes: AsyncIterable<Uint8Array>,
+  terminal: Terminal,
+): Promise<number> {
+  using progress = new Progress(terminal, { label: "Reading the prompt", unit: "tokens" });
+  using compiling = compilingLine(model, terminal);
+  const text = { bytes, name: "stdin", what: "prompt", continues: session.position > 0 };
+  let count = 0;
+  for await (const { ids } of encodeAsItComes(text, model, terminal)) {
+    if (ids.length === 0) continue;
+    await session.prefill(ids, { logits: "none" });
+    compiling[Symbol.dispose]();
+    count += ids.length;
+    progress.update(count);
+  }
+  return count;
 }
 
 /**

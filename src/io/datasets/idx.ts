@@ -22,7 +22,8 @@ export interface IdxArray {
   readonly data: IdxData;
 }
 
-interface ElementType {
+/** How elements of a type are read. */
+export interface ElementType {
   readonly sizeBytes: number;
   readonly read: (view: DataView, count: number) => IdxData;
 }
@@ -39,7 +40,8 @@ function reader<T extends IdxData>(
   };
 }
 
-const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map<number, ElementType>([
+/** The element types by their codes. */
+export const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map<number, ElementType>([
   [0x08, {
     sizeBytes: 1,
     read: (view, count) => new Uint8Array(view.buffer, view.byteOffset, count).slice(),
@@ -52,7 +54,7 @@ const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map<number, ElementT
 ]);
 
 /** More dimensions than any dataset has; the header's own limit is 255. */
-const MAX_DIMENSIONS = 8;
+export const MAX_DIMENSIONS = 8;
 
 /** Whether `bytes` begin as an IDX file does. */
 export function isIdx(bytes: Uint8Array): boolean {

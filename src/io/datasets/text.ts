@@ -16,18 +16,29 @@ export function decodeText(bytes: Uint8Array, name: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    const offset = validPrefix(bytes);
-    throw new SyntaxError(
-      `Cannot read ${quote(name)}: byte ${offset} is 0x${
-        (bytes[offset] ?? 0).toString(16).padStart(2, "0")
-      }, which is not UTF-8 there. Convert the file to UTF-8`,
-      { cause },
-    );
+    throw invalidByte(bytes, validPrefix(bytes), name, 0, cause);
   }
 }
 
+/** The error of bytes that are not UTF-8 from `offset` on; `position` is where they begin. */
+export function invalidByte(
+  bytes: Uint8Array,
+  offset: number,
+  name: string,
+  position: number,
+  cause?: unknown,
+): SyntaxError {
+  const byte = (bytes[offset] ?? 0).toString(16).padStart(2, "0");
+  return new SyntaxError(
+    `Cannot read ${quote(name)}: byte ${
+      position + offset
+    } is 0x${byte}, which is not UTF-8 there. Convert the file to UTF-8`,
+    { cause },
+  );
+}
+
 /** Length of the longest prefix that is whole characters of UTF-8, in bytes. */
-function validPrefix(bytes: Uint8Array): number {
+export function validPrefix(bytes: Uint8Array): number {
   const isValid = (length: number, stream: boolean): boolean => {
     try {
       new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length), { stream });

@@ -10,7 +10,19 @@ export interface OpenUrlOptions {
   signal?: AbortSignal;
 }
 
-/** A server did not give the bytes asked for. Trying again later may help. */
+/**
+ * A server did not give the bytes asked for. Trying again later may help.
+ *
+ * @example A server that refuses
+ * ```ts
+ * import { HttpError, loadModel } from "../../../mod.ts";
+ *
+ * const refuse = () => Promise.resolve(new Response(null, { status: 403 }));
+ * const error = await loadModel("https://example.com/model/", { fetch: refuse })
+ *   .catch((error) => error);
+ * error instanceof HttpError && error.status; // 403
+ * ```
+ */
 export class HttpError extends Error {
   /** The class's name. */
   override readonly name = "HttpError";

@@ -28,7 +28,17 @@ interface Header {
   readonly metadata: Map<string, string>;
 }
 
-/** A safetensors file is malformed. Reading it again will not help; downloading it again may. */
+/**
+ * A safetensors file is malformed. Reading it again will not help; downloading it again may.
+ *
+ * @example A snapshot that was cut short
+ * ```ts
+ * import { decodeSnapshot, SafetensorsError } from "../../../mod.ts";
+ *
+ * const error = await decodeSnapshot(new Uint8Array(4)).catch((error) => error);
+ * error instanceof SafetensorsError; // true
+ * ```
+ */
 export class SafetensorsError extends SyntaxError {
   /** The class's name. */
   override readonly name = "SafetensorsError";

@@ -2,6 +2,7 @@
 
 import { addedTokens, findTokens } from "./added_tokens.ts";
 import { createDecoder } from "./decoders.ts";
+import { createEncodeStream, type Cuts, type EncodeStream, endsAtWords } from "./encode_stream.ts";
 import { createModel, MODEL_TYPES } from "./models.ts";
 import { createNormalizer } from "./normalizers.ts";
 import { createPostProcessor } from "./post_processors.ts";
@@ -40,6 +41,11 @@ export interface Tokenizer {
    */
   encodeInPieces(text: string): Iterable<readonly number[]>;
   /**
+   * Starts encoding a text that comes bit by bit: see {@linkcode EncodeStream}. It may have no end, and the tokenizer's own
+   * limit of length does not hold.
+   */
+  encodeStream(options?: Pick<StreamOptions, "continues">): EncodeStream;
+  /**
    * Text of ids. Bytes that form no character become U+FFFD, ids that have no token become nothing.
    *
    * @throws {RangeError} If an id is not a whole number, zero or more.
@@ -49,10 +55,10 @@ export interface Tokenizer {
   stream(options?: StreamOptions): TokenStream;
 }
 
-/** How a stream of ids is decoded. */
+/** How a stream of ids is decoded, or one of text encoded. */
 export interface StreamOptions extends DecodeOptions {
   /**
-   * Whether the ids go on from other text, such as a prompt. Some decoders leave out the first space of a whole text,
+   * Whether the ids, or the text, go on from other text, such as a prompt. Some decoders leave out the first space of a whole text,
    * which is none of this one's.
    *
    * @default {false}
@@ -165,6 +171,36 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
     const words = ids.map((id) => tokens.get(id) ?? "");
     return decoder === undefined ? words.join(" ") : decoder(words).join("");
   };
+  /** What stands around the ids of a text. */
+  function around() {
+    const before: number[] = [], after: number[] = [];
+    let isText = false;
+    for (const ids of postProcess?.([[TEXT]]) ?? []) {
+      if (ids[0] === TEXT) isText = true;
+      else (isText ? after : before).push(...ids);
+    }
+    return { before, after };
+  }
+
+  /** Where a text can be cut as it comes. */
+  function findCuts(): Cuts {
+    const { type, merges, fuse_unk, end_of_word_suffix: suffix } = description.model;
+    const hasMerges = !Array.isArray(merges) || merges.length > 0;
+    const isByCharacter = !hasMerges && normalize === undefined && added.length === 0 &&
+      fuse_unk !== true && (suffix ?? "") === "";
+    if (isByCharacter) return "characters";
+    // Pieces that go on after words must be the whole text, of whose beginning they then do not depend, and be composed.
+    const pieces = [...preTokenize?.(WORDS, true) ?? [WORDS]];
+    const isCut = pieces.length === 1 ? type === "BPE" || type === "Unigram" : endsAtWords(pieces);
+    // What follows a token that was added begins anew, after one that ends as a word does, too.
+    const addsWords = added.some(({ content }) => /[\p{L}\p{N}]$/u.test(content));
+    if (!isCut || addsWords || !endsAtWords(tokens.values())) return "none";
+    // Unknown characters become one, on both sides of what is unknown between words.
+    if (type !== "Unigram" && fuse_unk !== true) return "words";
+    return [" ", "▁", "Ġ"].some((space) => model.vocab.has(space)) ? "spaces" : "none";
+  }
+  let cuts: Cuts | undefined;
+
   /** Any text to go on from. */
   const textBefore = () => anyText(encode, special);
 
@@ -172,6 +208,10 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
     vocabSize,
     encode,
     encodeInPieces,
+    encodeStream({ continues = false } = {}) {
+      cuts ??= findCuts();
+      return createEncodeStream({ idsOf, around: around(), cuts }, continues);
+    },
     decode: (ids, options = {}) => decodeKnown(ids.filter((id) => hasText(id, options))),
     stream: (options = {}) =>
       createStream(
@@ -181,6 +221,12 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
       ),
   };
 }
+
+/** Words that a pre-tokenizer may cut, or leave. */
+const WORDS = "ab a ".repeat(200);
+
+/** Stands for a text where it is asked what stands around one. */
+const TEXT = -1;
 
 /** One text by itself is padded only where its length is given. */
 function refusePadding(padding: Settings): void {

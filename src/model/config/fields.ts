@@ -5,7 +5,21 @@
  * names the file, the field, what was found and what is needed.
  */
 
-/** A config.json that cannot be used as it is: trying again will not help. */
+/**
+ * A config.json that cannot be used as it is: trying again will not help.
+ *
+ * @example A model of another kind
+ * ```ts
+ * import { ConfigError, loadModel } from "../../../mod.ts";
+ *
+ * const folder = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${folder}/config.json`, '{ "model_type": "llama" }');
+ * await Deno.copyFile("tests/golden/mamba1/model.safetensors", `${folder}/model.safetensors`);
+ * const error = await loadModel(folder).catch((error) => error);
+ * error instanceof ConfigError; // true: the message names the field, and what is expected
+ * await Deno.remove(folder, { recursive: true });
+ * ```
+ */
 export class ConfigError extends SyntaxError {
   /** `"ConfigError"`. */
   override name = "ConfigError";

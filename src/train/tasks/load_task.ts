@@ -38,7 +38,16 @@ const TASKS: ReadonlyMap<string, KnownTask> = new Map([
   ["audio", { load: audioTask, presets: AUDIO_PRESETS }],
 ]);
 
-/** Names that `loadTask` takes. */
+/**
+ * Names that `loadTask` takes.
+ *
+ * @example What there is to train
+ * ```ts
+ * import { TASK_NAMES } from "../../../mod.ts";
+ *
+ * TASK_NAMES.includes("text"); // true
+ * ```
+ */
 export const TASK_NAMES: readonly string[] = [...TASKS.keys()];
 
 /** The presets of each task, by its name; the first is its default. */
@@ -70,6 +79,18 @@ const TAKEN_BY: Readonly<Record<"tokenizer" | "heldOut" | "test" | "changes", re
  * @throws {SettingError} If there is no task of that name, or an option is out of range or means nothing to it.
  * @throws {SyntaxError} If the data is damaged, or cannot be trained on.
  * @throws {TypeError} If the task needs data, and the options name none.
+ *
+ * @example A text of yours, with settings of yours
+ * ```ts
+ * import { loadTask } from "../../../mod.ts";
+ *
+ * const task = await loadTask("text", {
+ *   data: "LICENSE",
+ *   model: { d_model: 32, n_layer: 1 },
+ *   hyperparameters: { steps: 100, batchSize: 4, seqlen: 32 },
+ * });
+ * task.summary; // how much there is to train on, and to validate with
+ * ```
  */
 export async function loadTask(name: string, options: TaskOptions = {}): Promise<Task> {
   return { ...await checkTask(name, options).load(options), options };

@@ -32,9 +32,9 @@ export async function streamText(
   const prompt = model.tokenizer?.encode(PROMPT) ?? [];
   using session = model.createSession({ temperature: TEMPERATURE, seed });
   using compiling = compilingLine(model, terminal);
-  const clock = new GenerationClock(prompt.length);
+  const clock = new GenerationClock();
   await session.prefill(prompt, { logits: "last" });
-  clock.prefilled();
+  clock.prefilled(prompt.length);
   const tokens = terminal.screen() === undefined ? TOKENS.plain : TOKENS.terminal;
   let count = 0, end = "";
   for await (const { text } of session.generate({ maxTokens: tokens + LAST_LINE_TOKENS, signal })) {

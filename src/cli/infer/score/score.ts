@@ -15,6 +15,9 @@ import { checkIdRange, readIds } from "../id_file.ts";
 import { LOAD_OPTIONS, loadForCommand, loadSettings } from "../load_model.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { createScoreOutput, ScoreSums } from "./score_output.ts";
+import { requireTokens } from "../require_tokens.ts";
+import { scoreStream } from "./score_stream.ts";
+import { STATE_OPTIONS } from "../state_file.ts";
 import { scoreDataset } from "./score_dataset.ts";
 import { scoreLogits } from "./score_logits.ts";
 import type { Terminal } from "../../terminal/terminal.ts";
@@ -24,7 +27,7 @@ export const SCORE: CommandSpec = {
   name: "score",
   summary:
     "Says how well a model foresees a text: log-probability by token, perplexity, bits per byte.",
-  positionals: ["<model>"],
+  positionals: ["<model>", "[-]"],
   required: 1,
   example: "score ./mamba-130m-hf --text README.md",
   details: [
@@ -32,10 +35,18 @@ export const SCORE: CommandSpec = {
     "The first token of a sequence has nothing before it, and no score: - or null.",
     "The whole text is one stream: each token is foreseen from all before it. --window N foresees it from\n" +
     "at most N, which gives the validation loss of a model that was trained with --seqlen N.",
+    "Stdin is scored as it comes, in constant memory, and may have no end. With -, or with --follow, a line a\n" +
+    "token is printed at once: id, surprisal in bits, running perplexity, text; with --json, an object. A line\n" +
+    "says where an alarm starts and ends: the token's place in the stream, the window's mean in bits, its text.",
     "For a model of pixels, --dataset scores images, each for itself, and prints the mean over all pixels.",
   ],
   options: [
     { name: "text", value: "FILE", help: "The text to score (default: stdin)" },
+    {
+      name: "follow",
+      value: "FILE",
+      help: "Score a file, and what is written to it, such as a log; Ctrl-C ends it",
+    },
     { name: "ids", value: "FILE", help: "Token ids: a JSON array, or one of arrays (sequences)" },
     { name: "window", value: "N", help: "Forget all before after every N tokens (default: never)" },
     {
@@ -43,12 +54,29 @@ export const SCORE: CommandSpec = {
       value: "FILE",
       help: "Also write f32 logits [T, vocab_size], as safetensors",
     },
+    {
+      name: "half-life",
+      value: "N",
+      help: "Tokens after which one counts half in the running perplexity (default 1000)",
+    },
+    {
+      name: "alarm",
+      value: "BITS",
+      help: "Say where the mean surprisal of a window rises to so many bits a token, and falls",
+    },
+    { name: "alarm-window", value: "N", help: "Tokens of that window (default 32)" },
+    ...STATE_OPTIONS,
     ...DATASET_OPTIONS,
     { name: "summary", help: "Print the sums alone" },
-    { name: "json", help: "Print one JSON object" },
+    { name: "json", help: "Print one JSON object, or with - one a line" },
     ...LOAD_OPTIONS,
   ],
 };
+
+/** Options that only a stream has. */
+const STREAM_OPTIONS = [
+  ...["half-life", "alarm", "alarm-window", "save-state", "save-every", "load-state"],
+];
 
 /** Logits that are in memory at once. */
 const LOGIT_PIECE_BYTES = 16_000_000;
@@ -60,12 +88,16 @@ interface Sequences {
 }
 
 /** Runs the command. */
-export async function score(args: Arguments, terminal: Terminal): Promise<void> {
-  const [source = ""] = args.positionals;
+export async function score(args: Arguments, terminal: Terminal): Promise<number | void> {
+  const [source = "", input] = args.positionals;
+  if (input !== undefined && input !== "-") {
+    throw new UsageError(`Cannot score "${input}": give --text FILE, or - for stdin`);
+  }
   const settings = loadSettings(args);
   const loadImages = datasetLoader(args);
   if (loadImages !== undefined) {
-    const other = ["text", "ids", "window", "logits"].find((name) => args.text(name) !== undefined);
+    const other = ["text", "ids", "window", "logits", ...STREAM_OPTIONS]
+      .find((name) => args.text(name) !== undefined);
     if (other !== undefined) {
       throw new UsageError(`Cannot use --${other} and --dataset together: give one`);
     }
@@ -78,15 +110,35 @@ export async function score(args: Arguments, terminal: Terminal): Promise<void> 
   if (window !== undefined && logitsPath !== undefined) {
     throw new UsageError("Cannot use --window and --logits together: give one");
   }
-  const input = await readInput(args, terminal);
-  if (logitsPath !== undefined && "sequences" in input) checkEqualLengths(input, args.text("ids"));
+  const text = args.text("text"), follow = args.text("follow");
+  const given = ["--text", "--ids", "--follow"]
+    .filter((name) => args.text(name.slice(2)) !== undefined).concat(input ?? []);
+  if (given.length > 1) {
+    throw new UsageError(
+      `Cannot use ${given.join(" and ")} together: the input is one of them`,
+    );
+  }
+  const isStdin = args.text("ids") === undefined && (text ?? "-") === "-" && follow === undefined;
+  if (isStdin && terminal.stdinIsTerminal) {
+    throw new UsageError("Cannot score: give --text, --ids, or text on stdin");
+  }
+  if (follow !== undefined || isStdin && logitsPath === undefined) {
+    if (logitsPath !== undefined) throw new UsageError("Cannot use --logits with --follow");
+    return await scoreStream({ source, follow, isLines: input === "-" }, args, terminal, settings);
+  }
+  const stream = STREAM_OPTIONS.find((name) => args.text(name) !== undefined);
+  if (stream !== undefined) {
+    throw new UsageError(`Cannot use --${stream}: it belongs to a stream, such as - for stdin`);
+  }
+  const read = await readInput(args, terminal);
+  if (logitsPath !== undefined && "sequences" in read) checkEqualLengths(read, args.text("ids"));
   using model = await loadForCommand(source, settings, terminal);
-  const { sequences, nested } = toSequences(input, model, args.text("ids") ?? "", terminal);
+  const { sequences, nested } = toSequences(read, model, args.text("ids") ?? "", terminal);
   const total = sequences.reduce((sum, ids) => sum + ids.length, 0);
   const start = performance.now();
   const form = { isShort: args.has("summary"), isJson: args.has("json"), nested };
   const output = createScoreOutput(form, model, (text) => terminal.write(text));
-  const sums = new ScoreSums("text" in input ? input.text : undefined, model);
+  const sums = new ScoreSums("text" in read ? read.text : undefined, model);
   {
     // Where the scores themselves come on a screen, no line is written between them.
     using progress = terminal.screen() === undefined || form.isShort
@@ -119,17 +171,9 @@ export async function score(args: Arguments, terminal: Terminal): Promise<void> 
 type Input = { readonly text: string } | Sequences;
 
 async function readInput(args: Arguments, terminal: Terminal): Promise<Input> {
-  const textPath = args.text("text"), idsPath = args.text("ids");
-  if (textPath !== undefined && idsPath !== undefined) {
-    throw new UsageError("Cannot use --text and --ids together: the input is one of them");
-  }
+  const textPath = args.text("text") ?? "-", idsPath = args.text("ids");
   if (idsPath !== undefined) return await readIds(idsPath);
-  if (textPath !== undefined && textPath !== "-") {
-    return { text: decodeText(await readDataFile(textPath, "text"), textPath) };
-  }
-  if (terminal.stdinIsTerminal) {
-    throw new UsageError("Cannot score: give --text, --ids, or text on stdin");
-  }
+  if (textPath !== "-") return { text: decodeText(await readDataFile(textPath, "text"), textPath) };
   return { text: decodeText(await terminal.readStdin(), "stdin") };
 }
 
@@ -145,15 +189,9 @@ function checkEqualLengths({ sequences }: Sequences, path = ""): void {
 }
 
 function toSequences(input: Input, model: Model, path: string, terminal: Terminal): Sequences {
-  const { head, input: modelInput } = model.config;
-  if (head.kind !== "lm" || modelInput.kind !== "embedding") {
-    throw new TypeError(
-      `Cannot score with this model: its head is "${head.kind}", expected "lm". ` +
-        `Use the command classify`,
-    );
-  }
+  const { vocab_size } = requireTokens(model, "score");
   if ("sequences" in input) {
-    for (const ids of input.sequences) checkIdRange(ids, modelInput.vocab_size, path);
+    for (const ids of input.sequences) checkIdRange(ids, vocab_size, path);
     return input;
   }
   const ids = encodeText(input.text, "text", model, terminal);

@@ -18,6 +18,8 @@ export interface Summary {
 export interface ScoreOutput {
   /** Takes the next score of the sequence. */
   add(score: TokenScore): void;
+  /** Prints what was taken; a token whose text may not be complete waits. */
+  flush(): void;
   /** Ends the sequence. */
   endSequence(): void;
   /** Prints what is left. */
@@ -30,15 +32,20 @@ export class ScoreSums {
   #scored = 0;
   #nats = 0;
 
-  /** `text` is what was encoded, if anything was: bits a byte are those of its UTF-8. */
+  /** `text` is what was encoded so far, if anything was: bits a byte are those of its UTF-8. */
   constructor(text: string | undefined, { tokenizer }: Pick<Model, "tokenizer">) {
     if (text === undefined || tokenizer === undefined) return;
     this.#bytes = new ScoredBytes(text, tokenizer.stream({ skipSpecialTokens: true }));
   }
 
+  /** The text goes on. */
+  extend(text: string): void {
+    this.#bytes?.extend(text);
+  }
+
   /** Takes the next score. */
   add({ id, logprob }: TokenScore): void {
-    this.#bytes?.add(id);
+    this.#bytes?.add(id, !Number.isNaN(logprob));
     // The first token of a sequence, which nothing precedes.
     if (Number.isNaN(logprob)) return;
     this.#scored++;
@@ -85,20 +92,29 @@ export function createScoreOutput(
     waiting = "";
   };
   const end = (text: string) => write(waiting + text);
+  const flush = () => {
+    if (waiting !== "") write(waiting);
+    waiting = "";
+  };
   if (isShort) {
     const add = () => {}, endSequence = () => {};
     return {
-      ...{ add, endSequence },
+      ...{ add, endSequence, flush },
       end: (summary) => end(isJson ? `${JSON.stringify(summary)}\n` : summaryToLines(summary)),
     };
   }
-  return isJson ? objects(model, nested, print, end) : lines(model, print, end);
+  const output = isJson ? objects(model, nested, print, end) : lines(model, print, end);
+  return { ...output, flush };
 }
 
 type Print = (text: string) => void;
 
 /** A line a token, and an empty line after each sequence. */
-function lines(model: Pick<Model, "tokenizer">, print: Print, end: Print): ScoreOutput {
+function lines(
+  model: Pick<Model, "tokenizer">,
+  print: Print,
+  end: Print,
+): Omit<ScoreOutput, "flush"> {
   const texts = new TokenTexts(model, ({ id, logprob, rank }, text) =>
     print(
       [
@@ -124,7 +140,7 @@ function objects(
   nested: boolean,
   print: Print,
   end: Print,
-): ScoreOutput {
+): Omit<ScoreOutput, "flush"> {
   let sequences = 0, tokens = 0;
   const begin = () => {
     if (tokens++ > 0) print(",");
@@ -177,7 +193,7 @@ class TokenTexts {
 }
 
 /** The sums, a line each. */
-function summaryToLines(
+export function summaryToLines(
   { scored: count, natsPerToken, perplexity, bitsPerByte }: Summary,
 ): string {
   const sums = natsPerToken === null ? [`scored tokens ${count}`] : [

@@ -3,7 +3,7 @@
 import type { TokenStream } from "../../../io/tokenizer/tokenizer.ts";
 
 /**
- * Counts the UTF-8 bytes of what was scored: those of the text but for the first token's, which nothing foresaw, and for
+ * Counts the UTF-8 bytes of what was scored: those of the text but for the first token's where nothing foresaw it, and for
  * what the tokenizer left out.
  */
 export class ScoredBytes {
@@ -19,10 +19,17 @@ export class ScoredBytes {
     this.#texts = [new Remainder(text), new Remainder(text.normalize("NFC"))];
   }
 
-  /** Takes the next id of the text. */
-  add(id: number): void {
+  /** The text goes on. */
+  extend(text: string): void {
+    for (const [index, form] of [text, text.normalize("NFC")].entries()) {
+      this.#texts[index]?.extend(form);
+    }
+  }
+
+  /** Takes the next id of the text; the first one may have no score. */
+  add(id: number, isScored: boolean): void {
     const bytes = this.#keep(this.#stream.push(id));
-    this.#unscored ??= bytes;
+    this.#unscored ??= isScored ? 0 : bytes;
   }
 
   /** How many there are, after the last id; 0 where tokens say other things than the text, as an unknown token does. */
@@ -40,15 +47,25 @@ export class ScoredBytes {
   }
 }
 
+/** Characters of a text that goes on which may wait for their ids: no tokenizer leaves out so many. */
+const MOST_WAITING = 2 ** 20;
+
 /** What follows in a text after parts of it, where some of its characters were left out. */
 class Remainder {
-  readonly #text: string;
+  #text: string;
   #at = 0;
   /** Whether all parts so far are what is left of the text. */
   isKept = true;
 
   constructor(text: string) {
     this.#text = text;
+  }
+
+  extend(text: string): void {
+    this.#text = this.#text.slice(this.#at) + text;
+    this.#at = 0;
+    this.isKept &&= this.#text.length <= MOST_WAITING;
+    if (!this.isKept) this.#text = "";
   }
 
   keep(part: string): void {
