@@ -9,7 +9,10 @@ const CLASSIFIER = goldenPath("classifier-last");
 const IDS = goldenPath("mamba1", "ids.json");
 
 /** Runs a command that succeeds. */
-async function run(args: string[], stdin?: Uint8Array<ArrayBuffer> | string): Promise<FakeTerminal> {
+async function run(
+  args: string[],
+  stdin?: Uint8Array<ArrayBuffer> | string,
+): Promise<FakeTerminal> {
   const terminal = new FakeTerminal(stdin === undefined ? {} : { stdin });
   const code = await infer(args, terminal);
   assertEquals(code, 0, terminal.stderr);
