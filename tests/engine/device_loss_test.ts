@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DeviceLostError, loadModel, type Snapshot } from "../../mod.ts";
+import { defined } from "../defined.ts";
 import { goldenPath } from "../golden_files.ts";
 import "../settle_readbacks.ts";
 
@@ -18,7 +19,7 @@ Deno.test("a device that is lost in the middle of a stream ends it with one erro
   const expected = (await Array.fromAsync(whole.generate(PROMPT, sampling))).map(({ id }) => id);
 
   const device = await openDevice();
-  let last: Snapshot | undefined;
+  const taken: Snapshot[] = [];
   const ids: number[] = [];
   {
     using model = await loadModel(LM, { device });
@@ -28,9 +29,7 @@ Deno.test("a device that is lost in the middle of a stream ends it with one erro
       const options = {
         maxTokens: 60,
         snapshotEvery: 10,
-        onSnapshot: (snapshot: Snapshot) => {
-          last = snapshot;
-        },
+        onSnapshot: (snapshot: Snapshot) => void taken.push(snapshot),
       };
       for await (const { id } of session.generate(options)) {
         ids.push(id);
@@ -45,7 +44,7 @@ Deno.test("a device that is lost in the middle of a stream ends it with one erro
     await assertRejects(() => Array.fromAsync(model.generate(PROMPT)), DeviceLostError);
   }
   assertEquals(ids, expected.slice(0, ids.length));
-  assert(last !== undefined);
+  const last = defined(taken.at(-1));
 
   using again = await loadModel(LM, { backend: "webgpu" });
   using session = again.createSession();
