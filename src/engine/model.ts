@@ -8,7 +8,9 @@ import {
   classifyBatch,
   type ClassifyOptions,
   classifyStream,
+  type ClassifyStreamOptions,
   requireClassifier,
+  type StreamedClassification,
 } from "./classify.ts";
 import type { Backend, Executor } from "../model/executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
@@ -92,14 +94,14 @@ export interface Model extends Disposable {
     options?: ClassifyOptions,
   ): Promise<Classification[]>;
   /**
-   * Classifies a stream after every step: break when sure enough.
+   * Classifies a stream after every step: break when sure enough, or say with `confident` what is.
    *
    * @param inputs The d_input floats of each step; one token id for a model that takes ids.
    */
   classifyStream(
     inputs: AsyncIterable<Float32Array | number> | Iterable<Float32Array | number>,
-    options?: ClassifyOptions,
-  ): AsyncIterable<Classification>;
+    options?: ClassifyStreamOptions,
+  ): AsyncIterable<StreamedClassification>;
   /**
    * Says of every token how expected it was, in constant memory.
    *
