@@ -70,6 +70,8 @@ export type { WeightDType } from "./src/model/weights/load_plan.ts";
 export type { Mamba1Config } from "./src/model/mixers/mamba1.ts";
 export type { Mamba2Config } from "./src/model/mixers/mamba2.ts";
 export type { MambaConfig } from "./src/model/mixers/mamba_fields.ts";
+export type { S4Config, S4Mode } from "./src/model/mixers/s4_fields.ts";
+export type { S4DConfig, S4DInit } from "./src/model/mixers/s4d.ts";
 export type { QuantizedDType } from "./src/model/weights/quantize.ts";
 export type { SamplerSettings } from "./src/model/sampler.ts";
 export type { BatchShape, TrainingBatch } from "./src/model/training_executor.ts";

@@ -1,56 +1,106 @@
-// _matvec: what the kernels of a step's products share, in which nothing depends on how many rows of x there are.
+// _matvec: what comes before and after a step's products, however many rows of x there are.
 //   y[b, o] = sum_k weight[o, k] x[b, k] + bias[o]
 //   NORM      x is RMSNorm(x; norm_weight) first. The factor rsqrt(mean x^2 + EPS) is common to the whole dot product,
 //             so the squares are summed beside it and the factor is applied once, at the end.
 //   RESIDUAL  y[b, o] += instead of =.
 //   CONV      rows CONV_START + d, d < D_INNER, are the input of the causal conv1d, whose window is conv_state[b, d]:
 //             the window moves by one, and y becomes SiLU(conv). Other rows (z, dt) are written as they are.
-// The order of a sum: parts of PART columns, each in order; groups of GROUP_PARTS parts, added up in order; and the
-// groups in order. Every product is added by fma(), which leaves a compiler nothing to round otherwise in one kernel
-// than in another: a row has the same bits whichever of them computes it.
-// The kernel declares the overrides and bindings that are used here.
-const PART = 16u;
-const GROUP_PARTS = 8u;
+// Goes after _chains. The kernel declares the overrides and bindings that are used here, and squares (f32: CHAINS).
 
-fn plus_squares(square: f32, v: vec4<f32>) -> f32 {
-  return fma(v.w, v.w, fma(v.z, v.z, fma(v.y, v.y, fma(v.x, v.x, square))));
+// Columns i to i + 3 of a row that need not start at a multiple of four, zero past D_IN.
+fn x_at(start: u32, i: u32) -> vec4<f32> {
+  var values = vec4<f32>(0.0);
+  if (ALIGNED) {
+    if (i < D_IN) {
+      values = x[(start + i) / 4u];
+    }
+    return values;
+  }
+  for (var j = 0u; j < 4u; j++) {
+    if (i + j < D_IN) {
+      values[j] = x[(start + i + j) / 4u][(start + i + j) % 4u];
+    }
+  }
+  return values;
 }
 
-fn norm_factor(square: f32) -> f32 {
-  return inverseSqrt(fma(square, 1.0 / f32(D_IN), EPS));
+// From the sums of the chains of squares.
+fn norm_factor() -> f32 {
+  var sum = 0.0;
+  for (var i = 0u; i < CHAINS; i += GROUP_CHAINS) {
+    sum += sum4(vec4<f32>(squares[i], squares[i + 1u], squares[i + 2u], squares[i + 3u]));
+  }
+  return inverseSqrt(fma(sum, 1.0 / f32(D_IN), EPS));
 }
 
-fn conv1d_step(b: u32, d: u32, newest: f32) -> f32 {
+// The usual width of conv1d, whose window is loaded beforehand.
+const USUAL_CONV = 4u;
+
+// What y[b, o] needs beside its sum: loaded before that is there.
+struct Ending {
+  bias: f32,
+  residual: f32,
+  conv_bias: f32,
+  window: vec3<f32>, // all but the oldest
+  taps: vec4<f32>,
+}
+
+fn is_convolved(o: u32) -> bool {
+  return CONV && o >= CONV_START && o - CONV_START < D_INNER;
+}
+
+fn load_ending(b: u32, o: u32) -> Ending {
+  var ending: Ending;
+  if (BIAS) {
+    ending.bias = bias[o];
+  }
+  if (RESIDUAL) {
+    ending.residual = y[b * params.ld_y + o];
+  }
+  if (is_convolved(o)) {
+    let d = o - CONV_START;
+    if (CONV_BIAS) {
+      ending.conv_bias = conv_bias[d];
+    }
+    if (D_CONV == USUAL_CONV) {
+      let window = (b * D_INNER + d) * USUAL_CONV;
+      let tap = d * USUAL_CONV;
+      ending.window = vec3<f32>(conv_state[window + 1u], conv_state[window + 2u], conv_state[window + 3u]);
+      ending.taps =
+        vec4<f32>(conv_weight[tap], conv_weight[tap + 1u], conv_weight[tap + 2u], conv_weight[tap + 3u]);
+    }
+  }
+  return ending;
+}
+
+// Moves the window of channel d by a step, and returns what comes out.
+fn conv1d_step(b: u32, d: u32, newest: f32, ending: Ending) -> f32 {
   let window = (b * D_INNER + d) * D_CONV;
-  var sum = newest * conv_weight[d * D_CONV + D_CONV - 1u];
+  var sum = ending.conv_bias;
+  if (D_CONV == USUAL_CONV) {
+    conv_state[window] = ending.window.x;
+    conv_state[window + 1u] = ending.window.y;
+    conv_state[window + 2u] = ending.window.z;
+    conv_state[window + 3u] = newest;
+    return silu(plus_dot(sum, ending.taps, vec4<f32>(ending.window, newest)));
+  }
   for (var k = 0u; k + 1u < D_CONV; k++) {
     let value = conv_state[window + k + 1u];
     conv_state[window + k] = value;
-    sum = fma(value, conv_weight[d * D_CONV + k], sum);
+    sum = fma(conv_weight[d * D_CONV + k], value, sum);
   }
   conv_state[window + D_CONV - 1u] = newest;
-  if (CONV_BIAS) {
-    sum += conv_bias[d];
-  }
-  return silu(sum);
+  return silu(fma(conv_weight[d * D_CONV + D_CONV - 1u], newest, sum));
 }
 
-// Writes y[b, o] from the sum of its products; `factor` is norm_factor() of the row, where there is a norm.
-fn finish(b: u32, o: u32, sum: f32, factor: f32) {
-  let at = b * params.ld_y + o;
-  var addend = 0.0;
-  if (BIAS) {
-    addend = bias[o];
+// Writes y[b, o] from the sum of its products; `factor` is norm_factor(), where there is a norm.
+fn finish(b: u32, o: u32, sum: f32, factor: f32, ending: Ending) {
+  var value = select(sum + ending.bias, fma(sum, factor, ending.bias), NORM);
+  if (is_convolved(o)) {
+    value = conv1d_step(b, o - CONV_START, value, ending);
   }
-  if (RESIDUAL && !CONV) {
-    addend += y[at];
+  if (RESIDUAL) {
+    value += ending.residual;
   }
-  var value = select(sum + addend, fma(sum, factor, addend), NORM);
-  if (CONV && o >= CONV_START && o - CONV_START < D_INNER) {
-    value = conv1d_step(b, o - CONV_START, value);
-  }
-  if (RESIDUAL && CONV) {
-    value += y[at];
-  }
-  y[at] = value;
+  y[b * params.ld_y + o] = value;
 }

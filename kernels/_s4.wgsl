@@ -1,5 +1,5 @@
-// _s4: complex numbers, and exponentials as exact as f32 has them: what is off in one step is off 4,096 times as much in
-// as many, and WGSL promises no more of cos() than 2^-11.
+// _s4: complex numbers, and exponentials as exact as f32 has them: what is off in one step is off 4,096 times as
+// much in as many, and WGSL promises no more of cos() than 2^-11.
 
 fn complex_mul(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
   return vec2<f32>(a.x * b.x - a.y * b.y, a.x * b.y + a.y * b.x);

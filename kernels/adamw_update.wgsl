@@ -3,7 +3,7 @@
 //   weight = weight (1 - lr weight_decay) - lr (m / (1 - beta1^step)) / (sqrt(v) / sqrt(1 - beta2^step) + EPS)
 //   What depends on the step comes from a tensor, so that a recorded program serves all steps, and is computed in f64:
 //   1 - 0.999 in f32 is 1.3e-5 off. A clip factor of 0 means that a gradient was NaN or infinite: nothing is changed.
-// One lane per element.
+// lr is that of the schedule times `rate`, which parameters have of their own. One lane per element.
 override EPS: f32;
 override BETA1_REST: f32;  // 1 - beta1
 override BETA2_REST: f32;  // 1 - beta2
@@ -11,6 +11,7 @@ override BETA2_REST: f32;  // 1 - beta2
 struct Params {
   size: u32,
   weight_decay: f32,
+  rate: f32,
 }
 
 @group(0) @binding(0) var<storage, read_write> weight: array<f32>; // (size)
@@ -30,7 +31,7 @@ fn adamw_update(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) 
   if (i >= params.size || clip[0] == 0.0) {
     return;
   }
-  let learning_rate = schedule[0];
+  let learning_rate = params.rate * schedule[0];
   let g = clip[0] * grad[i];
   let m_next = m[i] + BETA1_REST * (g - m[i]);
   let v_next = v[i] + BETA2_REST * (g * g - v[i]);

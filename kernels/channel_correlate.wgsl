@@ -1,7 +1,7 @@
 // channel_correlate: the gradient of a convolution's kernel within chunks: products of two panels' rows by their lag.
 //   y[part, l, d] = sum over the part's columns c and over t >= l of p[c, t, d] q[c, t - l, d]
-// Parts as in channel_outer. One lane per channel and 8 lags, past which the rows of q slide through registers: two loads for
-// 8 products.
+// Parts as in channel_outer. One lane per channel and 8 lags, past which the rows of q slide through registers: two
+// loads for 8 products.
 override D_MODEL: u32;
 override ROWS: u32; // of a column, and lags
 

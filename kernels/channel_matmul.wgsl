@@ -1,8 +1,8 @@
 // channel_matmul: each channel's own matrix times the columns of a panel.
 //   y[c, i, d] = sum_k W[i, k, d] x[c, k, d], added to what is there where ACCUMULATE
 // W by FORM: 0 weight (OUTER, INNER, D_MODEL); 1 the transposed of weight (INNER, OUTER, D_MODEL); 2 a convolution,
-// W[i, k] = weight[i - k] of (INNER, D_MODEL), 0 where k > i; 3 the transposed of it. What a panel has no row for is zero
-// in x, and stays as it is in y. IN_PLACE: x is another part of y's tensor.
+// W[i, k] = weight[i - k] of (INNER, D_MODEL), 0 where k > i; 3 the transposed of it. What a panel has no row for is
+// zero in x, and stays as it is in y. IN_PLACE: x is another part of y's tensor.
 // One lane per channel, 8 rows and 4 columns: 12 loads for 32 products, each coalesced over the channels.
 override D_MODEL: u32;
 override OUTER: u32;

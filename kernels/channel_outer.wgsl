@@ -1,7 +1,7 @@
 // channel_outer: the gradient of channel_matmul's weight: products of two panels' rows, added up over their columns.
 //   y[part, i, k, d] = sum over the part's columns c of p[c, i, d] q[c, k, d]
-// Each part has its own columns, and sum_partials adds them up: no order depends on the device. Rows that a panel does not
-// have are zeros. One lane per channel, 8 rows of p and 4 of q.
+// Each part has its own columns, and sum_partials adds them up: no order depends on the device. Rows that a panel
+// does not have are zeros. One lane per channel, 8 rows of p and 4 of q.
 override D_MODEL: u32;
 override OUTER: u32;
 override INNER: u32;

@@ -1,16 +1,16 @@
 // matvec_fwd: y[b, o] = sum_k weight[o, k] x[b, k] + bias[o], for few rows b: what one step spends its time on.
-//   With norm, residual, conv1d and the order of sums as _matvec says.
-// A workgroup is LANES x GROUPS lanes. A group computes ROWS_PER_GROUP rows of weight: each lane takes a part of the
-// columns, loads its x once and uses it for all rows; then some lanes add up the parts. The grid is (row blocks, b).
+//   With norm, residual and conv1d as _matvec says, in the order of sums that _chains says.
+// A workgroup is CHAINS x GROUPS lanes: a lane has a chain of each of EACH rows of weight. The workgroup lays x out in
+// its memory, while the weights of AT_ONCE turns are on their way. The grid is (row blocks, b).
 // A weight may be split by rows over several buffers: this dispatch writes rows ROW_START to ROW_START + ROWS.
 override D_IN: u32;
 override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8 or of QUANT_GROUP; zeros beyond D_IN
 override W_DTYPE: u32;
 override ROW_START: u32;
 override ROWS: u32;
-override LANES: u32;       // a power of two, at least GROUP_PARTS
+override EACH: u32;        // 2 or 4
 override GROUPS: u32;
-override ALIGNED: bool;    // rows of x start at multiples of 4 floats and D_IN is a multiple of 8
+override ALIGNED: bool;    // rows of x start at multiples of 4 floats and D_IN is a multiple of 4
 override NORM: bool;
 override EPS: f32;
 override BIAS: bool;
@@ -20,6 +20,12 @@ override CONV_BIAS: bool;
 override D_CONV: u32;
 override CONV_START: u32;
 override D_INNER: u32;
+// The same as chunk_quads(), as memory is made of it.
+override QUADS: u32 = select(select(select(2u, 4u, W_DTYPE == 3u), 8u, W_DTYPE == 4u), 1u, W_DTYPE == 0u);
+override CHUNKS: u32 = W_STRIDE / (4u * QUADS); // of a row
+override TURNS: u32 = (CHUNKS + 31u) / 32u;     // chunks of a chain
+override AT_ONCE: u32 = select(4u, 2u, EACH == 4u || QUADS == 8u); // turns; registers hold no more
+override TURN: u32 = 32u * QUADS;               // vec4s of x that all chains take at a time
 
 struct Params {
   ld_x: u32,
@@ -37,147 +43,193 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;           // (batch, all rows) at stride ld_y
 @group(0) @binding(8) var<uniform> params: Params;
 
-const ROWS_PER_GROUP = 4u; // one vec4 of sums
-var<workgroup> parts: array<vec4<f32>, LANES * GROUPS>;
-var<workgroup> scales: array<vec4<f32>, LANES * GROUPS>; // of quantized weights: a part's columns share theirs
-var<workgroup> squares: array<f32, LANES * GROUPS>;
-
-fn is_quantized() -> bool {
-  return W_DTYPE == DTYPE_INT8 || W_DTYPE == DTYPE_INT4;
-}
-
-// Columns i to i + 3 of a row that need not start at a multiple of four, zero past D_IN.
-fn x_at(start: u32, i: u32) -> vec4<f32> {
-  if (ALIGNED) {
-    return x[(start + i) / 4u];
-  }
-  var values = vec4<f32>(0.0);
-  for (var j = 0u; j < 4u; j++) {
-    if (i + j < D_IN) {
-      values[j] = x[(start + i + j) / 4u][(start + i + j) % 4u];
-    }
-  }
-  return values;
-}
+var<workgroup> inputs: array<vec4<f32>, AT_ONCE * TURN>;         // see place_of()
+var<workgroup> terms: array<f32, AT_ONCE * TURN>;                // their squares
+var<workgroup> chains: array<f32, GROUPS * EACH * (CHAINS + 1u)>; // of each row; one apart, for the banks' sake
+var<workgroup> squares: array<f32, CHAINS>;
 
 // norm_weight is one tensor, which starts aligned; beyond D_IN it may hold anything, and x is zero there.
 fn norm_weight_at(i: u32) -> vec4<f32> {
   return select(vec4<f32>(0.0), norm_weight[i / 4u], vec4<bool>(i < D_IN, i + 1u < D_IN, i + 2u < D_IN, i + 3u < D_IN));
 }
 
-// Eight columns of a row of weight, without scales.
-struct Eight {
-  low: vec4<f32>,
-  high: vec4<f32>,
+// Where four columns of a chunk lie in `inputs`: moved, so that neither 8 lanes that write side by side meet in a bank,
+// nor 8 that read the same four of chunks side by side.
+fn place_of(chunk: u32, quad: u32) -> u32 {
+  return chunk * QUADS + (quad ^ (chunk * QUADS / 8u % QUADS));
 }
 
-// The lanes of a group read neighboring parts, so that narrow loads of quantized weights are whole lines together.
-fn weights_at(row: u32, column: u32) -> Eight {
-  let element = row * W_STRIDE + column;
-  if (W_DTYPE == DTYPE_F32) {
-    return Eight(bitcast<vec4<f32>>(weight[element / 4u]), bitcast<vec4<f32>>(weight[element / 4u + 1u]));
+fn stage(start: u32, turn: u32, index: u32) {
+  for (var i = index; i < min(AT_ONCE, TURNS - turn) * TURN; i += CHAINS * GROUPS) {
+    let column = (turn * TURN + i) * 4u;
+    var values = x_at(start, column);
+    if (NORM) {
+      terms[i] = square_of(values);
+      values *= norm_weight_at(column);
+    }
+    inputs[place_of(i / QUADS, i % QUADS)] = values;
   }
-  if (W_DTYPE == DTYPE_INT8) {
-    let words = weight[element / 16u];
-    let half = select(words.xy, words.zw, element % 16u == 8u);
-    return Eight(unpack_int8(half.x), unpack_int8(half.y));
-  }
-  if (W_DTYPE == DTYPE_INT4) {
-    let word = weight[element / 32u][element / 8u % 4u];
-    return Eight(unpack_int4(word), unpack_int4(word >> 4u));
-  }
-  let words = weight[element / 8u];
-  if (W_DTYPE == DTYPE_F16) {
-    return Eight(unpack_f16(words.xy), unpack_f16(words.zw));
-  }
-  return Eight(unpack_bf16(words.xy), unpack_bf16(words.zw));
 }
 
-fn plus_dot(sum: f32, v: vec4<f32>, w: vec4<f32>) -> f32 {
-  return fma(v.w, w.w, fma(v.z, w.z, fma(v.y, w.y, fma(v.x, w.x, sum))));
+// A chunk of each of a lane's rows; zeros past the last one.
+struct Chunks {
+  a: vec4<u32>,
+  b: vec4<u32>,
+  c: vec4<u32>,
+  d: vec4<u32>,
+  scales: vec4<f32>,
 }
 
-fn plus_eight(sum: f32, low: vec4<f32>, high: vec4<f32>, w: Eight) -> f32 {
-  return plus_dot(plus_dot(sum, low, w.low), high, w.high);
-}
-
-// The sums of four rows of weight over some columns, and the sum of x's squares.
-struct PartSums {
-  rows: vec4<f32>,
-  square: f32,
-}
-
-fn plus_columns(sums: PartSums, start: u32, column: u32, rows: vec4<u32>) -> PartSums {
-  var low = x_at(start, column);
-  var high = x_at(start, column + 4u);
-  var square = sums.square;
-  if (NORM) {
-    square = plus_squares(plus_squares(square, low), high);
-    low *= norm_weight_at(column);
-    high *= norm_weight_at(column + 4u);
-  }
-  let more = vec4<f32>(plus_eight(sums.rows.x, low, high, weights_at(rows.x, column)),
-                       plus_eight(sums.rows.y, low, high, weights_at(rows.y, column)),
-                       plus_eight(sums.rows.z, low, high, weights_at(rows.z, column)),
-                       plus_eight(sums.rows.w, low, high, weights_at(rows.w, column)));
-  return PartSums(more, square);
-}
-
-// The sums of a part into workgroup memory; zeros past the last part.
-fn sum_part(part: u32, b: u32, rows: vec4<u32>, index: u32) {
-  let start = params.x_offset + b * params.ld_x;
-  let column = part * PART;
-  var sums: PartSums;
-  if (column < D_IN) {
-    sums = plus_columns(sums, start, column, rows);
-    // Known beforehand for most weights, whose loads then overlap.
-    if (D_IN % PART == 0u || column + 8u < D_IN) {
-      sums = plus_columns(sums, start, column + 8u, rows);
+fn load_chunks(rows: vec4<u32>, chunk: u32) -> Chunks {
+  var chunks: Chunks;
+  if (chunk < CHUNKS) {
+    chunks.a = weight[rows.x * CHUNKS + chunk];
+    chunks.b = weight[rows.y * CHUNKS + chunk];
+    if (EACH == 4u) {
+      chunks.c = weight[rows.z * CHUNKS + chunk];
+      chunks.d = weight[rows.w * CHUNKS + chunk];
+    }
+    if (is_quantized()) {
+      let column = chunk * 4u * QUADS;
+      chunks.scales.x = scale_at(rows.x, column);
+      chunks.scales.y = scale_at(rows.y, column);
+      if (EACH == 4u) {
+        chunks.scales.z = scale_at(rows.z, column);
+        chunks.scales.w = scale_at(rows.w, column);
+      }
     }
   }
-  parts[index] = sums.rows;
-  squares[index] = sums.square;
-  if (is_quantized()) {
-    let first = min(column, D_IN - 1u);
-    scales[index] = vec4<f32>(scale_at(rows.x, first), scale_at(rows.y, first), scale_at(rows.z, first),
-                              scale_at(rows.w, first));
-  }
+  return chunks;
 }
 
-@compute @workgroup_size(LANES, GROUPS)
+// What four columns of each row add.
+fn plus_quad(sums: vec4<f32>, v: vec4<f32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> vec4<f32> {
+  if (EACH == 4u) {
+    return vec4<f32>(
+      plus_dot(sums.x, v, a), plus_dot(sums.y, v, b), plus_dot(sums.z, v, c), plus_dot(sums.w, v, d));
+  }
+  return vec4<f32>(plus_dot(sums.x, v, a), plus_dot(sums.y, v, b), 0.0, 0.0);
+}
+
+fn plus_int8(sums: vec4<f32>, v: vec4<f32>, a: u32, b: u32, c: u32, d: u32) -> vec4<f32> {
+  return plus_quad(sums, v, unpack_int8(a), unpack_int8(b), unpack_int8(c), unpack_int8(d));
+}
+
+fn plus_int4(sums: vec4<f32>, chunk: u32, quad: u32, a: u32, b: u32, c: u32, d: u32) -> vec4<f32> {
+  let low = plus_quad(sums, inputs[place_of(chunk, quad)],
+                      unpack_int4(a), unpack_int4(b), unpack_int4(c), unpack_int4(d));
+  return plus_quad(low, inputs[place_of(chunk, quad + 1u)],
+                   unpack_int4(a >> 4u), unpack_int4(b >> 4u), unpack_int4(c >> 4u), unpack_int4(d >> 4u));
+}
+
+fn plus_halves(sums: vec4<f32>, v: vec4<f32>, a: vec2<u32>, b: vec2<u32>, c: vec2<u32>, d: vec2<u32>) -> vec4<f32> {
+  if (W_DTYPE == DTYPE_F16) {
+    return plus_quad(sums, v, unpack_f16(a), unpack_f16(b), unpack_f16(c), unpack_f16(d));
+  }
+  return plus_quad(sums, v, unpack_bf16(a), unpack_bf16(b), unpack_bf16(c), unpack_bf16(d));
+}
+
+// What a chunk of each row adds to its chain; of quantized weights, its own sum. `chunk` is one of those in `inputs`.
+fn plus_chunk(sums: vec4<f32>, w: Chunks, chunk: u32) -> vec4<f32> {
+  let v = inputs[place_of(chunk, 0u)];
+  if (W_DTYPE == DTYPE_F32) {
+    return plus_quad(sums, v, bitcast<vec4<f32>>(w.a), bitcast<vec4<f32>>(w.b), bitcast<vec4<f32>>(w.c),
+                     bitcast<vec4<f32>>(w.d));
+  }
+  if (W_DTYPE == DTYPE_INT8) {
+    var part = plus_int8(sums, v, w.a.x, w.b.x, w.c.x, w.d.x);
+    part = plus_int8(part, inputs[place_of(chunk, 1u)], w.a.y, w.b.y, w.c.y, w.d.y);
+    part = plus_int8(part, inputs[place_of(chunk, 2u)], w.a.z, w.b.z, w.c.z, w.d.z);
+    return plus_int8(part, inputs[place_of(chunk, 3u)], w.a.w, w.b.w, w.c.w, w.d.w);
+  }
+  if (W_DTYPE == DTYPE_INT4) {
+    var part = plus_int4(sums, chunk, 0u, w.a.x, w.b.x, w.c.x, w.d.x);
+    part = plus_int4(part, chunk, 2u, w.a.y, w.b.y, w.c.y, w.d.y);
+    part = plus_int4(part, chunk, 4u, w.a.z, w.b.z, w.c.z, w.d.z);
+    return plus_int4(part, chunk, 6u, w.a.w, w.b.w, w.c.w, w.d.w);
+  }
+  let part = plus_halves(sums, v, w.a.xy, w.b.xy, w.c.xy, w.d.xy);
+  return plus_halves(part, inputs[place_of(chunk, 1u)], w.a.zw, w.b.zw, w.c.zw, w.d.zw);
+}
+
+fn plus_chunks(sums: vec4<f32>, chunks: Chunks, chunk: u32) -> vec4<f32> {
+  if (is_quantized()) {
+    return fma(chunks.scales, plus_chunk(vec4<f32>(0.0), chunks, chunk), sums);
+  }
+  return plus_chunk(sums, chunks, chunk);
+}
+
+fn sum_of_chains(first: u32) -> f32 {
+  var sum = 0.0;
+  for (var i = first; i < first + CHAINS; i += GROUP_CHAINS) {
+    sum += sum4(vec4<f32>(chains[i], chains[i + 1u], chains[i + 2u], chains[i + 3u]));
+  }
+  return sum;
+}
+
+@compute @workgroup_size(CHAINS, GROUPS)
 fn matvec_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>,
               @builtin(local_invocation_index) index: u32) {
   let b = wid.y;
-  let row = (wid.x * GROUPS + lid.y) * ROWS_PER_GROUP;
+  let chain = lid.x;
+  let row = (wid.x * GROUPS + lid.y) * EACH;
   let rows = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(ROWS - 1u));
-  let group = lid.y * LANES;
-  var sum = vec4<f32>(0.0);
+  let start = params.x_offset + b * params.ld_x;
+  let writes = chain < EACH && row + chain < ROWS;
+  var sums = vec4<f32>(0.0);
   var square = 0.0;
-  for (var first = 0u; first < (D_IN + PART - 1u) / PART; first += LANES) {
-    workgroupBarrier();
-    sum_part(first + lid.x, b, rows, index);
-    workgroupBarrier();
-    // A lane for each group of parts, which it leaves where its first one was.
-    if (lid.x < LANES / GROUP_PARTS) {
-      var group_sum = vec4<f32>(0.0);
-      var group_square = 0.0;
-      for (var p = 0u; p < GROUP_PARTS; p++) {
-        let i = group + lid.x * GROUP_PARTS + p;
-        group_sum = fma(select(vec4<f32>(1.0), scales[i], is_quantized()), parts[i], group_sum);
-        group_square += squares[i];
-      }
-      parts[group + lid.x * GROUP_PARTS] = group_sum;
-      squares[group + lid.x * GROUP_PARTS] = group_square;
+  var ending: Ending;
+  for (var turn = 0u; turn < TURNS; turn += AT_ONCE) {
+    let chunk = turn * CHAINS + chain;
+    let first = load_chunks(rows, chunk);
+    let second = load_chunks(rows, chunk + CHAINS);
+    var third: Chunks;
+    var fourth: Chunks;
+    if (AT_ONCE == 4u) {
+      third = load_chunks(rows, chunk + 2u * CHAINS);
+      fourth = load_chunks(rows, chunk + 3u * CHAINS);
     }
+    if (turn == 0u && writes) {
+      ending = load_ending(b, ROW_START + row + chain);
+    }
+    if (turn > 0u) {
+      workgroupBarrier();
+    }
+    stage(start, turn, index);
     workgroupBarrier();
-    if (lid.x < ROWS_PER_GROUP) {
-      for (var i = group; i < group + LANES; i += GROUP_PARTS) {
-        sum += parts[i];
-        square += squares[i];
+    sums = plus_chunks(sums, first, chain);
+    if (turn + 1u < TURNS) {
+      sums = plus_chunks(sums, second, chain + CHAINS);
+    }
+    if (AT_ONCE == 4u && turn + 2u < TURNS) {
+      sums = plus_chunks(sums, third, chain + 2u * CHAINS);
+    }
+    if (AT_ONCE == 4u && turn + 3u < TURNS) {
+      sums = plus_chunks(sums, fourth, chain + 3u * CHAINS);
+    }
+    if (NORM && lid.y == 0u) {
+      for (var i = chain; i < min(AT_ONCE, TURNS - turn) * TURN; i += CHAINS) {
+        square += terms[i];
       }
     }
   }
-  if (lid.x < ROWS_PER_GROUP && row + lid.x < ROWS) {
-    finish(b, ROW_START + row + lid.x, sum[lid.x], norm_factor(square));
+  let place = lid.y * EACH * (CHAINS + 1u) + chain;
+  chains[place] = sums.x;
+  chains[place + CHAINS + 1u] = sums.y;
+  if (EACH == 4u) {
+    chains[place + 2u * (CHAINS + 1u)] = sums.z;
+    chains[place + 3u * (CHAINS + 1u)] = sums.w;
+  }
+  if (lid.y == 0u) {
+    squares[chain] = square;
+  }
+  workgroupBarrier();
+  if (writes) {
+    var factor = 1.0;
+    if (NORM) {
+      factor = norm_factor();
+    }
+    let sum = sum_of_chains((lid.y * EACH + chain) * (CHAINS + 1u));
+    finish(b, ROW_START + row + chain, sum, factor, ending);
   }
 }

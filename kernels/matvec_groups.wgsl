@@ -1,9 +1,10 @@
-// matvec_groups: the sums of groups of columns, for some rows of x: the products of many sequences' steps, before
-// matvec_finish adds them up.
-//   sums[g, m, o] = sum of weight[o, k] x[m, k] over k in group g        x times norm_weight first if NORM
-//   SPLIT: a workgroup a group, so that few rows keep a device busy too. Else one adds up all of them, and g is 0.
-// In the order that _matvec says. Tiles of 64 x 64 (see _matmul): a slice of 16 columns is a part, and two of them are
-// in workgroup memory at once, side by side. Row m of x starts at x_offset + m * ld_x.
+// matvec_groups: sums of chains, for some rows of x: the products of many sequences' steps, before matvec_finish adds
+// them up.
+//   sums[s, m, o] = sum of weight[o, k] x[m, k] over k in share s        x times norm_weight first if NORM
+//   A share is that of SHARES workgroups, so that few rows keep a device busy too: a chain, a group of chains or all.
+// In the order that _chains says: place p of a sum is the column that comes p-th in it. Tiles of 64 x 64 (see _matmul),
+// whose slices are of 16 places; two of them are in workgroup memory at once, side by side.
+// Row m of x starts at x_offset + m * ld_x.
 override D_IN: u32;
 override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8 or of QUANT_GROUP; zeros beyond D_IN
 override W_DTYPE: u32;
@@ -11,7 +12,7 @@ override ROWS: u32;
 override WIDE: bool;       // of _matmul: false
 override X_ALIGNED: bool;  // D_IN, ld_x and x_offset are multiples of 4
 override NORM: bool;
-override SPLIT: bool;
+override SHARES: u32;      // 1, 8 or 32
 
 struct Params {
   rows: u32,
@@ -22,14 +23,26 @@ struct Params {
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;           // (rows, D_IN) at stride ld_x
 @group(0) @binding(1) var<storage, read> norm_weight: array<vec4<f32>>; // (D_IN)
 @group(0) @binding(2) var<storage, read> weight: array<vec4<u32>>;      // (ROWS, W_STRIDE), packed, then scales
-@group(0) @binding(3) var<storage, read_write> sums: array<f32>;        // (groups or 1, rows, ROWS)
+@group(0) @binding(3) var<storage, read_write> sums: array<f32>;        // (SHARES, rows, ROWS)
 @group(0) @binding(4) var<uniform> params: Params;
 
-const PART = 16u;
-const GROUP = 128u; // columns
+const SLICE = 16u;
 
-fn is_quantized() -> bool {
-  return W_DTYPE == DTYPE_INT8 || W_DTYPE == DTYPE_INT4;
+// Places of a chunk and of a chain.
+fn chunk_places() -> u32 {
+  return chunk_quads() * 4u;
+}
+
+fn chain_places() -> u32 {
+  let chunks = W_STRIDE / chunk_places();
+  return (chunks + CHAINS - 1u) / CHAINS * chunk_places();
+}
+
+// The column of a place, which may lie past D_IN, as chains are of one length.
+fn column_of(place: u32) -> u32 {
+  let within = place % chain_places();
+  let chunk = within / chunk_places() * CHAINS + place / chain_places();
+  return chunk * chunk_places() + place % chunk_places();
 }
 
 fn x_element(start: u32, k: u32) -> f32 {
@@ -84,9 +97,10 @@ fn scale_of(o: u32, k: u32) -> f32 {
 
 // What one lane brings of two slices: 4 columns of each of 4 rows. 64 lanes bring x of the first, 64 of the second, and
 // as many others the weight.
-fn load(m0: u32, o0: u32, k0: u32, lane: u32) -> mat4x4<f32> {
+fn load(m0: u32, o0: u32, first: u32, end: u32, lane: u32) -> mat4x4<f32> {
   let row = lane / 4u % 16u * 4u;
-  let k = k0 + lane / 64u % 2u * PART + lane % 4u * 4u;
+  let place = first + lane / 64u % 2u * SLICE + lane % 4u * 4u;
+  let k = select(W_STRIDE, column_of(place), place < end);
   if (lane < 128u) {
     let m = m0 + row;
     return mat4x4<f32>(x_at(m, k), x_at(m + 1u, k), x_at(m + 2u, k), x_at(m + 3u, k));
@@ -115,14 +129,45 @@ fn add_step(sums: Sums, k: u32, m4: u32, o4: u32) -> Sums {
   return next;
 }
 
-// The sums of a group with a part more.
-fn plus_part(group: mat4x4<f32>, part: mat4x4<f32>, o: u32, k0: u32) -> mat4x4<f32> {
+// A lane's sums of the chunk, the chain and the group that it is at, and of the groups before.
+struct Running {
+  chunk: mat4x4<f32>, // of quantized weights alone
+  chain: mat4x4<f32>,
+  group: mat4x4<f32>,
+  total: mat4x4<f32>,
+}
+
+fn plus_scaled(chain: mat4x4<f32>, chunk: mat4x4<f32>, o: u32, k: u32) -> mat4x4<f32> {
+  let scale = vec4<f32>(scale_of(o, k), scale_of(o + 1u, k), scale_of(o + 2u, k), scale_of(o + 3u, k));
+  return mat4x4<f32>(fma(scale, chunk[0], chain[0]), fma(scale, chunk[1], chain[1]),
+                     fma(scale, chunk[2], chain[2]), fma(scale, chunk[3], chain[3]));
+}
+
+// With four places more, which begin at `place`, and are from k on in workgroup memory.
+fn plus_places(running: Running, place: u32, k: u32, m4: u32, o4: u32, o: u32) -> Running {
+  var next = running;
+  var sums: Sums;
   if (is_quantized()) {
-    let scale = vec4<f32>(scale_of(o, k0), scale_of(o + 1u, k0), scale_of(o + 2u, k0), scale_of(o + 3u, k0));
-    return mat4x4<f32>(fma(scale, part[0], group[0]), fma(scale, part[1], group[1]),
-                       fma(scale, part[2], group[2]), fma(scale, part[3], group[3]));
+    sums.s00 = running.chunk;
+    next.chunk = add_4_steps(sums, k, m4, o4).s00;
+    if ((place + 4u) % chunk_places() == 0u) {
+      let column = min(column_of(place), W_STRIDE - 1u);
+      next.chain = plus_scaled(running.chain, next.chunk, o, column);
+      next.chunk = mat4x4<f32>();
+    }
+  } else {
+    sums.s00 = running.chain;
+    next.chain = add_4_steps(sums, k, m4, o4).s00;
   }
-  return group + part;
+  if ((place + 4u) % chain_places() == 0u) {
+    next.group = running.group + next.chain;
+    next.chain = mat4x4<f32>();
+    if (ends_group(place / chain_places())) {
+      next.total = running.total + next.group;
+      next.group = mat4x4<f32>();
+    }
+  }
+  return next;
 }
 
 fn write4(first: u32, m: u32, o: u32, values: vec4<f32>) {
@@ -139,28 +184,23 @@ fn matvec_groups(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocatio
   let m0 = wid.y * 64u;
   let o4 = lane % 16u;
   let m4 = lane / 16u;
-  let begin = wid.z * GROUP;
-  let end = select(D_IN, min(D_IN, begin + GROUP), SPLIT);
-  var total = mat4x4<f32>();
-  var group = mat4x4<f32>();
-  var slice = load(m0, o0, begin, lane);
-  for (var k0 = begin; k0 < end; k0 += 2u * PART) {
+  let o = o0 + o4 * 4u;
+  let places = CHAINS / SHARES * chain_places();
+  let begin = wid.z * places;
+  var running: Running;
+  var slice = load(m0, o0, begin, begin + places, lane);
+  for (var place = begin; place < begin + places; place += 2u * SLICE) {
     store(slice, lane);
     workgroupBarrier();
-    if (k0 + 2u * PART < end) {
-      slice = load(m0, o0, k0 + 2u * PART, lane);
+    if (place + 2u * SLICE < begin + places) {
+      slice = load(m0, o0, place + 2u * SLICE, begin + places, lane);
     }
-    var none: Sums;
-    group = plus_part(group, add_steps(none, m4, o4).s00, o0 + o4 * 4u, k0);
-    if (k0 + PART < end) {
-      group = plus_part(group, add_steps(none, m4 + 16u, o4 + 16u).s00, o0 + o4 * 4u, k0 + PART);
-    }
-    if (k0 % GROUP == GROUP - 2u * PART) {
-      total += group;
-      group = mat4x4<f32>();
+    for (var i = 0u; i < min(2u * SLICE, begin + places - place); i += 4u) {
+      let side = i / SLICE * 16u;
+      running = plus_places(running, place + i, i % SLICE, m4 + side, o4 + side, o);
     }
     workgroupBarrier();
   }
-  total += group;
-  write_block(wid.z * params.rows, m0 + m4 * 4u, o0 + o4 * 4u, total);
+  // What is beyond a share's last place is zero: of one that ends within a group, all is in there.
+  write_block(wid.z * params.rows, m0 + m4 * 4u, o, running.total + running.group);
 }

@@ -1,6 +1,6 @@
 // s4_power: a power of S4's matrix of one step, E = Abar^steps with Abar = diag(a) - p q^T (see s4_system).
-// Column k is what `steps` steps without input make of the k-th unit state, each two numbers of every pair: no step takes
-// more than a sum and a few products, where a product of matrices would take PAIRS times as much.
+// Column k is what `steps` steps without input make of the k-th unit state, each two numbers of every pair: no step
+// takes more than a sum and a few products, where a product of matrices would take PAIRS times as much.
 // One lane per channel and column, whose state stands where the result will.
 override D_MODEL: u32;
 override PAIRS: u32;
@@ -14,11 +14,6 @@ struct Params {
 @group(0) @binding(2) var<uniform> params: Params;
 
 const LANES = 64u;
-
-fn system_at(block: u32, n: u32, d: u32) -> vec2<f32> {
-  let row = (block * PAIRS + n) * 2u;
-  return vec2<f32>(system[row * D_MODEL + d], system[(row + 1u) * D_MODEL + d]);
-}
 
 // Element i of column k.
 fn E_at(i: u32, k: u32, d: u32) -> u32 {

@@ -1,8 +1,8 @@
 // s4_scan: the recurrence of S4D and S4 step by step, from any state (see s4_series).
 //   x[t] = Abar x[t-1] + b u[t]      y[t] = 2 Re(C x[t]) + D u[t]      for t = first .. seqlen - 1
 // Abar = diag(a), or diag(a) - p q^T if LOW_RANK: one sum over all pairs before a step, and one after it.
-// Of slots of states the one of step t is t / chunk + 1, and of the step before the first slot t / chunk where a chunk begins:
-// so the state before each chunk stays. With one slot alone all is there.
+// Of slots of states the one of step t is t / chunk + 1, and of the step before the first slot t / chunk where a
+// chunk begins: so the state before each chunk stays. With one slot alone all is there.
 // A workgroup has 16 channels of a sequence, with 16 lanes each, which stride over the pairs.
 override D_MODEL: u32;
 override PAIRS: u32;
@@ -27,11 +27,6 @@ const CHANNELS = 16u;
 const LANES = 16u;
 
 var<workgroup> sums: array<f32, CHANNELS * LANES>;
-
-fn system_at(block: u32, n: u32, d: u32) -> vec2<f32> {
-  let row = (block * PAIRS + n) * 2u;
-  return vec2<f32>(system[row * D_MODEL + d], system[(row + 1u) * D_MODEL + d]);
-}
 
 // Element of pair n in a slot of sequence b.
 fn state_at(b: u32, slot: u32, n: u32, d: u32) -> u32 {
@@ -71,8 +66,8 @@ fn s4_scan(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) 
     }
     var own = 0.0;
     for (var n = lid.y; writes && n < PAIRS; n += LANES) {
-      let from = state_at(b, slot, n, d);
-      let before = vec2<f32>(states[from], states[from + D_MODEL]);
+      let old = state_at(b, slot, n, d);
+      let before = vec2<f32>(states[old], states[old + D_MODEL]);
       var x = complex_mul(system_at(0u, n, d), before) + u[row] * system_at(1u, n, d);
       if (LOW_RANK) {
         x -= coupled * system_at(2u, n, d);

@@ -1,10 +1,11 @@
 // s4_series: what a chunk of CHUNK steps does, from what one step does (s4d_system, s4_system).
 //   x[t] = Abar x[t-1] + b u[t]      y[t] = 2 Re(C x[t]) + D u[t]      Abar = diag(a), or diag(a) - p q^T if LOW_RANK
-// K[l] = C Abar^l b, with D in K[0]: the convolution's kernel.   R[j] = Abar^(CHUNK-1-j) b: what input j leaves in the state
-// after the chunk.   O[t] = C Abar^(t+1): what output t has of the state before it.   E = a^CHUNK, if not LOW_RANK.
-// All numbers are real here: rows of both parts of each pair, with q x = sum q[n] x[n] over both, and O as a row times Abar.
-// A workgroup has 16 channels, with 16 lanes each, which stride over the pairs and go step by step: K and the products
-// with q and p are sums over all pairs of a channel. Lanes read of the table what they have written themselves.
+// K[l] = C Abar^l b, with D in K[0]: the convolution's kernel.   R[j] = Abar^(CHUNK-1-j) b: what input j leaves in
+// the state after the chunk.   O[t] = C Abar^(t+1): what output t has of the state before it.   E = a^CHUNK, if not
+// LOW_RANK. All numbers are real here: rows of both parts of each pair, with q x = sum q[n] x[n] over both, and O as
+// a row times Abar. A workgroup has 16 channels, with 16 lanes each, which stride over the pairs and go step by
+// step: K and the products with q and p are sums over all pairs of a channel. Lanes read of the table what they have
+// written themselves.
 override D_MODEL: u32;
 override PAIRS: u32;
 override CHUNK: u32;
@@ -20,45 +21,10 @@ const LANES = 16u;
 
 var<workgroup> sums: array<vec3<f32>, CHANNELS * LANES>;
 
-fn O_row(t: u32) -> u32 {
-  return CHUNK + t * 2u * PAIRS;
-}
-
-// The row of Abar^l b.
-fn R_row(l: u32) -> u32 {
-  return CHUNK + (2u * CHUNK - 1u - l) * 2u * PAIRS;
-}
-
-fn E_row() -> u32 {
-  return CHUNK + 4u * CHUNK * PAIRS;
-}
-
-fn system_at(block: u32, n: u32, d: u32) -> vec2<f32> {
-  let row = (block * PAIRS + n) * 2u;
-  return vec2<f32>(system[row * D_MODEL + d], system[(row + 1u) * D_MODEL + d]);
-}
-
-fn C_at(n: u32, d: u32) -> vec2<f32> {
-  return output_row(vec2<f32>(C[2u * n * D_MODEL + d], C[(2u * n + 1u) * D_MODEL + d]));
-}
-
-fn table_at(start: u32, n: u32, d: u32) -> vec2<f32> {
-  let row = start + 2u * n;
-  return vec2<f32>(table[row * D_MODEL + d], table[(row + 1u) * D_MODEL + d]);
-}
-
 fn store(start: u32, n: u32, d: u32, value: vec2<f32>) {
   let row = start + 2u * n;
   table[row * D_MODEL + d] = value.x;
   table[(row + 1u) * D_MODEL + d] = value.y;
-}
-
-// O[t - 1], and before the first C.
-fn before(t: u32, n: u32, d: u32) -> vec2<f32> {
-  if (t == 0u) {
-    return C_at(n, d);
-  }
-  return table_at(O_row(t - 1u), n, d);
 }
 
 @compute @workgroup_size(CHANNELS, LANES)

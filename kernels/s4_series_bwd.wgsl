@@ -20,32 +20,6 @@ const LANES = 16u;
 
 var<workgroup> sums: array<vec4<f32>, CHANNELS * LANES>;
 
-fn O_row(t: u32) -> u32 {
-  return CHUNK + t * 2u * PAIRS;
-}
-
-fn R_row(l: u32) -> u32 {
-  return CHUNK + (2u * CHUNK - 1u - l) * 2u * PAIRS;
-}
-
-fn E_row() -> u32 {
-  return CHUNK + 4u * CHUNK * PAIRS;
-}
-
-fn system_at(block: u32, n: u32, d: u32) -> vec2<f32> {
-  let row = (block * PAIRS + n) * 2u;
-  return vec2<f32>(system[row * D_MODEL + d], system[(row + 1u) * D_MODEL + d]);
-}
-
-fn C_at(n: u32, d: u32) -> vec2<f32> {
-  return output_row(vec2<f32>(C[2u * n * D_MODEL + d], C[(2u * n + 1u) * D_MODEL + d]));
-}
-
-fn table_at(start: u32, n: u32, d: u32) -> vec2<f32> {
-  let row = start + 2u * n;
-  return vec2<f32>(table[row * D_MODEL + d], table[(row + 1u) * D_MODEL + d]);
-}
-
 fn gradient_at(start: u32, n: u32, d: u32) -> vec2<f32> {
   let row = start + 2u * n;
   return vec2<f32>(grad_table[row * D_MODEL + d], grad_table[(row + 1u) * D_MODEL + d]);
@@ -66,14 +40,6 @@ fn add_system(block: u32, n: u32, d: u32, value: vec2<f32>) {
 fn add_C(n: u32, d: u32, value: vec2<f32>) {
   grad_C[2u * n * D_MODEL + d] += value.x;
   grad_C[(2u * n + 1u) * D_MODEL + d] += value.y;
-}
-
-// O[t - 1], and before the first C.
-fn before(t: u32, n: u32, d: u32) -> vec2<f32> {
-  if (t == 0u) {
-    return C_at(n, d);
-  }
-  return table_at(O_row(t - 1u), n, d);
 }
 
 // What this lane starts with, of pair n: zeros, and the gradient through E.

@@ -5,8 +5,8 @@
 // G = 1 / (z - Lambda), kappa = P* G P and x standing for its conjugate, too,
 //   x[t] = a x[t-1] - p (q x[t-1]) + b u[t]
 //   a = 1 + 2 Lambda G      p = G P      q = 2 z conj(P) G / (1 + kappa)      b = 2 G B - p (P* 2 G B) / (1 + kappa)
-// so that a step takes a sum over all pairs and a few products of each. Sums over the conjugates, too, are twice the real
-// part, which q is stored as, both parts' products to be added up. The last row of system is exp(log_step).
+// so that a step takes a sum over all pairs and a few products of each. Sums over the conjugates, too, are twice the
+// real part, which q is stored as, both parts' products to be added up. The last row of system is exp(log_step).
 // One lane per channel: pairs go one after the other.
 override D_MODEL: u32;
 override PAIRS: u32;

@@ -17,11 +17,6 @@ override PAIRS: u32;
 
 const LANES = 64u;
 
-fn system_at(block: u32, n: u32, d: u32) -> vec2<f32> {
-  let row = (block * PAIRS + n) * 2u;
-  return vec2<f32>(system[row * D_MODEL + d], system[(row + 1u) * D_MODEL + d]);
-}
-
 fn gradient(block: u32, n: u32, d: u32) -> vec2<f32> {
   let row = (block * PAIRS + n) * 2u;
   return vec2<f32>(grad_system[row * D_MODEL + d], grad_system[(row + 1u) * D_MODEL + d]);

@@ -1,7 +1,7 @@
 // s4d_pass: states from chunk to chunk, with E = a^chunk of each pair (see s4_series).
 //   states[c] = E states[c-1] + states[c]            for c = 1 .. count - 1, from the state before the first chunk
-//   states[c] = conj(E) states[c+1] + states[c]      for c = count - 2 .. 0 if REVERSE: gradients, from the last chunk on
-// One lane per channel, pair and sequence.
+//   states[c] = conj(E) states[c+1] + states[c]      for c = count - 2 .. 0 if REVERSE: gradients, from the last
+// chunk on One lane per channel, pair and sequence.
 override D_MODEL: u32;
 override PAIRS: u32;
 override REVERSE: bool;

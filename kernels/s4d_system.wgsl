@@ -1,8 +1,8 @@
-// s4d_system: S4D's recurrence of one step (Gu et al. 2022, On the Parameterization and Initialization of Diagonal State
-// Space Models), by zero-order hold.
+// s4d_system: S4D's recurrence of one step (Gu et al. 2022, On the Parameterization and Initialization of Diagonal
+// State Space Models), by zero-order hold.
 //   w = exp(log_step) A      a = exp(w)      b = (exp(w) - 1) / A      A = min(A_re, -1e-4) + i A_im
-// With these x[t] = a x[t-1] + b u[t]. exp(w) - 1 is computed as such: as a difference it would lose what small steps are.
-// One lane per channel and pair.
+// With these x[t] = a x[t-1] + b u[t]. exp(w) - 1 is computed as such: as a difference it would lose what small
+// steps are. One lane per channel and pair.
 override D_MODEL: u32;
 override PAIRS: u32;
 

@@ -1,85 +1,154 @@
 // selective_scan_step: dt_proj and the Mamba-1 recurrence for a single step (seqlen 1), with skip and gate.
 //   dt = softplus(dt_weight dt_low + dt_bias)      A = -exp(A_log)
 //   h = exp(dt A) h + dt B u        y = (C . h + D u) silu(z)
-// A channel has LANES lanes, which share the dot product of dt and the states between them; two tree sums in workgroup
-// memory. A lane serves states lane, lane + LANES, ... and columns of dt_weight likewise.
+// In the order of sums that _scan_step says. A channel has LANES lanes: all of them have chains of the product of dt,
+// and STATE_SUMS of them the states.
 override D_INNER: u32;
 override D_STATE: u32;
 override DT_RANK: u32;
-override W_STRIDE: u32;  // elements from row to row of dt_weight
+override W_STRIDE: u32;  // elements from row to row of dt_weight, zeros beyond DT_RANK
 override W_DTYPE: u32;
-override LANES: u32;     // a power of two
+override ALIGNED: bool;  // D_STATE and DT_RANK are multiples of 4
+override LANES: u32;     // at least STATE_SUMS
 override CHANNELS: u32;
 
 @group(0) @binding(0) var<storage, read> xz: array<f32>;              // (batch, 2 D_INNER): u, then z
-@group(0) @binding(1) var<storage, read> x_dbl: array<f32>;           // (batch, DT_RANK + 2 D_STATE): dt_low, B, C
-@group(0) @binding(2) var<storage, read> dt_weight: array<u32>;       // (D_INNER, W_STRIDE), packed
+@group(0) @binding(1) var<storage, read> x_dbl: array<vec4<f32>>;     // (batch, DT_RANK + 2 D_STATE): dt_low, B, C
+@group(0) @binding(2) var<storage, read> dt_weight: array<vec4<u32>>; // (D_INNER, W_STRIDE), packed
 @group(0) @binding(3) var<storage, read> dt_bias: array<f32>;         // (D_INNER)
-@group(0) @binding(4) var<storage, read> A_log: array<f32>;           // (D_INNER, D_STATE)
+@group(0) @binding(4) var<storage, read> A_log: array<vec4<f32>>;     // (D_INNER, D_STATE)
 @group(0) @binding(5) var<storage, read> D: array<f32>;               // (D_INNER)
 @group(0) @binding(6) var<storage, read_write> ssm_state: array<f32>; // (batch, D_INNER, D_STATE)
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;         // (batch, D_INNER)
 
-var<workgroup> sums: array<f32, LANES * CHANNELS>;
+var<workgroup> chains: array<f32, CHANNELS * (CHAINS + 1u)>; // one apart, for the banks' sake
+var<workgroup> parts: array<f32, CHANNELS * STATE_SUMS>;
 
-fn weight_pair(word: u32) -> vec2<f32> {
-  if (W_DTYPE == DTYPE_F16) {
-    return unpack2x16float(word);
-  }
-  return bitcast<vec2<f32>>(vec2<u32>(word << 16u, word & 0xffff0000u));
+// Of the states n to n + 3, those that there are.
+fn exist(n: u32) -> vec4<bool> {
+  return vec4<u32>(n, n + 1u, n + 2u, n + 3u) < vec4<u32>(D_STATE);
 }
 
-// Sum of a channel's lanes, in all of them.
-fn lane_sum(value: f32, index: u32, lane: u32) -> f32 {
-  sums[index] = value;
-  workgroupBarrier();
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lane < half) {
-      sums[index] += sums[index + half];
-    }
-    workgroupBarrier();
+// Four of x_dbl, from i on.
+fn x_dbl4(i: u32) -> vec4<f32> {
+  if (ALIGNED) {
+    return x_dbl[i / 4u];
   }
-  return sums[index - lane];
+  return vec4<f32>(x_dbl[i / 4u][i % 4u], x_dbl[(i + 1u) / 4u][(i + 1u) % 4u], x_dbl[(i + 2u) / 4u][(i + 2u) % 4u],
+                   x_dbl[(i + 3u) / 4u][(i + 3u) % 4u]);
+}
+
+// Four of dt_low, zero past the last one.
+fn dt_low4(row: u32, r: u32) -> vec4<f32> {
+  let exists = vec4<u32>(r, r + 1u, r + 2u, r + 3u) < vec4<u32>(DT_RANK);
+  return select(vec4<f32>(0.0), x_dbl4(row + r), exists);
+}
+
+// What chunk c of a channel's row adds to its chain.
+fn plus_chunk(sum: f32, d: u32, c: u32, row: u32) -> f32 {
+  let words = dt_weight[d * dt_chunks() + c];
+  let r = c * 4u * dt_quads();
+  var more = plus_dot(sum, dt_weights(words, 0u), dt_low4(row, r));
+  if (dt_quads() > 1u) {
+    more = plus_dot(more, dt_weights(words, 1u), dt_low4(row, r + 4u));
+  }
+  return more;
+}
+
+fn sum_of_chains(first: u32) -> f32 {
+  var sum = 0.0;
+  for (var i = first; i < first + dt_chains(); i += GROUP_CHAINS) {
+    sum += sum4(vec4<f32>(chains[i], chains[i + 1u], chains[i + 2u], chains[i + 3u]));
+  }
+  return sum;
+}
+
+// What a lane reads of four states of a channel before it needs it; zeros for those that are not there.
+struct States {
+  A: vec4<f32>,
+  h: vec4<f32>,
+  B: vec4<f32>,
+  C: vec4<f32>,
+}
+
+fn load_states(at: u32, d: u32, n: u32, row: u32) -> States {
+  let i = d * D_STATE + n;
+  var A_logs: vec4<f32>;
+  if (ALIGNED) {
+    A_logs = A_log[i / 4u];
+  } else {
+    A_logs = vec4<f32>(A_log[i / 4u][i % 4u], A_log[(i + 1u) / 4u][(i + 1u) % 4u], A_log[(i + 2u) / 4u][(i + 2u) % 4u],
+                       A_log[(i + 3u) / 4u][(i + 3u) % 4u]);
+  }
+  let h = vec4<f32>(ssm_state[at + n], ssm_state[at + n + 1u], ssm_state[at + n + 2u], ssm_state[at + n + 3u]);
+  let B = x_dbl4(row + DT_RANK + n);
+  let C = x_dbl4(row + DT_RANK + D_STATE + n);
+  let none = vec4<f32>(0.0);
+  let exists = exist(n);
+  return States(-exp(select(none, A_logs, exists)), select(none, h, exists), select(none, B, exists),
+                select(none, C, exists));
+}
+
+fn write_states(at: u32, n: u32, h: vec4<f32>) {
+  let exists = exist(n);
+  ssm_state[at + n] = h.x;
+  if (exists.y) {
+    ssm_state[at + n + 1u] = h.y;
+  }
+  if (exists.z) {
+    ssm_state[at + n + 2u] = h.z;
+  }
+  if (exists.w) {
+    ssm_state[at + n + 3u] = h.w;
+  }
 }
 
 @compute @workgroup_size(LANES, CHANNELS)
-fn selective_scan_step(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>,
-                       @builtin(local_invocation_index) index: u32) {
+fn selective_scan_step(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
   let b = wid.y;
   // Lanes past the last channel repeat it and write nothing: the barriers need all of them.
   let d = min(wid.x * CHANNELS + lid.y, D_INNER - 1u);
   let writes = wid.x * CHANNELS + lid.y < D_INNER;
-  let x_dbl_row = b * (DT_RANK + 2u * D_STATE);
-  var dt_part = 0.0;
-  if (W_DTYPE == DTYPE_F32) {
-    for (var r = lid.x; r < DT_RANK; r += LANES) {
-      dt_part += bitcast<f32>(dt_weight[d * W_STRIDE + r]) * x_dbl[x_dbl_row + r];
-    }
-  } else {
-    for (var r = lid.x * 2u; r < DT_RANK; r += LANES * 2u) {
-      let pair = weight_pair(dt_weight[(d * W_STRIDE + r) / 2u]);
-      dt_part += pair.x * x_dbl[x_dbl_row + r];
-      if (r + 1u < DT_RANK) {
-        dt_part += pair.y * x_dbl[x_dbl_row + r + 1u];
-      }
-    }
-  }
-  let dt = softplus(lane_sum(dt_part, index, lid.x) + dt_bias[d]);
+  let row = b * (DT_RANK + 2u * D_STATE);
+  let at = (b * D_INNER + d) * D_STATE;
   let u = xz[b * 2u * D_INNER + d];
-  var y_part = 0.0;
-  for (var n = lid.x; n < D_STATE; n += LANES) {
-    let element = (b * D_INNER + d) * D_STATE + n;
-    let A = -exp(A_log[d * D_STATE + n]);
-    let h = exp(dt * A) * ssm_state[element] + dt * x_dbl[x_dbl_row + DT_RANK + n] * u;
-    if (writes) {
-      ssm_state[element] = h;
-    }
-    y_part += x_dbl[x_dbl_row + DT_RANK + D_STATE + n] * h;
+  let bias = dt_bias[d];
+  let skip = D[d];
+  let z = xz[(b * 2u + 1u) * D_INNER + d];
+  let has_states = lid.x < STATE_SUMS && lid.x * 4u < D_STATE;
+  var states: States;
+  if (has_states) {
+    states = load_states(at, d, lid.x * 4u, row);
   }
-  // The sums of dt are read by all lanes before this overwrites them.
+  for (var chain = lid.x; chain < dt_chains(); chain += LANES) {
+    var sum = 0.0;
+    for (var c = chain; c < dt_chunks(); c += CHAINS) {
+      sum = plus_chunk(sum, d, c, row);
+    }
+    chains[lid.y * (CHAINS + 1u) + chain] = sum;
+  }
   workgroupBarrier();
-  let sum = lane_sum(y_part, index, lid.x);
+  var part = 0.0;
+  if (has_states) {
+    let dt = softplus(sum_of_chains(lid.y * (CHAINS + 1u)) + bias);
+    for (var n = lid.x * 4u; n < D_STATE; n += 4u * STATE_SUMS) {
+      if (n >= 4u * STATE_SUMS) {
+        states = load_states(at, d, n, row);
+      }
+      let h = next_states(states.h, states.A, states.B, dt, dt * u);
+      if (writes) {
+        write_states(at, n, h);
+      }
+      part = plus_dot(part, states.C, h);
+    }
+  }
+  if (lid.x < STATE_SUMS) {
+    parts[lid.y * STATE_SUMS + lid.x] = part;
+  }
+  workgroupBarrier();
   if (writes && lid.x == 0u) {
-    y[b * D_INNER + d] = (sum + D[d] * u) * silu(xz[b * 2u * D_INNER + D_INNER + d]);
+    let i = lid.y * STATE_SUMS;
+    let sum = sum4(vec4<f32>(parts[i], parts[i + 1u], parts[i + 2u], parts[i + 3u]));
+    y[b * D_INNER + d] = gated(sum, skip, u, z);
   }
 }

@@ -22,6 +22,30 @@ Deno.test("the pages of docs/ do what they show, command by command", async (t) 
   }
 });
 
+Deno.test("the programs of docs/ type-check, and each has a name of its own", async () => {
+  const programs = PAGES.flatMap(({ steps }) => steps).filter((step) => step.kind === "program");
+  const names = programs.map(({ name }) => name);
+  assertEquals(new Set(names).size, names.length);
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const { name, text } of programs) {
+      const elsewhere = text.replaceAll("FREE_PORT", "8000").replaceAll(
+        '"./mod.ts"',
+        `"${new URL("mod.ts", ROOT)}"`,
+      );
+      await Deno.writeTextFile(`${folder}/${name}`, elsewhere);
+    }
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["check", "--no-lock", ...names.filter((name) => name.endsWith(".ts"))],
+      cwd: folder,
+      env: { NO_COLOR: "1" },
+    }).output();
+    assertEquals(code, 0, new TextDecoder().decode(stderr));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("the manual's first page links every page, and every link has its page", () => {
   const linked = (text: string) =>
     [...text.matchAll(/\]\(([\w./-]+)(?:#[\w-]*)?\)/g)].map(([, target = ""]) => target);

@@ -176,7 +176,16 @@ Deno.test("README.md's command lines name tasks, commands and options that exist
 });
 
 /** What the README's lines about models of this repository need, so that they run in a copy as they stand. */
-const COPIED = ["infer.ts", "deno.json", "README.md", "src", "kernels", "weights", "tests/golden"];
+const COPIED = [
+  "infer.ts",
+  "deno.json",
+  "LICENSE",
+  "README.md",
+  "src",
+  "kernels",
+  "weights",
+  "tests/golden",
+];
 
 async function copy(from: URL, to: string): Promise<void> {
   if (!(await Deno.stat(from)).isDirectory) return await Deno.copyFile(from, to);
@@ -215,14 +224,14 @@ Deno.test("README.md's command lines run on this repository's models, with the f
   }
 });
 
-Deno.test("README.md allows the hub to read its own variables", () => {
-  assertStringIncludes(README, `--allow-env=${HUB_VARIABLES}`);
+Deno.test("docs/hub.md allows the hub to read its own variables", () => {
+  assertStringIncludes(read("docs/hub.md"), `--allow-env=${HUB_VARIABLES}`);
 });
 
-Deno.test("README.md says what mamba-130m takes on the device in each dtype", () => {
+Deno.test("docs/weights.md says what mamba-130m takes on the device in each dtype", () => {
   const [, head = "", row = ""] =
     /^\| mamba-130m on the device \|(.*)\|\n.*\n\| weights +\|(.*)\|$/m
-      .exec(README) ?? [];
+      .exec(read("docs/weights.md")) ?? [];
   const cells = (text: string) => text.split("|").map((cell) => cell.trim());
   const expected = (["f32", "f16", "int8", "int4"] as const).map((
     dtype,
@@ -230,8 +239,8 @@ Deno.test("README.md says what mamba-130m takes on the device in each dtype", ()
   assertEquals(cells(head).map((dtype, i) => [dtype, cells(row)[i]]), expected);
 });
 
-Deno.test("README.md lists the tasks that there are, and the Deno that CI runs", () => {
-  const [, tasks = ""] = /^Tasks: (.*?)[.;]\s/ms.exec(README) ?? [];
+Deno.test("docs/training.md lists the tasks that there are, and README.md names the Deno that CI runs", () => {
+  const [, tasks = ""] = /^Tasks: (.*?)[.;]\s/ms.exec(read("docs/training.md")) ?? [];
   assertEquals([...tasks.matchAll(/`([^`]+)`/g)].map(([, name]) => name), [...TASK_NAMES]);
   const [, version] = /^DENO_VERSION=(.+)$/m.exec(read(".ci/run")) ?? [];
   const named = new Set([...README.matchAll(/deno@([\d.]+)/g)].map(([, found]) => found));
@@ -265,4 +274,8 @@ Deno.test("README.md names every npm package that src needs, with its version", 
   const plain = README.replaceAll(/[@`\[(|]+/g, " ").replaceAll(/ +/g, " ");
   const absent = [...packages].filter((named) => !plain.includes(named.replace(/^@/, "")));
   assertEquals(absent, []);
+});
+
+Deno.test("README.md is read in three minutes", () => {
+  assert(README.split("\n").length <= 155, "it is longer than 155 lines: the manual is docs/");
 });

@@ -7,7 +7,7 @@
 
 import type { SsdOptions, SsdSizes } from "../model/ssd_sizes.ts";
 import type { Kinds } from "../passes/kinds.ts";
-import type { Named, Op, OpSet, Sizes } from "../passes/op_set.ts";
+import type { Mamba3Step, Named, Op, OpSet, Sizes } from "../passes/op_set.ts";
 
 declare const opaque: unique symbol;
 
@@ -40,6 +40,8 @@ type RatesSizes = Sizes<"d_inner" | "d_state">;
 export interface CheckedOps<K extends Kinds = Opaque> extends OpSet<K> {
   /** y = softplus(x), as the ops of the recurrences compute it within. */
   readonly softplus: Op<K, Named<"x" | "y", K["tensor"]>, Sizes<"size">>;
+  /** `mamba3Steps` of the op set. */
+  readonly mamba3Step: Mamba3Step<K>;
   /** `rates` of the op set. */
   readonly scanRates: Op<K, Named<"A_log" | "rates", K["tensor"]>, RatesSizes>;
   readonly scanRatesSize: (sizes: RatesSizes) => number;

@@ -1,6 +1,7 @@
 /** The ops of WebGPU, as checks call them. */
 
 import { ssdCBFwd, ssdDecays, ssdPass, ssdScratch, ssdStates } from "../ops/ssd.ts";
+import { mamba3Step } from "../ops/mamba3_step.ts";
 import { selectiveScanFwd } from "../ops/selective_scan.ts";
 import { chunkStatesSize } from "../ops/selective_scan_chunks.ts";
 import { rowCopy, rowTable } from "../ops/row_copy.ts";
@@ -16,6 +17,7 @@ export const CHECKED_WEBGPU_OPS: Omit<
 > = {
   ...WEBGPU_OPS,
   chunkStatesSize,
+  mamba3Step,
   rowCopy,
   rowTable,
   selectiveScanBwdSum,

@@ -8,6 +8,7 @@ import { type BackendChoice, chooseBackend } from "../model/choose_backend.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { parseQuantization } from "../model/config/quantization.ts";
 import type { Backend, WeightSink } from "../model/executor.ts";
+import { isS4, S4_MODES, type S4Mode } from "../model/mixers/s4_fields.ts";
 import { STEP_CHOICES, type StepChoice } from "../model/step_choice.ts";
 import { planLoad, type WeightDType } from "../model/weights/load_plan.ts";
 import { type LoadProgress, loadWeights } from "./load_weights.ts";
@@ -40,6 +41,12 @@ export interface LoadOptions {
    * @default {"list"}
    */
   readonly step?: StepChoice | undefined;
+  /**
+   * How sequences go through a model of S4D or S4: by convolution ("conv"), or step by step ("recurrent").
+   *
+   * @default {as its config.json says}
+   */
+  readonly mode?: S4Mode | undefined;
   /** Stops loading, with the signal's reason, and frees what was loaded. */
   readonly signal?: AbortSignal | undefined;
   /** Is told after every piece how far downloading from a hub, and then loading, has come. */
@@ -103,6 +110,7 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
   }
   requireOneOf("dtype", dtype, ["auto", "f32", "f16", "bf16", "int8", "int4"]);
   requireOneOf("step", options.step ?? "list", STEP_CHOICES);
+  requireOneOf("mode", options.mode ?? "conv", S4_MODES);
   signal?.throwIfAborted();
   const checkpoint = await openCheckpoint(source, {
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
@@ -118,7 +126,8 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
 
 async function loadCheckpoint(checkpoint: Checkpoint, options: LoadOptions): Promise<Model> {
   const { dtype = "auto", signal, onProgress } = options;
-  const { config, tokenizer } = await describeCheckpoint(checkpoint, options);
+  const { config: stored, tokenizer } = await describeCheckpoint(checkpoint, options);
+  const config = withMode(stored, options.mode);
   const { tensors } = checkpoint;
   const plan = planLoad(config, tensors, {
     dtype,
@@ -137,6 +146,20 @@ async function loadCheckpoint(checkpoint: Checkpoint, options: LoadOptions): Pro
   } finally {
     sink[Symbol.dispose]();
   }
+}
+
+/**
+ * The config with another mode, where one is asked for.
+ *
+ * @throws {TypeError} If the model has no modes.
+ */
+function withMode(config: ModelConfig, mode: S4Mode | undefined): ModelConfig {
+  if (mode === undefined) return config;
+  if (isS4(config)) return { ...config, mode } as ModelConfig;
+  throw new TypeError(
+    `Cannot load the model: mode is "${mode}", and a model of type "${config.model_type}" has no modes, ` +
+      "only s4d and s4 have",
+  );
 }
 
 async function choose(
@@ -186,12 +209,12 @@ export async function describeCheckpoint(
   return { config: { ...config, real_vocab_size }, tokenizer };
 }
 
-/** Of all that must agree for a state to make sense: everything but names and preprocessing. */
+/** Of all that must agree for a state to make sense: everything but names, preprocessing and how sequences are computed. */
 async function hashOf(config: ModelConfig): Promise<string> {
   const { labels: _labels, preprocessing: _preprocessing, eos_token_ids: _eos, ...sizes } = config;
   const text = JSON.stringify(
     sizes,
-    Object.keys(sizes).sort().concat([
+    Object.keys(sizes).filter((name) => name !== "mode").sort().concat([
       "kind",
       "vocab_size",
       "tied",

@@ -55,7 +55,7 @@ const WEIGHTS = [
  * it lies beside it.
  *
  * Needs `--allow-read` of the folder, or `--allow-net` of the host, and nothing else; a hub also needs leave to keep
- * what it downloads, see the README.
+ * what it downloads, see docs/hub.md.
  *
  * @param location A path, a `file:`, `http:` or `https:` URL, or a hub's "owner/name" or "owner/name@revision" where
  * there is no folder of that name. A folder's URL may end in a slash.

@@ -18,13 +18,24 @@ export interface ParameterPlace {
   readonly stride: number;
 }
 
-/** The layout of all parameters: those that decay first, so that the optimiser is two ranges. */
+/** Parameters one behind the other that follow their gradients in the same way. */
+export interface ParameterRange {
+  /** First element, and the one behind the last. */
+  readonly start: number;
+  readonly end: number;
+  /** Whether they have weight decay. */
+  readonly decays: boolean;
+  /** What the learning rate is multiplied by. */
+  readonly learningRate: number;
+}
+
+/** The layout of all parameters: those that the optimiser treats alike lie together. */
 export interface ParameterLayout {
   readonly places: readonly ParameterPlace[];
   /** Elements in all, padding included. */
   readonly size: number;
-  /** Elements before this one have weight decay. */
-  readonly decayEnd: number;
+  /** What the optimiser does in one each, from the first element to the last: those that decay first. */
+  readonly ranges: readonly ParameterRange[];
   /** Each parameter begins at a multiple of this. */
   readonly step: number;
 }
@@ -43,20 +54,35 @@ function decays({ kind, decays }: WeightSpec): boolean {
 export function parameterLayout(config: ModelConfig, step: number): ParameterLayout {
   const specs = weightSpecs(config);
   const places: ParameterPlace[] = [];
+  const ranges: ParameterRange[] = [];
   let size = 0;
-  let decayEnd = 0;
-  for (const decaying of [true, false]) {
+  for (const kind of kindsOf(specs)) {
+    const start = size;
     for (const spec of specs) {
-      if (decays(spec) !== decaying) continue;
+      const { decays, learningRate } = kindOf(spec);
+      if (decays !== kind.decays || learningRate !== kind.learningRate) continue;
       const columns = spec.kind === "matrix" ? spec.shape[1] ?? 1 : elementCount(spec.shape);
       const rows = elementCount(spec.shape) / columns;
       const stride = spec.kind === "matrix" ? roundUp(columns, MATRIX_ROW_STEP) : columns;
       places.push({ spec, start: size, rows, columns, stride });
       size = roundUp(size + rows * stride, step);
     }
-    if (decaying) decayEnd = size;
+    ranges.push({ ...kind, start, end: size });
   }
-  return { places, size, decayEnd, step };
+  return { places, size, ranges, step };
+}
+
+/** How a parameter follows its gradient. */
+function kindOf(spec: WeightSpec): Pick<ParameterRange, "decays" | "learningRate"> {
+  return { decays: decays(spec), learningRate: spec.learningRate ?? 1 };
+}
+
+/** The ways that there are: those that decay first, and of them those that learn fastest. */
+function kindsOf(specs: readonly WeightSpec[]): Pick<ParameterRange, "decays" | "learningRate">[] {
+  const kinds = new Map(specs.map(kindOf).map((kind) => [JSON.stringify(kind), kind]));
+  return [...kinds.values()].sort((one, other) =>
+    Number(other.decays) - Number(one.decays) || other.learningRate - one.learningRate
+  );
 }
 
 /** The place of a parameter, by its official name. */

@@ -3,14 +3,18 @@
 import { defineKernel as define, type Kernel, type KernelDeclaration } from "../gpu/kernel.ts";
 import _angle from "../../kernels/_angle.wgsl" with { type: "text" };
 import _channels from "../../kernels/_channels.wgsl" with { type: "text" };
+import _chains from "../../kernels/_chains.wgsl" with { type: "text" };
 import _conv from "../../kernels/_conv.wgsl" with { type: "text" };
 import _grid from "../../kernels/_grid.wgsl" with { type: "text" };
 import _linear from "../../kernels/_linear.wgsl" with { type: "text" };
 import _math from "../../kernels/_math.wgsl" with { type: "text" };
 import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
 import _matvec from "../../kernels/_matvec.wgsl" with { type: "text" };
+import _s4_series from "../../kernels/_s4_series.wgsl" with { type: "text" };
+import _s4_system from "../../kernels/_s4_system.wgsl" with { type: "text" };
 import _s4 from "../../kernels/_s4.wgsl" with { type: "text" };
 import _scan from "../../kernels/_scan.wgsl" with { type: "text" };
+import _scan_step from "../../kernels/_scan_step.wgsl" with { type: "text" };
 import _scan_sums from "../../kernels/_scan_sums.wgsl" with { type: "text" };
 import _step from "../../kernels/_step.wgsl" with { type: "text" };
 import _step_blocks from "../../kernels/_step_blocks.wgsl" with { type: "text" };
@@ -29,6 +33,7 @@ export const MATH_PRELUDE = _math;
 const PRELUDES = {
   _angle,
   _weight,
+  _chains,
   _matvec,
   _linear,
   _tile,
@@ -36,7 +41,10 @@ const PRELUDES = {
   _conv,
   _channels,
   _s4,
+  _s4_system,
+  _s4_series,
   _scan,
+  _scan_step,
   _scan_sums,
   _ssd,
   _ssd_bwd,

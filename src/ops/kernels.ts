@@ -20,6 +20,7 @@ import { clipFactorKernel, sumOfSquaresKernel } from "./training/grad_norm.ts";
 import { mamba3GateFwdKernel } from "./mamba3_gate.ts";
 import { mamba3AnglesKernel, mamba3RatesKernel, mamba3VkqKernel } from "./mamba3_inputs.ts";
 import { mamba3CarryKernel, mamba3DecaysKernel, mamba3SkipKernel } from "./mamba3_scan.ts";
+import { mamba3StepKernel, mamba3TurnKernel } from "./mamba3_step.ts";
 import { matmulFwdKernel, matmulSplitFwdKernel } from "./linear.ts";
 import { matvecFwdKernel } from "./matvec.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
@@ -39,8 +40,9 @@ import {
   s4SystemBwdKernel,
 } from "./training/s4_bwd.ts";
 import { sampleFwdKernel } from "./sample.ts";
-import { selectiveScanFwdKernel, selectiveScanStepKernel } from "./selective_scan.ts";
+import { selectiveScanFwdKernel } from "./selective_scan.ts";
 import { selectiveScanChunksKernel, selectiveScanPassKernel } from "./selective_scan_chunks.ts";
+import { selectiveScanRowsKernel, selectiveScanStepKernel } from "./selective_scan_step.ts";
 import {
   selectiveScanBwdKernel,
   selectiveScanBwdSumKernel,
@@ -84,6 +86,7 @@ export const ALL_KERNELS: readonly Pick<
   selectiveScanChunksKernel,
   selectiveScanPassKernel,
   selectiveScanStepKernel,
+  selectiveScanRowsKernel,
   dtBCNormFwdKernel,
   ssdStepKernel,
   ssdDecaysKernel,
@@ -97,6 +100,8 @@ export const ALL_KERNELS: readonly Pick<
   mamba3DecaysKernel,
   mamba3CarryKernel,
   mamba3SkipKernel,
+  mamba3TurnKernel,
+  mamba3StepKernel,
   mamba3GateFwdKernel,
   swigluFwdKernel,
   gatedRmsNormFwdKernel,

@@ -5,16 +5,17 @@ import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/matvec_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import type { LinearShape, LinearTensors } from "./linear.ts";
+import { areMultiplesOf4 } from "./matmul_tile.ts";
 import { blockWords, W_DTYPE } from "./matrix.ts";
-import { groupSums, matvecByGroups, paysByGroups } from "./matvec_groups.ts";
-import { type MatvecTiling, matvecTiling, ROWS_PER_GROUP } from "./matvec_tiling.ts";
+import { matvecByGroups, paysByGroups, scratchWords } from "./matvec_groups.ts";
+import { type MatvecTiling, matvecTiling } from "./matvec_tiling.ts";
 import { placeholders } from "./placeholders.ts";
 
 /** The kernel for few rows. */
 export const matvecFwdKernel = defineKernel({
   name: "matvec_fwd",
   source,
-  preludes: ["_weight", "_matvec"],
+  preludes: ["_weight", "_chains", "_matvec"],
   bindings: {
     x: "read",
     norm_weight: "read",
@@ -32,7 +33,7 @@ export const matvecFwdKernel = defineKernel({
     "W_DTYPE",
     "ROW_START",
     "ROWS",
-    "LANES",
+    "EACH",
     "GROUPS",
     "ALIGNED",
     "NORM",
@@ -110,7 +111,7 @@ export function matvecFwd(
         W_DTYPE: W_DTYPE[weight.dtype],
         ROW_START: block.rowStart,
         ROWS: block.rows,
-        ALIGNED: weight.columns % 8 === 0 && ldX % 4 === 0 && xOffset % 4 === 0,
+        ALIGNED: areMultiplesOf4(weight.columns, ldX, xOffset),
         NORM: norm !== undefined,
         EPS: norm?.eps ?? 0,
         BIAS: bias !== undefined,
@@ -125,18 +126,17 @@ export function matvecFwd(
       label,
     };
     const { scratch } = program;
-    const sums = groupSums({ rows: block.rows, columns: weight.columns }, rows);
     const byGroups = options.byGroups ?? paysByGroups(block.tensor.sizeBytes, rows);
-    if (byGroups && scratch !== undefined && scratch.size >= sums) {
+    if (byGroups && scratch !== undefined && scratch.size >= scratchWords(block.rows, rows)) {
       matvecByGroups(program, use, { rows, scratch });
       continue;
     }
-    const { lanes, groups } = options.tiling ??
-      matvecTiling(block.rows, weight.columns, program.gpu.isSoftware);
+    const { groups, each } = options.tiling ??
+      matvecTiling(block.rows, program.gpu.isSoftware);
     program.add(matvecFwdKernel, {
       ...use,
-      overrides: { ...use.overrides, LANES: lanes, GROUPS: groups },
-      workgroups: [Math.ceil(block.rows / (ROWS_PER_GROUP * groups)), rows, 1],
+      overrides: { ...use.overrides, EACH: each, GROUPS: groups },
+      workgroups: [Math.ceil(block.rows / (each * groups)), rows, 1],
     });
   }
 }

@@ -12,17 +12,17 @@ import { blockWords } from "./matrix.ts";
 export const matvecGroupsKernel = defineKernel({
   name: "matvec_groups",
   source: groupsSource,
-  preludes: ["_weight", "_tile", "_matmul"],
+  preludes: ["_weight", "_chains", "_tile", "_matmul"],
   bindings: { x: "read", norm_weight: "read", weight: "read", sums: "read_write" },
   params: { rows: "u32", ld_x: "u32", x_offset: "u32" },
-  overrides: ["D_IN", "W_STRIDE", "W_DTYPE", "ROWS", "WIDE", "X_ALIGNED", "NORM", "SPLIT"],
-  sizes: (values, [, , groups]) => {
+  overrides: ["D_IN", "W_STRIDE", "W_DTYPE", "ROWS", "WIDE", "X_ALIGNED", "NORM", "SHARES"],
+  sizes: (values, [, , shares]) => {
     const { D_IN, W_STRIDE, W_DTYPE, ROWS, NORM, rows, ld_x, x_offset } = values;
     return {
       x: x_offset + (rows - 1) * ld_x + D_IN,
       norm_weight: NORM * D_IN,
       weight: blockWords(ROWS, W_STRIDE, W_DTYPE),
-      sums: groups * rows * ROWS,
+      sums: shares * rows * ROWS,
     };
   },
 });
@@ -31,7 +31,7 @@ export const matvecGroupsKernel = defineKernel({
 export const matvecFinishKernel = defineKernel({
   name: "matvec_finish",
   source: finishSource,
-  preludes: ["_matvec"],
+  preludes: ["_chains", "_matvec"],
   bindings: {
     x: "read",
     sums: "read_write",
@@ -41,7 +41,7 @@ export const matvecFinishKernel = defineKernel({
     conv_state: "read_write",
     y: "read_write",
   },
-  params: { rows: "u32", groups: "u32", ld_x: "u32", x_offset: "u32", ld_y: "u32" },
+  params: { rows: "u32", shares: "u32", ld_x: "u32", x_offset: "u32", ld_y: "u32" },
   overrides: [
     "D_IN",
     "ROW_START",
@@ -59,10 +59,10 @@ export const matvecFinishKernel = defineKernel({
   ],
   sizes: (values) => {
     const { D_IN, ROW_START, ROWS, NORM, BIAS, CONV, CONV_BIAS, D_CONV, D_INNER } = values;
-    const { rows, groups, ld_x, x_offset, ld_y } = values;
+    const { rows, shares, ld_x, x_offset, ld_y } = values;
     return {
       x: NORM * (x_offset + (rows - 1) * ld_x + D_IN),
-      sums: groups * rows * ROWS,
+      sums: shares * rows * ROWS,
       bias: BIAS * (ROW_START + ROWS),
       conv_weight: CONV * D_INNER * D_CONV,
       conv_bias: CONV_BIAS * D_INNER,
@@ -72,17 +72,20 @@ export const matvecFinishKernel = defineKernel({
   },
 });
 
-/** Columns of a group of a sum, as _matvec.wgsl has them. */
-const GROUP = 128;
-
 /** Side of a tile. */
 const TILE = 64;
 
 /** Lanes of a workgroup of matvec_finish. */
 const FINISH_LANES = 256;
 
-/** With as many tiles an H100 is busy: then groups are added up where they are made, which takes less memory. */
-const BUSY_TILES = 264;
+/** Chains of a sum, and groups of them, as _chains.wgsl has them. */
+const [CHAINS, CHAIN_GROUPS] = [32, 8];
+
+/** With as many workgroups an H100 is busy: then sums are not shared among more, which takes memory and time. */
+const BUSY_WORKGROUPS = 264;
+
+/** With fewer, each chain has its own. */
+const IDLE_WORKGROUPS = 32;
 
 /** Weights that are read for each row of x, in bytes of all rows: a second dispatch takes longer than that does. */
 const CHEAP_BYTES = 40 * 2 ** 20;
@@ -92,14 +95,16 @@ export function paysByGroups(weightBytes: number, rows: number): boolean {
   return weightBytes * rows > CHEAP_BYTES;
 }
 
-/** Words of the scratch in which a weight of this shape is multiplied with so many rows. */
-export function groupSums(
-  weight: { readonly rows: number; readonly columns: number },
-  rows: number,
-): number {
-  const tiles = Math.ceil(weight.rows / TILE) * Math.ceil(rows / TILE);
-  const groups = tiles < BUSY_TILES ? Math.ceil(weight.columns / GROUP) : 1;
-  return groups * rows * weight.rows;
+/** Among how many workgroups a sum is shared. */
+function sumShares(weightRows: number, rows: number): number {
+  const tiles = Math.ceil(weightRows / TILE) * Math.ceil(rows / TILE);
+  if (tiles >= BUSY_WORKGROUPS) return 1;
+  return tiles * CHAIN_GROUPS < IDLE_WORKGROUPS ? CHAINS : CHAIN_GROUPS;
+}
+
+/** Words of the scratch in which a weight of so many rows is multiplied with so many rows of x. */
+export function scratchWords(weightRows: number, rows: number): number {
+  return sumShares(weightRows, rows) * rows * weightRows;
 }
 
 /** What matvecFwd() says of one block of its weight. */
@@ -147,23 +152,23 @@ export function matvecByGroups(
   const { W_STRIDE, W_DTYPE, ...finish } = overrides;
   const { D_IN, ROWS, NORM } = finish;
   const { ld_x, x_offset } = params;
-  const groups = groupSums({ rows: ROWS, columns: D_IN }, rows) / (rows * ROWS);
+  const shares = sumShares(ROWS, rows);
   program.add(matvecGroupsKernel, {
     tensors: { x: tensors.x, norm_weight, weight, sums: scratch },
     overrides: {
       ...{ D_IN, W_STRIDE, W_DTYPE, ROWS, NORM },
       WIDE: false,
       X_ALIGNED: areMultiplesOf4(D_IN, ld_x, x_offset),
-      SPLIT: groups > 1,
+      SHARES: shares,
     },
     params: { rows, ld_x, x_offset },
-    workgroups: [Math.ceil(ROWS / TILE), Math.ceil(rows / TILE), groups],
+    workgroups: [Math.ceil(ROWS / TILE), Math.ceil(rows / TILE), shares],
     label,
   });
   program.add(matvecFinishKernel, {
     tensors: { ...tensors, sums: scratch },
     overrides: finish,
-    params: { ...params, rows, groups },
+    params: { ...params, rows, shares },
     workgroups: [Math.ceil(ROWS / FINISH_LANES), rows, 1],
     label: `${label}.finish`,
   });

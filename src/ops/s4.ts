@@ -38,7 +38,7 @@ export const s4SystemKernel = defineKernel({
 export const s4PowerKernel = defineKernel({
   name: "s4_power",
   source: powerSource,
-  preludes: ["_s4"],
+  preludes: ["_s4", "_s4_system"],
   bindings: { system: "read", E: "read_write" },
   params: { steps: "u32" },
   overrides: ["D_MODEL", "PAIRS"],
@@ -52,7 +52,7 @@ export const s4PowerKernel = defineKernel({
 export const s4SeriesKernel = defineKernel({
   name: "s4_series",
   source: seriesSource,
-  preludes: ["_s4"],
+  preludes: ["_s4", "_s4_system", "_s4_series"],
   bindings: { system: "read", C: "read", D: "read", table: "read_write" },
   params: {},
   overrides: ["D_MODEL", "PAIRS", "CHUNK", "LOW_RANK"],
@@ -68,7 +68,7 @@ export const s4SeriesKernel = defineKernel({
 export const s4ScanKernel = defineKernel({
   name: "s4_scan",
   source: scanSource,
-  preludes: ["_s4"],
+  preludes: ["_s4", "_s4_system"],
   bindings: {
     system: "read",
     C: "read",

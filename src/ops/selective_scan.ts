@@ -1,16 +1,13 @@
-/** selective_scan_fwd and selective_scan_step: the Mamba-1 recurrence over a sequence, and for a single step. */
+/** selective_scan_fwd: the Mamba-1 recurrence over a sequence. */
 
 import type { Program } from "../gpu/program.ts";
 import { spanOf } from "../gpu/span.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import fwdSource from "../../kernels/selective_scan_fwd.wgsl" with { type: "text" };
-import stepSource from "../../kernels/selective_scan_step.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { byVec4sOrElements } from "./placeholders.ts";
-import { blockWords, type Matrix, W_DTYPE } from "./matrix.ts";
 import { groupsAtOnce, SCAN_CHUNK, scanLanes, type ScanSizes } from "./scan_lanes.ts";
 import { PARALLEL_CHUNK, selectiveScanChunks } from "./selective_scan_chunks.ts";
-import { isQuantized } from "../model/weights/dtype.ts";
 
 /** The kernel for any seqlen. */
 export const selectiveScanFwdKernel = defineKernel({
@@ -54,34 +51,6 @@ export const selectiveScanFwdKernel = defineKernel({
       y: rows * D_INNER,
     };
   },
-});
-
-/** The kernel for seqlen 1, with dt_proj in front. */
-export const selectiveScanStepKernel = defineKernel({
-  name: "selective_scan_step",
-  source: stepSource,
-  bindings: {
-    xz: "read",
-    x_dbl: "read",
-    dt_weight: "read",
-    dt_bias: "read",
-    A_log: "read",
-    D: "read",
-    ssm_state: "read_write",
-    y: "write",
-  },
-  params: {},
-  overrides: ["D_INNER", "D_STATE", "DT_RANK", "W_STRIDE", "W_DTYPE", "LANES", "CHANNELS"],
-  sizes: ({ D_INNER, D_STATE, DT_RANK, W_STRIDE, W_DTYPE }, [, batch]) => ({
-    xz: batch * 2 * D_INNER,
-    x_dbl: batch * (DT_RANK + 2 * D_STATE),
-    dt_weight: blockWords(D_INNER, W_STRIDE, W_DTYPE),
-    dt_bias: D_INNER,
-    A_log: D_INNER * D_STATE,
-    D: D_INNER,
-    ssm_state: batch * D_INNER * D_STATE,
-    y: batch * D_INNER,
-  }),
 });
 
 /**
@@ -148,57 +117,4 @@ export function selectiveScanFwd(
     ],
     label,
   });
-}
-
-/** y (batch, d_inner) for one step: dt_proj of x_dbl's first columns, then the recurrence. xz holds u, then z. */
-export function selectiveScanStep(
-  program: Program,
-  tensors: {
-    xz: Tensor;
-    x_dbl: Tensor;
-    dt_weight: Matrix;
-    dt_bias: Tensor;
-    A_log: Tensor;
-    D: Tensor;
-    ssm_state: Tensor;
-    y: Tensor;
-  },
-  shape: ScanSizes & { batch: number; label: string },
-): void {
-  const { batch, d_inner, d_state, dt_rank, label } = shape;
-  const { dt_weight } = tensors;
-  const [block, ...others] = dt_weight.blocks;
-  if (block === undefined || others.length > 0) {
-    throw new RangeError(
-      `Cannot run ${label}: dt_proj [${dt_weight.rows}, ${dt_weight.columns}] does not fit in one binding`,
-    );
-  }
-  if (isQuantized(dt_weight.dtype)) {
-    throw new TypeError(
-      `Cannot run ${label}: dt_proj is ${dt_weight.dtype}, expected f32, f16 or bf16`,
-    );
-  }
-  // Lanes share the dot product of dt, too: more of them where dt_rank is large. Measured on an H100; eight instead of
-  // sixteen cost a single step of mamba-130m 2%, and save one of 64 sequences 9%.
-  const lanes = Math.min(dt_rank > 64 ? 32 : 8, nextPowerOfTwo(Math.max(d_state, dt_rank / 8)));
-  const channels = Math.max(4, 64 / lanes);
-  program.add(selectiveScanStepKernel, {
-    tensors: { ...tensors, dt_weight: block.tensor },
-    overrides: {
-      D_INNER: d_inner,
-      D_STATE: d_state,
-      DT_RANK: dt_rank,
-      W_STRIDE: dt_weight.stride,
-      W_DTYPE: W_DTYPE[dt_weight.dtype],
-      LANES: lanes,
-      CHANNELS: channels,
-    },
-    params: {},
-    workgroups: [Math.ceil(d_inner / channels), batch, 1],
-    label,
-  });
-}
-
-function nextPowerOfTwo(value: number): number {
-  return 2 ** Math.ceil(Math.log2(value));
 }

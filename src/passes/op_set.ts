@@ -79,7 +79,7 @@ export interface MatvecOptions<K extends Kinds> {
     readonly d_inner: number;
     readonly start?: number;
   };
-  readonly tiling?: Sizes<"lanes" | "groups">;
+  readonly tiling?: Sizes<"each" | "groups">;
   /** Whether many rows are computed together, where there are kernels for that. */
   readonly byGroups?: boolean;
 }
@@ -327,6 +327,14 @@ interface Mamba2Ops<K extends Kinds> {
 
 type Mamba3Shape = Mamba3Sizes & Sizes<"batch" | "seqlen">;
 
+/** See {@linkcode Mamba3Ops}: y of one step, gated or not; kq is scratch (batch, nheads, 2, d_state). */
+export type Mamba3Step<K extends Kinds> = Op<
+  K,
+  & Named<"zxBCdt" | "dt_bias" | "B_norm" | "C_norm" | "B_bias" | "C_bias" | "D", K["tensor"]>
+  & Named<"theta" | "ssm_state" | "k" | "v" | "kq" | "y", K["tensor"]>,
+  Mamba3Sizes & Mamba3Options & Sizes<"batch" | "eps"> & { readonly gated: boolean }
+>;
+
 /** What Mamba-3 is made of. */
 interface Mamba3Ops<K extends Kinds> {
   readonly mamba3Inputs: Op<
@@ -348,6 +356,11 @@ interface Mamba3Ops<K extends Kinds> {
     sizes: Mamba3Sizes,
     size: ActivationSize,
   ) => Sizes<"states" | "decays" | "CB">;
+  /** A single step without MIMO in fewer ops, of an executor that gains by it. */
+  readonly mamba3Steps?: {
+    readonly takes: (sizes: Mamba3Sizes) => boolean;
+    readonly record: Mamba3Step<K>;
+  };
   readonly mamba3GateFwd: Op<
     K,
     & Named<"y" | "zxBCdt" | "out", K["tensor"]>
@@ -480,6 +493,6 @@ interface UpdateOps<K extends Kinds> {
   readonly adamwUpdate: Op<
     K,
     Named<"weight" | "grad" | "m" | "v" | "clip" | "schedule", K["tensor"]>,
-    Sizes<"size" | "beta1" | "beta2" | "eps" | "weight_decay">
+    Sizes<"size" | "beta1" | "beta2" | "eps" | "weight_decay"> & Options<"rate">
   >;
 }

@@ -8,6 +8,7 @@ import { mamba1 } from "./mixers/mamba1.ts";
 import { mamba2 } from "./mixers/mamba2.ts";
 import { mamba3 } from "./mixers/mamba3.ts";
 import { mlp } from "./mixers/mlp.ts";
+import { s4 } from "./mixers/s4.ts";
 import type { OpSet } from "./op_set.ts";
 import type { Part, PartTraining } from "./part.ts";
 
@@ -24,6 +25,8 @@ export class Parts<K extends PassKinds> {
       ["mamba2", mamba2(ops)],
       ["mamba3", mamba3(ops)],
       ["mlp", mlp(ops)],
+      ["s4d", s4(ops)],
+      ["s4", s4(ops)],
     ]);
   }
 

@@ -2,6 +2,8 @@
 
 import { type ModelConfig, parseConfig, toHfConfig } from "../model/config/config.ts";
 import { mixers } from "../model/mixers/mixers.ts";
+import type { S4Mode } from "../model/mixers/s4_fields.ts";
+import type { S4DInit } from "../model/mixers/s4d.ts";
 import type { Source } from "./batches.ts";
 import { checkSchedule, type Schedule } from "./schedule.ts";
 import type { SeriesAugmentation } from "./series_augmentation.ts";
@@ -58,6 +60,18 @@ export interface ModelSize {
    * @default {64} Or the largest number below that divides the channels of a block.
    */
   readonly headdim?: number;
+  /**
+   * How sequences go through S4D and S4: by convolution, or step by step.
+   *
+   * @default {"conv"}
+   */
+  readonly mode?: S4Mode;
+  /**
+   * What rates S4D begins with: S4D-Lin's or S4D-Inv's.
+   *
+   * @default {"lin"}
+   */
+  readonly init?: S4DInit;
   /** Width of the residual stream. */
   readonly d_model: number;
   /** Number of blocks. */
@@ -261,7 +275,7 @@ export function newConfig(
     & Partial<Pick<ModelConfig, "real_vocab_size" | "preprocessing" | "labels">>,
   options: TaskOptions,
 ): ModelConfig {
-  const { mixer = "mamba1", d_model, n_layer, d_state, d_conv, expand, headdim } = {
+  const { mixer = "mamba1", d_model, n_layer, d_state, d_conv, expand, ...own } = {
     ...size,
     ...options.model,
   };
@@ -271,15 +285,16 @@ export function newConfig(
     const names = known.map(({ name }) => `"${name}"`).join(" or ");
     throw new SettingError(`Cannot train: mixer is "${mixer}", expected ${names}`);
   }
-  if (headdim !== undefined && !found.ownSizes.includes("headdim")) {
-    const names = known.filter(({ ownSizes }) => ownSizes.includes("headdim"))
+  for (const name of ["headdim", "mode", "init"] as const) {
+    if (own[name] === undefined || found.ownSizes.includes(name)) continue;
+    const names = known.filter(({ ownSizes }) => ownSizes.includes(name))
       .map(({ name }) => `"${name}"`).join(" or ");
     throw new SettingError(
-      `Cannot train: headdim is for the mixer ${names}, and this is "${mixer}"`,
+      `Cannot train: ${name} is for the mixer ${names}, and this is "${mixer}"`,
     );
   }
   const config = found.newConfig({
-    ...{ d_model, n_layer, d_state, d_conv, expand, headdim },
+    ...{ d_model, n_layer, d_state, d_conv, expand, ...own },
     norm_epsilon: 1e-5,
     eos_token_ids: [],
     ...ends,

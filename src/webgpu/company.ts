@@ -12,7 +12,7 @@ import type { ModelConfig } from "../model/config/config.ts";
 import { logitCount } from "../model/ends.ts";
 import { stateLayout } from "../model/state_layout.ts";
 import { elementCount } from "../model/shapes.ts";
-import { groupSums } from "../ops/matvec_groups.ts";
+import { scratchWords } from "../ops/matvec_groups.ts";
 import { rowCopy, type RowPart, rowTable } from "../ops/row_copy.ts";
 import { type Activations, createActivations, rowsWithin } from "../passes/activations.ts";
 import { type Seat, WebGpuState } from "./executor_state.ts";
@@ -119,9 +119,9 @@ export class Company implements Disposable {
     const { d_model } = this.#config;
     const { maxStorageBufferBindingSize } = this.#gpu.device.limits;
     const needed = Math.max(
-      groupSums({ rows: logitCount(this.#config), columns: d_model }, rows),
-      groupSums({ rows: 6 * d_model, columns: d_model }, rows),
-      groupSums({ rows: d_model, columns: 2 * d_model }, rows),
+      scratchWords(logitCount(this.#config), rows),
+      scratchWords(6 * d_model, rows),
+      scratchWords(d_model, rows),
     );
     return Math.min(needed, maxStorageBufferBindingSize / 4);
   }

@@ -14,6 +14,7 @@ import { linearFwd, matmulFwd, MATVEC_MAX_ROWS } from "../ops/linear.ts";
 import { mamba3GateFwd } from "../ops/mamba3_gate.ts";
 import { mamba3Inputs } from "../ops/mamba3_inputs.ts";
 import { mamba3Scan, mamba3ScanScratch } from "../ops/mamba3_scan.ts";
+import { mamba3Step, takesMamba3Step } from "../ops/mamba3_step.ts";
 import { matvecFwd } from "../ops/matvec.ts";
 import type { Matrix } from "../ops/matrix.ts";
 import { meanPoolFwd } from "../ops/mean_pool.ts";
@@ -22,8 +23,9 @@ import { s4Power, s4Scan, s4Series, s4System } from "../ops/s4.ts";
 import { s4dPass, s4dSystem } from "../ops/s4d.ts";
 import { sampleFwd } from "../ops/sample.ts";
 import { MAX_SCAN_STATES, SCAN_CHUNK } from "../ops/scan_lanes.ts";
-import { selectiveScanFwd, selectiveScanStep } from "../ops/selective_scan.ts";
+import { selectiveScanFwd } from "../ops/selective_scan.ts";
 import { chunkStatesWherePays, scanActivations } from "../ops/selective_scan_chunks.ts";
+import { selectiveScanStep } from "../ops/selective_scan_step.ts";
 import { ssdActivations, ssdFwd } from "../ops/ssd.ts";
 import { ssdStep } from "../ops/ssd_step.ts";
 import { stateCopy } from "../ops/state_copy.ts";
@@ -101,6 +103,7 @@ export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
   mamba3Inputs,
   mamba3Scan,
   mamba3ScanScratch,
+  mamba3Steps: { takes: takesMamba3Step, record: mamba3Step },
   matmulBwdW,
   matmulBwdX,
   matmulFwd,

@@ -1,15 +1,19 @@
 /** How weights come onto a WebGPU device. */
 
 import { type Gpu, openGpu } from "../gpu/device.ts";
+import { encode, Program } from "../gpu/program.ts";
+import { createTensor, type Tensor } from "../gpu/tensor.ts";
+import type { ModelConfig } from "../model/config/config.ts";
 import type { Executor, WeightRows, WeightSink } from "../model/executor.ts";
 import { elementCount } from "../model/shapes.ts";
 import type { StepChoice } from "../model/step_choice.ts";
 import type { LoadPlan, PlannedWeight } from "../model/weights/load_plan.ts";
 import { writeMatrixRows } from "../ops/matrix.ts";
-import { modelWeights } from "../passes/weights.ts";
+import { type ModelWeights, modelWeights } from "../passes/weights.ts";
 import { requireRoom, withinMemory } from "./device_memory.ts";
 import { WebGpuExecutor } from "./executor.ts";
 import { chooseStep } from "./fused/choose_step.ts";
+import type { WebGpuKinds } from "./op_set.ts";
 import { WEBGPU_PARTS } from "./platform.ts";
 import { allocateWeights, type WeightTensors } from "./weight_arena.ts";
 
@@ -37,6 +41,8 @@ export class WebGpuWeightSink implements WeightSink {
   readonly #release: () => void;
   readonly #step: StepChoice;
   #tensors: WeightTensors | undefined;
+  /** What is made of the weights. */
+  readonly #derived: Tensor[] = [];
   #plan: LoadPlan | undefined;
   #unflushedBytes = 0;
   #flushed: Promise<unknown> | undefined;
@@ -84,10 +90,7 @@ export class WebGpuWeightSink implements WeightSink {
     this.#gpu.check();
     if (this.#plan === undefined) throw new TypeError("Cannot run a model without weights");
     const { config, weightBytes } = this.#plan;
-    const weights = modelWeights(WEBGPU_PARTS, config, {
-      matrix: (name) => required(this.#tensors?.matrices, name),
-      vector: (name) => required(this.#tensors?.vectors, name),
-    });
+    const weights = this.#place(config);
     const executor = new WebGpuExecutor(this.#gpu, config, {
       weights,
       sizeBytes: weightBytes,
@@ -103,11 +106,34 @@ export class WebGpuWeightSink implements WeightSink {
     return executor;
   }
 
+  /** The weights where passes look for them, and what is made of them. */
+  #place(config: ModelConfig): ModelWeights<WebGpuKinds> {
+    const program = new Program(this.#gpu);
+    try {
+      const weights = modelWeights(WEBGPU_PARTS, config, {
+        matrix: (name) => required(this.#tensors?.matrices, name),
+        vector: (name) => required(this.#tensors?.vectors, name),
+        derived: (name, shape, record) => {
+          const tensor = createTensor(this.#gpu, name, shape);
+          this.#derived.push(tensor);
+          record(program, tensor);
+          return tensor;
+        },
+      });
+      if (program.length > 0) this.#gpu.device.queue.submit([encode(this.#gpu, [program])]);
+      return weights;
+    } finally {
+      program[Symbol.dispose]();
+    }
+  }
+
   [Symbol.dispose](): void {
     if (!this.#finished) this.#free();
   }
 
   #free(): void {
+    for (const tensor of this.#derived) tensor[Symbol.dispose]();
+    this.#derived.length = 0;
     this.#tensors?.[Symbol.dispose]();
     this.#tensors = undefined;
     this.#release();

@@ -39,10 +39,12 @@ Deno.test("checks name no executor: only what is called webgpu_ or cpu_ reaches 
 const NO_OPS: readonly string[] = [
   ...[
     "linearFwd",
+    "mamba3Steps",
     "MATVEC_MAX_ROWS",
     "MAX_SCAN_STATES",
     "rates",
     "recomputes",
+    "S4_CHUNK",
     "scanActivations",
     "SSD_CHUNK",
     "ssdActivations",

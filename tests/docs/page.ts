@@ -6,9 +6,10 @@
  *     ```console        what a terminal shows: commands after "$ ", and below each what it prints
  *     ```sh             commands alone
  *
- * Other blocks are for the eye. What differs in a test, a comment says that no reader sees:
+ * A program of TypeScript without "ignore" is run by `deno test --doc`, and not here. Other blocks are for the eye. What differs in a test, a comment says that no reader sees:
  *
  *     <!-- test: instead of `A` run `B` -->          from here on, in programs and commands
+ *                                                    (REPOSITORY in B is where the repository is)
  *     <!-- test: the hub's NAME is FOLDER -->        the hub is one on this machine, which has that model
  *     <!-- test: words vary -->                      of the next block's output only lines with numbers are compared
  *     <!-- test: prints other lines -->              the next block's output is none that a test can have: it ends well
@@ -72,7 +73,7 @@ export function parsePage(path: string, text: string): Page {
     at = lines.indexOf("```", from);
     if (at < 0) throw new SyntaxError(`Cannot test ${path}:${from}: the block does not end`);
     const block = lines.slice(from, at);
-    if (language === "ts" || language === "js") {
+    if (language === "js" || line === "```ts ignore") {
       const name = /^\/\/ (\S+\.m?[jt]s)$/.exec(block[0] ?? "")?.[1];
       if (name === undefined) {
         throw new SyntaxError(`Cannot test ${path}:${from}: the program's first line is no name`);

@@ -18,6 +18,7 @@ const COPIED = [
     "README.md",
     "LICENSE",
     "docs/why.md",
+    "docs/plots",
   ],
   ...["src", "kernels", "tools", "weights", "tests/golden"],
 ];
@@ -73,7 +74,8 @@ export class Checkout implements AsyncDisposable {
           await Deno.writeTextFile(`${this.#folder}/${step.name}`, text);
           continue;
         }
-        const line = (await withoutInstalling(step.run)).replaceAll("FREE_PORT", port);
+        const line = (await withoutInstalling(step.run)).replaceAll("FREE_PORT", port)
+          .replaceAll("REPOSITORY/", decodeURIComponent(ROOT.pathname));
         if (line.endsWith("&")) {
           const started = new Background(line.slice(0, -1), { cwd: this.#folder, env });
           background.push(started);

@@ -5,6 +5,12 @@ import type { Held } from "./fixture_constant_memory.ts";
 
 const MB = 1e6;
 
+/**
+ * What a device may hold more. Programs that are kept take 256 bytes for each dispatch whose parameters are not another's,
+ * and which these are depends on the lengths of the last calls. One such buffer a call would be a hundred times this.
+ */
+const PROGRAM_BYTES = 16 * 256;
+
 for (const backend of BACKENDS) {
   Deno.test(`a session that has consumed 20,000 tokens holds as much memory as one that has consumed 200, on ${backend}`, async () => {
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -22,7 +28,8 @@ for (const backend of BACKENDS) {
     // deno-lint-ignore no-console -- the figures belong in the test output
     console.log("held after 200:", few, "after 20,000:", many);
     assertEquals([few.position, many.position], [200, 20_000]);
-    assertEquals(many.deviceBytes, few.deviceBytes);
+    const deviceGrowth = many.deviceBytes - few.deviceBytes;
+    assert(deviceGrowth <= PROGRAM_BYTES, `the device's memory grew by ${deviceGrowth} bytes`);
     const hostGrowth = many.hostBytes - few.hostBytes;
     assert(hostGrowth < 5 * MB, `the host's heap grew by ${hostGrowth} bytes`);
     // The process may grow by what the first long calls touch, and then no more: on a software adapter the GPU's buffers

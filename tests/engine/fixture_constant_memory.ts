@@ -83,7 +83,7 @@ async function measure(model: Model): Promise<{ few: Held; many: Held }> {
   using session = model.createSession({ seed: 1 });
   await runTo(session, 200, { prefill: 30, steps: 4, draws: 30 });
   const few = await held(model, session);
-  await runTo(session, 20_000, { prefill: 700, steps: 30, draws: 300 });
+  await runTo(session, 20_000, { prefill: 1200, steps: 30, draws: 150 });
   return { few, many: await held(model, session) };
 }
 

@@ -3,7 +3,7 @@ import { soak } from "../../tools/soak.ts";
 import { goldenPath } from "../golden_files.ts";
 import "../settle_readbacks.ts";
 
-for (const [backend, steps] of [["cpu", 2000], ["webgpu", 150]] as const) {
+for (const [backend, steps] of [["cpu", 2000], ["webgpu", 160]] as const) {
   for (const name of ["mamba1", "classifier"]) {
     Deno.test(`soak() finds flat memory and no drift in ${name}, on ${backend}`, async () => {
       const source = goldenPath(name);

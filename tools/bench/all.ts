@@ -1,5 +1,5 @@
 /**
- * `bench all`: the figures of README on this device, each beside the baseline's, and the table that they make.
+ * `bench all`: the figures of docs/figures.md on this device, each beside the baseline's, and the table that they make.
  *
  * --only       some of the rows, by the beginnings of their names, such as "decode mamba-130m,prefill"
  * --baseline   another baseline than tools/bench/baseline.json; "none" for none
@@ -151,7 +151,7 @@ const UNITS: Readonly<Record<Row["figure"], string>> = {
   millisecondsPerStep: "ms a step",
 };
 
-/** What README shows. */
+/** What docs/figures.md shows. */
 function tableOf({ device, deno, date, figures }: Baseline, rows: readonly Row[]): string {
   const lines = rows.map(({ name, figure }) => {
     return `| ${name} | ${(figures[name] ?? NaN).toLocaleString("en-US")} ${UNITS[figure]} |`;

@@ -2,8 +2,8 @@
 /**
  * `deno task bench <name> [options]`: benchmarks, a JSON line a result with --json, else readable.
  *
- * Their names: all, browser, cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, matmul, matvec, prefill, serve, shipped,
- * ssd, step and train. `deno task bench <name> --help` shows a benchmark's options.
+ * Their names: all, browser, cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, length, matmul, matvec, prefill, serve,
+ * shipped, ssd, step and train. `deno task bench <name> --help` shows a benchmark's options.
  */
 
 import { answerHelp } from "../help.ts";
@@ -13,6 +13,7 @@ import { cpuMatvec } from "./cpu_matvec.ts";
 import { cpuOps } from "./cpu_ops.ts";
 import { cpuTrain } from "./cpu_train.ts";
 import { decode } from "./decode.ts";
+import { length } from "./length.ts";
 import { matmul } from "./matmul.ts";
 import { matvec } from "./matvec.ts";
 import { prefill } from "./prefill.ts";
@@ -35,6 +36,7 @@ const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Resu
   cpu_ops: cpuOps,
   cpu_train: cpuTrain,
   decode,
+  length,
   matmul,
   matvec,
   prefill,

@@ -14,7 +14,7 @@ import { readFloats } from "../../src/gpu/readback.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { MATVEC_MAX_ROWS } from "../../src/ops/linear.ts";
 import { matvecFwd } from "../../src/ops/matvec.ts";
-import { groupSums } from "../../src/ops/matvec_groups.ts";
+import { scratchWords } from "../../src/ops/matvec_groups.ts";
 import { type MatvecTiling, matvecTiling } from "../../src/ops/matvec_tiling.ts";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { matrixBytes, type MatrixDType } from "../../src/model/weights/dtype.ts";
@@ -64,10 +64,10 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
     const y = resources.use(createTensor(gpu, "y", [count * rows]));
     let expected: Float32Array | undefined;
     const scratch = count > MATVEC_MAX_ROWS
-      ? resources.use(createTensor(gpu, "scratch", [groupSums({ rows, columns }, count)]))
+      ? resources.use(createTensor(gpu, "scratch", [scratchWords(rows, count)]))
       : undefined;
     const results: { tiling: MatvecTiling; microseconds: number }[] = [];
-    for (const tiling of tilings(rows, columns, count)) {
+    for (const tiling of tilings(rows, count)) {
       using program = new Program(gpu, { scratch });
       for (const weight of matrices) {
         matvecFwd(program, { x, weight, y }, { rows: count, label: "matvec" }, {
@@ -82,9 +82,9 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
       results.push({ tiling, microseconds });
     }
     results.sort((a, b) => a.microseconds - b.microseconds);
-    const chosen = matvecTiling(rows, columns, gpu.isSoftware);
+    const chosen = matvecTiling(rows, gpu.isSoftware);
     const own = results.find(({ tiling }) =>
-      tiling.lanes === chosen.lanes && tiling.groups === chosen.groups
+      tiling.each === chosen.each && tiling.groups === chosen.groups
     );
     const best = results[0]?.microseconds ?? NaN;
     yield {
@@ -94,11 +94,11 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
       rows,
       columns,
       count,
-      chosen: [chosen.lanes, chosen.groups, round(own?.microseconds ?? NaN, 2)],
+      chosen: [chosen.each, chosen.groups, round(own?.microseconds ?? NaN, 2)],
       gigabytesPerSecond: Math.round(bytes / best / 1000),
       gigaflopsPerSecond: Math.round(2 * rows * columns * count / best / 1000),
       best: results.slice(0, options.all ? 99 : 5).map(({ tiling, microseconds }) => [
-        tiling.lanes,
+        tiling.each,
         tiling.groups,
         round(microseconds, 2),
       ]),
@@ -107,11 +107,11 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
 }
 
 /** All that there are for few rows of x; many do not go by lanes. */
-function* tilings(rows: number, columns: number, count: number): Generator<MatvecTiling> {
-  if (count > MATVEC_MAX_ROWS) return yield matvecTiling(rows, columns);
-  for (const lanes of [8, 16, 32, 64, 128, 256]) {
+function* tilings(rows: number, count: number): Generator<MatvecTiling> {
+  if (count > MATVEC_MAX_ROWS) return yield matvecTiling(rows);
+  for (const each of [2, 4]) {
     for (const groups of [1, 2, 4, 8]) {
-      if (lanes * groups <= 256 && lanes * 8 <= columns) yield { lanes, groups };
+      if (rows / (each * groups) <= 65535) yield { each, groups };
     }
   }
 }

@@ -5,7 +5,7 @@
 //   factor of 0 means that a gradient was NaN or infinite: nothing is changed.
 // Items: blocks of 1024 elements.
 // Arguments: weight, grad, m, v, clip, schedule (3): lr, the two corrections; size, 1 - beta1, 1 - beta2, eps,
-//   weight_decay
+//   weight_decay, what lr is multiplied by
 
 import { loadLanes, storeLanes } from "./lanes";
 import { arg, argF32 } from "./record";
@@ -21,7 +21,7 @@ export function adamwUpdate(rec: usize, begin: u32, end: u32): void {
   const factor = load<f32>(arg(rec, 4));
   if (factor == 0) return;
   const schedule = arg(rec, 5);
-  const learning_rate = load<f32>(schedule);
+  const learning_rate = argF32(rec, 11) * load<f32>(schedule);
   const clip = f32x4.splat(factor);
   const rest1 = f32x4.splat(argF32(rec, 7));
   const rest2 = f32x4.splat(argF32(rec, 8));

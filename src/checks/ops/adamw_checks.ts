@@ -9,6 +9,7 @@ interface AdamwCase {
   readonly step?: number;
   readonly learningRate?: number;
   readonly weight_decay?: number;
+  readonly rate?: number;
   readonly clip?: number;
   /** Size of the gradients: at 1e-9 eps decides the result. */
   readonly scale?: number;
@@ -19,6 +20,7 @@ const CASES: readonly AdamwCase[] = [
   { name: "step 1", size: 100, step: 1, weight_decay: 0.1 },
   { name: "step 100000", size: 100, step: 100_000, weight_decay: 0.1 },
   { name: "a large rate and decay", size: 100, learningRate: 0.1, weight_decay: 0.5 },
+  { name: "a tenth of the rate", size: 100, rate: 0.1, weight_decay: 0.5 },
   { name: "rate 0", size: 100, learningRate: 0, weight_decay: 0.1 },
   { name: "clipped", size: 100, clip: 0.01, weight_decay: 0.1 },
   { name: "gradients as small as eps", size: 100, scale: 1e-9 },
@@ -35,6 +37,7 @@ export const ADAMW_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) => ({
   name: each.name,
   ...checkKernel(["adamwUpdate"], (run) => {
     const { size, step = 5, learningRate = 1e-3, weight_decay = 0, clip = 1, scale = 1 } = each;
+    const { rate = 1 } = each;
     const random = new Random(seed);
     const grad = random.normal(size, scale);
     const before = {
@@ -58,9 +61,15 @@ export const ADAMW_CHECKS: readonly KernelCheck[] = CASES.map((each, seed) => ({
         clip: run.input(new Float32Array([clip, 123])),
         schedule: run.input(schedule),
       },
-      { size, ...BETAS, eps: EPS, weight_decay, label: "check" },
+      { size, ...BETAS, eps: EPS, weight_decay, rate, label: "check" },
     );
-    const settings = { step, learningRate, ...BETAS, epsilon: EPS, weightDecay: weight_decay };
+    const settings = {
+      step,
+      learningRate: rate * learningRate,
+      ...BETAS,
+      epsilon: EPS,
+      weightDecay: weight_decay,
+    };
     const expected = clip === 0
       ? before
       : reference({ ...before, grad }, { ...settings, clipFactor: clip });

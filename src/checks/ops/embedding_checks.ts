@@ -30,9 +30,13 @@ function tableSize({ vocab_size, d_model }: { vocab_size: number; d_model: numbe
 
 const odd = tableSize(ODD), ones = tableSize(ONES), published = tableSize(MAMBA_130M);
 
+/** As many rows as a published table has, and shorter ones: how long they are is for the next. */
+const many = { ...published, d_model: 72 };
+
 const CASES: readonly EmbeddingCase[] = [
+  { name: "mamba-130m, 17 ids", ...published, batch: 1, seqlen: 17, dtype: "f32", seen: true },
   ...DTYPES.flatMap((dtype) => [
-    { name: `mamba-130m, 17 ids, ${dtype}`, ...published, batch: 1, seqlen: 17, dtype, seen: true },
+    { name: `mamba-130m's ids, ${dtype}`, ...many, batch: 1, seqlen: 17, dtype, seen: true },
     { name: `odd sizes, batch 3, ${dtype}`, ...odd, batch: 3, seqlen: 5, dtype, seen: true },
     {
       name: `odd sizes, table split into blocks of 41, ${dtype}`,

@@ -1,4 +1,4 @@
-import type { MatrixDType } from "../../model/weights/dtype.ts";
+import { isQuantized, type MatrixDType } from "../../model/weights/dtype.ts";
 import { MAMBA_130M, MATMUL_CASES, type MatmulCase, ODD } from "../cases.ts";
 import { Random } from "../random.ts";
 import { conv1dFwd } from "../reference/conv1d.ts";
@@ -40,7 +40,7 @@ interface LinearCase extends MatmulCase {
     readonly bias: boolean;
     readonly start?: number;
   };
-  readonly tiling?: { readonly lanes: number; readonly groups: number };
+  readonly tiling?: MatvecOptions<Opaque>["tiling"];
 }
 
 /** Rows that checks of a GPU's matvec have one by one; more go through kernels of their own. */
@@ -84,10 +84,10 @@ function layoutCases(rows: number, d_ins: readonly number[]): LinearCase[] {
       out: 67,
       dtype,
     })),
-    // Around the 8 columns that a CPU's panel has in a block of floats, around a group of quantized weights, and around
-    // the 8 groups whose scales fill 16 bytes.
+    // Around the 8 columns that a row's stride is a multiple of and that a CPU's panel has in a block of floats.
+    // Quantized weights besides: around a group, and around the 8 groups whose scales fill 16 bytes.
     ...DTYPES.flatMap((dtype) =>
-      [1, 7, 8, 9, 31, 32, 33, 256, 257].map((d_in) => ({
+      (isQuantized(dtype) ? [1, 7, 8, 9, 31, 32, 33, 256, 257] : [1, 7, 8, 9]).map((d_in) => ({
         ...base,
         name: `${rows} rows of ${d_in}, ${dtype}`,
         in: d_in,
@@ -278,13 +278,13 @@ const MATVEC: readonly LinearCase[] = [
     dtype,
     rowsPerBlock: 110,
   })),
-  ...[[8, 1], [8, 8], [16, 4], [32, 1], [64, 2], [256, 1]].map(([lanes = 0, groups = 0]) => ({
+  ...([[2, 1], [2, 4], [4, 1], [4, 4], [4, 8]] as const).map(([each, groups]) => ({
     ...inProj(ODD),
-    name: `${lanes} lanes, ${groups} groups`,
+    name: `${each} rows each, ${groups} groups`,
     rows: 2,
     seed: 10,
     in: 101,
-    tiling: { lanes, groups },
+    tiling: { each, groups },
   })),
 ];
 

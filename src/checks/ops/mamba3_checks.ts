@@ -1,3 +1,4 @@
+import type { OpaqueTensor } from "../checked_ops.ts";
 import {
   checkKernel,
   ELEMENTWISE,
@@ -8,10 +9,12 @@ import {
   type Measurement,
 } from "../kernel_check.ts";
 import { Random } from "../random.ts";
+import { silu } from "../reference/activations.ts";
 import { mamba3GateFwd, mamba3ScanFwd } from "../reference/mamba3.ts";
 import { swigluFwd } from "../reference/swiglu.ts";
 import {
   MAMBA3_CASES,
+  MAMBA3_STEP_CASES,
   type Mamba3Case,
   mamba3Data,
   mamba3Steps,
@@ -72,9 +75,9 @@ function lastAngles(thetas: Float64Array, { batch, seqlen }: Mamba3Case): Float6
 
 /** Says what angles the program leaves, each in [-pi, pi], but for whole turns of the oracle's. */
 function expectAngles(
-  run: KernelRun<"mamba3Inputs">,
+  run: Pick<KernelRun, "expectThat">,
   name: string,
-  tensor: Parameters<typeof run.expect>[1],
+  tensor: OpaqueTensor,
   expected: Float64Array,
 ): void {
   run.expectThat(name, tensor, (words): Measurement => {
@@ -142,6 +145,58 @@ function lastSteps(values: ArrayLike<number>, { batch, seqlen }: Mamba3Case): Fl
   );
 }
 
+/** One step by itself, and with its gate. */
+function recordStep(
+  run: KernelRun<"mamba3Step">,
+  kernel: "mamba3_turn" | "mamba3_step",
+  each: Mamba3Case,
+  seed: number,
+): void {
+  const { batch, sizes } = each;
+  const data = mamba3Data(each, seed);
+  const { steps, carried } = mamba3Steps(data, each);
+  const expected = mamba3ScanFwd(steps, data.D, carried, oracleShape(each));
+  const gated = seed % 2 === 0;
+  const { theta: initial, ...weights } = data.weights;
+  const [theta, ssm_state] = [run.state(initial), run.state(data.ssm_state)];
+  const [k, v] = [run.state(data.k), run.state(data.v)];
+  const y = run.output(steps.v.length);
+  run.ops.mamba3Step(run.program, {
+    zxBCdt: run.input(data.zxBCdt),
+    dt_bias: run.input(weights.dt_bias),
+    B_norm: run.input(weights.B_norm),
+    C_norm: run.input(weights.C_norm),
+    B_bias: run.input(weights.B_bias),
+    C_bias: run.input(weights.C_bias),
+    D: run.input(data.D),
+    kq: run.scratch("kq", 2 * batch * sizes.nheads * sizes.d_state),
+    ...{ theta, ssm_state, k, v, y },
+  }, { ...oracleShape(each), gated, label: "check" });
+  if (kernel === "mamba3_turn") {
+    expectAngles(run, "theta", theta, steps.thetas);
+    run.expect("k", k, steps.k, ANGLES);
+    for (const [name, tensor] of Object.entries({ ssm_state, v, y })) {
+      run.expectAnything(name, tensor);
+    }
+    return;
+  }
+  run.expectAnything("theta", theta);
+  run.expect("ssm_state", ssm_state, expected.ssm_state, SSD);
+  run.expect("k", k, steps.k, ANGLES);
+  run.expect(
+    "v",
+    v,
+    Float64Array.from({ length: data.v.length }, (_, i) => data.x[i] ?? NaN),
+    ELEMENTWISE,
+  );
+  run.expect(
+    "y",
+    y,
+    expected.y.map((value, i) => gated ? value * silu(data.z[i] ?? NaN) : value),
+    SSD,
+  );
+}
+
 function recordGate(
   run: KernelRun<"mamba3GateFwd">,
   each: Mamba3Case,
@@ -184,6 +239,13 @@ export const MAMBA3_CHECKS: readonly KernelCheck[] = [
         ["mamba3Scan", "mamba3ScanScratch"],
         (run) => recordScan(run, kernel, each, seed),
       ),
+    }))
+  ),
+  ...(["mamba3_turn", "mamba3_step"] as const).flatMap((kernel) =>
+    MAMBA3_STEP_CASES.map((each, seed) => ({
+      kernel,
+      name: each.name,
+      ...checkKernel(["mamba3Step"], (run) => recordStep(run, kernel, each, seed)),
     }))
   ),
   ...[false, true].flatMap((hasNorm) =>

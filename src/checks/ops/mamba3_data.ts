@@ -57,6 +57,24 @@ export const MAMBA3_CASES: readonly Mamba3Case[] = [
   sized(ODD_MIMO, 40, { reset: 200, batch: 3 }),
 ];
 
+/** Sizes of a step, around those of its kernels' lanes. */
+const STEP_SIZES: readonly Partial<Mamba3Sizes>[] = [
+  {},
+  { num_rope_angles: 9 },
+  { headdim: 66, d_state: 68 },
+  { headdim: 130, d_state: 2, num_rope_angles: 1 },
+];
+
+/** Cases of a single step without MIMO. */
+export const MAMBA3_STEP_CASES: readonly Mamba3Case[] = [
+  { ...sized(SISO_187M, 1, { batch: 1 }), name: "mamba3-siso-187m" },
+  ...STEP_SIZES.flatMap((sizes) =>
+    [1, 3].map((batch) => sized({ ...ODD_SISO, ...sizes }, 1, { batch }))
+  ),
+  sized(ODD_SISO, 1, { A_activation: "softplus" }),
+  sized(ODD_SISO, 1, { batch: 8, reset: 9000 }),
+];
+
 /** Data of a case, f32: as the oracle reads them, and packed as the kernels do. */
 export interface Mamba3Data extends Mamba3Inputs {
   readonly random: Random;

@@ -202,10 +202,25 @@ const STEP_CASES: readonly (ScanCase & { dtype: FloatDType })[] = [
       dtype,
     }))
   ),
+  ...(["f32", "f16", "bf16"] as const).flatMap((dtype) =>
+    [[5, 16, 4], [8, 4, 12], [9, 16, 48], [6, 20, 160], [7, 64, 8]].map((
+      [batch = 0, d_state = 0, dt_rank = 0],
+    ) => ({
+      name: `batch ${batch}, d_state ${d_state}, dt_rank ${dt_rank}, ${dtype}`,
+      shape: { d_inner: 70, d_state, dt_rank },
+      batch,
+      seqlen: 1,
+      initialState: true,
+      dtype,
+    }))
+  ),
 ];
 
+/** Rows from which a GPU has a kernel of its own, where sizes are multiples of 4. */
+const MANY_ROWS = 5;
+
 const STEP_CHECKS = STEP_CASES.map((each, seed): KernelCheck => ({
-  kernel: "selective_scan_step",
+  kernel: each.batch < MANY_ROWS ? "selective_scan_step" : "selective_scan_rows",
   name: each.name,
   ...checkScan("selectiveScanStep", each, (run, decay) => {
     const { shape, batch, dtype } = each;

@@ -2,6 +2,7 @@
 
 import { loadModel, type LoadOptions } from "../../engine/load_model.ts";
 import type { Model } from "../../engine/model.ts";
+import { S4_MODES } from "../../model/mixers/s4_fields.ts";
 import { STEP_CHOICES } from "../../model/step_choice.ts";
 import type { Arguments, OptionSpec } from "../terminal/arguments.ts";
 import { BACKEND_OPTION, backendSettings } from "../terminal/backend_options.ts";
@@ -30,6 +31,11 @@ export const LOAD_OPTIONS: readonly OptionSpec[] = [
     help: "Steps on a GPU: list, fused or auto, the quicker (default list)",
   },
   {
+    name: "mode",
+    value: "NAME",
+    help: "Sequences through S4D or S4: conv or recurrent (default: the model's)",
+  },
+  {
     name: "tokenizer",
     value: "FILE",
     help: "A tokenizer.json (default: the one beside the weights)",
@@ -43,6 +49,7 @@ export function loadSettings(args: Arguments): LoadOptions {
     ...backendSettings(args),
     dtype: args.word("dtype", DTYPES) ?? "auto",
     step: args.word("step", STEP_CHOICES) ?? "list",
+    mode: args.word("mode", S4_MODES),
     tokenizer: readTokenizer(args.text("tokenizer")),
   };
 }

@@ -9,6 +9,8 @@ import {
   type TaskOptions,
 } from "../../train/task.ts";
 import { mixers } from "../../model/mixers/mixers.ts";
+import { S4_MODES } from "../../model/mixers/s4_fields.ts";
+import { S4D_INITS } from "../../model/mixers/s4d.ts";
 import type { RunDescription } from "../../train/run/run_description.ts";
 import { loadTask } from "../../train/tasks/load_task.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
@@ -52,8 +54,7 @@ export const TRAIN: CommandSpec = {
     {
       name: "held-out",
       value: "N",
-      help:
-        "Training examples to validate with; 0 for the test's (default: 5000 images, a tenth of recordings, no series)",
+      help: "Examples to validate with; 0 for the test's (default: 5000 images, a tenth of sound)",
     },
     {
       name: "test",
@@ -75,6 +76,8 @@ export const TRAIN: CommandSpec = {
       value: "NAME",
       help: `${MIXER_NAMES} (default: mamba1)`,
     },
+    { name: "mode", value: "NAME", help: "S4D and S4 by conv or recurrent (default: conv)" },
+    { name: "init", value: "NAME", help: "Rates that S4D begins with: lin or inv (default: lin)" },
     ...SIZES.map(([name, , help]) => ({ name, value: "N", help })),
     ...CHANGES.map(([name, , help]) => ({
       name,
@@ -128,6 +131,8 @@ export function taskOptions(args: Arguments, saved?: RunDescription): TaskOption
       ...saved?.options?.model,
       ...pick(SIZES),
       ...mixerOf(args.text("mixer")),
+      ...wordOf("mode", args.word("mode", S4_MODES)),
+      ...wordOf("init", args.word("init", S4D_INITS)),
     },
   };
 }
@@ -159,6 +164,14 @@ export async function loadTaskFor(
     defaults: settings(task.defaults, { hyperparameters }),
     options: { ...options, hyperparameters },
   };
+}
+
+/** A setting, where it is given. */
+function wordOf<Key extends string, Value>(
+  key: Key,
+  value: Value | undefined,
+): { readonly [Name in Key]?: Value } {
+  return value === undefined ? {} : { [key]: value } as { readonly [Name in Key]?: Value };
 }
 
 function mixerOf(name: string | undefined): Pick<ModelSize, "mixer"> {

@@ -35,14 +35,15 @@ export const NUMBERS: readonly (readonly [string, NumberName, string])[] = [
 ];
 
 /** Sizes of the model. */
-export const SIZES: readonly (readonly [string, Exclude<keyof ModelSize, "mixer">, string])[] = [
-  ["d-model", "d_model", "Width of the residual stream (default: the preset's)"],
-  ["n-layer", "n_layer", "Blocks (default: the preset's)"],
-  ["d-state", "d_state", "States a channel (default: the preset's)"],
-  ["d-conv", "d_conv", "Taps of the convolution (default: the preset's)"],
-  ["expand", "expand", "Channels of a block, times d_model (default: the preset's)"],
-  ["headdim", "headdim", "Channels of a head of Mamba-2 (default: 64)"],
-];
+export const SIZES:
+  readonly (readonly [string, Exclude<keyof ModelSize, "mixer" | "mode" | "init">, string])[] = [
+    ["d-model", "d_model", "Width of the residual stream (default: the preset's)"],
+    ["n-layer", "n_layer", "Blocks (default: the preset's)"],
+    ["d-state", "d_state", "States a channel (default: the preset's)"],
+    ["d-conv", "d_conv", "Taps of the convolution (default: the preset's)"],
+    ["expand", "expand", "Channels of a block, times d_model (default: the preset's)"],
+    ["headdim", "headdim", "Channels of a head of Mamba-2 (default: 64)"],
+  ];
 
 /** What happens to training series at random. */
 export const CHANGES: readonly (readonly [string, keyof SeriesAugmentation, string])[] = [

@@ -58,6 +58,19 @@ export function recordingPowers(
  * @param layout The checkpoint's preprocessing.
  * @returns (layout.frames, n_mels).
  * @throws {RangeError} If the rate is not the layout's.
+ *
+ * @example Which digit a recording is
+ * ```ts
+ * import { loadModel, soundToInput } from "../../../mod.ts";
+ *
+ * using model = await loadModel("weights/spoken-digits");
+ * const layout = model.config.preprocessing;
+ * if (layout?.kind === "audio") {
+ *   const samples = new Float32Array(8000); // a second, from -1 to 1
+ *   const { label } = await model.classify(soundToInput(samples, 8000, layout));
+ *   label; // "3", say
+ * }
+ * ```
  */
 export function soundToInput(
   samples: Float32Array,

@@ -151,23 +151,31 @@ async function* filesOf(source: string): AsyncGenerator<FoundFile, void> {
       `Cannot read ${quote(source)}: ${known ?? "it is neither a folder nor a TAR archive"}`,
     );
   }
-  using archive = await openFile(source);
-  for await (const { path, offset, sizeBytes } of tarEntries(archive)) {
-    if (!isWavPath(path)) continue;
-    requireSize(path, sizeBytes);
-    yield { path: path.replace(/^(\.\/)+/, ""), read: () => archive.read(offset, sizeBytes) };
+  const archive = await openFile(source);
+  try {
+    for await (const { path, offset, sizeBytes } of tarEntries(archive)) {
+      if (!isWavPath(path)) continue;
+      requireSize(path, sizeBytes);
+      yield { path: path.replace(/^(\.\/)+/, ""), read: () => archive.read(offset, sizeBytes) };
+    }
+  } finally {
+    archive[Symbol.dispose]();
   }
 }
 
 async function startOf(source: string): Promise<Uint8Array> {
-  using file = await openFile(source).catch((cause) => {
+  const file = await openFile(source).catch((cause) => {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
     throw new Deno.errors.NotFound(
       `Cannot read ${quote(source)}: there is no such folder or file`,
       { cause },
     );
   });
-  return await file.read(0, Math.min(TOLD_BY_BYTES, file.sizeBytes));
+  try {
+    return await file.read(0, Math.min(TOLD_BY_BYTES, file.sizeBytes));
+  } finally {
+    file[Symbol.dispose]();
+  }
 }
 
 async function* folderFiles(root: string, inner: string): AsyncGenerator<FoundFile, void> {

@@ -145,7 +145,7 @@ function refuseVariants(fields: Fields, mixer: Mixer): void {
     );
   }
   // "swish" is another name for the same function.
-  fields.word("hidden_act", ["silu", "swish"]);
+  fields.word("hidden_act", mixer.activations ?? ["silu", "swish"]);
   if (fields.boolean("rms_norm") === false) {
     fields.fail(
       "rms_norm is false (LayerNorm), which this version does not support, expected true",

@@ -3,6 +3,8 @@
 import type { ModelConfig } from "../config/config.ts";
 import type { Dialect } from "../config/family.ts";
 import type { Fields, Setting } from "../config/fields.ts";
+import type { S4Mode } from "./s4_fields.ts";
+import type { S4DInit } from "./s4d.ts";
 import type { WeightSpec } from "../weights/weight_specs.ts";
 
 /** What one part of a block brings with it: `residual += part(RMSNorm(residual))`. */
@@ -58,6 +60,10 @@ export interface NewModel extends Omit<ModelConfig, "model_type"> {
   readonly d_intermediate?: number | undefined;
   /** Inputs and outputs of each channel in one step, for mixers that may have several. */
   readonly mimo_rank?: number | undefined;
+  /** How sequences go through the model, for mixers that leave the choice. */
+  readonly mode?: S4Mode | undefined;
+  /** What rates new weights begin with, for mixers that leave the choice. */
+  readonly init?: S4DInit | undefined;
 }
 
 /** The fields of a config that do not belong to the model's ends or its data. */
@@ -80,6 +86,12 @@ export interface Mixer<Config extends ModelConfig = ModelConfig> extends BlockPa
   readonly ownSizes: readonly (keyof NewModel)[];
   /** What a block's second half is, of mixers that may have an MLP beside them. */
   mlp?(config: Config): BlockPart | undefined;
+  /**
+   * What `hidden_act` may say of it.
+   *
+   * @default {["silu", "swish"]}
+   */
+  readonly activations?: readonly string[];
   /**
    * Reads what a config.json says of the blocks, in any dialect.
    *

@@ -4,12 +4,16 @@ import type { ModelConfig } from "../config/config.ts";
 import { mamba1 } from "./mamba1.ts";
 import { mamba2 } from "./mamba2.ts";
 import { mamba3 } from "./mamba3.ts";
+import { s4 } from "./s4.ts";
+import { s4d } from "./s4d.ts";
 import type { Mixer, ModelFamily } from "./mixer.ts";
 
 const MIXERS: Mixer[] = [
   mamba1,
   mamba2,
   mamba3,
+  s4d,
+  s4,
 ];
 
 /** All of them. */

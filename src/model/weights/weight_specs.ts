@@ -21,6 +21,12 @@ export interface WeightSpec {
   readonly neverQuantized?: true;
   /** A vector that has weight decay in training, as all matrices have. */
   readonly decays?: true;
+  /**
+   * What the learning rate is multiplied by in training.
+   *
+   * @default {1}
+   */
+  readonly learningRate?: number;
   /** What it begins with before training. */
   readonly initial: InitialValues;
 }

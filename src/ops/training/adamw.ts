@@ -19,7 +19,7 @@ export const adamwUpdateKernel = defineKernel({
     clip: "read",
     schedule: "read",
   },
-  params: { size: "u32", weight_decay: "f32" },
+  params: { size: "u32", weight_decay: "f32", rate: "f32" },
   overrides: ["EPS", "BETA1_REST", "BETA2_REST"],
   sizes: ({ size }) => ({ weight: size, grad: size, m: size, v: size, clip: 2, schedule: 3 }),
 });
@@ -32,7 +32,8 @@ const LANES = 256;
  *
  * @param tensors m and v start as zeros; `clip` is from {@linkcode gradNorm}, and its factor 0 changes nothing;
  * `schedule` (3) is from encodeAdamwSchedule(). Padding stays 0 where weight and grad are 0.
- * @param shape `weight_decay` is decoupled, and scaled by the learning rate: 0 for vectors, A_log and D.
+ * @param shape `weight_decay` is decoupled, and scaled by the learning rate: 0 for vectors, A_log and D. `rate`
+ * (default 1) is what the learning rate is multiplied by.
  */
 export function adamwUpdate(
   program: Program,
@@ -41,15 +42,16 @@ export function adamwUpdate(
     readonly size: number;
     readonly eps: number;
     readonly weight_decay: number;
+    readonly rate?: number;
     readonly label: string;
   },
 ): void {
-  const { size, beta1, beta2, eps, weight_decay, label } = shape;
+  const { size, beta1, beta2, eps, weight_decay, rate = 1, label } = shape;
   program.add(adamwUpdateKernel, {
     tensors,
     // The differences in f64: 1 - 0.999 in f32 is 1.3e-5 off.
     overrides: { EPS: eps, BETA1_REST: 1 - beta1, BETA2_REST: 1 - beta2 },
-    params: { size, weight_decay },
+    params: { size, weight_decay, rate },
     workgroups: foldWorkgroups(Math.ceil(size / LANES)),
     label,
   });

@@ -14,7 +14,7 @@ import { defineKernel } from "../define_kernel.ts";
 export const s4SeriesBwdKernel = defineKernel({
   name: "s4_series_bwd",
   source: seriesSource,
-  preludes: ["_s4"],
+  preludes: ["_s4", "_s4_system", "_s4_series"],
   bindings: {
     system: "read",
     C: "read",
@@ -72,7 +72,7 @@ export const s4dSystemBwdKernel = defineKernel({
 export const s4SystemBwdKernel = defineKernel({
   name: "s4_system_bwd",
   source: s4SystemSource,
-  preludes: ["_s4"],
+  preludes: ["_s4", "_s4_system"],
   bindings: {
     system: "read",
     Lambda_re: "read",

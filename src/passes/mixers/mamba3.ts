@@ -136,7 +136,8 @@ function recordForward<K extends PassKinds>(
   if (isStep) {
     const x = { x: residual, weight: weights.in_proj, y: zxBCdt };
     ops.matvecFwd(program, x, inProj, { norm: { weight: norm, eps } });
-    recordRecurrence(ops, program, config, tensors, shape);
+    const record = ops.mamba3Steps?.takes(config) ? recordStep : recordRecurrence;
+    record(ops, program, config, tensors, shape);
     ops.matvecFwd(program, { x: gated, weight: weights.out_proj, y }, outProj);
     return;
   }
@@ -145,6 +146,31 @@ function recordForward<K extends PassKinds>(
   ops.linearFwd(program, { x: normed, weight: weights.in_proj, y: zxBCdt }, inProj);
   recordRecurrence(ops, program, config, tensors, shape);
   ops.linearFwd(program, { x: gated, weight: weights.out_proj, y }, outProj);
+}
+
+/** From in_proj's output to what out_proj reads, for a single step of an executor that has ops of its own for that. */
+function recordStep<K extends PassKinds>(
+  ops: OpSet<K>,
+  program: K["program"],
+  config: Mamba3Config,
+  { weights, state, activations }: Mamba3Tensors<K>,
+  { batch, label }: HalfShape,
+): void {
+  const { zxBCdt, vkq, y, gated } = activations;
+  const { norm: weight } = weights;
+  const shape = { ...config, batch, eps: config.norm_epsilon };
+  // A norm comes between the recurrence and the gate.
+  ops.mamba3Steps?.record(
+    program,
+    { ...weights, ...state, zxBCdt, kq: vkq, y: weight === undefined ? gated : y },
+    { ...shape, gated: weight === undefined, label: `${label}.mixer.step` },
+  );
+  if (weight === undefined) return;
+  ops.mamba3GateFwd(
+    program,
+    { y, zxBCdt, weight, out: gated },
+    { ...shape, seqlen: 1, label: `${label}.mixer.gate` },
+  );
 }
 
 /** From in_proj's output to what out_proj reads. */

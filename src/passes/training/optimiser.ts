@@ -81,21 +81,20 @@ export class Optimiser<K extends PassKinds> implements Disposable {
     });
   }
 
-  /** Norm and clip factor over all gradients, then AdamW over the two ranges: with decay, and without. */
+  /** Norm and clip factor over all gradients, then AdamW over each range: with decay and without, and by its rate. */
   #recordUpdate(program: K["program"]): void {
     const { ops } = this.#platform;
     const { values, gradients, m, v, clip, partials } = this;
     const { maxNorm, weightDecay, beta1, beta2, eps } = this.#settings;
-    const { decayEnd, size } = this.layout;
+    const { ranges, size } = this.layout;
     // What lies between the tensors is 0, so that all of them are one.
     ops.gradNorm(program, { gradients: gradients.flat, partials, clip }, {
       size,
       maxNorm,
       label: "norm",
     });
-    for (
-      const [start, end, weight_decay] of [[0, decayEnd, weightDecay], [decayEnd, size, 0]] as const
-    ) {
+    for (const { start, end, decays, learningRate: rate } of ranges) {
+      const weight_decay = decays ? weightDecay : 0;
       const range = ({ flat }: ParameterSet<K>): K["tensor"] => flat.view(start * 4, [end - start]);
       ops.adamwUpdate(
         program,
@@ -107,7 +106,7 @@ export class Optimiser<K extends PassKinds> implements Disposable {
           clip,
           schedule: this.#schedule,
         },
-        { beta1, beta2, eps, weight_decay, size: end - start, label: "adamw" },
+        { beta1, beta2, eps, weight_decay, rate, size: end - start, label: "adamw" },
       );
     }
   }

@@ -20,9 +20,10 @@ const MAX_POINTS = 400;
  *
  * @param title Above the plot.
  * @param curves One for each line, such as training and validation loss; empty ones are left out.
+ * @param across What stands below the plot.
  * @returns The file's text; the same curves give the same text.
  */
-export function lossCurve(title: string, curves: readonly Curve[]): string {
+export function lossCurve(title: string, curves: readonly Curve[], across = "step"): string {
   const lines = curves.map(({ name, points }) => ({
     name,
     points: thin(points.filter((point) => point.every(Number.isFinite))),
@@ -31,12 +32,16 @@ export function lossCurve(title: string, curves: readonly Curve[]): string {
   const x = axis(all.map(([step]) => step), LEFT, WIDTH - RIGHT);
   const y = axis(all.map(([, value]) => value), HEIGHT - BOTTOM, TOP);
   const at = (value: number) => value.toFixed(1);
+  // The legend stands where no curve is at its highest.
+  const highest = all.find(([, value]) => value === y.end);
+  const isLeft = highest !== undefined && x.place(highest[0]) > (LEFT + WIDTH - RIGHT) / 2;
+  const legend = isLeft ? `x="${LEFT + 8}"` : `x="${WIDTH - RIGHT - 8}" text-anchor="end"`;
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" ` +
     `height="${HEIGHT}" font-family="sans-serif" font-size="12">`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
     `<text x="${LEFT}" y="22" font-size="15">${escape(title)}</text>`,
-    `<text x="${WIDTH - RIGHT}" y="${HEIGHT - 8}" text-anchor="end">step</text>`,
+    `<text x="${WIDTH - RIGHT}" y="${HEIGHT - 8}" text-anchor="end">${escape(across)}</text>`,
   ];
   for (const tick of y.ticks) {
     const v = at(y.place(tick));
@@ -60,8 +65,7 @@ export function lossCurve(title: string, curves: readonly Curve[]): string {
     );
     const top = TOP + 14 + 18 * index;
     parts.push(
-      `<text x="${WIDTH - RIGHT - 8}" y="${top}" text-anchor="end" fill="${color}">` +
-        `${escape(name)}</text>`,
+      `<text ${legend} y="${top}" fill="${color}">${escape(name)}</text>`,
     );
   });
   return `${parts.join("\n")}\n</svg>\n`;
@@ -90,6 +94,7 @@ function axis(values: readonly number[], from: number, to: number) {
   const spacing = magnitude * ([1, 2, 5].find((factor) => factor * magnitude >= rough) ?? 10);
   const first = Math.ceil(start / spacing), last = Math.floor(end / spacing);
   return {
+    end,
     place: (value: number) => from + (to - from) * (value - start) / (end - start),
     ticks: Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => (first + i) * spacing),
   };

@@ -247,7 +247,7 @@ Deno.test("train.ts --help shows every setting's default, and every preset's own
       return text;
     })
   );
-  assertEquals(own.length, 13);
+  assertEquals(own.length, 16);
   for (const [option, key] of NUMBERS) {
     const common = Object.entries(COMMON).find(([name]) => name === key)?.[1];
     const line = terminal.stdout.split("\n  --").find((part) => part.startsWith(`${option} N`));

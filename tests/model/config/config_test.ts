@@ -245,7 +245,7 @@ Deno.test("parseConfig() reads a classifier with preprocessing and labels", () =
 Deno.test("parseConfig() says what was found and what is needed", () => {
   assertEquals(
     refusal({ model_type: "llama" }),
-    'Cannot load config.json: model_type is "llama", expected "mamba", "mamba2", "mamba3" or "falcon_mamba"',
+    'Cannot load config.json: model_type is "llama", expected "mamba", "mamba2", "mamba3", "s4d", "s4" or "falcon_mamba"',
   );
   assertEquals(
     refusal({ ...RAW_130M, d_model: -1 }),

@@ -78,7 +78,7 @@ Deno.test("a mixer of one's own has its config read and written", () => {
   assertThrows(
     () => parseConfig({ ...CONFIG_JSON, model_type: "average" }),
     SyntaxError,
-    'expected "mamba", "mamba2", "ema" or "falcon_mamba"',
+    'expected "mamba", "mamba2", "mamba3", "s4d", "s4", "ema" or "falcon_mamba"',
   );
 });
 

@@ -15,7 +15,8 @@ const BLOCK = 1024;
  *
  * @param tensors m and v start as zeros; `clip` is from gradNorm(), and its factor 0 changes nothing; `schedule` (3) is
  * from encodeAdamwSchedule(). Padding stays 0 where weight and grad are 0.
- * @param shape `weight_decay` is decoupled, and scaled by the learning rate: 0 for vectors, A_log and D.
+ * @param shape `weight_decay` is decoupled, and scaled by the learning rate: 0 for vectors, A_log and D. `rate`
+ * (default 1) is what the learning rate is multiplied by.
  */
 export function adamwUpdate(
   program: CpuProgram,
@@ -27,10 +28,16 @@ export function adamwUpdate(
     clip: CpuTensor;
     schedule: CpuTensor;
   },
-  shape: AdamwBetas & { size: number; eps: number; weight_decay: number; label: string },
+  shape: AdamwBetas & {
+    size: number;
+    eps: number;
+    weight_decay: number;
+    rate?: number;
+    label: string;
+  },
 ): void {
   const { weight, grad, m, v, clip, schedule } = tensors;
-  const { size, beta1, beta2, eps, weight_decay, label } = shape;
+  const { size, beta1, beta2, eps, weight_decay, rate = 1, label } = shape;
   for (const [name, tensor] of Object.entries({ weight, grad, m, v })) {
     requireSize(label, name, tensor, size);
   }
@@ -43,7 +50,7 @@ export function adamwUpdate(
     args: [
       ...[weight.address, grad.address, m.address, v.address, clip.address, schedule.address, size],
       // The differences in f64: 1 - 0.999 in f32 is 1.3e-5 off.
-      ...[1 - beta1, 1 - beta2, eps, weight_decay].map(floatBits),
+      ...[1 - beta1, 1 - beta2, eps, weight_decay, rate].map(floatBits),
     ],
     label,
   });

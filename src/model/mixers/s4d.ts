@@ -1,0 +1,78 @@
+/** S4D: a state space of its own for each channel, whose matrix is diagonal (Gu et al. 2022). */
+
+import type { ModelConfig } from "../config/config.ts";
+import {
+  commonSpecs,
+  describeS4Sizes,
+  newS4Config,
+  ofPairs,
+  parseS4,
+  type S4Config,
+  s4ElementCounts,
+  s4Fields,
+  s4StateShapes,
+  slowVector,
+} from "./s4_fields.ts";
+import type { Mixer } from "./mixer.ts";
+
+/** Which imaginary parts new weights begin with: S4D-Lin's, or S4D-Inv's. */
+export type S4DInit = "lin" | "inv";
+
+/** A model of S4D blocks. */
+export interface S4DConfig extends S4Config {
+  readonly model_type: "s4d";
+  /** What new weights begin with. */
+  readonly init: S4DInit;
+}
+
+/** Both. */
+export const S4D_INITS: readonly S4DInit[] = ["lin", "inv"];
+
+/** Whether a model is one of S4D. */
+export function isS4D(config: ModelConfig): config is S4DConfig {
+  return config.model_type === "s4d";
+}
+
+/** What describes it. */
+export const s4d: Mixer<S4DConfig> = {
+  name: "s4d",
+  title: "S4D",
+  families: [
+    {
+      model_type: "s4d",
+      title: "S4D",
+      architecture: "S4DForCausalLM",
+      classes: /^S4D(For|Model)/,
+      signs: [],
+      tied: false,
+      eos_token_id: 0,
+    },
+  ],
+  settings: [],
+  ownSizes: ["mode", "init"],
+  activations: ["gelu_pytorch_tanh"],
+
+  parse: (places) => ({
+    model_type: "s4d",
+    ...parseS4(places),
+    init: places.fields.word("init", S4D_INITS) ?? "lin",
+  }),
+  toHfFields: (config) => ({ ...s4Fields(config), init: config.init }),
+  elementCounts: (config) => s4ElementCounts(config, false),
+  stateShapes: s4StateShapes,
+  describeSizes: describeS4Sizes,
+
+  weightSpecs(config) {
+    const { d_model, d_state, init } = config;
+    const shape = [d_state / 2, d_model];
+    const imaginary = (n: number) =>
+      init === "lin" ? Math.PI * n : d_state / Math.PI * (d_state / (2 * n + 1) - 1);
+    return [
+      slowVector("A_re", shape, ofPairs(d_model, () => -0.5)),
+      slowVector("A_im", shape, ofPairs(d_model, imaginary)),
+      ...commonSpecs(config),
+    ];
+  },
+
+  newConfig: ({ init = "lin", ...model }) => ({ ...newS4Config(model), model_type: "s4d", init }),
+};
