@@ -84,12 +84,14 @@ export function classifyBatch(
       );
     }
     requireWholeImage(executor.config, checked.length / batch);
-    const state = executor.createState(batch);
+    const state = model.spare.take(batch);
+    let isWhole = false;
     try {
       const logits = await model.turns.run(
         call,
         (pauses) => executor.forward(state, checked, { logits: "last", pauses }),
       ) ?? new Float32Array();
+      isWhole = true;
       call.check();
       const n = head.kind === "classifier" ? head.n_classes : 0;
       return Array.from(
@@ -97,7 +99,8 @@ export function classifyBatch(
         (_, b) => classification(logits.subarray(b * n, (b + 1) * n), labels),
       );
     } finally {
-      state[Symbol.dispose]();
+      if (isWhole) model.spare.give(state);
+      else state[Symbol.dispose]();
     }
   });
 }

@@ -26,6 +26,7 @@ import { awaitedInputs } from "./awaited_inputs.ts";
 import { isStream } from "./check_inputs.ts";
 import { Call, Lifetime } from "./lifetime.ts";
 import type { Inputs, Session } from "./session.ts";
+import { SpareState } from "./spare_state.ts";
 import { type SessionModel, type SessionOptions, StreamSession } from "./stream_session.ts";
 import { createTogether } from "./together.ts";
 import { Turns } from "./turns.ts";
@@ -121,14 +122,18 @@ export interface Model extends Disposable {
  * @param reason Why this device runs it, where that is worth saying.
  */
 export function createModel(
-  made: Omit<SessionModel, "lifetime" | "turns" | "together">,
+  made: Omit<SessionModel, "lifetime" | "turns" | "together" | "spare">,
   reason?: string,
 ): Model {
   const { executor, tokenizer } = made;
-  const lifetime = new Lifetime("the model", () => executor[Symbol.dispose]());
+  const spare = new SpareState(executor);
+  const lifetime = new Lifetime("the model", () => {
+    spare[Symbol.dispose]();
+    executor[Symbol.dispose]();
+  });
   const turns = new Turns();
   const together = createTogether(executor, turns, lifetime);
-  const parts: SessionModel = { ...made, lifetime, turns, together };
+  const parts: SessionModel = { ...made, lifetime, turns, together, spare };
   const encode = (input: string | readonly number[]): readonly number[] => {
     if (typeof input !== "string") return input;
     if (tokenizer === undefined) {
