@@ -1,6 +1,7 @@
 /** Texts that are larger than memory: read once from end to end, then by ranges. A character is a Unicode code point. */
 
 import { quote } from "../quote.ts";
+import { readRange } from "../read_range.ts";
 import { requireRegularFile } from "../regular_file.ts";
 
 /** What one reading of a text file tells. */
@@ -174,22 +175,4 @@ export function fileIds(
       return ids;
     },
   };
-}
-
-/** So many bytes of a file from a place on; fewer at its end. Batches are made between steps, and none waits for another. */
-function readRange(path: string, offset: number, length: number): Uint8Array {
-  const file = Deno.openSync(path);
-  try {
-    file.seekSync(offset, Deno.SeekMode.Start);
-    const bytes = new Uint8Array(length);
-    let filled = 0;
-    while (filled < length) {
-      const count = file.readSync(bytes.subarray(filled));
-      if (count === null) break;
-      filled += count;
-    }
-    return bytes.subarray(0, filled);
-  } finally {
-    file.close();
-  }
 }

@@ -16,7 +16,7 @@ import {
   type ScannedText,
   scanTextFile,
 } from "../../io/datasets/text_file.ts";
-import { createFileHash } from "../../io/file_hash.ts";
+import { hashFile } from "../../io/hash_file.ts";
 import { readDataFile } from "../../io/datasets/data_file.ts";
 import { quote } from "../../io/quote.ts";
 import { loadTokenizer } from "../../io/tokenizer/tokenizer.ts";
@@ -103,21 +103,6 @@ export async function largeTextTask(
     notes: notesOf(text),
     dataHash: () => hashFile(path),
   });
-}
-
-async function hashFile(path: string): Promise<string> {
-  const hash = createFileHash("sha256");
-  const file = await Deno.open(path);
-  try {
-    // One buffer: a stream's pieces would pile up until somebody collects them.
-    const buffer = new Uint8Array(2 ** 20);
-    for (let count; (count = await file.read(buffer)) !== null;) {
-      hash.update(buffer.subarray(0, count));
-    }
-  } finally {
-    file.close();
-  }
-  return hash.digest("hex");
 }
 
 /** A language model of a text. */
