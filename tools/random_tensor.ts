@@ -69,7 +69,7 @@ function fillOf(config: ModelConfig, spec: WeightSpec, next: () => number): Fill
   };
   // What makes S4's recurrences is small, and not random alone.
   if (isS4(config) && spec.kind === "vector" && name.includes(".mixer.")) {
-    const all = spec.initial([next() >>> 0, next() >>> 0], elementCount(shape));
+    const all = spec.initial([next() >>> 0, 0], elementCount(shape));
     return (values, first) => values.set(all.subarray(first, first + values.length));
   }
   if (/embeddings?\.weight$/.test(name)) return within(0.02 * Math.sqrt(3));

@@ -17,7 +17,7 @@ const SISO = { ...MAMBA3, ssm_cfg: { layer: "Mamba3" } };
 const MIMO = { ...MAMBA3, ssm_cfg: { layer: "Mamba3", is_mimo: true, mimo_rank: 4 } };
 
 const S4 = {
-  ...{ hidden_size: 64, num_hidden_layers: 2, vocab_size: 256 },
+  ...{ hidden_size: 128, num_hidden_layers: 2, vocab_size: 256 },
   tie_word_embeddings: true,
   eos_token_id: null,
 };
