@@ -20,6 +20,7 @@ export type S4DInit = "lin" | "inv";
 
 /** A model of S4D blocks. */
 export interface S4DConfig extends S4Config {
+  /** The architecture: S4D. */
   readonly model_type: "s4d";
   /** What new weights begin with. */
   readonly init: S4DInit;
