@@ -16,6 +16,7 @@ import type { KernelCheck } from "./kernel_check.ts";
 import { LINEAR_CHECKS } from "./ops/linear_checks.ts";
 import { MEAN_POOL_BWD_CHECKS } from "./ops/mean_pool_bwd_checks.ts";
 import { LINEAR_BWD_CHECKS } from "./ops/linear_bwd_checks.ts";
+import { MAMBA3_BWD_CHECKS } from "./ops/mamba3_bwd_checks.ts";
 import { MAMBA3_CHECKS } from "./ops/mamba3_checks.ts";
 import { MEAN_POOL_CHECKS } from "./ops/mean_pool_checks.ts";
 import { RMS_NORM_BWD_CHECKS } from "./ops/rms_norm_bwd_checks.ts";
@@ -63,6 +64,7 @@ export const KERNEL_CHECKS: readonly KernelCheck[] = [
   ...SELECTIVE_SCAN_BWD_CHECKS,
   ...SSD_BWD_PARTS_CHECKS,
   ...SSD_BWD_CHECKS,
+  ...MAMBA3_BWD_CHECKS,
   ...S4_BWD_CHECKS,
   ...CROSS_ENTROPY_CHECKS,
   ...DROPOUT_CHECKS,

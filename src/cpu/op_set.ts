@@ -39,6 +39,12 @@ import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "./ops/training/gated_rms_
 import { gradNorm } from "./ops/training/grad_norm.ts";
 import { columnSum, matmulBwdW, matmulBwdX } from "./ops/training/linear_bwd.ts";
 import { lastStepBwd, meanPoolBwd } from "./ops/training/mean_pool_bwd.ts";
+import {
+  mamba3GateBwd,
+  mamba3InputsBwd,
+  mamba3ScanBwd,
+  mamba3ScanBwdScratch,
+} from "./ops/training/mamba3_bwd.ts";
 import { rmsNormBwd, rmsNormBwdParts } from "./ops/training/rms_norm_bwd.ts";
 import {
   s4dPassBwd,
@@ -49,6 +55,7 @@ import {
 } from "./ops/training/s4_bwd.ts";
 import { scanBwdScratch, selectiveScanBwd } from "./ops/training/selective_scan_bwd.ts";
 import { ssdBwd, ssdBwdScratch } from "./ops/training/ssd_bwd.ts";
+import { swigluBwd } from "./ops/training/swiglu_bwd.ts";
 import { sumPartials } from "./ops/training/sum_partials.ts";
 
 /** What the CPU records into and works on. */
@@ -92,9 +99,13 @@ export const CPU_OPS: OpSet<CpuKinds> = {
   gradNorm,
   lastStepBwd,
   linearFwd,
+  mamba3GateBwd,
   mamba3GateFwd,
   mamba3Inputs,
+  mamba3InputsBwd,
   mamba3Scan,
+  mamba3ScanBwd,
+  mamba3ScanBwdScratch,
   mamba3ScanScratch,
   matmulBwdW,
   matmulBwdX,
@@ -143,6 +154,7 @@ export const CPU_OPS: OpSet<CpuKinds> = {
   ssdStep,
   stateCopy,
   sumPartials,
+  swigluBwd,
   swigluFwd,
   tokenScoreFwd,
 };

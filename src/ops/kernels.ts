@@ -28,6 +28,20 @@ import { matvecFinishKernel, matvecGroupsKernel } from "./matvec_groups.ts";
 import { meanPoolFwdKernel } from "./mean_pool.ts";
 import { meanPoolBwdKernel } from "./training/mean_pool_bwd.ts";
 import { rmsNormFwdKernel } from "./rms_norm.ts";
+import { mamba3GateBwdKernel } from "./training/mamba3_gate_bwd.ts";
+import {
+  mamba3AnglesBwdKernel,
+  mamba3BiasBwdKernel,
+  mamba3NormBwdKernel,
+  mamba3RatesBwdKernel,
+  mamba3VkqBwdKernel,
+} from "./training/mamba3_inputs_bwd.ts";
+import {
+  mamba3CarryBwdKernel,
+  mamba3DecaysBwdKernel,
+  mamba3SkipBwdKernel,
+} from "./training/mamba3_scan_bwd.ts";
+import { swigluBwdKernel } from "./training/swiglu_bwd.ts";
 import { rmsNormBwdKernel } from "./training/rms_norm_bwd.ts";
 import { rowCopyKernel } from "./row_copy.ts";
 import { s4PowerKernel, s4ScanKernel, s4SeriesKernel, s4SystemKernel } from "./s4.ts";
@@ -132,6 +146,16 @@ export const ALL_KERNELS: readonly Pick<
   ssdBCBwdKernel,
   ssdSumsBwdKernel,
   ssdDtBwdKernel,
+  mamba3GateBwdKernel,
+  mamba3SkipBwdKernel,
+  mamba3DecaysBwdKernel,
+  mamba3CarryBwdKernel,
+  mamba3VkqBwdKernel,
+  mamba3NormBwdKernel,
+  mamba3AnglesBwdKernel,
+  mamba3RatesBwdKernel,
+  mamba3BiasBwdKernel,
+  swigluBwdKernel,
   gatedRmsNormBwdKernel,
   gluBwdKernel,
   geluBwdKernel,

@@ -70,12 +70,21 @@ export const mamba3StepKernel = defineKernel({
   }),
 });
 
-/** Lanes of a channel, where workgroup memory holds a part of the sum of each: 16 KiB, which every device has. */
+/** Lanes that a channel has the most, and floats of workgroup memory that every device has. */
 const MOST_LANES = 32, MEMORY_FLOATS = 4096;
 
+/** Lanes of a channel, as many as memory has place for a part of each channel's sum; 0 if not even one. */
+function lanesOfRow({ headdim, d_state }: Mamba3Sizes): number {
+  for (let lanes = MOST_LANES; lanes >= 1; lanes /= 2) {
+    const states = Math.ceil(d_state / (4 * lanes)) * 4 * lanes;
+    if (headdim * lanes + 3 * states <= MEMORY_FLOATS) return lanes;
+  }
+  return 0;
+}
+
 /** Whether mamba3Step() takes these sizes. */
-export function takesMamba3Step({ is_mimo, headdim, d_state }: Mamba3Sizes): boolean {
-  return !is_mimo && headdim + 3 * d_state <= MEMORY_FLOATS;
+export function takesMamba3Step(sizes: Mamba3Sizes): boolean {
+  return !sizes.is_mimo && lanesOfRow(sizes) > 0;
 }
 
 /**
@@ -127,7 +136,6 @@ export function mamba3Step(
     workgroups: [nheads, batch, 1],
     label: `${label}.turn`,
   });
-  const room = Math.floor((MEMORY_FLOATS - 3 * d_state) / headdim);
   program.add(mamba3StepKernel, {
     tensors: {
       zxBCdt,
@@ -145,7 +153,7 @@ export function mamba3Step(
       HEAVY_TAIL: shape.A_activation === "heavy_tail",
       A_FLOOR: shape.A_floor,
       GATED: shape.gated,
-      ROW: 2 ** Math.floor(Math.log2(Math.min(MOST_LANES, room))),
+      ROW: lanesOfRow(shape),
     },
     params: {},
     workgroups: [nheads, batch, 1],

@@ -79,9 +79,9 @@ export interface MatvecOptions<K extends Kinds> {
     readonly d_inner: number;
     readonly start?: number;
   };
-  readonly tiling?: Sizes<"each" | "groups">;
-  /** Whether many rows are computed together, where there are kernels for that. */
-  readonly byGroups?: boolean;
+  readonly tiling?: Sizes<"each" | "groups" | "atOnce">;
+  /** Whether many rows are computed together, where kernels do that; or among how many workgroups they share sums. */
+  readonly byGroups?: boolean | number;
 }
 
 /** Products with a weight. */
@@ -181,6 +181,11 @@ interface RowOps<K extends Kinds> {
   >;
   readonly gatedRmsNormBwdParts: (rows: number) => number;
   readonly swigluFwd: Op<K, Named<"x" | "y", K["tensor"]>, Sizes<"rows" | "width">>;
+  readonly swigluBwd: Op<
+    K,
+    Named<"x" | "grad_y" | "grad_x", K["tensor"]>,
+    Sizes<"rows" | "width">
+  >;
   readonly meanPoolFwd: Op<K, Named<"x" | "pool_state" | "y", K["tensor"]>, PoolSizes>;
   readonly meanPoolBwd: Op<
     K,
@@ -247,7 +252,7 @@ interface Mamba1Ops<K extends Kinds> {
     & Named<"xz" | "x_dbl" | "dt_bias" | "A_log" | "D" | "ssm_state" | "y", K["tensor"]>
     & Optional<"rates", K["tensor"]>
     & { readonly dt_weight: K["matrix"] },
-    ScanSizes
+    ScanSizes & { readonly byRows?: boolean }
   >;
   /** What scans read in place of A_log, of an executor that makes it once for all of them. */
   readonly rates?: {
@@ -335,6 +340,11 @@ export type Mamba3Step<K extends Kinds> = Op<
   Mamba3Sizes & Mamba3Options & Sizes<"batch" | "eps"> & { readonly gated: boolean }
 >;
 
+/** What Mamba-3's ops read of in_proj's output, and of weights. */
+type Mamba3Sources<K extends Kinds> =
+  & Named<"zxBCdt" | "dt_bias" | "B_norm" | "C_norm" | "rates" | "thetas" | "vkq", K["tensor"]>
+  & Optional<"mimo_x", K["tensor"]>;
+
 /** What Mamba-3 is made of. */
 interface Mamba3Ops<K extends Kinds> {
   readonly mamba3Inputs: Op<
@@ -361,6 +371,33 @@ interface Mamba3Ops<K extends Kinds> {
     readonly takes: (sizes: Mamba3Sizes) => boolean;
     readonly record: Mamba3Step<K>;
   };
+  readonly mamba3ScanBwd: Op<
+    K,
+    & Named<"vkq" | "rates" | "D" | "k" | "v" | "states" | "grad_y" | "grad_vkq", K["tensor"]>
+    & Named<"grad_rates" | "grad_D" | "grad_state" | "decays" | "CB" | "grad_CB", K["tensor"]>
+    & Named<"grad_states" | "sums" | "skips" | "partials", K["tensor"]>
+    & Optional<"mimo_x", K["tensor"]>,
+    Mamba3Shape
+  >;
+  readonly mamba3ScanBwdScratch: (
+    shape: Mamba3Shape,
+  ) => Sizes<"grad_CB" | "grad_states" | "sums" | "skips" | "partials">;
+  readonly mamba3InputsBwd: Op<
+    K,
+    & Mamba3Sources<K>
+    & Named<"grad_vkq" | "grad_rates" | "grad_zxBCdt" | "grad_dt_bias" | "grad_B_norm", K["tensor"]>
+    & Named<"grad_C_norm" | "grad_B_bias" | "grad_C_bias" | "grad_thetas", K["tensor"]>
+    & Named<"norm_rows" | "dt_rows" | "vkq_sums" | "partials", K["tensor"]>
+    & Optional<"grad_mimo_x", K["tensor"]>,
+    Mamba3Shape & Mamba3Options & Sizes<"eps">
+  >;
+  readonly mamba3GateBwd: Op<
+    K,
+    & Named<"y" | "zxBCdt" | "grad_out" | "grad_zxBCdt" | "partials", K["tensor"]>
+    & Optional<"mimo_z" | "mimo_o" | "weight", K["tensor"]>
+    & Optional<"grad_mimo_z" | "grad_mimo_o" | "grad_weight", K["tensor"]>,
+    Mamba3Shape & Sizes<"eps">
+  >;
   readonly mamba3GateFwd: Op<
     K,
     & Named<"y" | "zxBCdt" | "out", K["tensor"]>

@@ -55,11 +55,23 @@ export interface ModelSize {
    */
   readonly mixer?: string;
   /**
-   * Channels of a head of Mamba-2.
+   * Channels of a head of Mamba-2 and Mamba-3.
    *
    * @default {64} Or the largest number below that divides the channels of a block.
    */
   readonly headdim?: number;
+  /**
+   * Channels of the MLP in each block of Mamba-3, rounded up to a multiple of 128; 0 for none.
+   *
+   * @default {twice d_model}
+   */
+  readonly d_intermediate?: number;
+  /**
+   * Inputs and outputs of each channel of Mamba-3 in one step: above 1 it is MIMO.
+   *
+   * @default {1}
+   */
+  readonly mimo_rank?: number;
   /**
    * How sequences go through S4D and S4: by convolution, or step by step.
    *
@@ -266,7 +278,7 @@ export function settings(
  * @param size The task's sizes; those that the options give come in their place.
  * @param ends Input, head, and what else belongs to the data.
  * @throws {ConfigError} If a size is out of range.
- * @throws {SettingError} If there is no such mixer, or `headdim` does not fit it.
+ * @throws {SettingError} If there is no such mixer, or a size is not one of it.
  */
 export function newConfig(
   size: ModelSize,
@@ -275,17 +287,15 @@ export function newConfig(
     & Partial<Pick<ModelConfig, "real_vocab_size" | "preprocessing" | "labels">>,
   options: TaskOptions,
 ): ModelConfig {
-  const { mixer = "mamba1", d_model, n_layer, d_state, d_conv, expand, ...own } = {
-    ...size,
-    ...options.model,
-  };
+  const mixer = options.model?.mixer ?? size.mixer ?? "mamba1";
   const known = mixers();
   const found = known.find(({ name }) => name === mixer);
   if (found === undefined) {
     const names = known.map(({ name }) => `"${name}"`).join(" or ");
     throw new SettingError(`Cannot train: mixer is "${mixer}", expected ${names}`);
   }
-  for (const name of ["headdim", "mode", "init"] as const) {
+  const { mixer: _mixer, ...own } = { ...size, ...found.usualSizes, ...options.model };
+  for (const name of ["headdim", "d_intermediate", "mimo_rank", "mode", "init"] as const) {
     if (own[name] === undefined || found.ownSizes.includes(name)) continue;
     const names = known.filter(({ ownSizes }) => ownSizes.includes(name))
       .map(({ name }) => `"${name}"`).join(" or ");
@@ -294,7 +304,7 @@ export function newConfig(
     );
   }
   const config = found.newConfig({
-    ...{ d_model, n_layer, d_state, d_conv, expand, ...own },
+    ...own,
     norm_epsilon: 1e-5,
     eos_token_ids: [],
     ...ends,

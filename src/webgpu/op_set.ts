@@ -47,6 +47,9 @@ import { gatedRmsNormBwd, gatedRmsNormBwdParts } from "../ops/training/gated_rms
 import { gradNorm } from "../ops/training/grad_norm.ts";
 import { columnSum, columnSumScratch, matmulBwdW, matmulBwdX } from "../ops/training/linear_bwd.ts";
 import { lastStepBwd, meanPoolBwd } from "../ops/training/mean_pool_bwd.ts";
+import { mamba3GateBwd } from "../ops/training/mamba3_gate_bwd.ts";
+import { mamba3InputsBwd } from "../ops/training/mamba3_inputs_bwd.ts";
+import { mamba3ScanBwd, mamba3ScanBwdScratch } from "../ops/training/mamba3_scan_bwd.ts";
 import { rmsNormBwd, rmsNormBwdParts } from "../ops/training/rms_norm_bwd.ts";
 import {
   s4dPassBwd,
@@ -57,6 +60,7 @@ import {
 } from "../ops/training/s4_bwd.ts";
 import { scanBwdScratch, selectiveScanBwd } from "../ops/training/selective_scan_bwd.ts";
 import { ssdBwd, ssdBwdScratch } from "../ops/training/ssd_bwd.ts";
+import { swigluBwd } from "../ops/training/swiglu_bwd.ts";
 import type { PassKinds } from "../passes/kinds.ts";
 import type { OpSet } from "../passes/op_set.ts";
 
@@ -99,9 +103,13 @@ export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
   gradNorm,
   lastStepBwd,
   linearFwd,
+  mamba3GateBwd,
   mamba3GateFwd,
   mamba3Inputs,
+  mamba3InputsBwd,
   mamba3Scan,
+  mamba3ScanBwd,
+  mamba3ScanBwdScratch,
   mamba3ScanScratch,
   mamba3Steps: { takes: takesMamba3Step, record: mamba3Step },
   matmulBwdW,
@@ -146,6 +154,7 @@ export const WEBGPU_OPS: OpSet<WebGpuKinds> = {
   ssdStep,
   stateCopy,
   sumPartials,
+  swigluBwd,
   swigluFwd,
   tokenScoreFwd,
 };

@@ -23,6 +23,12 @@ import { mamba3Inputs } from "./mamba3_inputs";
 import { mamba3Scan } from "./mamba3_scan";
 import { mamba3Carry } from "./mamba3_carry";
 import { mamba3GateFwd } from "./mamba3_gate_fwd";
+import { mamba3GateBwd } from "./mamba3_gate_bwd";
+import { mamba3ScanBwd } from "./mamba3_scan_bwd";
+import { mamba3VkqBwd } from "./mamba3_vkq_bwd";
+import { mamba3NormBwd } from "./mamba3_norm_bwd";
+import { mamba3RatesBwd } from "./mamba3_rates_bwd";
+import { mamba3BiasBwd } from "./mamba3_bias_bwd";
 import { matmulFwd } from "./matmul_fwd";
 import { matvecFwd } from "./matvec_fwd";
 import { meanPoolBwd } from "./mean_pool_bwd";
@@ -52,6 +58,7 @@ import { ssdBwd } from "./ssd_bwd";
 import { ssdFwd } from "./ssd_fwd";
 import { stateCopy } from "./state_copy";
 import { sumPartials } from "./sum_partials";
+import { swigluBwd } from "./swiglu_bwd";
 import { swigluFwd } from "./swiglu_fwd";
 import { tokenScoreFwd } from "./token_score_fwd";
 
@@ -168,6 +175,20 @@ export function dispatch(rec: usize, begin: u32, end: u32): void {
       return gluFwd(rec, begin, end);
     case OpKind.glu_bwd:
       return gluBwd(rec, begin, end);
+    case OpKind.mamba3_gate_bwd:
+      return mamba3GateBwd(rec, begin, end);
+    case OpKind.mamba3_scan_bwd:
+      return mamba3ScanBwd(rec, begin, end);
+    case OpKind.mamba3_vkq_bwd:
+      return mamba3VkqBwd(rec, begin, end);
+    case OpKind.mamba3_norm_bwd:
+      return mamba3NormBwd(rec, begin, end);
+    case OpKind.mamba3_rates_bwd:
+      return mamba3RatesBwd(rec, begin, end);
+    case OpKind.mamba3_bias_bwd:
+      return mamba3BiasBwd(rec, begin, end);
+    case OpKind.swiglu_bwd:
+      return swigluBwd(rec, begin, end);
     default:
       unreachable();
   }

@@ -71,11 +71,11 @@ function stepRates(rec: usize, raw: usize, h: u32, nheads: u32, rates: usize): v
   store<f32>(rates, dt * sigmoid(-trap), 12);
 }
 
-function softplus(v: f32): f32 {
+export function softplus(v: f32): f32 {
   return f32x4.extract_lane(softplus4(f32x4.splat(v)), 0);
 }
 
-function sigmoid(v: f32): f32 {
+export function sigmoid(v: f32): f32 {
   return f32x4.extract_lane(sigmoid4(f32x4.splat(v)), 0);
 }
 

@@ -42,7 +42,9 @@ export const SIZES:
     ["d-state", "d_state", "States a channel (default: the preset's)"],
     ["d-conv", "d_conv", "Taps of the convolution (default: the preset's)"],
     ["expand", "expand", "Channels of a block, times d_model (default: the preset's)"],
-    ["headdim", "headdim", "Channels of a head of Mamba-2 (default: 64)"],
+    ["headdim", "headdim", "Channels of a head of Mamba-2 and Mamba-3 (default: 64)"],
+    ["d-intermediate", "d_intermediate", "Channels of Mamba-3's MLP (default: twice d-model)"],
+    ["mimo-rank", "mimo_rank", "Inputs of a channel of Mamba-3 in one step (default: 1)"],
   ];
 
 /** What happens to training series at random. */

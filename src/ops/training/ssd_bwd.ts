@@ -252,22 +252,30 @@ export function ssdBwd(
     reverse: true,
     fromZero: !gradFinal,
   });
-  ssdXBCBwd(program, tensors, shape);
+  ssdXCBBwd(program, tensors, shape);
+  ssdBCBwd(program, tensors, shape);
   ssdDtBwd(program, tensors, shape);
 }
 
-/** The gradients of x, B and C, and sums over channels and states for ssdDtBwd(). */
-function ssdXBCBwd(
+/** What the gradients of x, B and C are made from, and the sums that they leave. */
+type XBCTensors = Pick<
+  Parameters<typeof ssdBwd>[1],
+  | ("xBC" | "D" | "ssm_state" | "grad_y" | "grad_xBC" | "decays" | "CB" | "grad_CB")
+  | ("grad_states" | "sums")
+>;
+
+/** The gradients of x, and of C . B of every two steps of a chunk, and sums over channels for ssdDtBwd(). */
+export function ssdXCBBwd(
   program: Program,
-  tensors: Parameters<typeof ssdBwd>[1],
-  shape: Parameters<typeof ssdBwd>[2],
+  tensors: XBCTensors,
+  shape: SsdShape & SsdOptions & { label: string },
 ): void {
-  const { xBC, D, ssm_state, grad_y, grad_xBC, decays, CB, grad_CB, grad_states, sums } = tensors;
+  const { xBC, D, grad_y, grad_xBC, decays, CB, grad_CB, grad_states, sums } = tensors;
   const { batch, seqlen, nheads, ngroups, D_has_hdim = false, label } = shape;
   const overrides = sizeOverrides(shape);
   const isAligned = areMultiplesOf4(shape.headdim, shape.d_state);
   const chunks = chunkCount(shape);
-  const { p_tiles, n_tiles, plane, ...starts } = layoutOfSums(shape);
+  const { p_tiles, plane, ...starts } = layoutOfSums(shape);
   program.add(ssdXBwdKernel, {
     tensors: { xBC, decays, CB, grad_states, D, grad_y, grad_xBC, sums },
     overrides: { ...overrides, D_HAS_HDIM: D_has_hdim, ALIGNED: isAligned },
@@ -282,9 +290,21 @@ function ssdXBCBwd(
     workgroups: [ngroups, chunks, batch],
     label: `${label}.CB`,
   });
+}
+
+/** The gradients of B and C, and sums over states for ssdDtBwd(). */
+export function ssdBCBwd(
+  program: Program,
+  tensors: XBCTensors,
+  shape: SsdShape & SsdOptions & { label: string },
+): void {
+  const { xBC, ssm_state, grad_y, grad_xBC, decays, grad_CB, grad_states, sums } = tensors;
+  const { batch, seqlen, ngroups, headdim, d_state, chunk, label } = shape;
+  const chunks = chunkCount(shape);
+  const { n_tiles, plane, ...starts } = layoutOfSums(shape);
   program.add(ssdBCBwdKernel, {
     tensors: { xBC, decays, grad_CB, ssm_state, grad_states, grad_y, grad_xBC, sums },
-    overrides: { ...overrides, ALIGNED: isAligned && areMultiplesOf4(shape.chunk) },
+    overrides: { ...sizeOverrides(shape), ALIGNED: areMultiplesOf4(headdim, d_state, chunk) },
     params: { seqlen, plane, start: starts.BC },
     workgroups: [ngroups * 2 * n_tiles, chunks, batch],
     label: `${label}.BC`,
@@ -299,20 +319,14 @@ function ssdDtBwd(
 ): void {
   const { xBC, zxbcdt, A_log, dt_bias, ssm_state, grad_y, grad_zxbcdt } = tensors;
   const { decays, grad_states, sums, partials } = tensors;
-  const { batch, seqlen, nheads, chunk, D_has_hdim = false, accumulate = false, label } = shape;
+  const { batch, seqlen, nheads, chunk, accumulate = false, label } = shape;
   const chunks = chunkCount(shape);
   const parts = batch * chunks;
   const starts = startsOfPartials(shape);
-  const { p_tiles, n_tiles, plane, state } = layoutOfSums(shape);
+  const { p_tiles, n_tiles, plane } = layoutOfSums(shape);
   const D_size = sizeOfD(shape);
   const partials_D = partials.view(4 * starts.D, [parts, D_size]);
-  program.add(ssdSumsBwdKernel, {
-    tensors: { xBC, grad_y, ssm_state, grad_states, sums, partials: partials_D },
-    overrides: { ...sizeOverrides(shape), D_HAS_HDIM: D_has_hdim },
-    params: { seqlen, start: state },
-    workgroups: [nheads, chunks, batch],
-    label: `${label}.sums`,
-  });
+  ssdSumsBwd(program, { xBC, grad_y, ssm_state, grad_states, sums, partials: partials_D }, shape);
   const heads = Math.min(SSD_HEADS, nheads);
   program.add(ssdDtBwdKernel, {
     tensors: { sums, decays, zxbcdt, A_log, dt_bias, grad_zxbcdt, partials },
@@ -340,6 +354,29 @@ function ssdDtBwd(
   sumUp("D", D_size, tensors.grad_D);
 }
 
+/** Partials of D's gradient (batch, chunks, ...), and sums over states for ssdDtBwd(). */
+export function ssdSumsBwd(
+  program: Program,
+  tensors: {
+    xBC: Tensor;
+    grad_y: Tensor;
+    ssm_state: Tensor;
+    grad_states: Tensor;
+    sums: Tensor;
+    partials: Tensor;
+  },
+  shape: SsdShape & SsdOptions & { label: string },
+): void {
+  const { batch, seqlen, nheads, D_has_hdim = false, label } = shape;
+  program.add(ssdSumsBwdKernel, {
+    tensors,
+    overrides: { ...sizeOverrides(shape), D_HAS_HDIM: D_has_hdim },
+    params: { seqlen, start: layoutOfSums(shape).state },
+    workgroups: [nheads, chunkCount(shape), batch],
+    label: `${label}.sums`,
+  });
+}
+
 function sizeOverrides({ nheads, headdim, d_state, ngroups, chunk }: SsdShape) {
   return { NHEADS: nheads, HEADDIM: headdim, D_STATE: d_state, NGROUPS: ngroups, CHUNK: chunk };
 }
@@ -353,7 +390,7 @@ function sizeOfD({ nheads, headdim, D_has_hdim }: SsdSizes & SsdOptions): number
 }
 
 /** How the sums lie that the kernels hand to ssd_dt_bwd: planes of x by tile of channels, of CB, of B and C by tile of states. */
-function layoutOfSums(shape: SsdShape) {
+export function layoutOfSums(shape: SsdShape) {
   const { batch, seqlen, nheads, headdim, d_state } = shape;
   const plane = batch * nheads * seqlen;
   const [p_tiles, n_tiles] = [Math.ceil(headdim / SSD_TILE), Math.ceil(d_state / SSD_TILE)];

@@ -6,6 +6,7 @@ import type { PassKinds } from "../kinds.ts";
 import type { OpSet } from "../op_set.ts";
 import type { HalfShape, HalfTensors, Part } from "../part.ts";
 import type { WeightLookup } from "../weights.ts";
+import { mamba3Training } from "./mamba3_bwd.ts";
 
 /** Weights of one mixer, by their official names. d_in_proj is that of {@linkcode mamba3Widths}. */
 export interface Mamba3Weights<K extends PassKinds> {
@@ -89,6 +90,8 @@ export function mamba3<K extends PassKinds>(
       const isStep = !shape.chunk && shape.seqlen === 1 && isShort;
       recordForward(ops, program, config, tensors, { ...shape, isStep });
     },
+
+    training: mamba3Training(ops),
   };
 }
 

@@ -4,6 +4,7 @@ import type { MlpConfig } from "../../model/mixers/mlp.ts";
 import type { PassKinds } from "../kinds.ts";
 import type { OpSet } from "../op_set.ts";
 import type { Part } from "../part.ts";
+import { mlpTraining } from "./mlp_bwd.ts";
 
 /** Weights, by their official names. */
 export interface MlpWeights<K extends PassKinds> {
@@ -55,5 +56,7 @@ export function mlp<K extends PassKinds>(
       const product = isStep ? ops.matvecFwd : ops.linearFwd;
       product(program, { x: gated, weight: fc2, y: output ?? residual }, second);
     },
+
+    training: mlpTraining(ops),
   };
 }

@@ -170,12 +170,15 @@ function recordLayerBwd<K extends PassKinds>(
       both.view(0, [elements]),
       both.view(4 * roundUp(elements, VIEW_STEP), [elements]),
     ] as const;
-    recordPowerBwd(
-      ops,
-      program,
-      { system, grad_table, grad_system, powers, grad_powers, partials },
-      shape,
-    );
+    // A single chunk takes no power of the step.
+    if (chunkCount(shape) > 1) {
+      recordPowerBwd(
+        ops,
+        program,
+        { system, grad_table, grad_system, powers, grad_powers, partials },
+        shape,
+      );
+    }
     const { Lambda_re } = weights.lowRank;
     ops.s4SystemBwd(
       program,
