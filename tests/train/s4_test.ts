@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { parseConfig } from "../../src/model/config/config.ts";
 import type { ModelConfig } from "../../src/model/config/config.ts";
-import { type NamedValues, type TrainingBatch } from "../../src/model/training_executor.ts";
+import type { NamedValues, TrainingBatch } from "../../src/model/training_executor.ts";
 import { defined } from "../defined.ts";
 import { goldenPath, readGoldenJson, readGoldenTensors } from "../golden_files.ts";
 import { eachTrainer } from "./each_trainer.ts";
