@@ -15,7 +15,12 @@
  */
 
 export { type CheckResult, runChecks, type RunChecksOptions } from "./src/checks/run_checks.ts";
-export type { Classification, ClassifyOptions } from "./src/engine/classify.ts";
+export type {
+  Classification,
+  ClassifyOptions,
+  ClassifyStreamOptions,
+  StreamedClassification,
+} from "./src/engine/classify.ts";
 export { classifySounds, type HeardSound } from "./src/engine/classify_sounds.ts";
 export type { GeneratedToken, GenerateOptions } from "./src/engine/generate.ts";
 export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";

@@ -10,6 +10,7 @@ override ROW_START: u32;
 override ROWS: u32;
 override EACH: u32;        // 2 or 4
 override GROUPS: u32;
+override AT_ONCE: u32;     // turns, up to 6
 override ALIGNED: bool;    // rows of x start at multiples of 4 floats and D_IN is a multiple of 4
 override NORM: bool;
 override EPS: f32;
@@ -24,7 +25,6 @@ override D_INNER: u32;
 override QUADS: u32 = select(select(select(2u, 4u, W_DTYPE == 3u), 8u, W_DTYPE == 4u), 1u, W_DTYPE == 0u);
 override CHUNKS: u32 = W_STRIDE / (4u * QUADS); // of a row
 override TURNS: u32 = (CHUNKS + 31u) / 32u;     // chunks of a chain
-override AT_ONCE: u32 = select(4u, 2u, EACH == 4u || QUADS == 8u); // turns; registers hold no more
 override TURN: u32 = 32u * QUADS;               // vec4s of x that all chains take at a time
 
 struct Params {
@@ -44,7 +44,7 @@ struct Params {
 @group(0) @binding(8) var<uniform> params: Params;
 
 var<workgroup> inputs: array<vec4<f32>, AT_ONCE * TURN>;         // see place_of()
-var<workgroup> terms: array<f32, AT_ONCE * TURN>;                // their squares
+var<workgroup> terms: array<f32, select(1u, AT_ONCE * TURN, NORM)>; // their squares
 var<workgroup> chains: array<f32, GROUPS * EACH * (CHAINS + 1u)>; // of each row; one apart, for the banks' sake
 var<workgroup> squares: array<f32, CHAINS>;
 
@@ -80,9 +80,9 @@ struct Chunks {
   scales: vec4<f32>,
 }
 
-fn load_chunks(rows: vec4<u32>, chunk: u32) -> Chunks {
+fn load_chunks(rows: vec4<u32>, chunk: u32, wanted: bool) -> Chunks {
   var chunks: Chunks;
-  if (chunk < CHUNKS) {
+  if (wanted && chunk < CHUNKS) {
     chunks.a = weight[rows.x * CHUNKS + chunk];
     chunks.b = weight[rows.y * CHUNKS + chunk];
     if (EACH == 4u) {
@@ -181,14 +181,12 @@ fn matvec_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_i
   var ending: Ending;
   for (var turn = 0u; turn < TURNS; turn += AT_ONCE) {
     let chunk = turn * CHAINS + chain;
-    let first = load_chunks(rows, chunk);
-    let second = load_chunks(rows, chunk + CHAINS);
-    var third: Chunks;
-    var fourth: Chunks;
-    if (AT_ONCE == 4u) {
-      third = load_chunks(rows, chunk + 2u * CHAINS);
-      fourth = load_chunks(rows, chunk + 3u * CHAINS);
-    }
+    let w0 = load_chunks(rows, chunk, true);
+    let w1 = load_chunks(rows, chunk + CHAINS, AT_ONCE > 1u);
+    let w2 = load_chunks(rows, chunk + 2u * CHAINS, AT_ONCE > 2u);
+    let w3 = load_chunks(rows, chunk + 3u * CHAINS, AT_ONCE > 3u);
+    let w4 = load_chunks(rows, chunk + 4u * CHAINS, AT_ONCE > 4u);
+    let w5 = load_chunks(rows, chunk + 5u * CHAINS, AT_ONCE > 5u);
     if (turn == 0u && writes) {
       ending = load_ending(b, ROW_START + row + chain);
     }
@@ -197,15 +195,21 @@ fn matvec_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_i
     }
     stage(start, turn, index);
     workgroupBarrier();
-    sums = plus_chunks(sums, first, chain);
-    if (turn + 1u < TURNS) {
-      sums = plus_chunks(sums, second, chain + CHAINS);
+    sums = plus_chunks(sums, w0, chain);
+    if (AT_ONCE > 1u && turn + 1u < TURNS) {
+      sums = plus_chunks(sums, w1, chain + CHAINS);
     }
-    if (AT_ONCE == 4u && turn + 2u < TURNS) {
-      sums = plus_chunks(sums, third, chain + 2u * CHAINS);
+    if (AT_ONCE > 2u && turn + 2u < TURNS) {
+      sums = plus_chunks(sums, w2, chain + 2u * CHAINS);
     }
-    if (AT_ONCE == 4u && turn + 3u < TURNS) {
-      sums = plus_chunks(sums, fourth, chain + 3u * CHAINS);
+    if (AT_ONCE > 3u && turn + 3u < TURNS) {
+      sums = plus_chunks(sums, w3, chain + 3u * CHAINS);
+    }
+    if (AT_ONCE > 4u && turn + 4u < TURNS) {
+      sums = plus_chunks(sums, w4, chain + 4u * CHAINS);
+    }
+    if (AT_ONCE > 5u && turn + 5u < TURNS) {
+      sums = plus_chunks(sums, w5, chain + 5u * CHAINS);
     }
     if (NORM && lid.y == 0u) {
       for (var i = chain; i < min(AT_ONCE, TURNS - turn) * TURN; i += CHAINS) {

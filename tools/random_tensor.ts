@@ -6,6 +6,8 @@
  */
 
 import type { ModelConfig } from "../src/model/config/config.ts";
+import { isS4 } from "../src/model/mixers/s4_fields.ts";
+import { elementCount } from "../src/model/shapes.ts";
 import { type WeightSpec, weightSpecs } from "../src/model/weights/weight_specs.ts";
 
 /** Numbers of a piece: 4 MiB as f32. */
@@ -51,7 +53,8 @@ function randomBits(seed: number): () => number {
 }
 
 /** What the last part of a tensor's name says of its values; layers are alike. */
-function fillOf(config: ModelConfig, { name, shape }: WeightSpec, next: () => number): Fill {
+function fillOf(config: ModelConfig, spec: WeightSpec, next: () => number): Fill {
+  const { name, shape } = spec;
   const [, columns = 1] = shape;
   const uniform = (low: number, high: number): Fill => {
     const [middle, half] = [(low + high) / 2, (high - low) / 2 ** 32];
@@ -64,9 +67,16 @@ function fillOf(config: ModelConfig, { name, shape }: WeightSpec, next: () => nu
     fill(values, first);
     for (let i = 0; i < values.length; i++) values[i] = map(values[i] ?? 0);
   };
+  // What makes S4's recurrences is small, and not random alone.
+  if (isS4(config) && spec.kind === "vector" && name.includes(".mixer.")) {
+    const all = spec.initial([next() >>> 0, 0], elementCount(shape));
+    return (values, first) => values.set(all.subarray(first, first + values.length));
+  }
   if (/embeddings?\.weight$/.test(name)) return within(0.02 * Math.sqrt(3));
   // The residual stream grows with every block otherwise.
-  if (name.endsWith("out_proj.weight")) return within((columns * config.n_layer) ** -0.5);
+  if (/\.(out_proj|mixer\.out)\.weight$/.test(name)) {
+    return within((columns * config.n_layer) ** -0.5);
+  }
   if (/conv1d\.(weight|bias)$/.test(name)) return within(convTaps(config) ** -0.5);
   if (/\.(D|norm\.weight|norm_f\.weight)$/.test(name)) return (values) => values.fill(1);
   // Mamba-1: A = -1 .. -d_state in each channel. Mamba-2 has one of a head, from 1 to 16.

@@ -55,7 +55,8 @@ async function runAll(options: readonly string[]): Promise<boolean> {
   const parts = [
     ["check", "--quiet", "."],
     // Examples in the documentation may run on a GPU, too, and cannot say that they need TEST's preload.
-    [...TEST, "--doc", "--ignore=tests", ...options],
+    // The programs of docs/ run beside mod.ts, or in Node: see tests/docs_test.ts.
+    [...TEST, "--doc", "--ignore=tests,docs", ...options],
     ...(await testParts(ROOT)).map((files) => [...TEST, "--no-check", ...options, ...files]),
   ].values();
   const summaries: TestSummary[] = [];

@@ -22,6 +22,24 @@ export interface ClassifyOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What a classifier says after a step of a stream. */
+export interface StreamedClassification extends Classification {
+  /** Steps so far. */
+  readonly step: number;
+  /** Whether the likeliest class is as probable as was asked for: the stream ends with this step. */
+  readonly isConfident: boolean;
+}
+
+/** Options of `classifyStream`. */
+export interface ClassifyStreamOptions extends ClassifyOptions {
+  /**
+   * Ends the stream with the step at which a class reaches this probability, above 0; what follows is not asked for.
+   *
+   * @default {Infinity}
+   */
+  readonly confident?: number | undefined;
+}
+
 /** Softmax of logits, and the likeliest class. */
 export function classification(
   logits: Float32Array,
@@ -66,12 +84,14 @@ export function classifyBatch(
       );
     }
     requireWholeImage(executor.config, checked.length / batch);
-    const state = executor.createState(batch);
+    const state = model.spare.take(batch);
+    let isWhole = false;
     try {
       const logits = await model.turns.run(
         call,
         (pauses) => executor.forward(state, checked, { logits: "last", pauses }),
       ) ?? new Float32Array();
+      isWhole = true;
       call.check();
       const n = head.kind === "classifier" ? head.n_classes : 0;
       return Array.from(
@@ -79,21 +99,33 @@ export function classifyBatch(
         (_, b) => classification(logits.subarray(b * n, (b + 1) * n), labels),
       );
     } finally {
-      state[Symbol.dispose]();
+      if (isWhole) model.spare.give(state);
+      else state[Symbol.dispose]();
     }
   });
 }
 
-/** Says after every step of a stream what the classifier makes of it so far; breaking off early costs nothing. */
+/**
+ * Says after every step of a stream what the classifier makes of it so far; breaking off early costs nothing.
+ *
+ * @throws {RangeError} If `confident` is no number above 0.
+ */
 export async function* classifyStream(
   session: Session,
   inputs: AsyncIterable<Float32Array | number> | Iterable<Float32Array | number>,
   labels: readonly string[] | undefined,
-  { signal }: ClassifyOptions = {},
-): AsyncGenerator<Classification, void> {
+  { signal, confident = Infinity }: ClassifyStreamOptions = {},
+): AsyncGenerator<StreamedClassification, void> {
+  if (!(confident > 0)) {
+    throw new RangeError(`Cannot classify: confident is ${confident}, and it must be above 0`);
+  }
   signal?.throwIfAborted();
+  let step = 0;
   for await (const input of inputs) {
-    yield classification(await session.step(input, { signal }), labels);
+    const result = classification(await session.step(input, { signal }), labels);
+    const isConfident = (result.probabilities[result.index] ?? 0) >= confident;
+    yield { ...result, step: ++step, isConfident };
+    if (isConfident) return;
   }
 }
 

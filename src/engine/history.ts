@@ -56,8 +56,8 @@ export class History implements Disposable {
   readonly #reach: number;
   readonly #marks: Mark[] = [];
   readonly #consumed: Consumed[] = [];
-  /** A state that no mark needs any more. */
-  #spare: ExecutorState | undefined;
+  /** States that no mark needs: there are two in all, made when the first is needed. */
+  readonly #spare: ExecutorState[] = [];
 
   /** `reach`: inputs that can be taken back at least, once there are so many; 0 keeps nothing. */
   constructor(executor: Executor, reach: number) {
@@ -73,7 +73,7 @@ export class History implements Disposable {
   /** States that it holds. */
   get states(): number {
     const marks = this.#marks.filter(({ state }) => state !== undefined).length;
-    return marks + (this.#spare === undefined ? 0 : 1);
+    return marks + this.#spare.length;
   }
 
   /** The earliest position that there is a way back to; Infinity if there is none. */
@@ -89,8 +89,7 @@ export class History implements Disposable {
     if (this.#marks.length === 2) this.#dropFirst();
     let copy: ExecutorState | undefined;
     if (place.position > 0) {
-      copy = this.#spare ?? this.#executor.createState(1);
-      this.#spare = undefined;
+      copy = this.#takeState();
       this.#executor.copyState(state, copy);
     }
     const draws = place.draws - (place.pendingToken === undefined ? 0 : 1);
@@ -147,8 +146,15 @@ export class History implements Disposable {
   /** Frees the states. */
   [Symbol.dispose](): void {
     this.clear();
-    this.#spare?.[Symbol.dispose]();
-    this.#spare = undefined;
+    for (const state of this.#spare.splice(0)) state[Symbol.dispose]();
+  }
+
+  #takeState(): ExecutorState {
+    const spare = this.#spare.pop();
+    if (spare !== undefined) return spare;
+    // The other one at once: what a session holds does not grow later.
+    this.#spare.push(this.#executor.createState(1));
+    return this.#executor.createState(1);
   }
 
   /** The first mark, and what was consumed up to the second. */
@@ -161,11 +167,8 @@ export class History implements Disposable {
     this.#release(first);
   }
 
-  /** States are few, and made again and again: one is kept. */
   #release(mark: Mark | undefined): void {
-    if (mark?.state === undefined) return;
-    if (this.#spare === undefined) this.#spare = mark.state;
-    else mark.state[Symbol.dispose]();
+    if (mark?.state !== undefined) this.#spare.push(mark.state);
   }
 }
 

@@ -8,7 +8,9 @@ import {
   classifyBatch,
   type ClassifyOptions,
   classifyStream,
+  type ClassifyStreamOptions,
   requireClassifier,
+  type StreamedClassification,
 } from "./classify.ts";
 import type { Backend, Executor } from "../model/executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
@@ -24,6 +26,7 @@ import { awaitedInputs } from "./awaited_inputs.ts";
 import { isStream } from "./check_inputs.ts";
 import { Call, Lifetime } from "./lifetime.ts";
 import type { Inputs, Session } from "./session.ts";
+import { SpareState } from "./spare_state.ts";
 import { type SessionModel, type SessionOptions, StreamSession } from "./stream_session.ts";
 import { createTogether } from "./together.ts";
 import { Turns } from "./turns.ts";
@@ -91,14 +94,14 @@ export interface Model extends Disposable {
     options?: ClassifyOptions,
   ): Promise<Classification[]>;
   /**
-   * Classifies a stream after every step: break when sure enough.
+   * Classifies a stream after every step: break when sure enough, or say with `confident` what is.
    *
    * @param inputs The d_input floats of each step; one token id for a model that takes ids.
    */
   classifyStream(
     inputs: AsyncIterable<Float32Array | number> | Iterable<Float32Array | number>,
-    options?: ClassifyOptions,
-  ): AsyncIterable<Classification>;
+    options?: ClassifyStreamOptions,
+  ): AsyncIterable<StreamedClassification>;
   /**
    * Says of every token how expected it was, in constant memory.
    *
@@ -119,14 +122,18 @@ export interface Model extends Disposable {
  * @param reason Why this device runs it, where that is worth saying.
  */
 export function createModel(
-  made: Omit<SessionModel, "lifetime" | "turns" | "together">,
+  made: Omit<SessionModel, "lifetime" | "turns" | "together" | "spare">,
   reason?: string,
 ): Model {
   const { executor, tokenizer } = made;
-  const lifetime = new Lifetime("the model", () => executor[Symbol.dispose]());
+  const spare = new SpareState(executor);
+  const lifetime = new Lifetime("the model", () => {
+    spare[Symbol.dispose]();
+    executor[Symbol.dispose]();
+  });
   const turns = new Turns();
   const together = createTogether(executor, turns, lifetime);
-  const parts: SessionModel = { ...made, lifetime, turns, together };
+  const parts: SessionModel = { ...made, lifetime, turns, together, spare };
   const encode = (input: string | readonly number[]): readonly number[] => {
     if (typeof input !== "string") return input;
     if (tokenizer === undefined) {

@@ -126,7 +126,7 @@ export interface Session extends Disposable {
   rewind(n: number): void;
   /** Inputs that {@linkcode Session.rewind} can take back now. */
   readonly rewindable: number;
-  /** Bytes of the states that are kept for it: two states at most, or three after it was used. */
+  /** Bytes of the states that are kept for it: two, made when the first of them is needed. */
   readonly rewindBytes: number;
   /** Another session at the same point, with the same sampler and seed; a copy on the device. */
   fork(): Session;

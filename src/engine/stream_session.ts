@@ -12,6 +12,7 @@ import { defaultSampling, resolveSampling, type SamplingOptions } from "./sampli
 import { type Call, Lifetime } from "./lifetime.ts";
 import type { FeedOptions, Inputs, PrefillOptions, Session } from "./session.ts";
 import { checkSnapshot, type ModelIdentity, type Snapshot } from "./snapshot.ts";
+import type { SpareState } from "./spare_state.ts";
 import type { Together } from "./together.ts";
 import type { Turns } from "./turns.ts";
 
@@ -25,6 +26,8 @@ export interface SessionModel extends ModelIdentity {
   readonly turns: Turns;
   /** What its sessions do in one call for all. */
   readonly together: Together;
+  /** The state of calls that need one for themselves. */
+  readonly spare: SpareState;
   /** What makes text of ids; without one, tokens come with empty texts. */
   readonly tokenizer: Tokenizer | undefined;
 }

@@ -2,6 +2,7 @@
 
 import { DeviceLostError, UnsupportedDeviceError } from "../model/errors.ts";
 import { type AdapterFacts, describeAdapter } from "../model/adapter.ts";
+import { describeNoAdapter, surroundings } from "./no_adapter.ts";
 
 /** A part of the GPU's memory that kernels bind: see `tensor.ts`. */
 interface LiveBuffers {
@@ -121,15 +122,7 @@ function noteOf({ isSoftware, isOpenGl }: AdapterFacts): string | undefined {
  */
 export async function findAdapter(): Promise<GPUAdapter> {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) {
-    throw new UnsupportedDeviceError(
-      `Cannot find a GPU adapter: ${
-        navigator.gpu === undefined
-          ? "there is no navigator.gpu, which browsers have that know WebGPU, for pages over https"
-          : "navigator.gpu.requestAdapter() returned null"
-      }. On Linux, install a Vulkan driver (mesa-vulkan-drivers gives a software one)`,
-    );
-  }
+  if (!adapter) throw new UnsupportedDeviceError(describeNoAdapter(surroundings()));
   return adapter;
 }
 

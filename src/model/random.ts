@@ -91,3 +91,25 @@ export function permutation(key: RandomKey, count: number): Uint32Array<ArrayBuf
   }
   return order;
 }
+
+/** Rounds of the network: more than the four that make it look random to whom does not know the key. */
+const FEISTEL_ROUNDS = 6;
+
+/**
+ * Number `index` of a random order of the numbers 0 to count - 1, which takes no memory however many there are: a Feistel
+ * network of the least even number of bits, repeated while it leads outside of them (Black & Rogaway 2002).
+ */
+export function permutedAt(key: RandomKey, count: number, index: number): number {
+  const half = Math.max(1, Math.ceil(Math.log2(count) / 2));
+  const side = 2 ** half;
+  let at = index;
+  do {
+    let left = Math.floor(at / side), right = at % side;
+    for (let round = 0; round < FEISTEL_ROUNDS; round++) {
+      const mixed = threefry2x32(key, [right, round])[0] % side;
+      [left, right] = [right, (left + mixed) % side];
+    }
+    at = left * side + right;
+  } while (at >= count);
+  return at;
+}

@@ -71,7 +71,8 @@ export function channelMatmul(
   },
 ): void {
   const { batch, chunks, outer, inner, d_model, form, accumulate = false, label } = shape;
-  const inPlace = tensors.x.buffer === tensors.y.buffer;
+  const { x, y } = tensors;
+  const inPlace = x.buffer === y.buffer && x.offset === y.offset;
   program.add(channelMatmulKernel, {
     tensors: { ...tensors, x: inPlace ? placeholders(program.gpu).read : tensors.x },
     overrides: {

@@ -7,7 +7,7 @@ import { defineKernel } from "./define_kernel.ts";
 import type { LinearShape, LinearTensors } from "./linear.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
 import { blockWords, W_DTYPE } from "./matrix.ts";
-import { matvecByGroups, paysByGroups, scratchWords } from "./matvec_groups.ts";
+import { matvecByGroups, paysByGroups, sumShares } from "./matvec_groups.ts";
 import { type MatvecTiling, matvecTiling } from "./matvec_tiling.ts";
 import { placeholders } from "./placeholders.ts";
 
@@ -35,6 +35,7 @@ export const matvecFwdKernel = defineKernel({
     "ROWS",
     "EACH",
     "GROUPS",
+    "AT_ONCE",
     "ALIGNED",
     "NORM",
     "EPS",
@@ -80,13 +81,14 @@ export interface MatvecFusion {
 /**
  * y (rows, out) = x weight^T + bias, with what can be fused, for a step: a row has the same bits however many there are.
  *
- * @param options.byGroups Whether rows are computed together, which takes scratch of the program: see matvec_groups.ts.
+ * @param options.byGroups Whether rows are computed together, which takes scratch of the program, or among how many
+ * workgroups their sums are then shared: see matvec_groups.ts.
  */
 export function matvecFwd(
   program: Program,
   tensors: LinearTensors,
   shape: LinearShape,
-  options: MatvecFusion & { tiling?: MatvecTiling; byGroups?: boolean } = {},
+  options: MatvecFusion & { tiling?: MatvecTiling; byGroups?: boolean | number } = {},
 ): void {
   const { x, weight, bias, y } = tensors;
   const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
@@ -127,15 +129,16 @@ export function matvecFwd(
     };
     const { scratch } = program;
     const byGroups = options.byGroups ?? paysByGroups(block.tensor.sizeBytes, rows);
-    if (byGroups && scratch !== undefined && scratch.size >= scratchWords(block.rows, rows)) {
-      matvecByGroups(program, use, { rows, scratch });
+    const shares = typeof byGroups === "number" ? byGroups : sumShares(block.rows, rows);
+    if (byGroups !== false && scratch !== undefined && scratch.size >= shares * rows * block.rows) {
+      matvecByGroups(program, use, { rows, scratch, shares });
       continue;
     }
-    const { groups, each } = options.tiling ??
-      matvecTiling(block.rows, program.gpu.isSoftware);
+    const { each, groups, atOnce } = options.tiling ??
+      matvecTiling({ ...weight, rows: block.rows }, program.gpu.isSoftware);
     program.add(matvecFwdKernel, {
       ...use,
-      overrides: { ...use.overrides, EACH: each, GROUPS: groups },
+      overrides: { ...use.overrides, EACH: each, GROUPS: groups, AT_ONCE: atOnce },
       workgroups: [Math.ceil(block.rows / (each * groups)), rows, 1],
     });
   }

@@ -96,7 +96,7 @@ export function paysByGroups(weightBytes: number, rows: number): boolean {
 }
 
 /** Among how many workgroups a sum is shared. */
-function sumShares(weightRows: number, rows: number): number {
+export function sumShares(weightRows: number, rows: number): number {
   const tiles = Math.ceil(weightRows / TILE) * Math.ceil(rows / TILE);
   if (tiles >= BUSY_WORKGROUPS) return 1;
   return tiles * CHAIN_GROUPS < IDLE_WORKGROUPS ? CHAINS : CHAIN_GROUPS;
@@ -146,13 +146,16 @@ export interface MatvecBlock {
 export function matvecByGroups(
   program: Program,
   block: MatvecBlock,
-  { rows, scratch }: { readonly rows: number; readonly scratch: Tensor },
+  { rows, scratch, shares }: {
+    readonly rows: number;
+    readonly scratch: Tensor;
+    readonly shares: number;
+  },
 ): void {
   const { tensors: { norm_weight, weight, ...tensors }, overrides, params, label } = block;
   const { W_STRIDE, W_DTYPE, ...finish } = overrides;
   const { D_IN, ROWS, NORM } = finish;
   const { ld_x, x_offset } = params;
-  const shares = sumShares(ROWS, rows);
   program.add(matvecGroupsKernel, {
     tensors: { x: tensors.x, norm_weight, weight, sums: scratch },
     overrides: {

@@ -1,27 +1,49 @@
 /** How matvecs are spread over lanes: no bit of a result depends on it. */
 
+import type { Matrix } from "./matrix.ts";
+
 /** How a matvec is spread over lanes. */
 export interface MatvecTiling {
   /** Rows that lanes side by side, which have a chain of their sums each, compute together: 2 or 4. */
   readonly each: number;
   /** Such lanes in a workgroup, times 32. */
   readonly groups: number;
+  /** Chunks of a chain whose weights are loaded at once: up to 6. */
+  readonly atOnce: number;
 }
 
 /** Rows of which a device is busy with four each. */
-const BUSY_ROWS = 4096;
+const BUSY_ROWS = 3072;
+
+/** Chunks of a lane that registers hold: of two rows, and of four. */
+const [FEW_CHUNKS, MANY_CHUNKS] = [6, 2];
+
+/** Bytes of the input that are laid out in workgroup memory at a time: half of what every device has. */
+const LAID_BYTES = 8192;
 
 /** Workgroups that a dispatch has at most along one side, on every device. */
 const MAX_WORKGROUPS = 65535;
 
 /**
- * The tiling for a weight of so many rows.
+ * The tiling for a weight.
  *
  * Measured on an H100 by `deno task bench matvec` and within whole steps by `deno task bench decode --kernels`.
  *
  * @param isSoftware A software adapter runs lanes one after the other: few workgroups, which each lay x out for themselves.
  */
-export function matvecTiling(rows: number, isSoftware = false): MatvecTiling {
+export function matvecTiling(
+  { rows, stride, dtype }: Pick<Matrix, "rows" | "stride" | "dtype">,
+  isSoftware = false,
+): MatvecTiling {
+  const columns = dtype === "f32" ? 4 : dtype === "int8" ? 16 : dtype === "int4" ? 32 : 8;
+  const turns = Math.ceil(stride / columns / 32);
   const each = rows >= BUSY_ROWS || isSoftware ? 4 : 2;
-  return { each, groups: isSoftware || rows > each * 4 * MAX_WORKGROUPS ? 8 : 4 };
+  // Three turns of four rows are better loaded at once than in two goes.
+  const held = each === 2 ? FEW_CHUNKS : turns === 3 ? 3 : MANY_CHUNKS;
+  const most = Math.min(turns, held, LAID_BYTES / (32 * columns * 4));
+  return {
+    each,
+    groups: isSoftware || rows > each * 4 * MAX_WORKGROUPS ? 8 : 4,
+    atOnce: Math.ceil(turns / Math.ceil(turns / most)),
+  };
 }

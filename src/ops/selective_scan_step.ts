@@ -74,13 +74,20 @@ export const selectiveScanRowsKernel = defineKernel({
 /** Rows and channels of a workgroup of selective_scan_rows. */
 const ROWS_KERNEL = { rows: 4, channels: 64 } as const;
 
+/** Channels of all rows from which it is quicker: with fewer, lanes that do more leave a device idle. */
+const ROWS_PAY = 100_000;
+
 /** What it may lay out in workgroup memory: half of what every device has. */
 const MAX_COLUMNS = 512;
 
 /** Lanes of a workgroup of selective_scan_step, or of a channel if that needs more. */
 const WORKGROUP_SIZE = 64;
 
-/** y (batch, d_inner) for one step: dt_proj of x_dbl's first columns, then the recurrence. xz holds u, then z. */
+/**
+ * y (batch, d_inner) for one step: dt_proj of x_dbl's first columns, then the recurrence. xz holds u, then z.
+ *
+ * @param shape `byRows`: whether by the kernel for many sequences, where sizes allow it; default: where it is quicker.
+ */
 export function selectiveScanStep(
   program: Program,
   { dt_weight, ...tensors }: {
@@ -93,10 +100,11 @@ export function selectiveScanStep(
     ssm_state: Tensor;
     y: Tensor;
   },
-  shape: ScanSizes & { batch: number; label: string },
+  shape: ScanSizes & { batch: number; byRows?: boolean; label: string },
 ): void {
   const { batch, d_inner, d_state, dt_rank, label } = shape;
   const isAligned = areMultiplesOf4(d_state, dt_rank);
+  const { byRows = batch * d_inner > ROWS_PAY } = shape;
   const use = {
     tensors: { ...tensors, dt_weight: onlyBlock(dt_weight, label).tensor },
     overrides: {
@@ -108,7 +116,7 @@ export function selectiveScanStep(
     },
     label,
   };
-  if (batch > ROWS_KERNEL.rows && isAligned && dt_weight.stride + 2 * d_state <= MAX_COLUMNS) {
+  if (byRows && isAligned && dt_weight.stride + 2 * d_state <= MAX_COLUMNS) {
     const { rows, channels } = ROWS_KERNEL;
     program.add(selectiveScanRowsKernel, {
       ...use,

@@ -79,9 +79,9 @@ export interface MatvecOptions<K extends Kinds> {
     readonly d_inner: number;
     readonly start?: number;
   };
-  readonly tiling?: Sizes<"each" | "groups">;
-  /** Whether many rows are computed together, where there are kernels for that. */
-  readonly byGroups?: boolean;
+  readonly tiling?: Sizes<"each" | "groups" | "atOnce">;
+  /** Whether many rows are computed together, where kernels do that; or among how many workgroups they share sums. */
+  readonly byGroups?: boolean | number;
 }
 
 /** Products with a weight. */
@@ -252,7 +252,7 @@ interface Mamba1Ops<K extends Kinds> {
     & Named<"xz" | "x_dbl" | "dt_bias" | "A_log" | "D" | "ssm_state" | "y", K["tensor"]>
     & Optional<"rates", K["tensor"]>
     & { readonly dt_weight: K["matrix"] },
-    ScanSizes
+    ScanSizes & { readonly byRows?: boolean }
   >;
   /** What scans read in place of A_log, of an executor that makes it once for all of them. */
   readonly rates?: {

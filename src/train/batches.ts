@@ -1,6 +1,6 @@
 /** Batches of one shape, as a function of a position that is plain JSON: what resuming and repeating need. */
 
-import { foldIn, permutation, randomKey } from "../model/random.ts";
+import { foldIn, permutation, permutedAt, randomKey } from "../model/random.ts";
 import { IGNORED, type TrainingBatch } from "../model/training_executor.ts";
 
 /** Where a source stands. `{ epoch: 0, index: 0 }` is the start; plain JSON, so that a checkpoint can hold it. */
@@ -50,6 +50,9 @@ export interface Examples {
   read(draws: readonly Draw[]): Pick<Batch, "inputs" | "targets">;
 }
 
+/** An order of more examples than this is computed as it is needed: to shuffle them would take memory and time. */
+const MOST_SHUFFLED = 2 ** 22;
+
 /**
  * Training batches: all examples in a new random order each epoch.
  *
@@ -68,6 +71,9 @@ export function shuffledSource(
   const key = randomKey(seed, "order of examples");
   let order: { readonly epoch: number; readonly ids: Uint32Array } | undefined;
   const idAt = (epoch: number, index: number): number => {
+    if (examples.count > MOST_SHUFFLED) {
+      return permutedAt(foldIn(key, epoch), examples.count, index);
+    }
     if (order?.epoch !== epoch) {
       order = { epoch, ids: permutation(foldIn(key, epoch), examples.count) };
     }

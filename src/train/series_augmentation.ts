@@ -33,8 +33,8 @@ const DRAWN = { scale: 0, stretch: 1, shift: 2, tilt: 3, mix: 4, other: 5, roll:
 export interface LabelledSeries {
   /** Values of each. */
   readonly length: number;
-  /** Values, (count, length). */
-  readonly values: Float32Array;
+  /** The values of one. */
+  row(index: number): Float32Array;
   /** Class of each, (count). */
   readonly labels: Uint32Array;
 }
@@ -47,14 +47,13 @@ export interface LabelledSeries {
  * @param seed Of all that is drawn.
  */
 export function seriesCopier(
-  { length, values, labels }: LabelledSeries,
+  { length, row, labels }: LabelledSeries,
   augmentation: SeriesAugmentation,
   seed: number,
 ): (draw: Draw, to: Float32Array) => void {
   const { jitter, tilt, mix } = augmentation;
   const key = randomKey(seed, "changes of series");
   const sameClass = Map.groupBy(labels.keys(), (index) => labels[index] ?? 0);
-  const original = (example: number) => values.subarray(example * length, (example + 1) * length);
   return ({ example, epoch }, to) => {
     const own = foldIn(foldIn(key, epoch), example);
     const others = sameClass.get(labels[example] ?? 0) ?? [];
@@ -64,7 +63,7 @@ export function seriesCopier(
     const noise = jitter > 0 ? normal(foldIn(own, 0), length, jitter) : undefined;
     const slope = tilt * signed(own, DRAWN.tilt);
     const height = 1 + augmentation.scale * signed(own, DRAWN.scale);
-    const first = original(example), second = original(other);
+    const first = row(example), second = part === 0 ? first : row(other);
     for (let t = 0; t < length; t++) {
       const value = (1 - part) * read(first, t) + (part === 0 ? 0 : part * read(second, t));
       const ramp = length > 1 ? slope * (2 * t / (length - 1) - 1) : 0;

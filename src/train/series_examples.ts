@@ -1,6 +1,7 @@
 /** Labelled series as training examples, a value a step. */
 
 import type { SeriesDataset } from "../io/datasets/series.ts";
+import { SeriesFile, type SeriesValues } from "../io/datasets/series_file.ts";
 import type { SeriesPreprocessing } from "../model/config/config.ts";
 import type { Examples } from "./batches.ts";
 import { type SeriesAugmentation, seriesCopier } from "./series_augmentation.ts";
@@ -11,8 +12,7 @@ import { type SeriesAugmentation, seriesCopier } from "./series_augmentation.ts"
  * @throws {RangeError} If all values are equal: there is nothing to learn from them.
  */
 export function standardization({ values, name }: SeriesDataset): SeriesPreprocessing {
-  const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
-  const std = Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / values.length);
+  const { mean, std } = values instanceof SeriesFile ? values.moments() : momentsOf(values);
   if (!(std > 0) || !Number.isFinite(std)) {
     throw new RangeError(
       `Cannot train on "${name}": the standard deviation of its values is ${std}, expected a number ` +
@@ -20,6 +20,12 @@ export function standardization({ values, name }: SeriesDataset): SeriesPreproce
     );
   }
   return { kind: "series", mean: [mean], std: [std] };
+}
+
+function momentsOf(values: SeriesValues): { readonly mean: number; readonly std: number } {
+  const all = values.subarray(0, values.length);
+  const mean = all.reduce((sum, v) => sum + v, 0) / all.length;
+  return { mean, std: Math.sqrt(all.reduce((sum, v) => sum + (v - mean) ** 2, 0) / all.length) };
 }
 
 /**
@@ -34,9 +40,10 @@ export function seriesExamples(
   { mean: [mean = 0], std: [std = 1] }: SeriesPreprocessing,
   augmentation?: { readonly changes: SeriesAugmentation; readonly seed: number },
 ): Examples {
-  const standardized = values.map((v) => (v - mean) / std);
+  const row = (index: number) =>
+    values.subarray(index * length, (index + 1) * length).map((v) => (v - mean) / std);
   const copy = augmentation &&
-    seriesCopier({ length, values: standardized, labels }, augmentation.changes, augmentation.seed);
+    seriesCopier({ length, row, labels }, augmentation.changes, augmentation.seed);
   return {
     count,
     seqlen: length,
@@ -44,8 +51,7 @@ export function seriesExamples(
       const inputs = new Float32Array(draws.length * length);
       draws.forEach((draw, slot) => {
         const to = inputs.subarray(slot * length, (slot + 1) * length);
-        const start = draw.example * length;
-        if (copy === undefined) to.set(standardized.subarray(start, start + length));
+        if (copy === undefined) to.set(row(draw.example));
         else copy(draw, to);
       });
       return { inputs, targets: Uint32Array.from(draws, ({ example }) => labels[example] ?? 0) };
@@ -56,11 +62,13 @@ export function seriesExamples(
 /** Some of the series. */
 export function pickSeries(all: SeriesDataset, wanted: (index: number) => boolean): SeriesDataset {
   const indices = [...all.labels.keys()].filter(wanted);
-  const { length } = all;
-  const values = new Float32Array(indices.length * length);
-  indices.forEach((from, to) =>
-    values.set(all.values.subarray(from * length, (from + 1) * length), to * length)
-  );
+  const { length, values } = all;
   const labels = Uint32Array.from(indices, (index) => all.labels[index] ?? 0);
-  return { ...all, count: indices.length, values, labels };
+  const count = indices.length;
+  if (values instanceof SeriesFile) return { ...all, count, values: values.pick(indices), labels };
+  const picked = new Float32Array(count * length);
+  indices.forEach((from, to) =>
+    picked.set(values.subarray(from * length, (from + 1) * length), to * length)
+  );
+  return { ...all, count, values: picked, labels };
 }

@@ -287,16 +287,14 @@ export function newConfig(
     & Partial<Pick<ModelConfig, "real_vocab_size" | "preprocessing" | "labels">>,
   options: TaskOptions,
 ): ModelConfig {
-  const { mixer = "mamba1", d_model, n_layer, d_state, d_conv, expand, ...own } = {
-    ...size,
-    ...options.model,
-  };
+  const mixer = options.model?.mixer ?? size.mixer ?? "mamba1";
   const known = mixers();
   const found = known.find(({ name }) => name === mixer);
   if (found === undefined) {
     const names = known.map(({ name }) => `"${name}"`).join(" or ");
     throw new SettingError(`Cannot train: mixer is "${mixer}", expected ${names}`);
   }
+  const { mixer: _mixer, ...own } = { ...size, ...found.usualSizes, ...options.model };
   for (const name of ["headdim", "d_intermediate", "mimo_rank", "mode", "init"] as const) {
     if (own[name] === undefined || found.ownSizes.includes(name)) continue;
     const names = known.filter(({ ownSizes }) => ownSizes.includes(name))
@@ -306,7 +304,7 @@ export function newConfig(
     );
   }
   const config = found.newConfig({
-    ...{ d_model, n_layer, d_state, d_conv, expand, ...own },
+    ...own,
     norm_epsilon: 1e-5,
     eos_token_ids: [],
     ...ends,

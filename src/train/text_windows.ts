@@ -1,6 +1,6 @@
 /** Windows of a long sequence of ids, for next-token training: shuffled, or in lanes whose state is carried. */
 
-import type { TextIds } from "../io/datasets/text.ts";
+import type { IdRange } from "../io/datasets/text_file.ts";
 import { foldIn, randomAt, type RandomKey, randomKey } from "../model/random.ts";
 import { IGNORED } from "../model/training_executor.ts";
 import { type Batch, checkPosition, countTargets, type Examples, type Source } from "./batches.ts";
@@ -27,7 +27,7 @@ export interface WindowOptions {
  * @param options Length, and the seed of the offsets.
  * @throws {RangeError} If there are too few ids for one window, or `seqlen` is not a whole number from 1.
  */
-export function textWindows(ids: TextIds, { seqlen, seed }: WindowOptions): Examples {
+export function textWindows(ids: IdRange, { seqlen, seed }: WindowOptions): Examples {
   checkLength(ids.length, seqlen, seed === undefined ? 2 : seqlen + 1);
   const targets = ids.length - 1;
   const key = seed === undefined ? undefined : randomKey(seed, "offsets of windows");
@@ -61,7 +61,7 @@ export function textWindows(ids: TextIds, { seqlen, seed }: WindowOptions): Exam
  * @throws {RangeError} If there are too few ids for a window of each lane, or a size is not a whole number from 1.
  */
 export function laneSource(
-  ids: TextIds,
+  ids: IdRange,
   { batchSize, seqlen, seed }: WindowOptions & { readonly batchSize: number },
 ): Source {
   if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
@@ -118,7 +118,7 @@ function emptyWindows(batch: number, seqlen: number) {
 
 /** Writes the targets after `start` to `end` ids, and the inputs before them. */
 function writeWindow(
-  ids: TextIds,
+  ids: IdRange,
   start: number,
   end: number,
   { inputs, targets }: { inputs: Uint32Array; targets: Uint32Array },

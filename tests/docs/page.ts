@@ -2,11 +2,12 @@
  * A page of docs/, as far as it can be run.
  *
  *     ```ts ignore      a program, whose first line, a comment, is its file's name; "ignore", as it runs beside mod.ts
- *     ```js             the same for Node
+ *     ```js ignore      the same for Node
+ *     ```ts             a program without a name, which imports "../mod.ts": it is run by itself
  *     ```console        what a terminal shows: commands after "$ ", and below each what it prints
  *     ```sh             commands alone
  *
- * A program of TypeScript without "ignore" is run by `deno test --doc`, and not here. Other blocks are for the eye. What differs in a test, a comment says that no reader sees:
+ * Other blocks are for the eye. What differs in a test, a comment says that no reader sees:
  *
  *     <!-- test: instead of `A` run `B` -->          from here on, in programs and commands
  *                                                    (REPOSITORY in B is where the repository is)
@@ -54,6 +55,12 @@ export function parsePage(path: string, text: string): Page {
   let wordsVary = false, printsOthers = false;
   const asRun = (part: string) =>
     replaced.reduce((result, [shown, run]) => result.replaceAll(shown, run), part);
+  const command = (
+    typed: Pick<Command, "shown" | "from" | "to"> & Partial<Pick<Command, "output" | "wordsVary">>,
+  ): Command => ({
+    ...{ kind: "command", run: asRun(typed.shown), output: undefined, wordsVary: false },
+    ...typed,
+  });
   for (let at = 0; at < lines.length; at++) {
     const line = lines[at] ?? "";
     const comment = /^<!-- test: (.*) -->$/.exec(line)?.[1];
@@ -73,20 +80,23 @@ export function parsePage(path: string, text: string): Page {
     at = lines.indexOf("```", from);
     if (at < 0) throw new SyntaxError(`Cannot test ${path}:${from}: the block does not end`);
     const block = lines.slice(from, at);
-    if (language === "js" || line === "```ts ignore") {
+    if (line === "```ts") {
+      const name = `${path.replace(/^.*\/|\.md$/g, "")}_${from}.ts`;
+      steps.push(
+        { kind: "program", name, text: asRun(block.join("\n").replaceAll('"../', '"./')) },
+        command({ shown: `deno run -A ${name}`, from, to: from }),
+      );
+    } else if (language === "ts" || language === "js") {
       const name = /^\/\/ (\S+\.m?[jt]s)$/.exec(block[0] ?? "")?.[1];
       if (name === undefined) {
         throw new SyntaxError(`Cannot test ${path}:${from}: the program's first line is no name`);
       }
       steps.push({ kind: "program", name, text: asRun(`${block.join("\n")}\n`) });
     } else if (language === "sh" || language === "console") {
-      const isShown = language === "console";
-      steps.push(
-        ...commands(block, from, isShown).map(({ shown, output, ...lines }) => ({
-          ...{ kind: "command" as const, shown, run: asRun(shown), wordsVary, ...lines },
-          output: isShown && !printsOthers ? output : undefined,
-        })),
-      );
+      for (const { output, ...typed } of commands(block, from, language === "console")) {
+        const isCompared = language === "console" && !printsOthers;
+        steps.push(command({ ...typed, wordsVary, output: isCompared ? output : undefined }));
+      }
     }
     wordsVary = printsOthers = false;
   }

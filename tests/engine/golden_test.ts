@@ -143,6 +143,14 @@ for (const name of ["classifier", "classifier-last"]) {
     const whole = await model.classify(inputs);
     const last = defined(said.at(-1));
     assertClose(last.probabilities, whole.probabilities, { rtol: 1e-5, atol: 1e-6, name: "last" });
+    assertEquals(said.map(({ step }) => step), steps.map((_, t) => t + 1));
+    const largest = said.map(({ probabilities }) => Math.max(...probabilities));
+    const confident = Math.max(...largest);
+    const some = await Array.fromAsync(model.classifyStream(steps, { confident }));
+    assertEquals(some.length, largest.indexOf(confident) + 1);
+    assertEquals(some.map(({ isConfident }) => isConfident).indexOf(true), some.length - 1);
+    const refused = model.classifyStream(steps, { confident: NaN });
+    await assertRejects(() => Array.fromAsync(refused), RangeError, "confident is NaN");
   });
 }
 

@@ -10,6 +10,8 @@ import type { S4Config } from "../../src/model/mixers/s4_fields.ts";
 import { writeDescription, writeModel } from "../../src/train/run/checkpoint.ts";
 import { initialise } from "../../src/train/initialise.ts";
 import { defined } from "../defined.ts";
+import { shapeConfig } from "../../tools/bench/shapes.ts";
+import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { goldenPath } from "../golden_files.ts";
 import { eachBackend } from "./each_backend.ts";
 
@@ -141,3 +143,52 @@ Deno.test("configs of S4 and S4D are read as they were written, and refused wher
   assert(refused({ init: 3 }).includes('init is 3, expected "lin" or "inv"'));
   assert(refused({ hidden_act: "silu" }).includes('hidden_act is "silu"'));
 });
+
+/** A language model with random weights. */
+async function withLanguageModel(
+  shape: string,
+  test: (folder: string) => Promise<void>,
+): Promise<void> {
+  const parent = await Deno.makeTempDir();
+  try {
+    const folder = `${parent}/model`;
+    await writeRandomCheckpoint(folder, shapeConfig(shape), { dtype: "F32", seed: 3 });
+    await test(folder);
+  } finally {
+    await Deno.remove(parent, { recursive: true });
+  }
+}
+
+for (const shape of ["s4d-tiny", "s4-tiny"]) {
+  eachBackend(`${shape} draws the same alone and in company`, async (loadModel) => {
+    await withLanguageModel(shape, async (folder) => {
+      using model = await loadModel(folder);
+      const run = async (seed: number) => {
+        using session = model.createSession();
+        await session.prefill([seed, 7, 9], { logits: "none" });
+        const drawn = await Array.fromAsync(
+          session.generate({ maxTokens: 12, temperature: 1, seed }),
+        );
+        const { state } = await session.snapshot();
+        return { drawn, state: state.map(({ bytes }) => bytes) };
+      };
+      const alone = [await run(1), await run(2), await run(3)];
+      assertEquals(await Promise.all([run(1), run(2), run(3)]), alone);
+    });
+  });
+
+  eachBackend(`${shape} with quantized products scores nearly the same`, async (loadModel) => {
+    await withLanguageModel(shape, async (folder) => {
+      const ids = Array.from({ length: 90 }, (_, i) => i * 37 % 256);
+      const last = async (dtype: "f32" | "int8") => {
+        using model = await loadModel(folder, { dtype });
+        using session = model.createSession();
+        return defined(await session.prefill(ids, { logits: "last" }));
+      };
+      const [exact, rounded] = [await last("f32"), await last("int8")];
+      const largest = Math.max(...exact.map(Math.abs));
+      const worst = Math.max(...exact.map((value, i) => Math.abs(value - (rounded[i] ?? NaN))));
+      assert(worst > 0 && worst < 0.1 * largest, `${worst} of ${largest}`);
+    });
+  });
+}

@@ -1,5 +1,6 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { openGpu } from "../../src/gpu/device.ts";
+import { describeNoAdapter, surroundings } from "../../src/gpu/no_adapter.ts";
 import { DeviceLostError, UnsupportedDeviceError } from "../../src/model/errors.ts";
 import { Staging } from "../../src/gpu/readback.ts";
 import { encode, Program, submit } from "../../src/gpu/program.ts";
@@ -119,4 +120,16 @@ Deno.test("Gpu reports no loss when it destroys its own device", async () => {
   await gpu.device.lost;
   await nextTask();
   gpu.check();
+});
+
+Deno.test("describeNoAdapter() says what helps where it is: no driver of Linux to a page or to Node", () => {
+  for (const hasWebGpu of [true, false]) {
+    for (const runtime of ["deno", "node", "browser"] as const) {
+      const message = describeNoAdapter({ hasWebGpu, runtime });
+      assertMatch(message, /^Cannot find a GPU adapter: .+\. [A-Z]/);
+      assertEquals(message.includes("Linux"), runtime === "deno");
+      assertEquals(message.includes('"cpu"'), runtime !== "deno");
+    }
+  }
+  assertEquals(surroundings().runtime, "deno");
 });

@@ -3,6 +3,7 @@ import {
   foldIn,
   normal,
   permutation,
+  permutedAt,
   randomAt,
   randomKey,
   threefry2x32,
@@ -83,4 +84,22 @@ Deno.test("permutation() holds every number once, and each place equally often",
   const firsts = new Array(4).fill(0);
   for (let i = 0; i < 4000; i++) firsts[permutation(foldIn([1, 2], i), 4)[0] ?? 0]++;
   for (const count of firsts) assertAlmostEquals(count, 1000, 100);
+});
+
+Deno.test("permutedAt() gives each number once, in another order for another key", () => {
+  for (const count of [1, 2, 3, 7, 64, 1000]) {
+    const order = (seed: number) => {
+      const key = randomKey(seed, "order");
+      return Array.from({ length: count }, (_, index) => permutedAt(key, count, index));
+    };
+    assertEquals(new Set(order(1)).size, count);
+    assertEquals(order(1).every((at) => at >= 0 && at < count), true);
+    if (count >= 64) assertEquals(order(1).some((at, i) => at !== order(2)[i]), true);
+  }
+  // Far apart for neighbors, too: one in two falls into either half.
+  const key = randomKey(3, "order"), count = 2 ** 33 + 5;
+  const low = Array.from({ length: 1000 }, (_, i) => permutedAt(key, count, i)).filter((at) =>
+    at < count / 2
+  );
+  assertEquals(low.length > 430 && low.length < 570, true);
 });

@@ -50,6 +50,12 @@ await loadModel("./nothing").catch((error) => console.log(error.message));`;
       await runInNode(folder, missing),
       'Cannot load "./nothing": there is no such folder, expected an http(s) URL or a hub',
     );
+    const task = `import { loadTask } from "./slither.mjs";
+await loadTask("text", { data: "x" }).catch((error) => console.log(error.message));`;
+    assertStringIncludes(
+      await runInNode(folder, task),
+      'Cannot load the task "text": its data is read from files, and this runtime lacks Deno\'s',
+    );
   });
 });
 

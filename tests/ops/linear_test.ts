@@ -13,13 +13,22 @@ import { testChecks } from "./test_checks.ts";
 
 testChecks(LINEAR_CHECKS);
 
-Deno.test("matvecTiling() gives what a workgroup and a dispatch hold, for any number of rows", () => {
+Deno.test("matvecTiling() gives what a workgroup and a dispatch hold, for any weight", () => {
+  const columns = { f32: 4, f16: 8, bf16: 8, int8: 16, int4: 32 };
   for (const rows of [1, 80, 3072, 300_000, 1_048_560, 2_097_120]) {
-    for (const isSoftware of [false, true]) {
-      const { each, groups } = matvecTiling(rows, isSoftware);
-      assertEquals([2, 4].includes(each), true, `${rows} rows: ${each} each`);
-      assertEquals(32 * groups <= 256, true, `${rows} rows: ${groups} groups`);
-      assertEquals(rows / (each * groups) <= 65535, true, `${rows} rows: ${each} x ${groups}`);
+    for (const stride of [32, 768, 1536, 5120, 2 ** 16]) {
+      for (const dtype of ["f32", "f16", "bf16", "int8", "int4"] as const) {
+        for (const isSoftware of [false, true]) {
+          const { each, groups, atOnce } = matvecTiling({ rows, stride, dtype }, isSoftware);
+          const name = `${rows} x ${stride}, ${dtype}: ${each}, ${groups}, ${atOnce}`;
+          assertEquals([2, 4].includes(each) && [1, 2, 3, 4, 5, 6].includes(atOnce), true, name);
+          assertEquals(32 * groups <= 256 && rows / (each * groups) <= 65535, true, name);
+          // An input and its squares, chains one apart, and squares: in the memory that every device has.
+          const input = atOnce * 32 * columns[dtype];
+          const words = input + input / 4 + groups * each * 33 + 32;
+          assertEquals(4 * words <= 16384, true, name);
+        }
+      }
     }
   }
 });

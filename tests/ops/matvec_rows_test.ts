@@ -12,16 +12,16 @@ import { matvecFwd } from "../../src/ops/matvec.ts";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { withGpu } from "../with_gpu.ts";
 
-const [COLUMNS, OUT, D_INNER, D_CONV, ROWS] = [520, 37, 20, 4, 19];
+const [COLUMNS, OUT, D_INNER, D_CONV, ROWS] = [520, 37, 20, 4, 7];
 
 /** What a matvec over rows [start, end) of the same inputs gives: y, and the windows of conv1d. */
 async function run(
   gpu: Gpu,
-  { dtype, fused, each, byGroups = false }: {
+  { dtype, fused, each, byGroups }: {
     readonly dtype: MatrixDType;
     readonly fused: boolean;
-    readonly each: 2 | 4;
-    readonly byGroups?: boolean;
+    readonly each: number;
+    readonly byGroups?: number;
   },
   [start, end]: readonly [number, number],
 ): Promise<Float32Array[]> {
@@ -53,8 +53,8 @@ async function run(
     { rows: end - start, residual: !fused, label: "test" },
     {
       ...(fused ? { norm, conv } : {}),
-      tiling: { each, groups: 1 },
-      byGroups,
+      tiling: { each, groups: 1, atOnce: dtype === "int4" ? 2 : 3 },
+      byGroups: byGroups ?? false,
     },
   );
   submit(gpu, [program]);
@@ -70,8 +70,8 @@ Deno.test(
         for (let row = 0; row < ROWS; row++) {
           alone.push(await run(gpu, { dtype, fused, each }, [row, row + 1]));
         }
-        for (const [start, end] of [[0, ROWS], [5, 12], [3, 5]] as const) {
-          const together = await run(gpu, { dtype, fused, each, byGroups: true }, [start, end]);
+        for (const [start, end, byGroups] of [[0, ROWS, 1], [1, 6, 8], [3, 5, 32]] as const) {
+          const together = await run(gpu, { dtype, fused, each, byGroups }, [start, end]);
           for (const [index, results] of together.entries()) {
             const expected = alone.slice(start, end).flatMap((each) => [...each[index] ?? []]);
             assertEquals([...results], expected, `${dtype}, fused ${fused}, from ${start}`);

@@ -7,8 +7,8 @@ const ROOT = new URL("../../", import.meta.url);
 const TOOLS = [
   ...["build_cpu.ts", "convert_mnist_mamba.ts", "ensure_adapter.ts", "ensure_browser.ts"],
   ...["gate.ts", "kill_training.ts", "lint_layers.ts", "quantize.ts", "random_checkpoint.ts"],
-  ...["plot.ts", "record_docs.ts"],
-  ...["run_tests.ts", "run_web_tests.ts", "screenshots.ts", "to_float16.ts", "verify_hub.ts"],
+  ...["plot.ts", "record_docs.ts", "run_tests.ts", "run_web_tests.ts", "screenshots.ts"],
+  ...["soak.ts", "to_float16.ts", "verify_hub.ts"],
   ...["web.ts", "bench/main.ts"],
 ];
 

@@ -15,7 +15,7 @@ import { OFFSET_ALIGNMENT } from "../../src/gpu/tensor.ts";
 import { defined } from "../defined.ts";
 import { withGpu } from "../with_gpu.ts";
 
-const TINY = [shapeConfig("mamba-tiny"), shapeConfig("mamba2-tiny")];
+const TINY = ["mamba-tiny", "mamba2-tiny", "s4d-tiny", "s4-tiny"].map(shapeConfig);
 
 async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();

@@ -2,7 +2,9 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { trainCommand } from "../../src/cli/train/train.ts";
 import { loadTask, TASK_NAMES, TASK_PRESETS } from "../../src/train/tasks/load_task.ts";
 import { FakeTerminal } from "../cli/terminal/fake_terminal.ts";
+import { s16, wavFile } from "../io/audio/wav_file.ts";
 import { encodePng } from "../io/images/png_file.ts";
+import { tarFile } from "../io/tar_file.ts";
 import "../settle_readbacks.ts";
 
 /** Contents by name; one named "data" is given as the data itself, else the folder is. */
@@ -50,6 +52,8 @@ const TEXT = { tasks: ["text"], kind: SyntaxError };
 const SHAKESPEARE = { tasks: ["shakespeare"], kind: SyntaxError };
 const UCR = { tasks: ["series"], kind: SyntaxError };
 const MNIST1D = { tasks: ["mnist1d"], kind: SyntaxError };
+const AUDIO = { tasks: ["audio"], kind: SyntaxError };
+const WAV = wavFile(s16([0, 0.5]));
 const NO_FILE = Deno.errors.NotFound;
 
 const CASES: readonly BadData[] = [
@@ -360,6 +364,34 @@ const CASES: readonly BadData[] = [
     what: "a pickle cut short",
     files: { data: EMPTY_DICT.subarray(0, 3) },
     message: "at byte 3",
+  },
+
+  { ...AUDIO, what: "no recordings", files: { "a.txt": "x" }, message: "ends in .wav" },
+  { ...AUDIO, what: "a text", files: { data: "x" }, message: "neither a folder nor a TAR" },
+  { ...AUDIO, what: "a packed archive", files: { data: GZIP }, message: "packed with gzip" },
+  {
+    ...AUDIO,
+    what: "a damaged archive",
+    files: { data: tarFile([{ path: "1_0.wav", bytes: WAV }]).subarray(0, 530) },
+    message: "the archive is cut short",
+  },
+  {
+    ...AUDIO,
+    what: "no WAV file",
+    files: { "1_0.wav": "sound", "2_5.wav": WAV },
+    message: 'Cannot read "1_0.wav" as WAV',
+  },
+  {
+    ...AUDIO,
+    what: "one class",
+    files: { "1_0.wav": WAV, "1_5.wav": WAV },
+    message: 'all recordings are of class "1"',
+  },
+  {
+    ...AUDIO,
+    what: "no recordings to test with",
+    files: { "1_6.wav": WAV, "2_5.wav": WAV },
+    message: "of 2 recordings none match",
   },
 ];
 

@@ -3,7 +3,8 @@ import { seriesCopier, UNCHANGED } from "../../src/train/series_augmentation.ts"
 
 const SERIES = {
   length: 5,
-  values: Float32Array.of(0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 100, 101, 102, 103, 104),
+  row: (index: number) =>
+    Float32Array.of(0, 1, 2, 3, 4).map((value) => value + ([0, 10, 100][index] ?? NaN)),
   labels: Uint32Array.of(0, 1, 1),
 };
 

@@ -37,6 +37,9 @@ const SHAPES: readonly (readonly [number, number])[] = [
 /** Copies of a weight beyond the device's cache, so that each is read from memory. */
 const COLD_BYTES = 2 ** 28;
 
+/** What a pass reads: a device that is idle for longer than it is at work slows down. */
+const LONG_PASS_BYTES = 2 ** 35;
+
 /** Runs the benchmark. */
 export async function* matvec(args: string[]): AsyncGenerator<Result> {
   const options = parseArgs(args, {
@@ -64,10 +67,15 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
     const y = resources.use(createTensor(gpu, "y", [count * rows]));
     let expected: Float32Array | undefined;
     const scratch = count > MATVEC_MAX_ROWS
-      ? resources.use(createTensor(gpu, "scratch", [scratchWords(rows, count)]))
+      ? resources.use(
+        createTensor(gpu, "scratch", [
+          scratchWords(rows, count),
+        ]),
+      )
       : undefined;
     const results: { tiling: MatvecTiling; microseconds: number }[] = [];
-    for (const tiling of tilings(rows, count)) {
+    const chosen = matvecTiling({ rows, stride: columns, dtype }, gpu.isSoftware);
+    for (const tiling of count > MATVEC_MAX_ROWS ? [chosen] : tilings(rows, chosen)) {
       using program = new Program(gpu, { scratch });
       for (const weight of matrices) {
         matvecFwd(program, { x, weight, y }, { rows: count, label: "matvec" }, {
@@ -75,16 +83,17 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
           byGroups: count > MATVEC_MAX_ROWS,
         });
       }
-      const microseconds = await warmTime(gpu, [program]) / copies;
+      const repeats = gpu.isSoftware ? 1 : Math.ceil(LONG_PASS_BYTES / (bytes * copies));
+      const programs = Array.from({ length: repeats }, () => program);
+      const microseconds = await warmTime(gpu, programs) / copies / repeats;
       const got = await readFloats(gpu, y);
       expected ??= got;
       checkClose(got, expected);
       results.push({ tiling, microseconds });
     }
     results.sort((a, b) => a.microseconds - b.microseconds);
-    const chosen = matvecTiling(rows, gpu.isSoftware);
     const own = results.find(({ tiling }) =>
-      tiling.each === chosen.each && tiling.groups === chosen.groups
+      Object.entries(chosen).every(([name, value]) => tiling[name as keyof MatvecTiling] === value)
     );
     const best = results[0]?.microseconds ?? NaN;
     yield {
@@ -94,24 +103,25 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
       rows,
       columns,
       count,
-      chosen: [chosen.each, chosen.groups, round(own?.microseconds ?? NaN, 2)],
+      chosen: [...Object.values(chosen), round(own?.microseconds ?? NaN, 2)],
       gigabytesPerSecond: Math.round(bytes / best / 1000),
       gigaflopsPerSecond: Math.round(2 * rows * columns * count / best / 1000),
       best: results.slice(0, options.all ? 99 : 5).map(({ tiling, microseconds }) => [
-        tiling.each,
-        tiling.groups,
+        ...Object.values(tiling),
         round(microseconds, 2),
       ]),
     };
   }
 }
 
-/** All that there are for few rows of x; many do not go by lanes. */
-function* tilings(rows: number, count: number): Generator<MatvecTiling> {
-  if (count > MATVEC_MAX_ROWS) return yield matvecTiling(rows);
+/** What is chosen and others, for few rows of x; many do not go by lanes. */
+function* tilings(rows: number, chosen: MatvecTiling): Generator<MatvecTiling> {
+  yield chosen;
   for (const each of [2, 4]) {
     for (const groups of [1, 2, 4, 8]) {
-      if (rows / (each * groups) <= 65535) yield { each, groups };
+      for (const atOnce of new Set([1, 2, 3, chosen.atOnce])) {
+        if (rows / (each * groups) <= 65535) yield { each, groups, atOnce };
+      }
     }
   }
 }

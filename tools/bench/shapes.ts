@@ -16,6 +16,12 @@ const MAMBA3 = { vocab_size: 128256, pad_vocab_size_multiple: 16 };
 const SISO = { ...MAMBA3, ssm_cfg: { layer: "Mamba3" } };
 const MIMO = { ...MAMBA3, ssm_cfg: { layer: "Mamba3", is_mimo: true, mimo_rank: 4 } };
 
+const S4 = {
+  ...{ hidden_size: 128, num_hidden_layers: 2, vocab_size: 256 },
+  tie_word_embeddings: true,
+  eos_token_id: null,
+};
+
 /** What their config.json says, of those fields that are not the default. */
 const CONFIGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "mamba-130m": { ...MAMBA1, d_model: 768, n_layer: 24 },
@@ -57,6 +63,8 @@ const CONFIGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "mamba3-mimo-1.5b": { ...MIMO, d_model: 2048, d_intermediate: 3840, n_layer: 24 },
   // Not published: for trying things out.
   "mamba-tiny": { ...MAMBA1, d_model: 64, n_layer: 2, vocab_size: 256 },
+  "s4d-tiny": { ...S4, model_type: "s4d" },
+  "s4-tiny": { ...S4, model_type: "s4" },
   "mamba2-tiny": { ...MAMBA2, d_model: 64, n_layer: 2, vocab_size: 256 },
   "mamba3-siso-tiny": { ...SISO, d_model: 64, d_intermediate: 128, n_layer: 2, vocab_size: 256 },
   "mamba3-mimo-tiny": { ...MIMO, d_model: 64, d_intermediate: 128, n_layer: 2, vocab_size: 256 },

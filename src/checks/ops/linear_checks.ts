@@ -41,6 +41,7 @@ interface LinearCase extends MatmulCase {
     readonly start?: number;
   };
   readonly tiling?: MatvecOptions<Opaque>["tiling"];
+  readonly byGroups?: number;
 }
 
 /** Rows that checks of a GPU's matvec have one by one; more go through kernels of their own. */
@@ -278,14 +279,22 @@ const MATVEC: readonly LinearCase[] = [
     dtype,
     rowsPerBlock: 110,
   })),
-  ...([[2, 1], [2, 4], [4, 1], [4, 4], [4, 8]] as const).map(([each, groups]) => ({
-    ...inProj(ODD),
-    name: `${each} rows each, ${groups} groups`,
-    rows: 2,
-    seed: 10,
-    in: 101,
-    tiling: { each, groups },
-  })),
+  ...[[2, 1, 1], [2, 4, 6], [4, 1, 2], [4, 4, 3], [4, 8, 4]].map(
+    ([each = 0, groups = 0, atOnce = 0]): LinearCase => ({
+      ...inProj(ODD),
+      name: `${each} rows each, ${groups} groups, ${atOnce} turns`,
+      rows: 2,
+      seed: 10,
+      in: 901,
+      tiling: { each, groups, atOnce },
+    }),
+  ),
+  ...[1, 8, 32].flatMap((byGroups) =>
+    (["f32", "f16"] as const).map((dtype): LinearCase => ({
+      ...{ name: `${byGroups} shares, ${dtype}`, rows: 5, in: 901, out: 70, seed: 13, dtype },
+      ...{ bias: true, residual: true, byGroups },
+    }))
+  ),
 ];
 
 /** Sums of `in` products of typical size 1 / sqrt(in), which keeps results as large as inputs, then bias and residual. */
@@ -363,7 +372,7 @@ function checkMatvec(run: KernelRun<"matvecFwd">, each: LinearCase): void {
   }
   run.ops.matvecFwd(run.program, tensors, options, {
     ...fusion,
-    byGroups: rows > SINGLE_ROWS,
+    byGroups: each.byGroups ?? rows > SINGLE_ROWS,
     ...(each.tiling && { tiling: each.tiling }),
   });
   residual?.forEach((value, i) => expected[i] = (expected[i] ?? NaN) + value);

@@ -216,7 +216,7 @@ const STEP_CASES: readonly (ScanCase & { dtype: FloatDType })[] = [
   ),
 ];
 
-/** Rows from which a GPU has a kernel of its own, where sizes are multiples of 4. */
+/** Rows from which checks take a GPU's kernel for many, where sizes are multiples of 4. */
 const MANY_ROWS = 5;
 
 const STEP_CHECKS = STEP_CASES.map((each, seed): KernelCheck => ({
@@ -240,7 +240,8 @@ const STEP_CHECKS = STEP_CASES.map((each, seed): KernelCheck => ({
       ssm_state,
       y,
     };
-    run.ops.selectiveScanStep(run.program, tensors, { ...shape, batch, label: "check" });
+    const byRows = batch >= MANY_ROWS;
+    run.ops.selectiveScanStep(run.program, tensors, { ...shape, batch, byRows, label: "check" });
     const dt_low = columns(x_dbl, dt_rank + 2 * d_state, 0, dt_rank);
     const dt = matmulFwd(dt_low, weight.values, dt_bias, {
       rows: batch,

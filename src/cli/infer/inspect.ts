@@ -12,6 +12,7 @@ import { parameterCount, weightBytes } from "../../model/weights/weight_specs.ts
 import type { FloatDType, MatrixDType } from "../../model/weights/dtype.ts";
 import type { Arguments, CommandSpec } from "../terminal/arguments.ts";
 import { formatBytes, formatCount } from "../terminal/format.ts";
+import { inspectKernel } from "./inspect_kernel.ts";
 import { LoadLine } from "./load_line.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 
@@ -24,6 +25,9 @@ export const INSPECT: CommandSpec = {
   example: "inspect ./mamba-130m-hf",
   options: [
     { name: "json", help: "Print one JSON object" },
+    { name: "kernel", value: "LAYER", help: "What a layer of S4 convolves with, and a plot of it" },
+    { name: "length", value: "N", help: "Steps of that (default: 784)" },
+    { name: "svg", value: "FILE", help: "Where the plot goes (default: kernel-LAYER.svg)" },
     { name: "help", help: "Show this help" },
   ],
 };
@@ -35,6 +39,7 @@ const DTYPES: readonly MatrixDType[] = ["f32", "f16", "int8", "int4"];
 export async function inspect(args: Arguments, terminal: Terminal): Promise<void> {
   const [source = ""] = args.positionals;
   using checkpoint = await openWithLine(source, terminal);
+  if (args.text("kernel") !== undefined) return await inspectKernel(checkpoint, args, terminal);
   const { tensors } = checkpoint;
   const isSnapshot = tensors.metadata.get("format")?.startsWith("slither-snapshot") ?? false;
   const facts = isSnapshot ? await describeSnapshot(source) : await describeModel(checkpoint);

@@ -134,7 +134,7 @@ function seriesSet(data: SeriesDataset): (config: ModelConfig) => LabelledSet {
     return {
       ...{ count, unit: "series", labels: modelLabels(data, data.labels, config) },
       inputs: (start, end) =>
-        values.slice(start * length, end * length).map((value) => (value - mean) / std),
+        values.subarray(start * length, end * length).map((value) => (value - mean) / std),
     };
   };
 }

@@ -8,6 +8,8 @@ import { readDataFile } from "./data_file.ts";
 import type { Split } from "./image_dataset.ts";
 import type { SeriesDataset } from "./series.ts";
 
+type SeriesInMemory = SeriesDataset<Float32Array<ArrayBuffer>>;
+
 const CLASS_NAMES: readonly string[] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 /** The members of the pickled dict. */
@@ -27,7 +29,7 @@ const MEMBERS = { train: { x: "x", y: "y" }, test: { x: "x_test", y: "y_test" } 
 export function parseMnist1d(
   bytes: Uint8Array,
   name: string,
-): Readonly<Record<Split, SeriesDataset>> {
+): Readonly<Record<Split, SeriesInMemory>> {
   const value = unpickle(bytes, name);
   if (!(value instanceof PickleDict)) {
     throw new SyntaxError(`Cannot read ${quote(name)} as MNIST-1D: it is no dict of arrays`);
@@ -56,11 +58,11 @@ export function parseMnist1d(
  * @param path The file.
  * @throws {SyntaxError} If its contents are not MNIST-1D's: see `parseMnist1d`.
  */
-export async function loadMnist1d(path: string): Promise<Readonly<Record<Split, SeriesDataset>>> {
+export async function loadMnist1d(path: string): Promise<Readonly<Record<Split, SeriesInMemory>>> {
   return parseMnist1d(await readDataFile(path, "MNIST-1D's pickle"), path);
 }
 
-function readPart(dict: PickleDict, split: Split, name: string): SeriesDataset {
+function readPart(dict: PickleDict, split: Split, name: string): SeriesInMemory {
   const { x, y } = MEMBERS[split];
   const fail = (detail: string) =>
     new SyntaxError(`Cannot read ${quote(name)} as MNIST-1D: ${detail}`);

@@ -19,14 +19,15 @@ export type Fail = (found: string) => Error;
  *
  * @param text The text; empty lines are skipped.
  * @param fail Makes the error.
+ * @param firstLine What the text's first line is counted as.
  */
-export function readRows(text: string, fail: Fail): Row[] {
+export function readRows(text: string, fail: Fail, firstLine = 1): Row[] {
   let decimalLine: number | undefined, pointLine: number | undefined;
   const rows: Row[] = [];
   text.split(/\r\n|\r|\n/).forEach((content, index) => {
     const trimmed = content.trim();
     if (trimmed === "") return;
-    const line = index + 1;
+    const line = firstLine + index;
     const isTight = /\d,\d/.test(trimmed) && !/,\s|\s,|^,|,$|,,/.test(trimmed);
     const isDecimal = isTight && /[;\t]/.test(trimmed);
     if (isTight && !isDecimal && /\s/.test(trimmed)) {

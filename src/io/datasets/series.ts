@@ -5,10 +5,11 @@ import { readDataFile } from "./data_file.ts";
 import type { Split } from "./image_dataset.ts";
 import { type Fail, isMissing, quoteStart, toNumber } from "./number_rows.ts";
 import { type LabelledRow, labelledRows } from "./series_files.ts";
+import { scanSeriesFile, type SeriesValues } from "./series_file.ts";
 import { decodeText } from "./text.ts";
 
 /** Labelled series of one length. */
-export interface SeriesDataset {
+export interface SeriesDataset<Values extends SeriesValues = SeriesValues> {
   /** What messages call it. */
   readonly name: string;
   /** Number of series. */
@@ -16,7 +17,7 @@ export interface SeriesDataset {
   /** Values of each. */
   readonly length: number;
   /** Values, (count, length), row-major. */
-  readonly values: Float32Array<ArrayBuffer>;
+  readonly values: Values;
   /** Class of each series, (count), as an index into `classNames`. */
   readonly labels: Uint32Array<ArrayBuffer>;
   /** Class names by label: as the file writes them, numbers in their shortest form. */
@@ -37,52 +38,97 @@ export function parseSeries(
   text: string,
   name: string,
   classNames?: readonly string[],
-): SeriesDataset {
+): SeriesDataset<Float32Array<ArrayBuffer>> {
   const fail = (detail: string) => new SyntaxError(`Cannot read ${quote(name)}: ${detail}`);
   const found = labelledRows(text, fail);
   refuseHeader(found, fail);
   const rows = found.map(({ line, label, cells }) => {
-    if (label === "") {
-      throw fail(`line ${line} has no class: it begins with a separator, or ends without one`);
-    }
-    if (isMissing(label)) throw fail(`line ${line} is of no class: ${quote(label)}`);
-    refuseMissing(line, cells, fail);
-    const values = cells.map((cell, i) => {
-      const value = toNumber(cell);
-      if (value !== undefined) return value;
-      throw fail(`value ${i + 1} of line ${line} is ${quoteStart(cell)}, expected a finite number`);
-    });
-    const expected = found[0]?.cells.length ?? values.length;
-    if (values.length === 0 || values.length !== expected) {
+    const row = parseRow(line, label, cells, fail);
+    const expected = found[0]?.cells.length ?? row.values.length;
+    if (row.values.length === 0 || row.values.length !== expected) {
       throw fail(
-        `line ${line} has ${values.length} values after its class, expected ` +
+        `line ${line} has ${row.values.length} values after its class, expected ` +
           `${expected === 0 ? "at least 1" : `${expected} as in line ${found[0]?.line ?? line}`}`,
       );
     }
-    return { line, label: canonical(label), values };
+    return { line, ...row };
   });
   if (rows.length === 0) throw fail("it holds no series, expected lines of a class and its values");
   if (classNames === undefined) refuseIndex(rows, fail);
   const names = classNames ?? [...new Set(rows.map(({ label }) => label))].sort(byNumber);
   const indices = new Map(names.map((label, index) => [label, index]));
   const length = rows[0]?.values.length ?? 0;
-  const dataset = {
-    name,
-    count: rows.length,
-    length,
-    values: new Float32Array(rows.length * length),
-    labels: new Uint32Array(rows.length),
-    classNames: names,
-  };
-  rows.forEach(({ line, label, values }, row) => {
+  const values = new Float32Array(rows.length * length);
+  const labels = new Uint32Array(rows.length);
+  rows.forEach(({ line, label, values: own }, row) => {
     const index = indices.get(label);
     if (index === undefined) {
       throw fail(`line ${line} is of class ${quote(label)}, expected ${names.join(", ")}`);
     }
-    dataset.labels[row] = index;
-    dataset.values.set(values, row * length);
+    labels[row] = index;
+    values.set(own, row * length);
   });
-  return dataset;
+  return { name, count: rows.length, length, values, labels, classNames: names };
+}
+
+/** What a series is of, and its values. */
+function parseRow(
+  line: number,
+  label: string,
+  cells: readonly string[],
+  fail: Fail,
+): { readonly label: string; readonly values: readonly number[] } {
+  if (label === "") {
+    throw fail(`line ${line} has no class: it begins with a separator, or ends without one`);
+  }
+  if (isMissing(label)) throw fail(`line ${line} is of no class: ${quote(label)}`);
+  refuseMissing(line, cells, fail);
+  const values = cells.map((cell, i) => {
+    const value = toNumber(cell);
+    if (value !== undefined) return value;
+    throw fail(`value ${i + 1} of line ${line} is ${quoteStart(cell)}, expected a finite number`);
+  });
+  return { label: canonical(label), values };
+}
+
+/** A larger file is read by its lines: as one text, and its numbers, it would take several times as much memory. */
+const MOST_IN_MEMORY = 2 ** 26;
+
+/**
+ * Reads a file of series, a line each, of any length: its values are read when they are asked for.
+ *
+ * @param path The file, in the form of the UCR archive.
+ * @param classNames As for `parseSeries`.
+ * @throws {SyntaxError} As `parseSeries`.
+ */
+export async function openSeries(
+  path: string,
+  classNames?: readonly string[],
+): Promise<SeriesDataset> {
+  const fail = (detail: string) => new SyntaxError(`Cannot read ${quote(path)}: ${detail}`);
+  const { values, labels, length } = await scanSeriesFile(
+    path,
+    (line, [label = "", ...cells], failRow) => parseRow(line, label, cells, failRow),
+  );
+  if (labels.length === 0) {
+    throw fail("it holds no series, expected lines of a class and its values");
+  }
+  if (classNames === undefined) refuseIndex(labels.map((label) => ({ label })), fail);
+  const names = classNames ?? [...new Set(labels)].sort(byNumber);
+  const indices = new Map(names.map((name, index) => [name, index]));
+  const classes = Uint32Array.from(labels, (label) => {
+    const index = indices.get(label);
+    if (index !== undefined) return index;
+    throw fail(`a series is of class ${quote(label)}, expected ${names.join(", ")}`);
+  });
+  return { name: path, count: labels.length, length, values, labels: classes, classNames: names };
+}
+
+/** A file of series, in memory where it is small. */
+async function readSeries(path: string, classNames?: readonly string[]): Promise<SeriesDataset> {
+  const sizeBytes = await Deno.stat(path).then(({ isFile, size }) => isFile ? size : 0, () => 0);
+  if (sizeBytes > MOST_IN_MEMORY) return await openSeries(path, classNames);
+  return parseSeries(decodeText(await readDataFile(path, "series"), path), path, classNames);
 }
 
 /** Names of columns are no series, though a class of that name may be meant. */
@@ -153,8 +199,7 @@ function byNumber(a: string, b: string): number {
  */
 export async function loadSeries(path: string): Promise<Readonly<Record<Split, SeriesDataset>>> {
   const trainPath = await findTrainFile(path);
-  const read = async (file: string) => decodeText(await readDataFile(file, "series"), file);
-  const train = parseSeries(await read(trainPath), trainPath);
+  const train = await readSeries(trainPath);
   const testPath = trainPath.replace(
     /train(?=[^/\\]*$)/i,
     (word) => word === "train" ? "test" : word === "Train" ? "Test" : "TEST",
@@ -173,7 +218,7 @@ export async function loadSeries(path: string): Promise<Readonly<Record<Split, S
         `${quote(train.classNames[0] ?? "")}, expected two classes or more`,
     );
   }
-  const test = parseSeries(await read(testPath), testPath, train.classNames);
+  const test = await readSeries(testPath, train.classNames);
   if (test.length !== train.length) {
     throw new SyntaxError(
       `Cannot use ${quote(testPath)}: its series have ${test.length} values, and those of ` +

@@ -176,6 +176,9 @@ export function characterTokenizer(characters: readonly string[]): string {
   return `${JSON.stringify(description, null, 1)}\n`;
 }
 
+/** Of a text's characters, as many train; the rest validates. */
+export const TRAINING_SHARE = 0.9;
+
 /**
  * Splits a text as nanoGPT does: the first 90% of its characters, rounded down, to train on, the rest to validate with.
  *
@@ -184,7 +187,7 @@ export function characterTokenizer(characters: readonly string[]): string {
 export function splitText(text: string): { readonly train: string; readonly validation: string } {
   let characters = text.length;
   for (let i = 0; i < text.length; i++) if (isHighSurrogate(text, i)) characters--;
-  let remaining = Math.floor(characters * 0.9);
+  let remaining = Math.floor(characters * TRAINING_SHARE);
   let end = 0;
   for (; remaining > 0; remaining--) end += isHighSurrogate(text, end) ? 2 : 1;
   return { train: text.slice(0, end), validation: text.slice(end) };

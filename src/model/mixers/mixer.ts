@@ -84,6 +84,12 @@ export interface Mixer<Config extends ModelConfig = ModelConfig> extends BlockPa
   readonly settings: readonly string[];
   /** Sizes of a {@linkcode NewModel} that it has and others have not. */
   readonly ownSizes: readonly (keyof NewModel)[];
+  /**
+   * Sizes that suit it better than those of a task's presets, which are for the first mixer.
+   *
+   * @default {none}
+   */
+  readonly usualSizes?: Partial<Pick<NewModel, "d_state">>;
   /** What a block's second half is, of mixers that may have an MLP beside them. */
   mlp?(config: Config): BlockPart | undefined;
   /**

@@ -44,6 +44,7 @@ export const s4: Mixer<S4DPLRConfig> = {
   settings: [],
   ownSizes: ["mode"],
   activations: ["gelu_pytorch_tanh"],
+  usualSizes: { d_state: 64 },
 
   parse: (places) => ({ model_type: "s4", ...parseS4(places) }),
   toHfFields: s4Fields,

@@ -19,6 +19,7 @@ export const S4_MODES: readonly S4Mode[] = ["conv", "recurrent"];
 
 /** A model of S4D or S4 blocks. */
 export interface S4Config extends ModelConfig {
+  /** The architecture: S4D, or S4. */
   readonly model_type: "s4d" | "s4";
   /** Real states of each channel: half as many complex ones, each of which stands for itself and its conjugate. */
   readonly d_state: number;

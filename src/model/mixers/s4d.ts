@@ -20,6 +20,7 @@ export type S4DInit = "lin" | "inv";
 
 /** A model of S4D blocks. */
 export interface S4DConfig extends S4Config {
+  /** The architecture: S4D. */
   readonly model_type: "s4d";
   /** What new weights begin with. */
   readonly init: S4DInit;
@@ -51,6 +52,7 @@ export const s4d: Mixer<S4DConfig> = {
   settings: [],
   ownSizes: ["mode", "init"],
   activations: ["gelu_pytorch_tanh"],
+  usualSizes: { d_state: 64 },
 
   parse: (places) => ({
     model_type: "s4d",

@@ -2,8 +2,7 @@
 
 import type { S4Config } from "../../model/mixers/s4_fields.ts";
 import { systemSize, tableSize } from "../../model/s4_sizes.ts";
-import { roundUp } from "../../model/shapes.ts";
-import { type PassKinds, VIEW_STEP } from "../kinds.ts";
+import type { PassKinds } from "../kinds.ts";
 import type { OpSet } from "../op_set.ts";
 import type { HalfBwdTensors, PartTraining } from "../part.ts";
 import { chunkOf, type S4Activation, type S4State, type S4Weights } from "./s4.ts";
@@ -25,7 +24,8 @@ type S4Scratch =
   | "grad_system"
   /** Of S4: powers of its step, and gradients of two of them. */
   | "powers"
-  | "grad_powers";
+  | "grad_power"
+  | "grad_root";
 
 type S4BwdTensors<K extends PassKinds> = HalfBwdTensors<
   K,
@@ -52,7 +52,7 @@ export function s4Training<K extends PassKinds>(
         grad_states: batch * chunkCount({ ...shape, seqlen }) * d_state * d_model,
         grad_table: tableSize(shape),
         grad_system: systemSize(shape),
-        ...(shape.lowRank ? powerBwdScratch(shape) : { powers: 0, grad_powers: 0 }),
+        ...(shape.lowRank ? powerBwdScratch(shape) : { powers: 0, grad_power: 0, grad_root: 0 }),
       };
     },
 
@@ -164,18 +164,17 @@ function recordLayerBwd<K extends PassKinds>(
     ops.s4dSystemBwd(program, { ...weights.diagonal, grad_system, ...outputs }, own);
   }
   if (weights.lowRank !== undefined && gradients.lowRank !== undefined) {
-    const elements = d_state ** 2 * d_model;
-    const { powers, grad_powers: both } = scratch;
-    const grad_powers = [
-      both.view(0, [elements]),
-      both.view(4 * roundUp(elements, VIEW_STEP), [elements]),
-    ] as const;
-    recordPowerBwd(
-      ops,
-      program,
-      { system, grad_table, grad_system, powers, grad_powers, partials },
-      shape,
-    );
+    const { powers, grad_power, grad_root } = scratch;
+    const grad_powers = [grad_power, grad_root] as const;
+    // A single chunk takes no power of the step.
+    if (chunkCount(shape) > 1) {
+      recordPowerBwd(
+        ops,
+        program,
+        { system, grad_table, grad_system, powers, grad_powers, partials },
+        shape,
+      );
+    }
     const { Lambda_re } = weights.lowRank;
     ops.s4SystemBwd(
       program,

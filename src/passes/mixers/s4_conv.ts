@@ -199,12 +199,12 @@ function powerPlaces({ d_model, d_state, chunk }: S4Chunk): Place[] {
   );
 }
 
-/** Elements of what {@linkcode recordPowerBwd} works in: the powers, and gradients of two of them. */
-export function powerBwdScratch(shape: S4Chunk): { powers: number; grad_powers: number } {
-  const places = powerPlaces(shape);
-  const { start, size } = places.at(-1) ?? { start: 0, size: 0 };
-  const grad = roundUp(shape.d_state ** 2 * shape.d_model, VIEW_STEP);
-  return { powers: start + size, grad_powers: grad + shape.d_state ** 2 * shape.d_model };
+/** Elements of what {@linkcode recordPowerBwd} works in: the powers, and gradients of two of them, apart for WebGPU. */
+export function powerBwdScratch(
+  shape: S4Chunk,
+): Readonly<Record<"powers" | "grad_power" | "grad_root", number>> {
+  const { start, size } = powerPlaces(shape).at(-1) ?? { start: 0, size: 0 };
+  return { powers: start + size, grad_power: size, grad_root: size };
 }
 
 /**

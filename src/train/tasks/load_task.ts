@@ -1,5 +1,6 @@
 /** Tasks by name. A new one is a file with a function, and a line here. */
 
+import { HAS_FILES } from "../../io/file_access.ts";
 import type { Backend } from "../../model/executor.ts";
 import { SettingError } from "../setting_error.ts";
 import {
@@ -78,7 +79,7 @@ const TAKEN_BY: Readonly<Record<"tokenizer" | "heldOut" | "test" | "changes", re
  * @param options Data, preset, and settings other than the task's own.
  * @throws {SettingError} If there is no task of that name, or an option is out of range or means nothing to it.
  * @throws {SyntaxError} If the data is damaged, or cannot be trained on.
- * @throws {TypeError} If the task needs data, and the options name none.
+ * @throws {TypeError} If the task needs data, and the options name none; or where there are no files, as in a page.
  *
  * @example A text of yours, with settings of yours
  * ```ts
@@ -93,7 +94,14 @@ const TAKEN_BY: Readonly<Record<"tokenizer" | "heldOut" | "test" | "changes", re
  * ```
  */
 export async function loadTask(name: string, options: TaskOptions = {}): Promise<Task> {
-  return { ...await checkTask(name, options).load(options), options };
+  const task = checkTask(name, options);
+  if (!HAS_FILES) {
+    throw new TypeError(
+      `Cannot load the task "${name}": its data is read from files, and this runtime lacks Deno's. Run it in Deno, or give ` +
+        "train() a task that has its data",
+    );
+  }
+  return { ...await task.load(options), options };
 }
 
 /**

@@ -2,6 +2,8 @@
 
 import type { Split } from "../../io/datasets/image_dataset.ts";
 import { loadSeries, type SeriesDataset } from "../../io/datasets/series.ts";
+import { SeriesFile } from "../../io/datasets/series_file.ts";
+import { hashFile } from "../../io/hash_file.ts";
 import { orderedSource, shuffledSource } from "../batches.ts";
 import { dataHash } from "../data_hash.ts";
 import { heldOutOf } from "../held_out.ts";
@@ -87,11 +89,20 @@ export function classificationTask(
     ),
     validation: ordered(validated),
     ...(heldOut === 0 ? {} : { test: ordered(test) }),
-    dataHash: () => dataHash([train, test].flatMap(({ values, labels }) => [values, labels])),
+    dataHash: async () =>
+      await dataHash((await Promise.all([train, test].map(hashedParts))).flat()),
     summary: `${trained.count} series of ${seqlen} values to train on${describeChanges(made)}, ` +
       `${validated.count} to validate with, ` +
       `${heldOut === 0 ? "" : `${test.count} to test with, `}${n_classes} classes`,
   };
+}
+
+/** What tells series from others: where they are read from a file, all of it does. */
+async function hashedParts(
+  { values, labels }: SeriesDataset,
+): Promise<readonly (string | ArrayBufferView)[]> {
+  if (values instanceof SeriesFile) return [await hashFile(values.path)];
+  return [values.subarray(0, values.length), labels];
 }
 
 /** Part of the summary: a run goes on with the same changes alone. */
