@@ -8,7 +8,6 @@ import { type BackendChoice, chooseBackend } from "../model/choose_backend.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { parseQuantization } from "../model/config/quantization.ts";
 import type { Backend, WeightSink } from "../model/executor.ts";
-import type { AActivation } from "../model/mamba3_sizes.ts";
 import { isMamba3, type Mamba3Config } from "../model/mixers/mamba3.ts";
 import { isS4, S4_MODES, type S4Mode } from "../model/mixers/s4_fields.ts";
 import { STEP_CHOICES, type StepChoice } from "../model/step_choice.ts";
@@ -66,7 +65,7 @@ export interface LoadOptions {
    *
    * @default {the config's, which is "heavy_tail" where it says nothing}
    */
-  readonly A_activation?: AActivation | undefined;
+  readonly A_activation?: "heavy_tail" | "softplus" | undefined;
   /**
    * Text of a `tokenizer.json` to use, whatever is beside the weights.
    *
