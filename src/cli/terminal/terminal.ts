@@ -28,8 +28,8 @@ export interface Terminal {
   stdin(): AsyncIterable<Uint8Array<ArrayBuffer>>;
 }
 
-/** Bytes of stdin that are read at once: what a pipe holds. */
-const PIPE_BYTES = 2 ** 16;
+/** Bytes of stdin that are read at once: what is made of so few is soon collected again. */
+const PIPE_BYTES = 2 ** 12;
 
 /** The process's own streams. */
 export function processTerminal(): Terminal {
