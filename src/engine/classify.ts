@@ -85,13 +85,11 @@ export function classifyBatch(
     }
     requireWholeImage(executor.config, checked.length / batch);
     const state = model.spare.take(batch);
-    let isWhole = false;
     try {
       const logits = await model.turns.run(
         call,
         (pauses) => executor.forward(state, checked, { logits: "last", pauses }),
       ) ?? new Float32Array();
-      isWhole = true;
       call.check();
       const n = head.kind === "classifier" ? head.n_classes : 0;
       return Array.from(
@@ -99,8 +97,8 @@ export function classifyBatch(
         (_, b) => classification(logits.subarray(b * n, (b + 1) * n), labels),
       );
     } finally {
-      if (isWhole) model.spare.give(state);
-      else state[Symbol.dispose]();
+      // However it ended: the next one begins with a reset.
+      model.spare.give(state);
     }
   });
 }

@@ -124,6 +124,8 @@ export class StreamSession implements Session {
           await this.#model.executor.forward(this.#state, beginning, options);
           this.#advance(beginning);
           this.#history.mark(this.#state, this.#place);
+          // What follows is a piece of its own, before which others are served.
+          await pauses.between();
         }
         const rest = checked.subarray(first * width);
         const onRest = onProgress && ((inputs: number) => onProgress(first + inputs));

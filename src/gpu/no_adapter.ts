@@ -23,26 +23,24 @@ export function describeNoAdapter({ hasWebGpu, runtime }: Surroundings): string 
     ? "there is no navigator.gpu, which browsers have that know WebGPU, for pages over https"
     : "there is no navigator.gpu";
   return `Cannot find a GPU adapter: ${found}. ${
-    HINTS[runtime][hasWebGpu ? "noAdapter" : "noWebGpu"]
+    hintsOf(runtime)[hasWebGpu ? "noAdapter" : "noWebGpu"]
   }`;
 }
 
 const DRIVER = "On Linux, install a Vulkan driver (mesa-vulkan-drivers gives a software one)";
 
-const HINTS: Readonly<
-  Record<Surroundings["runtime"], { readonly noWebGpu: string; readonly noAdapter: string }>
-> = {
-  deno: {
-    noWebGpu: DRIVER,
-    noAdapter: DRIVER,
-  },
-  node: {
-    noWebGpu: 'Node has no WebGPU: take the backend "cpu", or run it in Deno',
-    noAdapter: 'Take the backend "cpu", or run it in Deno',
-  },
-  browser: {
+/** What helps without an adapter, and without WebGPU. */
+function hintsOf(runtime: Surroundings["runtime"]): { noWebGpu: string; noAdapter: string } {
+  if (runtime === "deno") return { noWebGpu: DRIVER, noAdapter: DRIVER };
+  if (runtime === "node") {
+    return {
+      noWebGpu: 'Node has no WebGPU: take the backend "cpu", or run it in Deno',
+      noAdapter: 'Take the backend "cpu", or run it in Deno',
+    };
+  }
+  return {
     noWebGpu: 'Update the browser, or take the backend "cpu"',
     noAdapter:
       'Switch on hardware acceleration in the browser\'s settings, or take the backend "cpu"',
-  },
-};
+  };
+}

@@ -44,8 +44,8 @@ export function rmsNormFwd(
   },
 ): void {
   const { rows, d_model, eps, ldX = d_model, xOffset = 0, label } = shape;
-  // A short row does not keep many lanes busy, and a single one should have them all.
-  const rowLanes = rows > 1 && d_model <= SHORT_ROW ? 32 : LANES;
+  // A short row does not keep many lanes busy. However many rows there are: the sums of each are those that it has alone.
+  const rowLanes = d_model <= SHORT_ROW ? 32 : LANES;
   program.add(rmsNormFwdKernel, {
     tensors,
     overrides: { D_MODEL: d_model, EPS: eps, ROW_LANES: rowLanes },

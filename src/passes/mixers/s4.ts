@@ -81,8 +81,11 @@ export function s4<K extends PassKinds>(
       const { d_model, norm_epsilon: eps } = config;
       const { norm, weights, residual, normed, activations, output } = tensors;
       const { y, activated, out } = activations;
-      const { batch, seqlen, isStep = false, label } = shape;
+      const { batch, seqlen, chunk, label } = shape;
       const rows = batch * seqlen;
+      // A step's products are those of a step, alone and in company.
+      const isShort = shape.isStep || batch <= ops.MATVEC_MAX_ROWS;
+      const isStep = !chunk && seqlen === 1 && isShort;
       ops.rmsNormFwd(program, { x: residual, weight: norm, y: normed }, {
         ...{ rows, d_model, eps, label: `${label}.norm` },
       });
