@@ -8,8 +8,9 @@ import { type BackendChoice, chooseBackend } from "../model/choose_backend.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { parseQuantization } from "../model/config/quantization.ts";
 import type { Backend, WeightSink } from "../model/executor.ts";
-import { isMamba3, type Mamba3Config } from "../model/mixers/mamba3.ts";
-import { isS4, S4_MODES, type S4Mode } from "../model/mixers/s4_fields.ts";
+import { LOAD_CHOICES, type LoadChoice } from "../model/mixers/mixer.ts";
+import { mixerOf } from "../model/mixers/mixers.ts";
+import type { S4Mode } from "../model/mixers/s4_fields.ts";
 import { STEP_CHOICES, type StepChoice } from "../model/step_choice.ts";
 import { planLoad, type WeightDType } from "../model/weights/load_plan.ts";
 import { type LoadProgress, loadWeights } from "./load_weights.ts";
@@ -117,7 +118,6 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
   }
   requireOneOf("dtype", dtype, ["auto", "f32", "f16", "bf16", "int8", "int4"]);
   requireOneOf("step", options.step ?? "list", STEP_CHOICES);
-  requireOneOf("mode", options.mode ?? "conv", S4_MODES);
   signal?.throwIfAborted();
   const checkpoint = await openCheckpoint(source, {
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
@@ -134,7 +134,8 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
 async function loadCheckpoint(checkpoint: Checkpoint, options: LoadOptions): Promise<Model> {
   const { dtype = "auto", signal, onProgress } = options;
   const { config: stored, tokenizer } = await describeCheckpoint(checkpoint, options);
-  const config = withActivation(withMode(stored, options.mode), options);
+  const { mode, A_activation } = options;
+  const config = withChoices(stored, { mode, A_activation });
   const { tensors } = checkpoint;
   const plan = planLoad(config, tensors, {
     dtype,
@@ -156,30 +157,29 @@ async function loadCheckpoint(checkpoint: Checkpoint, options: LoadOptions): Pro
 }
 
 /**
- * The config with another mode, where one is asked for.
+ * The config with what was chosen for it when it is loaded: a mixer says what it leaves to choose, and between what.
  *
- * @throws {TypeError} If the model has no modes.
+ * @throws {TypeError} If the model has no such choice, or not that value of it.
  */
-function withMode(config: ModelConfig, mode: S4Mode | undefined): ModelConfig {
-  if (mode === undefined) return config;
-  if (isS4(config)) return { ...config, mode } as ModelConfig;
-  throw new TypeError(
-    `Cannot load the model: mode is "${mode}", and a model of type "${config.model_type}" has no modes, ` +
-      "only s4d and s4 have",
-  );
-}
-
-function withActivation(config: ModelConfig, { A_activation }: LoadOptions): ModelConfig {
-  if (A_activation === undefined) return config;
-  requireOneOf("A_activation", A_activation, ["heavy_tail", "softplus"]);
-  if (!isMamba3(config)) {
-    throw new TypeError(
-      `Cannot load the model: A_activation is "${A_activation}", and the model is one of ` +
-        `"${config.model_type}": it is for Mamba-3`,
-    );
+function withChoices(
+  config: ModelConfig,
+  chosen: Readonly<Record<LoadChoice, string | undefined>>,
+): ModelConfig {
+  const { title, choices } = mixerOf(config);
+  const made: Partial<Record<LoadChoice, string>> = {};
+  for (const name of LOAD_CHOICES) {
+    const value = chosen[name];
+    if (value === undefined) continue;
+    const values = choices?.[name];
+    if (values === undefined) {
+      throw new TypeError(
+        `Cannot load the model: ${name} is "${value}", and a model of ${title} leaves no such choice`,
+      );
+    }
+    requireOneOf(name, value, values);
+    made[name] = value;
   }
-  const changed: Mamba3Config = { ...config, A_activation };
-  return changed;
+  return { ...config, ...made };
 }
 
 async function choose(

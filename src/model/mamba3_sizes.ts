@@ -22,6 +22,9 @@ export interface Mamba3Sizes {
 /** How A follows from its column of in_proj: A = min(-f(dd_A), -A_floor), with 1 + x, and 1 / (1 - x) below 0, or softplus. */
 export type AActivation = "heavy_tail" | "softplus";
 
+/** Both; the official one first. */
+export const A_ACTIVATIONS: readonly AActivation[] = ["heavy_tail", "softplus"];
+
 /** What gives the steps their decay. */
 export interface Mamba3Options {
   readonly A_activation: AActivation;

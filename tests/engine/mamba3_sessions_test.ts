@@ -76,6 +76,6 @@ Deno.test("loadModel() takes the activation of A from the caller, of Mamba-3 alo
   await assertRejects(
     () => loadModel(goldenPath("mamba1"), { backend: "cpu", A_activation: "softplus" }),
     TypeError,
-    'A_activation is "softplus", and the model is one of "mamba"',
+    'A_activation is "softplus", and a model of Mamba-1 leaves no such choice',
   );
 });

@@ -120,7 +120,7 @@ eachBackend("a mode is refused where a model has none", async (loadModel) => {
   await assertRejects(
     () => loadModel(goldenPath("mamba1"), { mode: "conv" }),
     TypeError,
-    'Cannot load the model: mode is "conv", and a model of type "mamba" has no modes',
+    'Cannot load the model: mode is "conv", and a model of Mamba-1 leaves no such choice',
   );
 });
 

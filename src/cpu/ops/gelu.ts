@@ -13,32 +13,38 @@ const BLOCK = 1024;
 export function geluFwd(
   program: CpuProgram,
   { x, y }: { x: CpuTensor; y: CpuTensor },
-  { size, label }: { size: number; label: string },
+  shape: GeluShape,
 ): void {
-  requireSize(label, "x", x, size);
-  requireSize(label, "y", y, size);
-  program.add({
-    kind: OpKind.gelu_fwd,
-    items: Math.ceil(size / BLOCK),
-    grain: rowsGrain(2 * BLOCK),
-    args: [x.address, y.address, size],
-    label,
-  });
+  addOp(program, OpKind.gelu_fwd, { x, y }, shape);
 }
 
 /** grad (size), of geluFwd()'s y, becomes that of its x. */
 export function geluBwd(
   program: CpuProgram,
   { x, grad }: { x: CpuTensor; grad: CpuTensor },
-  { size, label }: { size: number; label: string },
+  shape: GeluShape,
 ): void {
-  requireSize(label, "x", x, size);
-  requireSize(label, "grad", grad, size);
+  addOp(program, OpKind.gelu_bwd, { x, grad }, shape);
+}
+
+/** Elements of each tensor. */
+interface GeluShape {
+  readonly size: number;
+  readonly label: string;
+}
+
+function addOp(
+  program: CpuProgram,
+  kind: OpKind,
+  tensors: Readonly<Record<string, CpuTensor>>,
+  { size, label }: GeluShape,
+): void {
+  for (const [name, tensor] of Object.entries(tensors)) requireSize(label, name, tensor, size);
   program.add({
-    kind: OpKind.gelu_bwd,
+    kind,
     items: Math.ceil(size / BLOCK),
     grain: rowsGrain(2 * BLOCK),
-    args: [x.address, grad.address, size],
+    args: [...Object.values(tensors).map(({ address }) => address), size],
     label,
   });
 }

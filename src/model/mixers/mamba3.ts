@@ -4,7 +4,13 @@ import type { ModelConfig } from "../config/config.ts";
 import { agreed, type Fields } from "../config/fields.ts";
 import { MAX_D_MODEL, MAX_EXPAND } from "../config/limits.ts";
 import { dtBias, ones, uniformWithin } from "../initial_values.ts";
-import { type Mamba3Options, type Mamba3Sizes, mamba3Widths, ropeAngles } from "../mamba3_sizes.ts";
+import {
+  A_ACTIVATIONS,
+  type Mamba3Options,
+  type Mamba3Sizes,
+  mamba3Widths,
+  ropeAngles,
+} from "../mamba3_sizes.ts";
 import type { WeightSpec } from "../weights/weight_specs.ts";
 import { defaultHeaddim, innerSizeFields, parseInnerSize, parseStateSize } from "./mamba_fields.ts";
 import type { BlockConfig, BlockFields, Mixer, NewModel } from "./mixer.ts";
@@ -53,6 +59,7 @@ export const mamba3: Mixer<Mamba3Config> = {
     ...["dt_min", "dt_max", "dt_init_floor", "chunk_size"],
   ],
   ownSizes: ["headdim", "d_intermediate", "mimo_rank"],
+  choices: { A_activation: A_ACTIVATIONS },
   mlp: ({ d_intermediate }) => d_intermediate > 0 ? mlp : undefined,
   parse,
 
@@ -156,7 +163,6 @@ function parse(places: BlockFields): BlockConfig<Mamba3Config> {
   const mimo_rank = is_mimo ? rank?.value ?? 4 : 1;
   // How long chunks are changes no result.
   size(own("chunk_size"));
-  const activations = ["heavy_tail", "softplus"] as const;
   const wide = dialect === "transformers" ? "mlp_intermediate_size" : "d_intermediate";
   return {
     model_type: "mamba3",
@@ -167,7 +173,7 @@ function parse(places: BlockFields): BlockConfig<Mamba3Config> {
     mimo_rank,
     is_outproj_norm: boolean("is_outproj_norm") ?? false,
     // The weights of July 2026 came out beside code of the heavy tail; the paper's is softplus.
-    A_activation: agreed(own("A_activation"), (at, name) => at.word(name, activations))?.value ??
+    A_activation: agreed(own("A_activation"), (at, name) => at.word(name, A_ACTIVATIONS))?.value ??
       "heavy_tail",
     A_floor: agreed(own("A_floor"), (at, name) => at.positive(name, 1))?.value ?? 1e-4,
     d_intermediate: mlpWidth(fields.integer(wide, 0, MAX_D_MODEL * MAX_EXPAND) ?? 0),

@@ -72,6 +72,12 @@ export type BlockConfig<Config extends ModelConfig> = Omit<
   "input" | "head" | "real_vocab_size" | "eos_token_ids" | "preprocessing" | "labels"
 >;
 
+/** Fields of a config that change no weight, so that whoever loads a model may choose them. */
+export const LOAD_CHOICES = ["mode", "A_activation"] as const;
+
+/** One of them. */
+export type LoadChoice = typeof LOAD_CHOICES[number];
+
 /** What a mixer is called, reads, needs, keeps and begins with. */
 export interface Mixer<Config extends ModelConfig = ModelConfig> extends BlockPart<Config> {
   /** What people call it. */
@@ -84,6 +90,12 @@ export interface Mixer<Config extends ModelConfig = ModelConfig> extends BlockPa
   readonly settings: readonly string[];
   /** Sizes of a {@linkcode NewModel} that it has and others have not. */
   readonly ownSizes: readonly (keyof NewModel)[];
+  /**
+   * What it leaves to choose when a model is loaded, and between what.
+   *
+   * @default {nothing}
+   */
+  readonly choices?: Readonly<Partial<Record<LoadChoice, readonly string[]>>>;
   /**
    * Sizes that suit it better than those of a task's presets, which are for the first mixer.
    *

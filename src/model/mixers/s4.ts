@@ -1,6 +1,5 @@
 /** S4: a state space of its own for each channel, whose matrix is diagonal but for a term of rank one (Gu, Goel & Re 2022). */
 
-import type { ModelConfig } from "../config/config.ts";
 import { hippoPairs } from "./hippo.ts";
 import {
   commonSpecs,
@@ -8,6 +7,7 @@ import {
   newS4Config,
   ofPairs,
   parseS4,
+  S4_MODES,
   type S4Config,
   s4ElementCounts,
   s4Fields,
@@ -19,11 +19,6 @@ import type { Mixer } from "./mixer.ts";
 /** A model of S4 blocks. */
 export interface S4DPLRConfig extends S4Config {
   readonly model_type: "s4";
-}
-
-/** Whether a model is one of S4. */
-export function isS4DPLR(config: ModelConfig): config is S4DPLRConfig {
-  return config.model_type === "s4";
 }
 
 /** What describes it. */
@@ -43,6 +38,7 @@ export const s4: Mixer<S4DPLRConfig> = {
   ],
   settings: [],
   ownSizes: ["mode"],
+  choices: { mode: S4_MODES },
   activations: ["gelu_pytorch_tanh"],
   usualSizes: { d_state: 64 },
 

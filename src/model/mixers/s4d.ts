@@ -1,12 +1,12 @@
 /** S4D: a state space of its own for each channel, whose matrix is diagonal (Gu et al. 2022). */
 
-import type { ModelConfig } from "../config/config.ts";
 import {
   commonSpecs,
   describeS4Sizes,
   newS4Config,
   ofPairs,
   parseS4,
+  S4_MODES,
   type S4Config,
   s4ElementCounts,
   s4Fields,
@@ -29,11 +29,6 @@ export interface S4DConfig extends S4Config {
 /** Both. */
 export const S4D_INITS: readonly S4DInit[] = ["lin", "inv"];
 
-/** Whether a model is one of S4D. */
-export function isS4D(config: ModelConfig): config is S4DConfig {
-  return config.model_type === "s4d";
-}
-
 /** What describes it. */
 export const s4d: Mixer<S4DConfig> = {
   name: "s4d",
@@ -51,6 +46,7 @@ export const s4d: Mixer<S4DConfig> = {
   ],
   settings: [],
   ownSizes: ["mode", "init"],
+  choices: { mode: S4_MODES },
   activations: ["gelu_pytorch_tanh"],
   usualSizes: { d_state: 64 },
 
