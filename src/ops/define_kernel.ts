@@ -7,6 +7,7 @@ import _chains from "../../kernels/_chains.wgsl" with { type: "text" };
 import _conv from "../../kernels/_conv.wgsl" with { type: "text" };
 import _grid from "../../kernels/_grid.wgsl" with { type: "text" };
 import _linear from "../../kernels/_linear.wgsl" with { type: "text" };
+import _mamba3_skip from "../../kernels/_mamba3_skip.wgsl" with { type: "text" };
 import _math from "../../kernels/_math.wgsl" with { type: "text" };
 import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
 import _matvec from "../../kernels/_matvec.wgsl" with { type: "text" };
@@ -48,6 +49,7 @@ const PRELUDES = {
   _scan_sums,
   _ssd,
   _ssd_bwd,
+  _mamba3_skip,
   _threshold,
   _grid,
   _step,
