@@ -376,7 +376,7 @@ interface Mamba3Ops<K extends Kinds> {
     & Named<"vkq" | "rates" | "D" | "k" | "v" | "states" | "grad_y" | "grad_vkq", K["tensor"]>
     & Named<"grad_rates" | "grad_D" | "grad_state" | "decays" | "CB" | "grad_CB", K["tensor"]>
     & Named<"grad_states" | "sums" | "skips" | "partials", K["tensor"]>
-    & Optional<"mimo_x", K["tensor"]>,
+    & Optional<"mimo_x" | "grad_mimo_x", K["tensor"]>,
     Mamba3Shape
   >;
   readonly mamba3ScanBwdScratch: (
