@@ -49,12 +49,8 @@ export { PyTorchFileError } from "./src/io/pytorch/error.ts";
 export { SafetensorsError } from "./src/io/safetensors/safetensors.ts";
 export { type SeriesScale, seriesToInput } from "./src/io/series_input.ts";
 export type { EncodedText, EncodeStream } from "./src/io/tokenizer/encode_stream.ts";
-export type {
-  DecodeOptions,
-  StreamOptions,
-  Tokenizer,
-  TokenStream,
-} from "./src/io/tokenizer/tokenizer.ts";
+export type { DecodeOptions, StreamOptions, TokenStream } from "./src/io/tokenizer/token_stream.ts";
+export type { Tokenizer } from "./src/io/tokenizer/tokenizer.ts";
 export {
   type AudioPreprocessing,
   ConfigError,

@@ -1,6 +1,6 @@
 /** How many bytes of a text were scored. */
 
-import type { TokenStream } from "../../../io/tokenizer/tokenizer.ts";
+import type { TokenStream } from "../../../io/tokenizer/token_stream.ts";
 
 /**
  * Counts the UTF-8 bytes of what was scored: those of the text but for the first token's where nothing foresaw it, and for
