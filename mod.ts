@@ -21,7 +21,11 @@ export type {
   ClassifyStreamOptions,
   StreamedClassification,
 } from "./src/engine/classify.ts";
-export { classifySounds, type HeardSound } from "./src/engine/classify_sounds.ts";
+export {
+  classifySounds,
+  type ClassifySoundsOptions,
+  type HeardSound,
+} from "./src/engine/classify_sounds.ts";
 export type { GeneratedToken, GenerateOptions } from "./src/engine/generate.ts";
 export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";
 export type { LoadProgress } from "./src/engine/load_weights.ts";

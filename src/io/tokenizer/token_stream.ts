@@ -27,14 +27,16 @@ export interface StreamOptions extends DecodeOptions {
  * All pieces together are what `decode` makes of all ids; of a stream that continues, what they add to other text.
  */
 export interface TokenStream {
-  /** The text that this id completes: often a word, sometimes nothing yet. */
-  push(id: number): string;
+  /** The text that this id completes, or these: often a word, sometimes nothing yet. Many at once are decoded at once. */
+  push(...ids: readonly number[]): string;
   /** The rest: an unfinished character, as U+FFFD. The stream then begins anew. */
   flush(): string;
 }
 
 /** Ids that a stream keeps at most, and how many of them it goes on with. */
 const WINDOW = 64, CONTEXT = 16;
+/** Ids that are decoded at once, where many come: few beside those that may wait. */
+const AT_ONCE = 128;
 /** Bytes that make up no character are waited for no longer than this. */
 const LONGEST_WAIT = 512;
 
@@ -53,19 +55,26 @@ export function createTokenStream(
 ): TokenStream {
   let window = [...before];
   let given = decode(window).length;
+  function take(ids: readonly number[]): string {
+    const before = window.length;
+    for (const id of ids) if (hasText(id)) window.push(id);
+    if (window.length === before) return "";
+    const whole = decode(window);
+    const text = window.length < LONGEST_WAIT ? whole.replace(/\ufffd+$/, "") : whole;
+    const piece = text.slice(given);
+    given = Math.max(given, text.length);
+    if (window.length >= WINDOW && text === whole) {
+      window = window.slice(-CONTEXT);
+      given = decode(window).length;
+    }
+    return piece;
+  }
+
   return {
-    push(id) {
-      if (!hasText(id)) return "";
-      window.push(id);
-      const whole = decode(window);
-      const text = window.length < LONGEST_WAIT ? whole.replace(/\ufffd+$/, "") : whole;
-      const piece = text.slice(given);
-      given = Math.max(given, text.length);
-      if (window.length >= WINDOW && text === whole) {
-        window = window.slice(-CONTEXT);
-        given = decode(window).length;
-      }
-      return piece;
+    push(...ids) {
+      let text = "";
+      for (let at = 0; at < ids.length; at += AT_ONCE) text += take(ids.slice(at, at + AT_ONCE));
+      return text;
     },
     flush() {
       const piece = decode(window).slice(given);
