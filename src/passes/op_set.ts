@@ -88,8 +88,8 @@ export interface MatvecOptions<K extends Kinds> {
     readonly start?: number;
   };
   readonly tiling?: Sizes<"each" | "groups" | "atOnce">;
-  /** Whether many rows are computed together, where kernels do that; or among how many workgroups they share sums. */
-  readonly byGroups?: boolean | number;
+  /** Whether rows are computed each by itself, some together, or in tiles that share their sums among workgroups. */
+  readonly way?: "alone" | "rows" | Sizes<"shares">;
 }
 
 /** Products with a weight. */
