@@ -20,7 +20,9 @@ export const CLEARED_WORDS = 64;
 
 /** Texts before the kernels'. */
 export const STEP_PRELUDES = [
+  "_chains",
   "_threshold",
+  "_exponentials",
   "_grid",
   "_step",
   "_step_ends",
@@ -48,12 +50,11 @@ export const STEP_OVERRIDES = [
     "W_DTYPE",
     "CHANNELS",
     "OUT_ROWS",
-    "ROW_LANES",
     "X_VECS",
     "PART",
   ] as const,
   ...["INPUT_IDS", "INPUT_BIAS", "INPUT_ROWS", "INPUT_COLUMNS", "INPUT_DTYPE"] as const,
-  ...["POOL", "LOGITS", "HEAD_ROWS", "HEAD_BIAS"] as const,
+  ...["POOL", "POOL_LANES", "LOGITS", "HEAD_ROWS", "HEAD_BIAS"] as const,
   ...["SHARED", "REAL_VOCAB_SIZE", "RING"] as const,
   ...["ARENAS", "LAYERS_0", "LAYERS_1", "FIRST_LAYER", "LAYER_VECS"] as const,
   ...["AT_INPUT", "AT_INPUT_BIAS", "AT_NORM_F", "AT_HEAD", "AT_HEAD_BIAS"] as const,

@@ -1,5 +1,6 @@
 /** step_mamba1: whole steps of a Mamba-1 model in one dispatch. */
 
+import { roundUp } from "../model/shapes.ts";
 import source from "../../kernels/step_mamba1.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { STEP_BINDINGS, STEP_OVERRIDES, STEP_PRELUDES, stepSizes } from "./step.ts";
@@ -8,7 +9,7 @@ import { STEP_BINDINGS, STEP_OVERRIDES, STEP_PRELUDES, stepSizes } from "./step.
 export const stepMamba1Kernel = defineKernel({
   name: "step_mamba1",
   source,
-  preludes: STEP_PRELUDES,
+  preludes: ["_states", ...STEP_PRELUDES],
   bindings: STEP_BINDINGS,
   params: {},
   overrides: [
@@ -19,5 +20,6 @@ export const stepMamba1Kernel = defineKernel({
     "AT_X",
     "AT_DT",
   ],
-  sizes: (values) => stepSizes(values, values.GROUPS * (values.DT_RANK + 2 * values.D_STATE)),
+  sizes: (values) =>
+    stepSizes(values, roundUp(values.D_INNER, 4) + roundUp(values.DT_RANK + 2 * values.D_STATE, 4)),
 });

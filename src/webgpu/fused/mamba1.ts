@@ -1,6 +1,7 @@
 /** A step of Mamba-1 in one dispatch. */
 
 import type { Mamba1Config } from "../../model/mixers/mamba1.ts";
+import { roundUp } from "../../model/shapes.ts";
 import { W_DTYPE } from "../../ops/matrix.ts";
 import { stepMamba1Kernel } from "../../ops/step_mamba1.ts";
 import type { Mamba1Weights } from "../../passes/mixers/mamba1.ts";
@@ -42,10 +43,8 @@ export function planMamba1(
   const rows = config.dt_rank + 2 * config.d_state;
   const plan = commonPlan(config, weights, places, {
     matrices: parts.flatMap(({ in_proj, x_proj, out_proj }) => [in_proj, x_proj, out_proj]),
-    inRows: (channels) => 2 * channels,
     outNorm: false,
-    exchangeWords: (groups) => groups * rows,
-    sums: rows,
+    exchangeWords: roundUp(config.d_inner, 4) + roundUp(rows, 4),
     memoryWords: rows + 4,
   }, tuning);
   return {

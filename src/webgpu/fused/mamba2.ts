@@ -48,10 +48,8 @@ export function planMamba2(
   const rest = 2 * ngroups * d_state + nheads;
   const plan = commonPlan(config, weights, places, {
     matrices: halves.flatMap(({ part }) => [part.in_proj, part.out_proj]),
-    inRows: (channels, groups) => 2 * channels + Math.ceil(rest / groups),
     outNorm: rmsnorm,
-    exchangeWords: () => rest,
-    sums: 0,
+    exchangeWords: rest,
     // B, C and dt, and what conv1d leaves of each group's share of them.
     memoryWords: 3 * rest,
   }, tuning);
