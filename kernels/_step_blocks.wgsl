@@ -5,8 +5,8 @@
 // X_ROWS rows a workgroup, AT_X, X_SOURCE, X_DBL), out_proj; and, for the layer that is computed:
 //   product_of(part, group)   the products of each layer in turn, then the head
 //   begin_mixer(group, lane)  what needs no other workgroup; before in_proj
-//   load_mixer(group, lane)   loads what mix() needs; others arrive meanwhile
-//   mix(group, lane)          hands over the input of out_proj
+//   load_mixer(group, lane)   loads what mix() needs, before it waits
+//   mix(group, lane)          posts the input of out_proj
 //   take_in_proj(group, i, value)
 
 // Of the layer that is computed: where its weights begin, and its state.
@@ -89,7 +89,7 @@ fn take(p: Product, group: u32, i: u32, sum: f32) {
   if (p.kind == HEAD) {
     take_logit(row, sum);
   } else if (p.kind == X_PROJ) {
-    hand_over(X_DBL + row, sum);
+    post(X_DBL, X_ROWS, mark, row, sum);
   } else {
     let is_in = p.kind == IN_PROJ;
     var bias = 0.0;
@@ -116,45 +116,59 @@ fn norm_of(kind: u32) -> vec2<u32> {
   return in_layer(select(AT_OUT_NORM, AT_NORM, kind == IN_PROJ));
 }
 
-// One step, up to the logits. The input is token, or row `step` of the request's. What needs no other
-// workgroup is loaded while they are waited for.
+// What lanes of this workgroup posted is there before others of it look: that is all that a single one needs.
+fn join() {
+  if (GROUPS == 1u) {
+    storageBarrier();
+  }
+  workgroupBarrier();
+}
+
+// A product with its input. What needs no other workgroup is loaded before that is waited for.
+fn run_product(p: Product, part: u32, group: u32, lane: u32, step: u32) {
+  let place = first_place(lane);
+  let first = load_tile(p, place);
+  let second = load_tile(p, place_after(p, lane, place));
+  if (p.kind == IN_PROJ) {
+    begin_mixer(group, lane);
+  }
+  let is_normed = p.kind == IN_PROJ || p.kind == HEAD || (p.kind == OUT_PROJ && OUT_NORM);
+  let norm = norm_of(p.kind);
+  var norm_first: vec4<u32>;
+  if (is_normed && lane * 4u < p.columns) {
+    norm_first = load(norm, lane);
+  }
+  let source = select(select(RESIDUAL, GATED, p.kind == OUT_PROJ), X_SOURCE, p.kind == X_PROJ);
+  let source_mark = select(mark, mark - 1u, p.kind == IN_PROJ);
+  join();
+  stage(p, lane, source, source_mark, part == 0u, step, is_normed, norm, norm_first);
+  if (POOL && p.kind == HEAD && group == 0u) {
+    pool(p, lane);
+  }
+  product(p, group, lane, first, second);
+}
+
+// One step, up to the logits. The input is token, or row `step` of the request's.
 fn run(group: u32, lane: u32, step: u32) {
   enter_layer(0u);
   begin_residual(group, lane, step);
+  mark = step * N_LAYER;
   for (var part = 0u; part < PRODUCTS * N_LAYER + 1u; part++) {
     let p = product_of(part, group);
-    let place = first_place(lane);
-    let first = load_tile(p, place);
-    let second = load_tile(p, place_after(p, lane, place));
     if (p.kind == IN_PROJ) {
       enter_layer(part / PRODUCTS);
-      begin_mixer(group, lane);
+      mark += 1u;
     }
-    let is_normed = p.kind == IN_PROJ || p.kind == HEAD || (p.kind == OUT_PROJ && OUT_NORM);
-    let norm = norm_of(p.kind);
-    var norm_first: vec4<u32>;
-    if (is_normed && lane * 4u < p.columns) {
-      norm_first = load(norm, lane);
+    if (p.rows > 0u || p.kind != X_PROJ) {
+      run_product(p, part, group, lane, step);
     }
-    if (part > 0u) {
-      wait(lane);
-    }
-    let source = select(select(RESIDUAL, GATED, p.kind == OUT_PROJ), X_SOURCE, p.kind == X_PROJ);
-    stage(p, lane, source, part == 0u, step, is_normed, norm, norm_first);
-    if (POOL && p.kind == HEAD && group == 0u) {
-      pool(p, lane);
-    }
-    product(p, group, lane, first, second);
     if (p.kind == select(IN_PROJ, X_PROJ, PRODUCTS == 3u)) {
-      arrive(lane);
       load_mixer(group, lane);
-      wait(lane);
+      join();
       mix(group, lane);
     }
-    if (p.kind != HEAD) {
-      arrive(lane);
-    }
   }
+  // What a lane left in the state or in the logits may be another's from here on.
   storageBarrier();
 }
 

@@ -10,6 +10,9 @@ const OUT_PROJ = 1u;
 const HEAD = 2u;
 const X_PROJ = 3u;
 
+// Which layer of all steps of the dispatch is computed, from 1 on: what is posted is marked with it.
+var<private> mark: u32;
+
 // What the host asks for: words of request.
 const STEPS = 0u;         // how many
 const CONSUME_FIRST = 1u; // whether the first has an input; otherwise it only draws
@@ -102,10 +105,10 @@ fn begin_residual(group: u32, lane: u32, step: u32) {
   }
 }
 
-// Lays the input of a product out in x: of the model, or handed over from `place` on; times the weight of a norm, of
+// Lays the input of a product out in x: of the model, or posted on a board for a mark; times the weight of a norm, of
 // which a lane has loaded its first vec4, where it is normed: norm_factor() is missing then.
 fn stage(
-  p: Product, lane: u32, place: u32, is_input: bool, step: u32, is_normed: bool, norm: vec2<u32>,
+  p: Product, lane: u32, board: u32, source_mark: u32, is_input: bool, step: u32, is_normed: bool, norm: vec2<u32>,
   norm_first: vec4<u32>,
 ) {
   for (var v = lane; v < x_vecs(p); v += LANES) {
@@ -115,7 +118,7 @@ fn stage(
       if (is_input) {
         values = input4(step, v);
       } else {
-        values = handed4(place + v * 4u);
+        values = posted4(board, p.columns, source_mark, v);
       }
       square = square_of(values);
       if (is_normed) {
@@ -146,7 +149,7 @@ fn pool(p: Product, lane: u32) {
   var square = 0.0;
   if (lane < POOL_LANES) {
     for (var d = lane; d < D_MODEL; d += POOL_LANES) {
-      let value = handed(RESIDUAL + d);
+      let value = posted(RESIDUAL, D_MODEL, mark, d);
       square = fma(value, value, square);
     }
     sums[lane] = square;
@@ -161,7 +164,7 @@ fn pool(p: Product, lane: u32) {
   let rstd = inverseSqrt(sums[0] / f32(D_MODEL) + EPS);
   for (var v = lane; v * 4u < D_MODEL; v += LANES) {
     let weight = bitcast<vec4<f32>>(load(vec2<u32>(0u, AT_NORM_F), v));
-    x[x_place(p, v)] = handed4(RESIDUAL + v * 4u) * rstd * weight;
+    x[x_place(p, v)] = posted4(RESIDUAL, D_MODEL, mark, v) * rstd * weight;
   }
   // What was rounded here is what a list of dispatches has in memory.
   workgroupBarrier();
@@ -195,8 +198,8 @@ fn take_logit(row: u32, sum: f32) {
   atomicStore(&session[LOGITS_AT + row], bitcast<u32>(value));
 }
 
-// Adds an element of out_proj to the residual stream, and hands it over.
+// Adds an element of out_proj to the residual stream, and posts it.
 fn take_residual(group: u32, i: u32, value: f32) {
   own_residual[i] += value;
-  hand_over(RESIDUAL + group * OUT_ROWS + i, own_residual[i]);
+  post(RESIDUAL, D_MODEL, mark, group * OUT_ROWS + i, own_residual[i]);
 }

@@ -1,6 +1,6 @@
 // step_mamba1: whole steps of a Mamba-1 model in one dispatch: input, blocks, head, and the draw of the next token.
-//   GROUPS workgroups walk through all layers and meet four times a layer. Each has CHANNELS channels of every block,
-//   X_EACH rows of x_proj and OUT_ROWS elements of the residual stream:
+//   GROUPS workgroups walk through all layers and wait for each other four times a layer. Each has CHANNELS channels of
+//   every block, X_EACH rows of x_proj and OUT_ROWS elements of the residual stream:
 //   1. norm, in_proj and conv1d of its channels
 //   2. its rows of x_proj
 //   3. dt_proj, scan and gate of its channels
@@ -76,10 +76,10 @@ override SUMS: u32 = SQUARES + X_VECS + 32u;
 override X_ROWS: u32 = DT_RANK + 2u * D_STATE;
 override X_ROOM: u32 = X_ROWS + 4u; // read by fours
 override X_EACH: u32 = (X_ROWS + GROUPS - 1u) / GROUPS;
-override X_DBL: u32 = 64u + (D_INNER + 3u) / 4u * 4u; // places in exchange
-override GATED: u32 = X_DBL + (X_ROWS + 3u) / 4u * 4u;
-override RESIDUAL: u32 = GATED + (D_INNER + 3u) / 4u * 4u;
-override SUMMARIES: u32 = RESIDUAL + (D_MODEL + 3u) / 4u * 4u;
+override X_DBL: u32 = 64u + (D_INNER + 3u) / 4u * 16u; // places in exchange: boards, see _grid
+override GATED: u32 = X_DBL + (X_ROWS + 3u) / 4u * 16u;
+override RESIDUAL: u32 = GATED + (D_INNER + 3u) / 4u * 16u;
+override SUMMARIES: u32 = RESIDUAL + (D_MODEL + 3u) / 4u * 16u;
 override TOTALS: u32 = SUMMARIES + 8u * GROUPS;
 override BINS: u32 = TOTALS + GROUPS + 1u;
 
@@ -104,7 +104,7 @@ var<workgroup> token: u32;
 var<workgroup> chosen: u32;
 
 const PRODUCTS = 3u;
-const X_SOURCE = 64u; // in exchange: u of all channels
+const X_SOURCE = 64u; // a board in exchange: u of all channels
 
 // Lanes that share a channel of the scan; as many as there are sums over states have the states.
 const SCAN_LANES = 16u;
@@ -127,13 +127,13 @@ fn take_in_proj(group: u32, i: u32, value: f32) {
   if (i < own) {
     let d = group * CHANNELS + i;
     u[i] = finish_conv(i, d, value);
-    hand_over(X_SOURCE + d, u[i]);
+    post(X_SOURCE, D_INNER, mark, d, u[i]);
   } else {
     z[i - own] = value;
   }
 }
 
-// The last lanes see to the channels: the first one waits for the other workgroups.
+// The last lanes see to the channels.
 fn begin_mixer(group: u32, lane: u32) {
   for (var c = LANES - 1u - lane; c < CHANNELS; c += LANES) {
     let d = group * CHANNELS + c;
@@ -291,7 +291,7 @@ fn scan_states(n: u32, d: u32, is_first: bool, dt: f32, dt_u: f32) -> f32 {
 // dt_proj, recurrence, skip and gate of the own channels: see selective_scan_step.
 fn mix(group: u32, lane: u32) {
   for (var row = lane; row < X_ROWS; row += LANES) {
-    x_dbl[row] = handed(X_DBL + row);
+    x_dbl[row] = posted(X_DBL, X_ROWS, mark, row);
   }
   workgroupBarrier();
   if (DT_BC_EPS > 0.0) {
@@ -320,7 +320,8 @@ fn mix(group: u32, lane: u32) {
     let own = first + lane;
     if (lane < channels && own < own_count(group, CHANNELS, D_INNER)) {
       let sum = sum4(sums4(PART + lane * STATE_SUMS));
-      hand_over(GATED + group * CHANNELS + own, gated(sum, skip[own], u[own], z[own]));
+      let y = gated(sum, skip[own], u[own], z[own]);
+      post(GATED, D_INNER, mark, group * CHANNELS + own, y);
     }
   }
 }

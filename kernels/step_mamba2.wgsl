@@ -1,7 +1,7 @@
 // step_mamba2: whole steps of a Mamba-2 model in one dispatch: input, blocks, head, and the draw of the next token.
-//   GROUPS workgroups walk through all layers and meet three times a layer. Each has CHANNELS channels of every block,
-//   some of the rows of B, C and dt, and OUT_ROWS elements of the residual stream:
-//   1. norm, in_proj and conv1d of its channels and rows; B, C and dt are handed over
+//   GROUPS workgroups walk through all layers and wait for each other three times a layer. Each has CHANNELS channels
+//   of every block, some of the rows of B, C and dt, and OUT_ROWS elements of the residual stream:
+//   1. norm, in_proj and conv1d of its channels and rows; B, C and dt are posted
 //   2. the recurrence and the gate of its channels
 //   3. the gated norm, its elements of out_proj and residual stream
 //   x and z never leave the workgroup, nor do the states. See step_mamba1, and ssd_step for formulas and order of sums.
@@ -75,9 +75,9 @@ override SUMS: u32 = SQUARES + X_VECS + 32u;
 override REST: u32 = 2u * NGROUPS * D_STATE + NHEADS; // rows of in_proj behind x: B, C, dt
 override REST_ROWS: u32 = (REST + GROUPS - 1u) / GROUPS;
 override SLOTS: u32 = CHANNELS + REST_ROWS;
-override GATED: u32 = 64u + REST; // places in exchange
-override RESIDUAL: u32 = GATED + (D_INNER + 3u) / 4u * 4u;
-override SUMMARIES: u32 = RESIDUAL + (D_MODEL + 3u) / 4u * 4u;
+override GATED: u32 = 64u + (REST + 3u) / 4u * 16u; // places in exchange: boards, see _grid
+override RESIDUAL: u32 = GATED + (D_INNER + 3u) / 4u * 16u;
+override SUMMARIES: u32 = RESIDUAL + (D_MODEL + 3u) / 4u * 16u;
 override TOTALS: u32 = SUMMARIES + 8u * GROUPS;
 override BINS: u32 = TOTALS + GROUPS + 1u;
 
@@ -87,7 +87,7 @@ override BINS: u32 = TOTALS + GROUPS + 1u;
 @group(0) @binding(3) var<storage, read> request: array<u32>;                   // STEPS ..., settings, inputs
 @group(0) @binding(4) var<storage, read_write> session: array<atomic<u32>>;     // tokens ... pool_state
 @group(0) @binding(5) var<storage, read_write> carried: array<f32>;             // (N_LAYER, CARRIED)
-@group(0) @binding(6) var<storage, read_write> exchange: array<atomic<u32>>;    // see _grid, then HANDED_REST ...
+@group(0) @binding(6) var<storage, read_write> exchange: array<atomic<u32>>;    // see _grid, then POSTED_REST ...
 
 var<workgroup> x: array<vec4<f32>, X_VECS>;
 var<workgroup> sums: array<f32, SUMS>;
@@ -102,7 +102,7 @@ var<workgroup> token: u32;
 var<workgroup> chosen: u32;
 
 const PRODUCTS = 2u;
-const HANDED_REST = 64u; // in exchange: (REST)
+const POSTED_REST = 64u; // a board in exchange: (REST)
 
 // There is no x_proj.
 const X_EACH = 0u;
@@ -142,11 +142,11 @@ fn take_in_proj(group: u32, i: u32, result: f32) {
     if (row < 2u * NGROUPS * D_STATE) {
       value = finish_conv(CHANNELS + i - 2u * own, D_INNER + row, value);
     }
-    hand_over(HANDED_REST + row, value);
+    post(POSTED_REST, REST, mark, row, value);
   }
 }
 
-// The last lanes see to the channels: the first one waits for the other workgroups.
+// The last lanes see to the channels.
 fn begin_mixer(group: u32, lane: u32) {
   for (var c = LANES - 1u - lane; c < SLOTS; c += LANES) {
     let d = group * CHANNELS + c;
@@ -235,7 +235,7 @@ fn sum16(start: u32) -> f32 {
 // Recurrence, skip and gate of the own channels.
 fn mix(group: u32, lane: u32) {
   for (var i = lane; i < REST; i += LANES) {
-    rest[i] = handed(HANDED_REST + i);
+    rest[i] = posted(POSTED_REST, REST, mark, i);
   }
   workgroupBarrier();
   let channels = LANES / SCAN_LANES; // at once
@@ -252,7 +252,7 @@ fn mix(group: u32, lane: u32) {
     let own = first + lane;
     if (lane < channels && own < own_count(group, CHANNELS, D_INNER)) {
       let y = fma(skip[own], u[own], sum16(half + lane * (SCAN_LANES + 1u)));
-      hand_over(GATED + group * CHANNELS + own, y * silu(z[own]));
+      post(GATED, D_INNER, mark, group * CHANNELS + own, y * silu(z[own]));
     }
   }
 }

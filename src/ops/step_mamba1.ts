@@ -1,9 +1,8 @@
 /** step_mamba1: whole steps of a Mamba-1 model in one dispatch. */
 
-import { roundUp } from "../model/shapes.ts";
 import source from "../../kernels/step_mamba1.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
-import { STEP_BINDINGS, STEP_OVERRIDES, STEP_PRELUDES, stepSizes } from "./step.ts";
+import { boardWords, STEP_BINDINGS, STEP_OVERRIDES, STEP_PRELUDES, stepSizes } from "./step.ts";
 
 /** The kernel. */
 export const stepMamba1Kernel = defineKernel({
@@ -21,5 +20,5 @@ export const stepMamba1Kernel = defineKernel({
     "AT_DT",
   ],
   sizes: (values) =>
-    stepSizes(values, roundUp(values.D_INNER, 4) + roundUp(values.DT_RANK + 2 * values.D_STATE, 4)),
+    stepSizes(values, boardWords(values.D_INNER) + boardWords(values.DT_RANK + 2 * values.D_STATE)),
 });

@@ -1,8 +1,8 @@
 /** A step of Mamba-1 in one dispatch. */
 
 import type { Mamba1Config } from "../../model/mixers/mamba1.ts";
-import { roundUp } from "../../model/shapes.ts";
 import { W_DTYPE } from "../../ops/matrix.ts";
+import { boardWords } from "../../ops/step.ts";
 import { stepMamba1Kernel } from "../../ops/step_mamba1.ts";
 import type { Mamba1Weights } from "../../passes/mixers/mamba1.ts";
 import type { HalfWeights, ModelWeights } from "../../passes/weights.ts";
@@ -44,7 +44,7 @@ export function planMamba1(
   const plan = commonPlan(config, weights, places, {
     matrices: parts.flatMap(({ in_proj, x_proj, out_proj }) => [in_proj, x_proj, out_proj]),
     outNorm: false,
-    exchangeWords: roundUp(config.d_inner, 4) + roundUp(rows, 4),
+    exchangeWords: boardWords(config.d_inner) + boardWords(rows),
     memoryWords: rows + 4,
   }, tuning);
   return {

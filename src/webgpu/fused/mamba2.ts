@@ -2,6 +2,7 @@
 
 import type { Mamba2Config } from "../../model/mixers/mamba2.ts";
 import { dtLimits } from "../../model/ssd_sizes.ts";
+import { boardWords } from "../../ops/step.ts";
 import { stepMamba2Kernel } from "../../ops/step_mamba2.ts";
 import type { Mamba2Weights } from "../../passes/mixers/mamba2.ts";
 import type { HalfWeights, ModelWeights } from "../../passes/weights.ts";
@@ -49,7 +50,7 @@ export function planMamba2(
   const plan = commonPlan(config, weights, places, {
     matrices: halves.flatMap(({ part }) => [part.in_proj, part.out_proj]),
     outNorm: rmsnorm,
-    exchangeWords: rest,
+    exchangeWords: boardWords(rest),
     // B, C and dt, and what conv1d leaves of each group's share of them.
     memoryWords: 3 * rest,
   }, tuning);
