@@ -2,6 +2,7 @@
 
 import type { S4Config } from "../../model/mixers/s4_fields.ts";
 import { type S4Chunk, systemSize, tablePlaces, tableSize } from "../../model/s4_sizes.ts";
+import { recordDropout } from "../dropout.ts";
 import type { PassKinds } from "../kinds.ts";
 import type { OpSet } from "../op_set.ts";
 import type { HalfShape, HalfTensors, Part } from "../part.ts";
@@ -42,7 +43,7 @@ export type S4Activation =
   | "states"
   /** The layer's output (rows, d_model). */
   | "y"
-  /** GELU of it (rows, d_model). */
+  /** GELU of it, without what is dropped (rows, d_model). */
   | "activated"
   /** What the gated linear unit is made of (rows, [value, gate]). */
   | "out";
@@ -79,7 +80,7 @@ export function s4<K extends PassKinds>(
 
     forward(program, config, tensors, shape) {
       const { d_model, norm_epsilon: eps } = config;
-      const { norm, weights, residual, normed, activations, output } = tensors;
+      const { norm, weights, residual, normed, activations, output, within } = tensors;
       const { y, activated, out } = activations;
       const { batch, seqlen, chunk, label } = shape;
       const rows = batch * seqlen;
@@ -90,9 +91,15 @@ export function s4<K extends PassKinds>(
         ...{ rows, d_model, eps, label: `${label}.norm` },
       });
       recordLayer(ops, program, config, tensors, shape);
-      ops.geluFwd(program, { x: y, y: activated }, {
-        ...{ size: rows * d_model, label: `${label}.mixer.gelu` },
-      });
+      const size = rows * d_model;
+      // What the product writes to is free before it.
+      const whole = within === undefined ? activated : out.view(0, [size]);
+      ops.geluFwd(program, { x: y, y: whole }, { size, label: `${label}.mixer.gelu` });
+      if (within !== undefined) {
+        recordDropout(ops, program, within, { x: whole, y: activated }, {
+          ...{ size, label: `${label}.mixer.dropout` },
+        });
+      }
       const product = isStep ? ops.matvecFwd : ops.linearFwd;
       product(
         program,
