@@ -344,7 +344,8 @@ type Mamba3Shape = Mamba3Sizes & Sizes<"batch" | "seqlen">;
 export type Mamba3Step<K extends Kinds> = Op<
   K,
   & Named<"zxBCdt" | "dt_bias" | "B_norm" | "C_norm" | "B_bias" | "C_bias" | "D", K["tensor"]>
-  & Named<"theta" | "ssm_state" | "k" | "v" | "kq" | "y", K["tensor"]>,
+  & Named<"theta" | "ssm_state" | "k" | "v" | "kq" | "y", K["tensor"]>
+  & Optional<"mimo_x", K["tensor"]>,
   Mamba3Sizes & Mamba3Options & Sizes<"batch" | "eps"> & { readonly gated: boolean }
 >;
 
@@ -374,7 +375,10 @@ interface Mamba3Ops<K extends Kinds> {
     sizes: Mamba3Sizes,
     size: ActivationSize,
   ) => Sizes<"states" | "decays" | "CB">;
-  /** A single step without MIMO in fewer ops, of an executor that gains by it. */
+  /**
+   * A single step in fewer ops, of an executor that gains by it: a GPU, by each dispatch less. The CPU's ops take one step
+   * after the other as they are, and a state is little beside the weights that a step reads.
+   */
   readonly mamba3Steps?: {
     readonly takes: (sizes: Mamba3Sizes) => boolean;
     readonly record: Mamba3Step<K>;

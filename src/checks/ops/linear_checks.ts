@@ -52,6 +52,10 @@ const ALL_GROUPS = 8;
 
 const DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
 
+/** Widths around what weights and lanes come in, and rows for which floats have them, too: each case costs a pipeline. */
+const WIDE: readonly number[] = [31, 32, 33, 256, 257];
+const WIDE_ROWS: ReadonlySet<number> = new Set([1, 5, 8]);
+
 /** Rows of any length, from aligned and unaligned starts, and weights in several blocks: both kernels serve these. */
 function layoutCases(rows: number, d_ins: readonly number[]): LinearCase[] {
   const base = { bias: true, residual: true, seed: 3, rows };
@@ -89,9 +93,10 @@ function layoutCases(rows: number, d_ins: readonly number[]): LinearCase[] {
       dtype,
     })),
     // Around the 8 columns that a row's stride is a multiple of and that a CPU's panel has in a block of floats.
-    // Quantized weights besides: around a group, and around the 8 groups whose scales fill 16 bytes.
+    // Besides, around a group of quantized weights and around the 8 groups whose scales fill 16 bytes; floats have these
+    // widths where rows are one, or a few of a matmul or of groups.
     ...DTYPES.flatMap((dtype) =>
-      (isQuantized(dtype) ? [1, 7, 8, 9, 31, 32, 33, 256, 257] : [1, 7, 8, 9]).map((d_in) => ({
+      [1, 7, 8, 9, ...(isQuantized(dtype) || WIDE_ROWS.has(rows) ? WIDE : [])].map((d_in) => ({
         ...base,
         name: `${rows} rows of ${d_in}, ${dtype}`,
         in: d_in,
