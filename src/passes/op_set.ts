@@ -88,8 +88,8 @@ export interface MatvecOptions<K extends Kinds> {
     readonly start?: number;
   };
   readonly tiling?: Sizes<"each" | "groups" | "atOnce">;
-  /** Whether many rows are computed together, where kernels do that; or among how many workgroups they share sums. */
-  readonly byGroups?: boolean | number;
+  /** Whether rows are computed each by itself, some together, or in tiles that share their sums among workgroups. */
+  readonly way?: "alone" | "rows" | Sizes<"shares">;
 }
 
 /** Products with a weight. */
@@ -384,7 +384,7 @@ interface Mamba3Ops<K extends Kinds> {
     & Named<"vkq" | "rates" | "D" | "k" | "v" | "states" | "grad_y" | "grad_vkq", K["tensor"]>
     & Named<"grad_rates" | "grad_D" | "grad_state" | "decays" | "CB" | "grad_CB", K["tensor"]>
     & Named<"grad_states" | "sums" | "skips" | "partials", K["tensor"]>
-    & Optional<"mimo_x", K["tensor"]>,
+    & Optional<"mimo_x" | "grad_mimo_x", K["tensor"]>,
     Mamba3Shape
   >;
   readonly mamba3ScanBwdScratch: (
