@@ -24,6 +24,7 @@ import { mamba3StepKernel, mamba3TurnKernel } from "./mamba3_step.ts";
 import { matmulFwdKernel, matmulSplitFwdKernel } from "./linear.ts";
 import { matvecFwdKernel } from "./matvec.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
+import { matvecRowsKernel } from "./matvec_rows.ts";
 import { matvecFinishKernel, matvecGroupsKernel } from "./matvec_groups.ts";
 import { meanPoolFwdKernel } from "./mean_pool.ts";
 import { meanPoolBwdKernel } from "./training/mean_pool_bwd.ts";
@@ -39,6 +40,7 @@ import {
 import {
   mamba3CarryBwdKernel,
   mamba3DecaysBwdKernel,
+  mamba3MimoXBwdKernel,
   mamba3SkipBwdKernel,
 } from "./training/mamba3_scan_bwd.ts";
 import { swigluBwdKernel } from "./training/swiglu_bwd.ts";
@@ -93,6 +95,7 @@ export const ALL_KERNELS: readonly Pick<
   matvecFwdKernel,
   matvecGroupsKernel,
   matvecFinishKernel,
+  matvecRowsKernel,
   matmulFwdKernel,
   matmulSplitFwdKernel,
   conv1dFwdKernel,
@@ -150,6 +153,7 @@ export const ALL_KERNELS: readonly Pick<
   mamba3SkipBwdKernel,
   mamba3DecaysBwdKernel,
   mamba3CarryBwdKernel,
+  mamba3MimoXBwdKernel,
   mamba3VkqBwdKernel,
   mamba3NormBwdKernel,
   mamba3AnglesBwdKernel,
