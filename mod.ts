@@ -21,7 +21,11 @@ export type {
   ClassifyStreamOptions,
   StreamedClassification,
 } from "./src/engine/classify.ts";
-export { classifySounds, type HeardSound } from "./src/engine/classify_sounds.ts";
+export {
+  classifySounds,
+  type ClassifySoundsOptions,
+  type HeardSound,
+} from "./src/engine/classify_sounds.ts";
 export type { GeneratedToken, GenerateOptions } from "./src/engine/generate.ts";
 export { loadModel, type LoadOptions } from "./src/engine/load_model.ts";
 export type { LoadProgress } from "./src/engine/load_weights.ts";
@@ -45,12 +49,8 @@ export { PyTorchFileError } from "./src/io/pytorch/error.ts";
 export { SafetensorsError } from "./src/io/safetensors/safetensors.ts";
 export { type SeriesScale, seriesToInput } from "./src/io/series_input.ts";
 export type { EncodedText, EncodeStream } from "./src/io/tokenizer/encode_stream.ts";
-export type {
-  DecodeOptions,
-  StreamOptions,
-  Tokenizer,
-  TokenStream,
-} from "./src/io/tokenizer/tokenizer.ts";
+export type { DecodeOptions, StreamOptions, TokenStream } from "./src/io/tokenizer/token_stream.ts";
+export type { Tokenizer } from "./src/io/tokenizer/tokenizer.ts";
 export {
   type AudioPreprocessing,
   ConfigError,

@@ -1,4 +1,5 @@
-// mamba3_bias_bwd: sums over all steps, of what mamba3_vkq_bwd left, as the gradients of B_bias, C_bias and mimo_x.
+// mamba3_bias_bwd: sums over all steps, of what mamba3_vkq_bwd left, as the gradients of B_bias and C_bias, and added
+// to that of mimo_x, which has what the state brings.
 // A lane per element of a bias, and then of mimo_x.
 override NHEADS: u32;
 override HEADDIM: u32;
@@ -28,6 +29,6 @@ fn mamba3_bias_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocat
   if (MIMO && i < RANK * D_INNER) {
     let r = i / HEADDIM % RANK;
     let h = i / HEADDIM / RANK;
-    grad_mimo_x[i] = sums[r * D_VKQ + h * HEADDIM + i % HEADDIM];
+    grad_mimo_x[i] += sums[r * D_VKQ + h * HEADDIM + i % HEADDIM];
   }
 }

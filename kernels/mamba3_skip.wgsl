@@ -34,20 +34,11 @@ fn mamba3_skip(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_
   let r = i / D_INNER;
   let d = i % D_INNER;
   let h = d / HEADDIM;
-  let head = (b * NHEADS + h) * params.seqlen;
-  let row = b * params.seqlen + t;
-  var delta = 0.0;
-  if (t + 1u < params.seqlen) {
-    delta = rates[head + t + 1u].w;
-  }
-  let chunks = (params.seqlen * RANK + CHUNK - 1u) / CHUNK;
-  let chunk = t * RANK / CHUNK;
-  let own = t * RANK % CHUNK;
-  let products = (((b * chunks + chunk) * NHEADS + h) * CHUNK + own + r) * CHUNK + own;
+  let own = own_step(b, t, h);
+  let products = own.products + r * CHUNK;
   var sum = 0.0;
   for (var other = 0u; other < RANK; other++) {
-    let factor = select(rates[head + t].z, -delta, other <= r);
-    sum += factor * CB[products + other] * vkq[(row * RANK + other) * D_VKQ + d];
+    sum += skip_factor(own, r, other) * CB[products + other] * vkq[(own.row * RANK + other) * D_VKQ + d];
   }
-  y[(row * RANK + r) * D_INNER + d] += sum;
+  y[(own.row * RANK + r) * D_INNER + d] += sum;
 }

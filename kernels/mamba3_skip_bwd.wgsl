@@ -32,27 +32,18 @@ fn mamba3_skip_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocat
   let h = wid.x;
   let t = wid.y;
   let b = wid.z;
-  let head = (b * NHEADS + h) * params.seqlen;
-  let row = b * params.seqlen + t;
-  var delta = 0.0;
-  if (t + 1u < params.seqlen) {
-    delta = rates[head + t + 1u].w;
-  }
-  let gamma = rates[head + t].z;
-  let chunks = (params.seqlen * RANK + CHUNK - 1u) / CHUNK;
-  let own = t * RANK % CHUNK;
-  let products = (((b * chunks + t * RANK / CHUNK) * NHEADS + h) * CHUNK + own) * CHUNK + own;
+  let own = own_step(b, t, h);
   var skip = vec2<f32>(0.0);
   for (var r = 0u; r < RANK; r++) {
     for (var other = 0u; other < RANK; other++) {
-      let at = products + r * CHUNK + other;
-      let c = select(gamma, -delta, other <= r);
+      let at = own.products + r * CHUNK + other;
+      let c = skip_factor(own, r, other);
       let product = CB[at];
       var sum = 0.0;
       for (var p = lane; p < HEADDIM; p += LANES) {
         let d = h * HEADDIM + p;
-        let grad = grad_y[(row * RANK + r) * D_INNER + d];
-        let v = (row * RANK + other) * D_VKQ + d;
+        let grad = grad_y[(own.row * RANK + r) * D_INNER + d];
+        let v = (own.row * RANK + other) * D_VKQ + d;
         sum += grad * vkq[v];
         grad_vkq[v] += c * product * grad;
       }
@@ -72,6 +63,6 @@ fn mamba3_skip_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocat
     }
   }
   if (lane == 0u) {
-    skips[head + t] = skip;
+    skips[own.step] = skip;
   }
 }

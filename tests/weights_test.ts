@@ -79,14 +79,22 @@ async function labelsOf(model: Model, pictures: readonly Uint8Array[]): Promise<
   return results.map(({ label }) => label);
 }
 
-Deno.test("weights/mnist names the digits of the demonstration", async () => {
-  using model = await loadModel(folder("mnist"));
-  assertEquals(
-    model.config.preprocessing?.kind === "image" && model.config.preprocessing.step,
-    "pixel",
-  );
-  assertEquals(await labelsOf(model, await digits()), [..."0123456789"]);
-});
+for (
+  const { name, mode } of [
+    { name: "mnist" },
+    { name: "mnist-s4", mode: "conv" },
+    { name: "mnist-s4", mode: "recurrent" },
+  ] as const
+) {
+  Deno.test(`weights/${name}${mode ? `, ${mode},` : ""} names the digits of the demonstration`, async () => {
+    using model = await loadModel(folder(name), mode && { mode });
+    assertEquals(
+      model.config.preprocessing?.kind === "image" && model.config.preprocessing.step,
+      "pixel",
+    );
+    assertEquals(await labelsOf(model, await digits()), [..."0123456789"]);
+  });
+}
 
 type Colour = readonly [number, number, number];
 

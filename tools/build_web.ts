@@ -10,6 +10,7 @@ const MODEL_FILES: Readonly<Record<string, readonly string[]>> = {
     ...Array.from({ length: 10 }, (_, digit) => `digits/${digit}.png`),
   ],
   shakespeare: ["config.json", "model.safetensors", "tokenizer.json"],
+  "spoken-digits": ["config.json", "model.safetensors"],
   cifar10: ["config.json", "model.safetensors"],
   "mnist-pixels": ["config.json", "model.safetensors"],
 };
@@ -24,7 +25,8 @@ export async function buildWeb(folder: string): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
   await deno([
     ...["bundle", "--quiet", "--platform", "browser", "--code-splitting", "--minify"],
-    ...["--outdir", folder, "src/web/page.ts", "src/web/engine_worker.ts"],
+    ...["--outdir", folder],
+    ...["page.ts", "engine_worker.ts", "microphone_worklet.ts"].map((name) => `src/web/${name}`),
   ]);
   await Deno.copyFile(new URL("src/web/index.html", ROOT), `${folder}/index.html`);
   for (const [model, files] of Object.entries(MODEL_FILES)) {

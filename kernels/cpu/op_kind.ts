@@ -39,6 +39,7 @@ export enum OpKind {
   swiglu_fwd,
   mamba3_gate_bwd,
   mamba3_scan_bwd,
+  mamba3_mimo_x_bwd,
   mamba3_vkq_bwd,
   mamba3_norm_bwd,
   mamba3_rates_bwd,

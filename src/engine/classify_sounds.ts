@@ -1,6 +1,8 @@
 /** Classification of sounds in a stream: each is named once it is over, and silence is no sound. */
 
+import { Resampler } from "../io/audio/resampler.ts";
 import { Sounds, type StreamLayout } from "../io/audio/sounds.ts";
+import { untilAborted } from "../io/streams/until_aborted.ts";
 import type { Classification, ClassifyOptions } from "./classify.ts";
 import type { Model } from "./model.ts";
 
@@ -16,12 +18,23 @@ export interface HeardSound extends Classification {
   readonly latencyMs: number;
 }
 
+/** Options of {@linkcode classifySounds}. */
+export interface ClassifySoundsOptions extends ClassifyOptions {
+  /**
+   * Samples a second that come; where the model takes others, they are resampled.
+   *
+   * @default {as many as the model's preprocessing says}
+   */
+  readonly sampleRate?: number | undefined;
+}
+
 /**
  * Names the sounds of a stream, such as words that are spoken, as they come, in constant memory.
  *
  * @param model A classifier of sound.
- * @param samples From -1 to 1, one channel, as many a second as the model's `preprocessing.sample_rate` says.
+ * @param samples From -1 to 1, one channel.
  * @throws {TypeError} If the model is no classifier of sound.
+ * @throws {RangeError} If `sampleRate` is no whole number above 0.
  *
  * @example Naming what a microphone hears
  * ```ts
@@ -39,14 +52,19 @@ export interface HeardSound extends Classification {
 export async function* classifySounds(
   model: Model,
   samples: AsyncIterable<Float32Array> | Iterable<Float32Array>,
-  options: ClassifyOptions = {},
+  options: ClassifySoundsOptions = {},
 ): AsyncGenerator<HeardSound, void> {
   const layout = soundLayout(model);
+  const { signal, sampleRate = layout.sample_rate } = options;
+  signal?.throwIfAborted();
   const sounds = new Sounds(layout);
+  const resampler = sampleRate === layout.sample_rate
+    ? undefined
+    : new Resampler(sampleRate, layout.sample_rate);
   const milliseconds = (count: number) => count / layout.sample_rate * 1000;
   const name = async function* (found: ReturnType<Sounds["push"]>, arrivedMs: number) {
     for (const { input, start, end, heard } of found) {
-      const result = await model.classify(input, options);
+      const result = await model.classify(input, { signal });
       const workMs = performance.now() - arrivedMs;
       yield {
         ...result,
@@ -56,11 +74,15 @@ export async function* classifySounds(
       };
     }
   };
-  for await (const piece of samples) {
+  // A microphone that gives nothing is waited for no longer than anybody wants.
+  const pieces = Symbol.asyncIterator in samples ? untilAborted(samples, signal) : samples;
+  for await (const piece of pieces) {
     const arrivedMs = performance.now();
-    yield* name(sounds.push(piece), arrivedMs);
+    yield* name(sounds.push(resampler?.push(piece) ?? piece), arrivedMs);
   }
-  yield* name(sounds.finish(), performance.now());
+  signal?.throwIfAborted();
+  const rest = resampler?.finish() ?? new Float32Array();
+  yield* name([...sounds.push(rest), ...sounds.finish()], performance.now());
 }
 
 /**

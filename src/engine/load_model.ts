@@ -36,9 +36,8 @@ export interface LoadOptions {
   readonly dtype?: WeightDType | undefined;
   /**
    * How single steps run on WebGPU: as a "list" of dispatches, "fused" into one dispatch for whole steps, or "auto", which
-   * tries both on the device and takes the quicker one. Sessions that run at the same time share the list's work, and each
-   * has whole steps to itself: "auto" is for a program with one session. Trying takes seconds, and longer on a device that
-   * does not run that many workgroups at once.
+   * tries both on the device and takes the quicker one. No bit depends on it. Sessions that run at the same time share the
+   * list's work whatever was chosen. Trying takes seconds where a device compiles the kernel for the first time.
    *
    * @default {"list"}
    */

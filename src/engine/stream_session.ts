@@ -2,17 +2,17 @@
 
 import type { Tokenizer } from "../io/tokenizer/tokenizer.ts";
 import { inputWidth } from "../model/ends.ts";
-import type { Draws, Executor, ExecutorState, Pauses } from "../model/executor.ts";
+import type { Draws, Executor, Pauses } from "../model/executor.ts";
 import type { SamplerSettings } from "../model/sampler.ts";
 import { stateBytes } from "../model/state_layout.ts";
 import { checkInputs } from "./check_inputs.ts";
-import { BEGINNING, History, type WayBack } from "./history.ts";
 import { type GeneratedToken, type GenerateOptions, generateTokens } from "./generate.ts";
 import { defaultSampling, resolveSampling, type SamplingOptions } from "./sampling.ts";
 import { type Call, Lifetime } from "./lifetime.ts";
 import type { FeedOptions, Inputs, PrefillOptions, Session } from "./session.ts";
 import { checkSnapshot, type ModelIdentity, type Snapshot } from "./snapshot.ts";
 import type { SpareState } from "./spare_state.ts";
+import { StreamState } from "./stream_state.ts";
 import type { Together } from "./together.ts";
 import type { Turns } from "./turns.ts";
 
@@ -46,21 +46,12 @@ export interface SessionOptions extends SamplingOptions {
 /** Inputs that can be taken back where nothing is said. */
 const REACH = 64;
 
-/** Inputs of a prompt from which on its end is fed apart, so that going back there does not repeat all of it. */
-const LONG_PROMPT = 1024;
-
 /** One stream of inputs through an executor. */
 export class StreamSession implements Session {
   readonly #model: SessionModel;
-  readonly #state: ExecutorState;
+  readonly #stream: StreamState;
   readonly #lifetime: Lifetime;
-  /** The state before what is under way: what an early end goes back to. Made when first needed. */
-  #before: ExecutorState | undefined;
   #sampler: SamplerSettings;
-  #place = BEGINNING;
-  readonly #history: History;
-  /** Inputs up to the place that the state has not consumed: the session went back, and was not used since. */
-  #toRepeat: WayBack["inputs"] = [];
   #busy: string | undefined;
 
   constructor(model: SessionModel, options: SessionOptions = {}) {
@@ -71,16 +62,19 @@ export class StreamSession implements Session {
         `Cannot open a session: rewind is ${rewind}, and it must be a whole number from 0`,
       );
     }
-    this.#history = new History(model.executor, rewind);
     model.lifetime.require("open a session");
     this.#sampler = resolveSampling(options, defaultSampling());
-    this.#state = model.executor.createState(1);
-    model.executor.setSampler(this.#state, this.#sampler);
-    this.#lifetime = new Lifetime("the session", () => this.#free(), model.lifetime);
+    this.#stream = new StreamState(model.executor, rewind);
+    this.#stream.setSampler(this.#sampler);
+    this.#lifetime = new Lifetime(
+      "the session",
+      () => this.#stream[Symbol.dispose](),
+      model.lifetime,
+    );
   }
 
   get position(): number {
-    return this.#place.position;
+    return this.#stream.place.position;
   }
 
   get stateBytes(): number {
@@ -88,16 +82,11 @@ export class StreamSession implements Session {
   }
 
   get rewindable(): number {
-    return Math.max(0, this.#end - Math.max(0, this.#history.earliest));
+    return this.#stream.rewindable;
   }
 
   get rewindBytes(): number {
-    return this.#history.states * this.stateBytes;
-  }
-
-  /** Inputs consumed, and a pending one. */
-  get #end(): number {
-    return this.position + (this.#place.pendingToken === undefined ? 0 : 1);
+    return this.#stream.statesToRewind * this.stateBytes;
   }
 
   get sampler(): SamplerSettings {
@@ -115,23 +104,23 @@ export class StreamSession implements Session {
       const checked = checkInputs(this.#model.executor.config, inputs);
       const mayEnd = signal !== undefined || onProgress !== undefined;
       return await this.#inTurn(call, { mayEnd }, async (pauses) => {
-        await this.#begin();
-        const first = logits === "all" ? 0 : this.#apart(checked);
+        await this.#stream.begin();
+        const first = logits === "all" ? 0 : this.#stream.apart(checked);
         const width = inputWidth(this.#model.executor.config);
         if (first > 0) {
           const beginning = checked.subarray(0, first * width);
           const options = { logits: "none", onProgress, pauses } as const;
-          await this.#model.executor.forward(this.#state, beginning, options);
-          this.#advance(beginning);
-          this.#history.mark(this.#state, this.#place);
+          await this.#model.executor.forward(this.#stream.state, beginning, options);
+          this.#stream.advance(beginning);
+          this.#stream.mark();
           // What follows is a piece of its own, before which others are served.
           await pauses.between();
         }
         const rest = checked.subarray(first * width);
         const onRest = onProgress && ((inputs: number) => onProgress(first + inputs));
         const options = { logits, onProgress: onRest, pauses };
-        const result = await this.#model.executor.forward(this.#state, rest, options);
-        this.#advance(rest);
+        const result = await this.#model.executor.forward(this.#stream.state, rest, options);
+        this.#stream.advance(rest);
         return result;
       });
     });
@@ -145,22 +134,22 @@ export class StreamSession implements Session {
         ? (kind.kind === "linear" ? new Float32Array([input]) : [input])
         : input;
       const checked = checkInputs(executor.config, inputs);
-      if (this.#steps(checked) !== 1) {
+      if (this.#stream.steps(checked) !== 1) {
         throw new TypeError(
-          `Cannot step: ${this.#steps(checked)} inputs, and a step takes one. Use prefill`,
+          `Cannot step: ${this.#stream.steps(checked)} inputs, and a step takes one. Use prefill`,
         );
       }
-      if (this.#place.pendingToken === undefined && this.#toRepeat.length === 0) {
-        this.#history.mark(this.#state, this.#place);
-        const request = { state: this.#state, input: checked };
+      if (this.#stream.place.pendingToken === undefined && !this.#stream.isBehind) {
+        this.#stream.mark();
+        const request = { state: this.#stream.state, input: checked };
         const logits = await this.#model.together.steps.ask(call, request);
-        this.#advance(checked);
+        this.#stream.advance(checked);
         return logits;
       }
       return await this.#model.turns.run(call, async () => {
-        await this.#begin();
-        const logits = await executor.forward(this.#state, checked, { logits: "last" });
-        this.#advance(checked);
+        await this.#stream.begin();
+        const logits = await executor.forward(this.#stream.state, checked, { logits: "last" });
+        this.#stream.advance(checked);
         return logits ?? new Float32Array();
       });
     });
@@ -178,21 +167,21 @@ export class StreamSession implements Session {
       }
       const mayEnd = signal !== undefined && checked.length > 1;
       return await this.#inTurn(call, { mayEnd }, async (pauses) => {
-        await this.#begin();
+        await this.#stream.begin();
         const scores = new Float32Array(checked.length * 3).fill(NaN);
-        if (this.#place.hasLogits) {
-          scores.set(await executor.scoreNext(this.#state, checked[0] ?? 0));
+        if (this.#stream.place.hasLogits) {
+          scores.set(await executor.scoreNext(this.#stream.state, checked[0] ?? 0));
         }
         if (checked.length === 1) {
-          await executor.forward(this.#state, checked, { logits: "none" });
+          await executor.forward(this.#stream.state, checked, { logits: "none" });
         } else {
           // The last id has nothing after it: any target will do, and its figures are dropped.
           const following = new Uint32Array(checked.length);
           following.set(checked.subarray(1));
-          const parts = await executor.score(this.#state, checked, following, pauses);
+          const parts = await executor.score(this.#stream.state, checked, following, pauses);
           scores.set(parts.subarray(0, parts.length - 3), 3);
         }
-        this.#advance(checked);
+        this.#stream.advance(checked);
         return scores;
       });
     });
@@ -208,19 +197,19 @@ export class StreamSession implements Session {
       if (this.#model.executor.config.head.kind !== "lm") {
         throw new TypeError("Cannot generate: this model is a classifier. Use classify");
       }
-      if (this.#place.pendingToken === undefined && !this.#place.hasLogits) {
+      if (this.#stream.place.pendingToken === undefined && !this.#stream.place.hasLogits) {
         throw new TypeError(
           "Cannot generate: the session has no input yet. Prefill a prompt first",
         );
       }
       this.#sampler = resolveSampling(options, this.#sampler);
-      this.#model.executor.setSampler(this.#state, this.#sampler);
+      this.#stream.setSampler(this.#sampler);
       const { executor, tokenizer } = this.#model;
-      if (this.#toRepeat.length > 0) {
+      if (this.#stream.isBehind) {
         await this.#lifetime.call(
           "generate",
           options.signal,
-          (call) => this.#inTurn(call, { mayEnd: true }, () => this.#repeat()),
+          (call) => this.#inTurn(call, { mayEnd: true }, () => this.#stream.repeat()),
         );
       }
       yield* generateTokens(
@@ -228,7 +217,7 @@ export class StreamSession implements Session {
           eosTokenIds: executor.config.eos_token_ids,
           maxDraws: executor.maxDraws,
           tokenizer,
-          position: () => this.#end,
+          position: () => this.#stream.end,
           draw: (steps) => this.#draw(steps, options.signal),
           keep: (draws, count) => this.#keep(draws, count),
           snapshot: () =>
@@ -250,12 +239,9 @@ export class StreamSession implements Session {
     try {
       checkSnapshot(snapshot, this.#model, this.#model.executor.config);
       const sampler = resolveSampling({}, snapshot.sampler);
-      this.#model.executor.writeState(this.#state, snapshot.state);
-      this.#model.executor.setSampler(this.#state, sampler);
-      this.#sampler = sampler;
       const { position, draws, pendingToken, hasLogits } = snapshot;
-      this.#place = { position, draws, pendingToken, hasLogits };
-      this.#forgetAll();
+      this.#stream.goTo(snapshot.state, { position, draws, pendingToken, hasLogits }, sampler);
+      this.#sampler = sampler;
     } finally {
       this.#busy = undefined;
     }
@@ -264,11 +250,9 @@ export class StreamSession implements Session {
   fork(): StreamSession {
     this.#enter("fork");
     try {
-      const options = { ...this.#sampler, rewind: this.#history.reach };
+      const options = { ...this.#sampler, rewind: this.#stream.reach };
       const other = new StreamSession(this.#model, options);
-      this.#model.executor.copyState(this.#state, other.#state);
-      other.#place = this.#place;
-      other.#toRepeat = this.#toRepeat;
+      other.#stream.copyFrom(this.#stream);
       return other;
     } finally {
       this.#busy = undefined;
@@ -277,9 +261,7 @@ export class StreamSession implements Session {
 
   reset(): void {
     this.#enter("reset");
-    this.#model.executor.resetState(this.#state);
-    this.#place = BEGINNING;
-    this.#forgetAll();
+    this.#stream.reset();
     this.#busy = undefined;
   }
 
@@ -292,46 +274,18 @@ export class StreamSession implements Session {
       if (n > this.rewindable) {
         throw new RangeError(
           `Cannot rewind ${n} inputs: this session keeps what it needs for ${this.rewindable} now, and for at least ` +
-            `${this.#history.reach} of those since it began, was restored or forked. Open it with a larger rewind, or ` +
+            `${this.#stream.reach} of those since it began, was restored or forked. Open it with a larger rewind, or ` +
             "take snapshots",
         );
       }
-      if (n > 0) this.#goBack(this.#end - n);
+      if (n > 0) this.#stream.rewind(n, this.#sampler);
     } finally {
       this.#busy = undefined;
     }
   }
 
-  #goBack(position: number): void {
-    const { executor } = this.#model;
-    if (position === this.position) {
-      // A token that was drawn and not consumed is all that is taken back.
-      this.#place = { ...this.#place, draws: this.#place.draws - 1, pendingToken: undefined };
-      executor.setToken(this.#state, 0, this.#place.draws);
-      return;
-    }
-    const { mark, place, inputs } = this.#history.goBack(position);
-    if (mark.state === undefined) executor.resetState(this.#state);
-    else executor.copyState(mark.state, this.#state);
-    executor.setSampler(this.#state, this.#sampler);
-    executor.setToken(this.#state, 0, place.draws);
-    this.#place = place;
-    this.#toRepeat = inputs;
-  }
-
-  #forgetAll(): void {
-    this.#history.clear();
-    this.#toRepeat = [];
-  }
-
   [Symbol.dispose](): void {
     this.#lifetime[Symbol.dispose]();
-  }
-
-  #free(): void {
-    this.#state[Symbol.dispose]();
-    this.#before?.[Symbol.dispose]();
-    this.#history[Symbol.dispose]();
   }
 
   #enter(action: string): void {
@@ -362,10 +316,10 @@ export class StreamSession implements Session {
   async #snapshot(call: Call): Promise<Snapshot> {
     const { configHash, weightsHash, executor, turns } = this.#model;
     const state = await turns.run(call, async () => {
-      await this.#repeat();
-      return await executor.readState(this.#state);
+      await this.#stream.repeat();
+      return await executor.readState(this.#stream.state);
     });
-    return { configHash, weightsHash, ...this.#place, sampler: this.#sampler, state };
+    return { configHash, weightsHash, ...this.#stream.place, sampler: this.#sampler, state };
   }
 
   /** Runs work on the executor when it is this session's turn; where that may end in the middle, nothing has happened then. */
@@ -374,86 +328,34 @@ export class StreamSession implements Session {
     { mayEnd }: { readonly mayEnd: boolean },
     work: (pauses: Pauses) => Promise<T>,
   ): Promise<T> {
-    const { executor, turns } = this.#model;
-    const place = this.#place, toRepeat = this.#toRepeat;
-    return await turns.run(call, async (pauses) => {
+    return await this.#model.turns.run(call, async (pauses) => {
       if (!mayEnd) return await work(pauses);
-      this.#before ??= executor.createState(1);
-      executor.copyState(this.#state, this.#before);
+      const kept = this.#stream.keep();
       try {
         const result = await work(pauses);
         call.check();
         return result;
       } catch (error) {
-        if (!this.#lifetime.isOver) {
-          executor.copyState(this.#before, this.#state);
-          this.#place = place;
-          this.#toRepeat = toRepeat;
-          this.#history.forget(place.position);
-        }
+        if (!this.#lifetime.isOver) this.#stream.goBackTo(kept);
         throw error;
       }
     });
   }
 
-  #steps(inputs: Uint32Array | Float32Array): number {
-    return inputs.length / inputWidth(this.#model.executor.config);
-  }
-
-  /** Inputs of a long prompt that are fed before its end is. */
-  #apart(inputs: Uint32Array | Float32Array): number {
-    const steps = this.#steps(inputs), { reach } = this.#history;
-    return reach > 0 && steps >= LONG_PROMPT + reach ? steps - reach : 0;
-  }
-
-  /** These inputs are consumed. */
-  #advance(inputs: Uint32Array | Float32Array, areDrawn = false): void {
-    const steps = this.#steps(inputs);
-    this.#history.consumed(inputs, steps, areDrawn);
-    this.#place = { ...this.#place, position: this.#place.position + steps, hasLogits: true };
-  }
-
-  /** Brings the state to the place, and consumes what is pending: other inputs come next. */
-  async #begin(): Promise<void> {
-    await this.#repeat();
-    this.#history.mark(this.#state, this.#place);
-    const { pendingToken } = this.#place;
-    if (pendingToken === undefined) return;
-    await this.#feed(pendingToken);
-    this.#place = { ...this.#place, pendingToken: undefined };
-    this.#advance(new Uint32Array([pendingToken]), true);
-  }
-
-  /** Feeds again what was consumed up to the place. */
-  async #repeat(): Promise<void> {
-    const { executor } = this.#model;
-    if (this.#toRepeat.length === 0) return;
-    for (const inputs of this.#toRepeat) {
-      await executor.forward(this.#state, inputs, { logits: "none" });
-    }
-    executor.setToken(this.#state, 0, this.#place.draws);
-    this.#toRepeat = [];
-  }
-
-  async #feed(id: number): Promise<void> {
-    await this.#model.executor.forward(this.#state, new Uint32Array([id]), { logits: "none" });
-  }
-
   #draw(steps: number, signal: AbortSignal | undefined): Promise<Draws> {
-    const { executor, together } = this.#model;
+    const stream = this.#stream;
     return this.#lifetime.call("generate", signal, async (call) => {
-      this.#before ??= executor.createState(1);
-      this.#history.mark(this.#state, this.#place);
-      const draws = await together.draws.ask(call, {
-        state: this.#state,
+      stream.mark();
+      const draws = await this.#model.together.draws.ask(call, {
+        state: stream.state,
         steps,
-        consumeFirst: this.#place.pendingToken !== undefined,
-        keep: this.#before,
+        consumeFirst: stream.place.pendingToken !== undefined,
+        keep: stream.before(),
       });
       const broken = draws.logprobs.findIndex(Number.isNaN);
       if (broken < 0) return draws;
       throw new RangeError(
-        `Cannot draw a token: the logits of draw ${this.#place.draws + broken} are not finite`,
+        `Cannot draw a token: the logits of draw ${stream.place.draws + broken} are not finite`,
       );
     });
   }
@@ -461,34 +363,16 @@ export class StreamSession implements Session {
   /** Settles the session behind the first `count` tokens of a burst; one that is disposed needs no settling. */
   async #keep(draws: Draws, count: number): Promise<void> {
     if (this.#lifetime.isOver) return;
-    const { pendingToken: first, position } = this.#place;
     const kept = draws.ids.slice(0, count);
     if (count < draws.ids.length) {
-      await this.#rewind([...(first === undefined ? [] : [first]), ...kept.slice(0, -1)], kept);
+      const { turns } = this.#model;
+      await this.#lifetime.call(
+        "generate",
+        undefined,
+        (call) => turns.run(call, () => this.#stream.takeBackDraws(kept)),
+      );
       if (count === 0) return;
     }
-    const consumed = [...(first === undefined ? [] : [first]), ...kept.slice(0, -1)];
-    this.#history.consumed(Uint32Array.from(consumed), consumed.length, true);
-    this.#place = {
-      ...this.#place,
-      position: position + consumed.length,
-      draws: this.#place.draws + count,
-      pendingToken: kept.at(-1),
-    };
-  }
-
-  /**
-   * Takes back a burst but for the tokens that are kept. Steps were made that nobody asked for in the end: going back and
-   * repeating the others gives the same bits, as the same kernels run on the same numbers.
-   */
-  async #rewind(consumed: readonly number[], kept: readonly number[]): Promise<void> {
-    const { executor, turns } = this.#model;
-    await this.#lifetime.call("generate", undefined, (call) =>
-      turns.run(call, async () => {
-        if (this.#before !== undefined) executor.copyState(this.#before, this.#state);
-        if (kept.length === 0) return;
-        for (const id of consumed) await this.#feed(id);
-        executor.setToken(this.#state, kept.at(-1) ?? 0, this.#place.draws + kept.length);
-      }));
+    this.#stream.advanceDrawn(kept);
   }
 }

@@ -5,8 +5,10 @@ import _angle from "../../kernels/_angle.wgsl" with { type: "text" };
 import _channels from "../../kernels/_channels.wgsl" with { type: "text" };
 import _chains from "../../kernels/_chains.wgsl" with { type: "text" };
 import _conv from "../../kernels/_conv.wgsl" with { type: "text" };
+import _exponentials from "../../kernels/_exponentials.wgsl" with { type: "text" };
 import _grid from "../../kernels/_grid.wgsl" with { type: "text" };
 import _linear from "../../kernels/_linear.wgsl" with { type: "text" };
+import _mamba3_skip from "../../kernels/_mamba3_skip.wgsl" with { type: "text" };
 import _math from "../../kernels/_math.wgsl" with { type: "text" };
 import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
 import _matvec from "../../kernels/_matvec.wgsl" with { type: "text" };
@@ -16,6 +18,7 @@ import _s4 from "../../kernels/_s4.wgsl" with { type: "text" };
 import _scan from "../../kernels/_scan.wgsl" with { type: "text" };
 import _scan_step from "../../kernels/_scan_step.wgsl" with { type: "text" };
 import _scan_sums from "../../kernels/_scan_sums.wgsl" with { type: "text" };
+import _states from "../../kernels/_states.wgsl" with { type: "text" };
 import _step from "../../kernels/_step.wgsl" with { type: "text" };
 import _step_blocks from "../../kernels/_step_blocks.wgsl" with { type: "text" };
 import _step_ends from "../../kernels/_step_ends.wgsl" with { type: "text" };
@@ -44,11 +47,14 @@ const PRELUDES = {
   _s4_system,
   _s4_series,
   _scan,
+  _states,
   _scan_step,
   _scan_sums,
   _ssd,
   _ssd_bwd,
+  _mamba3_skip,
   _threshold,
+  _exponentials,
   _grid,
   _step,
   _step_ends,

@@ -40,6 +40,7 @@ import {
 import {
   mamba3CarryBwdKernel,
   mamba3DecaysBwdKernel,
+  mamba3MimoXBwdKernel,
   mamba3SkipBwdKernel,
 } from "./training/mamba3_scan_bwd.ts";
 import { swigluBwdKernel } from "./training/swiglu_bwd.ts";
@@ -152,6 +153,7 @@ export const ALL_KERNELS: readonly Pick<
   mamba3SkipBwdKernel,
   mamba3DecaysBwdKernel,
   mamba3CarryBwdKernel,
+  mamba3MimoXBwdKernel,
   mamba3VkqBwdKernel,
   mamba3NormBwdKernel,
   mamba3AnglesBwdKernel,

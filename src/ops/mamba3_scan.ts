@@ -62,6 +62,7 @@ export const mamba3CarryKernel = defineKernel({
 export const mamba3SkipKernel = defineKernel({
   name: "mamba3_skip",
   source: skipSource,
+  preludes: ["_mamba3_skip"],
   bindings: { rates: "read", vkq: "read", CB: "read", y: "read_write" },
   params: { seqlen: "u32" },
   overrides: ["NHEADS", "HEADDIM", "D_STATE", "RANK", "CHUNK"],

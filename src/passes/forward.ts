@@ -3,6 +3,7 @@
 import { blockHalves } from "../model/blocks.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import type { Activations } from "./activations.ts";
+import { type Dropout, dropoutWithin, recordDropout } from "./dropout.ts";
 import type { PassKinds } from "./kinds.ts";
 import type { Named, OpSet } from "./op_set.ts";
 import type { Platform } from "./platform.ts";
@@ -81,16 +82,6 @@ export interface ForwardTraining<K extends PassKinds> {
   readonly undropped: K["tensor"];
 }
 
-/** Elements of the embedding and of each block's output that are left out at random. */
-export interface Dropout<K extends PassKinds> {
-  /** Chance of each, from 0 to below 1. */
-  readonly probability: number;
-  /** Key of the random generator. */
-  readonly seed: number;
-  /** A number that is another for each pass (1, u32): forward and backward of one pass drop the same. */
-  readonly draw: K["tensor"];
-}
-
 /** Size of a forward pass. */
 export interface ForwardShape {
   readonly batch: number;
@@ -125,12 +116,14 @@ export function recordBlocks<K extends PassKinds>(
       {
         ...{ norm, weights, state, residual, normed, activations },
         output: dropped && training?.undropped,
+        within: dropoutWithin(config, dropped, index),
       },
       { ...shape, chunk: training === undefined ? 0 : parts.trainingOf(part).chunk, label },
     );
     if (dropped !== undefined && training !== undefined) {
-      recordDropout(ops, program, dropped, { x: training.undropped, y: residual }, {
-        ...{ size, site: index, accumulate: true, label: `${label}.dropout` },
+      const own = { ...dropped, site: index };
+      recordDropout(ops, program, own, { x: training.undropped, y: residual }, {
+        ...{ size, accumulate: true, label: `${label}.dropout` },
       });
     }
     if (kept !== undefined) leaveState(ops, program, kept, state, label);
@@ -156,8 +149,9 @@ function recordInput<K extends PassKinds>(
   const tensors = { ids: inputs, weight: input.weight, seen, y };
   ops.embeddingFwd(program, tensors, { batch, seqlen, label: "embedding" });
   if (dropped !== undefined) {
-    recordDropout(ops, program, dropped, { x: y, y: embedded }, {
-      ...{ size: rows * config.d_model, site: weights.halves.length, label: "embedding.dropout" },
+    const own = { ...dropped, site: weights.halves.length };
+    recordDropout(ops, program, own, { x: y, y: embedded }, {
+      ...{ size: rows * config.d_model, label: "embedding.dropout" },
     });
   }
 }
@@ -278,25 +272,6 @@ function product<K extends PassKinds>(
 ): OpSet<K>["linearFwd"] {
   if (isStep) return ops.matvecFwd;
   return training === undefined ? ops.linearFwd : ops.matmulFwd;
-}
-
-/** What a site of dropout is: each drops by random numbers of its own. */
-export interface DropoutShape {
-  readonly size: number;
-  readonly site: number;
-  readonly accumulate?: boolean;
-  readonly label: string;
-}
-
-/** Records y = x, or y += x, without the elements that are dropped. */
-export function recordDropout<K extends PassKinds>(
-  ops: OpSet<K>,
-  program: K["program"],
-  { draw, ...settings }: Dropout<K>,
-  tensors: { readonly x: K["tensor"]; readonly y: K["tensor"] },
-  shape: DropoutShape,
-): void {
-  ops.dropout(program, { ...tensors, draw }, { ...settings, ...shape });
 }
 
 /** A sum of one part is a copy, inside the pass. */

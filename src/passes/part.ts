@@ -2,6 +2,7 @@
 
 import type { ModelConfig } from "../model/config/config.ts";
 import type { BatchShape } from "../model/training_executor.ts";
+import type { DropoutSite } from "./dropout.ts";
 import type { PassKinds } from "./kinds.ts";
 import type { ActivationSize, Named } from "./op_set.ts";
 import type { TrainingActivations } from "./training/activations.ts";
@@ -26,6 +27,8 @@ export interface HalfTensors<
   readonly activations: Named<Activation, K["tensor"]>;
   /** Where the part's output goes instead of being added to the residual stream: for dropout. */
   readonly output?: K["tensor"] | undefined;
+  /** How a part that drops something on the way does so, where training drops. */
+  readonly within?: DropoutSite<K> | undefined;
 }
 
 /** Size of one half of a block's forward pass. */
@@ -65,6 +68,8 @@ export interface HalfBwdTensors<
   readonly normed: K["tensor"];
   /** The gradient of what the part added to it, which is read before anything is written. */
   readonly gradOutput: K["tensor"];
+  /** What forward was told to drop within the part. */
+  readonly within?: DropoutSite<K> | undefined;
 }
 
 /** What training needs of a part. */

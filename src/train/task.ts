@@ -29,7 +29,10 @@ export interface Hyperparameters extends Schedule {
   readonly eps: number;
   /** The gradient is scaled down to this norm where it is larger; 0 leaves it as it is. */
   readonly clipNorm: number;
-  /** Share of the embedding and of each block's output that is dropped in training, from 0 to below 1. */
+  /**
+   * Share of the embedding and of each block's output that is dropped in training, from 0 to below 1; in S4D and S4 of GELU's
+   * output, too.
+   */
   readonly dropout: number;
   /** Share of each target that is spread over all classes in training, from 0 to below 1. */
   readonly labelSmoothing: number;

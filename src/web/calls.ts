@@ -1,12 +1,18 @@
 /** What the page asks of its worker: every call's arguments, what it tells on the way, and what it gives. */
 
-import type { Backend, DownloadProgress, LoadProgress, WeightDType } from "../../mod.ts";
+import type {
+  Backend,
+  DownloadProgress,
+  HeardSound,
+  LoadProgress,
+  WeightDType,
+} from "../../mod.ts";
 import type { CheckRow } from "./worker/checks.ts";
 import type { Inspection } from "./worker/checkpoints.ts";
 import type { KeptFile } from "./worker/kept_pieces.ts";
 
 /** What a model is loaded for: each has one at a time. */
-export type Slot = "digit" | "text";
+export type Slot = "digit" | "sound" | "text";
 
 /** Where a checkpoint is: a URL, a hub's name, or files that were dropped on the page. */
 export type ModelSource = string | readonly File[];
@@ -39,6 +45,9 @@ export interface Reading {
   /** (pixels, classes). */
   readonly probabilities: Float32Array;
 }
+
+/** What is told of a microphone: how loud it is, in dB below the loudest that there is, and each sound once it is over. */
+export type Hearing = { readonly level: number } | { readonly sound: HeardSound };
 
 /** How tokens are drawn. */
 export interface Drawing {
@@ -96,6 +105,7 @@ export interface Calls {
     LoadedModel
   >;
   readImage: Call<{ pixels: Uint8Array }, Reading, { elapsedMs: number; reusedRows: number }>;
+  hear: Call<{ samples: MessagePort; sampleRate: number }, Hearing, void>;
   openStream: Call<{ prompt: string; seed: number }, never, OpenStream>;
   write: Call<{ stream: number; drawing: Drawing }, Written, Written>;
   fork: Call<{ stream: number }, never, OpenStream>;

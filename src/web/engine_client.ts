@@ -7,6 +7,8 @@ import type { Answer, CallName, Calls } from "./calls.ts";
 export interface CallOptions<Event> {
   readonly onEvent?: (event: Event) => void;
   readonly signal?: AbortSignal;
+  /** What of the argument the worker gets as it is: nobody else has it any more. */
+  readonly transfer?: Transferable[];
 }
 
 interface Pending {
@@ -40,7 +42,7 @@ export class EngineClient {
   call<Name extends CallName>(
     name: Name,
     argument: Calls[Name]["argument"],
-    { onEvent = () => {}, signal }: CallOptions<Calls[Name]["event"]> = {},
+    { onEvent = () => {}, signal, transfer = [] }: CallOptions<Calls[Name]["event"]> = {},
   ): Promise<Calls[Name]["result"]> {
     const id = ++this.#lastId;
     const abort = () => this.#worker.postMessage({ id, name: "abort" });
@@ -50,7 +52,7 @@ export class EngineClient {
         resolve: (value) => resolve(value as Calls[Name]["result"]),
         reject,
       });
-      this.#worker.postMessage({ id, name, argument });
+      this.#worker.postMessage({ id, name, argument }, transfer);
       if (signal?.aborted) abort();
       signal?.addEventListener("abort", abort, { once: true });
     });

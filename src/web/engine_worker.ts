@@ -12,6 +12,11 @@ const handlers: Handlers = {
   offer,
   load,
   readImage,
+  hear: async (argument, context) => {
+    // Who says nothing loads none of it.
+    const { hear } = await import("./worker/hear.ts");
+    await hear(argument, context);
+  },
   openStream,
   write,
   fork,

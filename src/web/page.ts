@@ -7,12 +7,14 @@ import { isSavedState, onDroppedFiles } from "./dropped_files.ts";
 import { openDigitSection } from "./sections/digit_section.ts";
 import { EngineClient } from "./engine_client.ts";
 import { PageModels } from "./page_models.ts";
+import { openSoundSection } from "./sections/sound_section.ts";
 import { openTextSection } from "./sections/text_section.ts";
 import { openTrainingSection } from "./sections/training_section.ts";
 
 const worker = new Worker(new URL("./engine_worker.js", import.meta.url), { type: "module" });
 const engine = new EngineClient(worker);
 const models = new PageModels(engine);
+openSoundSection(engine, models);
 const text = openTextSection(engine, models);
 openTrainingSection(engine, models);
 openChecksSection(engine);

@@ -41,11 +41,15 @@ export class PageModels {
       },
       loading: undefined,
     });
-    this.#slots = { digit: own("mnist", "weights/mnist"), text: own("shakespeare", "Shakespeare") };
+    this.#slots = {
+      digit: own("mnist", "weights/mnist"),
+      sound: own("spoken-digits", "weights/spoken-digits"),
+      text: own("shakespeare", "Shakespeare"),
+    };
     for (const input of document.querySelectorAll<HTMLInputElement>("input[name=backend]")) {
       input.addEventListener("change", () => {
         this.#backend = input.value as Backend | "auto";
-        for (const slot of ["digit", "text"] as const) void this.#reload(slot);
+        for (const slot of ["digit", "sound", "text"] as const) void this.#reload(slot);
       });
     }
   }

@@ -17,6 +17,14 @@ const CONFIGS: Readonly<Record<string, ModelConfig>> = {
     ssm_cfg: { d_state: 5, d_conv: 3 },
     pad_vocab_size_multiple: 1,
   }),
+  "Mamba-3 with MIMO": parseConfig({
+    d_model: 12,
+    n_layer: 1,
+    vocab_size: 11,
+    d_intermediate: 0,
+    ssm_cfg: { layer: "Mamba3", d_state: 8, headdim: 8, is_mimo: true, mimo_rank: 2 },
+    pad_vocab_size_multiple: 1,
+  }),
   ...Object.fromEntries(
     ["mamba2-groups", "falcon-mamba"].map((folder) => {
       const json = Deno.readTextFileSync(goldenPath(folder, "config.json"));
@@ -120,7 +128,7 @@ for (const [name, config] of Object.entries(CONFIGS)) {
       assertThrows(
         () => resumed.restore(2, without),
         RangeError,
-        'the state "layers.0.conv_state"',
+        `the state "layers.0.${config.model_type === "mamba3" ? "theta" : "conv_state"}"`,
       );
     },
   );

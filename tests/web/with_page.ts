@@ -29,6 +29,10 @@ export interface WithPageOptions {
   readonly asksOthers?: boolean;
   /** What the browser itself may say of answers that the test makes wrong. */
   readonly mayFail?: RegExp;
+  /** What the browser is told beside what all are, such as what its microphone hears. */
+  readonly browserArgs?: readonly string[];
+  /** All that the page may use of the machine; where nothing is said, the browser decides. */
+  readonly permissions?: readonly string[];
 }
 
 /** A software adapter, in a browser that is not asked for its sandbox: tests may run as root. */
@@ -68,7 +72,8 @@ export function pageTest(
 
 async function withPage(
   test: (open: OpenPage) => Promise<void>,
-  { isolated = true, base = "/", asksOthers = false, mayFail }: WithPageOptions,
+  { isolated = true, base = "/", asksOthers = false, mayFail, browserArgs = [], permissions }:
+    WithPageOptions,
 ): Promise<void> {
   const folder = await builtPage();
   const handler = folderHandler(folder, { isolated, base });
@@ -86,9 +91,11 @@ async function withPage(
   if (executablePath === undefined) {
     throw new Error("Cannot test the page: there is no browser. Run tools/ensure_browser.ts");
   }
-  const browser = await chromium.launch({ executablePath, args: BROWSER_ARGS });
+  const args = [...BROWSER_ARGS, ...browserArgs];
+  const browser = await chromium.launch({ executablePath, args });
   try {
     const context = await browser.newContext({ acceptDownloads: true });
+    if (permissions !== undefined) await context.grantPermissions([...permissions]);
     const page = await context.newPage();
     page.setDefaultTimeout(TIMEOUT_MS);
     const found: string[] = [];

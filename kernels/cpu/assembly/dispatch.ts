@@ -24,6 +24,7 @@ import { mamba3Scan } from "./mamba3_scan";
 import { mamba3Carry } from "./mamba3_carry";
 import { mamba3GateFwd } from "./mamba3_gate_fwd";
 import { mamba3GateBwd } from "./mamba3_gate_bwd";
+import { mamba3MimoXBwd } from "./mamba3_mimo_x_bwd";
 import { mamba3ScanBwd } from "./mamba3_scan_bwd";
 import { mamba3VkqBwd } from "./mamba3_vkq_bwd";
 import { mamba3NormBwd } from "./mamba3_norm_bwd";
@@ -179,6 +180,8 @@ export function dispatch(rec: usize, begin: u32, end: u32): void {
       return mamba3GateBwd(rec, begin, end);
     case OpKind.mamba3_scan_bwd:
       return mamba3ScanBwd(rec, begin, end);
+    case OpKind.mamba3_mimo_x_bwd:
+      return mamba3MimoXBwd(rec, begin, end);
     case OpKind.mamba3_vkq_bwd:
       return mamba3VkqBwd(rec, begin, end);
     case OpKind.mamba3_norm_bwd:

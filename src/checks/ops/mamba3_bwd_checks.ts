@@ -29,11 +29,15 @@ function summed({ batch, seqlen, sizes }: Mamba3Case): Limits {
   return { rtol: 5e-4, atol: 5e-5 * Math.sqrt(batch * seqlen * sizes.mimo_rank * sizes.nheads) };
 }
 
-type ScanOps = "mamba3Scan" | "mamba3ScanScratch" | "mamba3ScanBwd" | "mamba3ScanBwdScratch";
+const SCAN_OPS = [
+  "mamba3Scan",
+  "mamba3ScanScratch",
+  "mamba3ScanBwd",
+  "mamba3ScanBwdScratch",
+] as const;
 
 function recordScan(
-  run: KernelRun<ScanOps>,
-  kernel: "mamba3_skip_bwd" | "mamba3_decays_bwd" | "mamba3_carry_bwd",
+  run: KernelRun<(typeof SCAN_OPS)[number]>,
   each: Mamba3Case,
   seed: number,
 ): void {
@@ -71,11 +75,12 @@ function recordScan(
   const grad_vkq = run.output(steps.v.length + 2 * steps.k.length);
   const grad_rates = run.output(4 * steps.dt.length);
   const grad_D = run.output(data.D.length);
+  const grad_mimo_x = data.mimo_x && run.output(data.mimo_x.length);
   const grad_state = run.output(data.ssm_state.length);
   run.ops.mamba3ScanBwd(run.program, {
     ...tensors,
     ...{ k: run.input(data.k), v: run.input(data.v), grad_y: run.input(gradY) },
-    ...{ grad_vkq, grad_rates, grad_D, grad_state },
+    ...{ grad_vkq, grad_rates, grad_D, grad_mimo_x, grad_state },
     grad_CB: run.scratch("grad_CB", sized.grad_CB),
     grad_states: run.scratch("grad_states", sized.grad_states),
     sums: run.scratch("sums", sized.sums),
@@ -84,22 +89,39 @@ function recordScan(
   }, own);
   run.expectAnything("grad_state", grad_state);
   const { dtA, gamma, delta } = expected;
-  if (kernel === "mamba3_skip_bwd") {
-    const rows = batch * seqlen * sizes.mimo_rank;
-    run.expect("grad_vkq", grad_vkq, sideBySide(rows, [expected.v, expected.k, expected.q]), BWD);
-  } else run.expectAnything("grad_vkq", grad_vkq);
-  if (kernel === "mamba3_decays_bwd") {
-    const all = sideBySide(dtA.length, [new Float64Array(dtA.length), dtA, gamma, delta]);
-    run.expect("grad_rates", grad_rates, all, wider(each));
-  } else run.expectAnything("grad_rates", grad_rates);
-  if (kernel === "mamba3_carry_bwd") run.expect("grad_D", grad_D, expected.D, summed(each));
-  else run.expectAnything("grad_D", grad_D);
+  const rows = batch * seqlen * sizes.mimo_rank;
+  run.expect("grad_vkq", grad_vkq, sideBySide(rows, [expected.v, expected.k, expected.q]), BWD);
+  const all = sideBySide(dtA.length, [new Float64Array(dtA.length), dtA, gamma, delta]);
+  run.expect("grad_rates", grad_rates, all, wider(each));
+  run.expect("grad_D", grad_D, expected.D, summed(each));
+  if (grad_mimo_x === undefined) return;
+  const carriedX = carriedMimoX(expected.carried_v, data.v, each);
+  run.expect("grad_mimo_x", grad_mimo_x, carriedX, BWD);
+}
+
+/** The gradient of mimo_x (nheads, mimo_rank, headdim) by v of the step before the first, which is x there times mimo_x. */
+function carriedMimoX(
+  grad: Float64Array,
+  x: ArrayLike<number>,
+  { sizes: { nheads, headdim, mimo_rank } }: Mamba3Case,
+): Float64Array {
+  const sums = new Float64Array(nheads * mimo_rank * headdim);
+  for (const [i, value] of grad.entries()) {
+    const [p, h] = [i % headdim, Math.floor(i / headdim) % nheads];
+    const r = Math.floor(i / headdim / nheads) % mimo_rank;
+    const b = Math.floor(i / headdim / nheads / mimo_rank);
+    const place = (h * mimo_rank + r) * headdim + p;
+    sums[place] = (sums[place] ?? NaN) + value * (x[(b * nheads + h) * headdim + p] ?? NaN);
+  }
+  return sums;
 }
 
 /** For sums over a whole head's states: as much as there are of them larger. */
 function wider({ sizes }: Mamba3Case): Limits {
   return { rtol: 5e-4, atol: 2e-4 * Math.sqrt(sizes.headdim * sizes.mimo_rank) };
 }
+
+const SCAN_KERNELS = ["mamba3_skip_bwd", "mamba3_decays_bwd", "mamba3_carry_bwd"] as const;
 
 const INPUTS_KERNELS = [
   ...["mamba3_vkq_bwd", "mamba3_norm_bwd", "mamba3_angles_bwd", "mamba3_rates_bwd"],
@@ -135,7 +157,7 @@ function recordInputs(
     grad_C_norm: run.output(d_state),
     grad_B_bias: run.output(nheads * mimo_rank * d_state),
     grad_C_bias: run.output(nheads * mimo_rank * d_state),
-    grad_mimo_x: data.mimo_x && run.output(data.mimo_x.length),
+    grad_mimo_x: data.mimo_x && run.state(data.mimo_x),
   };
   const grad_zxBCdt = run.state(filler);
   const partials = Math.max(
@@ -176,7 +198,9 @@ function recordInputs(
   run.expect("grad_B_bias", found.grad_B_bias, expected.B_bias, summed(each));
   run.expect("grad_C_bias", found.grad_C_bias, expected.C_bias, summed(each));
   if (found.grad_mimo_x === undefined || expected.mimo_x === undefined) return;
-  run.expect("grad_mimo_x", found.grad_mimo_x, expected.mimo_x, summed(each));
+  // It is added to; before were just some values.
+  const total = expected.mimo_x.map((value, i) => value + (data.mimo_x?.[i] ?? NaN));
+  run.expect("grad_mimo_x", found.grad_mimo_x, total, summed(each));
 }
 
 function recordGate(
@@ -225,17 +249,14 @@ function recordGate(
 
 /** Checks of the gradients of what Mamba-3 is made of. */
 export const MAMBA3_BWD_CHECKS: readonly KernelCheck[] = [
-  ...(["mamba3_skip_bwd", "mamba3_decays_bwd", "mamba3_carry_bwd"] as const).flatMap((kernel) =>
-    MAMBA3_CASES.map((each, seed) => ({
-      kernel,
-      name: each.name,
-      ...checkKernel(
-        ["mamba3Scan", "mamba3ScanScratch", "mamba3ScanBwd", "mamba3ScanBwdScratch"],
-        (run) => recordScan(run, kernel, each, seed),
-      ),
-    }))
-  ),
-  // One op with all of these kernels: each has some of the cases.
+  // Each is one op with all of these kernels, of which a case names one.
+  ...MAMBA3_CASES.map((each, seed) => ({
+    kernel: each.sizes.is_mimo && seed % 2 === 0
+      ? "mamba3_mimo_x_bwd"
+      : SCAN_KERNELS[seed % SCAN_KERNELS.length] ?? "",
+    name: each.name,
+    ...checkKernel(SCAN_OPS, (run) => recordScan(run, each, seed)),
+  })),
   ...MAMBA3_CASES.map((each, seed) => ({
     kernel: INPUTS_KERNELS[seed % INPUTS_KERNELS.length] ?? "",
     name: each.name,

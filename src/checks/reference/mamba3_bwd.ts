@@ -18,6 +18,8 @@ export interface Mamba3ScanGradients
   D: Float64Array;
   /** Of the state before the first step. */
   ssm_state: Float64Array;
+  /** Of v of the step before the first: (batch, mimo_rank, nheads, headdim). */
+  carried_v: Float64Array;
 }
 
 /** Gradients of mamba3ScanFwd(), from that of y alone: the final state is read by nobody. */
@@ -33,6 +35,7 @@ export function mamba3ScanBwd(
     ...{ dtA: like(steps.dtA), gamma: like(steps.gamma), delta: like(steps.delta) },
     ...{ v: like(steps.v), k: like(steps.k), q: like(steps.q), D: like(D) },
     ssm_state: like(carried.ssm_state),
+    carried_v: like(carried.v),
   };
   const add = (values: Float64Array, i: number, value: number) => {
     values[i] = at(values, i) + value;
@@ -86,6 +89,10 @@ export function mamba3ScanBwd(
               };
               through(t, own * gamma);
               if (t > 0) through(t - 1, own * alpha * delta);
+              else {
+                const k = at(carried.k, carriedLane(r) * d_state + n);
+                add(grad.carried_v, carriedLane(r) * headdim + p, own * alpha * delta * k);
+              }
             }
             own *= alpha;
           }

@@ -16,6 +16,12 @@ export interface S4ModelSizes {
   readonly outputs: number;
 }
 
+/** What training drops of x (rows, d_model): within a layer after GELU, or of what it adds to the residual stream. */
+export type Drop = (
+  place: { readonly layer: number; readonly isWithin: boolean },
+  x: Float64Array,
+) => Float64Array;
+
 /** What one step of a layer is, of its parameters by name. */
 export function systemOf(
   own: (name: string) => ArrayLike<number>,
@@ -35,11 +41,13 @@ export function systemOf(
  *
  * @param weights By official name.
  * @param inputs (seqlen, d_input), of one sequence that begins with zeros.
+ * @param drop Default: nothing is dropped.
  */
 export function s4ModelFwd(
   weights: (name: string) => ArrayLike<number>,
   config: S4ModelSizes,
   inputs: ArrayLike<number>,
+  drop: Drop = (_, x) => x,
 ): { logits: Float64Array; states: Float64Array[] } {
   const { d_model, d_state, n_layer, norm_epsilon: eps, d_input, outputs, model_type } = config;
   const seqlen = inputs.length / d_input;
@@ -60,13 +68,16 @@ export function s4ModelFwd(
     const { y, states: all } = s4Scan({ system, C: own("C"), D: own("D"), u, state }, {
       ...{ d_model, d_state, batch: 1, seqlen, lowRank: model_type === "s4" },
     });
-    const out = matmulFwd(y.map(gelu), own("out.weight"), own("out.bias"), {
+    const activated = drop({ layer, isWithin: true }, y.map(gelu));
+    const out = matmulFwd(activated, own("out.weight"), own("out.bias"), {
       ...{ rows, in: d_model, out: 2 * d_model },
     });
-    x = x.map((value, i) => {
+    const added = x.map((_, i) => {
       const place = Math.floor(i / d_model) * 2 * d_model + i % d_model;
-      return value + at(out, place) / (1 + Math.exp(-at(out, place + d_model)));
+      return at(out, place) / (1 + Math.exp(-at(out, place + d_model)));
     });
+    const kept = drop({ layer, isWithin: false }, added);
+    x = x.map((value, i) => value + at(kept, i));
     states.push(at(all, seqlen));
   }
   const normed = rmsNormFwd(x, weights("backbone.norm_f.weight"), { rows, d_model, eps });

@@ -21,7 +21,11 @@ export const NUMBERS: readonly (readonly [string, NumberName, string])[] = [
   ["beta1", "beta1", "Decay of AdamW's mean of gradients"],
   ["beta2", "beta2", "Decay of AdamW's mean of squares"],
   ["eps", "eps", "Added to the root of AdamW's mean of squares"],
-  ["dropout", "dropout", "Share of embedding and block outputs dropped in training"],
+  [
+    "dropout",
+    "dropout",
+    "Share of embedding and block outputs dropped in training; in S4 of GELU's too",
+  ],
   ["label-smoothing", "labelSmoothing", "Share of each target spread over all classes in training"],
   ["clip-norm", "clipNorm", "Largest norm of the gradient; 0 for any"],
   ["evaluate-every", "evaluateEvery", "Steps between evaluations, each with a checkpoint"],

@@ -18,7 +18,7 @@ export function createDecoder(settings: Settings): Decoder {
       return (tokens) => parts.reduce<string[]>((result, part) => part(result), [...tokens]);
     }
     case "ByteLevel":
-      return byteLevel;
+      return byteLevel();
     case "ByteFallback":
       return byteFallback;
     case "Fuse":
@@ -43,14 +43,27 @@ export function createDecoder(settings: Settings): Decoder {
   }
 }
 
+/** Of what is a token, its bytes are kept: the same ones come again and again. */
+function byteLevel(): Decoder {
+  const known = new Map<string, Uint8Array>();
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  const bytesOf = (token: string): Uint8Array => {
+    let bytes = known.get(token);
+    if (bytes === undefined) known.set(token, bytes = tokenBytes(token));
+    return bytes;
+  };
+  return (tokens) => {
+    const all: number[] = [];
+    for (const token of tokens) for (const byte of bytesOf(token)) all.push(byte);
+    return [decoder.decode(Uint8Array.from(all))];
+  };
+}
+
 /** A token with a character that stands for no byte, such as an added one with a space, is text as it is. */
-function byteLevel(tokens: readonly string[]): string[] {
-  const encoder = new TextEncoder();
-  const bytes = tokens.flatMap((token) => {
-    const found = Array.from(token, (character) => BYTES.get(character));
-    return found.every((byte) => byte !== undefined) ? found : [...encoder.encode(token)];
-  });
-  return [new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes))];
+function tokenBytes(token: string): Uint8Array {
+  const found = Array.from(token, (character) => BYTES.get(character));
+  const isBytes = found.every((byte) => byte !== undefined);
+  return isBytes ? Uint8Array.from(found) : new TextEncoder().encode(token);
 }
 
 /** Tokens such as `<0x0A>` are bytes; where they make up no text, each of them becomes U+FFFD. */

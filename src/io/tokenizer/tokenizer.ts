@@ -3,21 +3,18 @@
 import { addedTokens, findTokens } from "./added_tokens.ts";
 import { createDecoder } from "./decoders.ts";
 import { createEncodeStream, type Cuts, type EncodeStream, endsAtWords } from "./encode_stream.ts";
-import { createModel, MODEL_TYPES } from "./models.ts";
+import { parseDescription } from "./description.ts";
+import { createModel } from "./models.ts";
 import { createNormalizer } from "./normalizers.ts";
 import { createPostProcessor } from "./post_processors.ts";
 import { createPreTokenizer } from "./pre_tokenizers.ts";
-import { isRecord, Settings } from "./settings.ts";
-
-/** Which tokens show in decoded text. */
-export interface DecodeOptions {
-  /**
-   * Whether special tokens, such as `<|endoftext|>`, are left out.
-   *
-   * @default {false}
-   */
-  readonly skipSpecialTokens?: boolean;
-}
+import { Settings } from "./settings.ts";
+import {
+  createTokenStream,
+  type DecodeOptions,
+  type StreamOptions,
+  type TokenStream,
+} from "./token_stream.ts";
 
 /** Text to token ids and back. */
 export interface Tokenizer {
@@ -53,29 +50,6 @@ export interface Tokenizer {
   decode(ids: readonly number[], options?: DecodeOptions): string;
   /** Starts decoding a stream of ids: see `TokenStream`. */
   stream(options?: StreamOptions): TokenStream;
-}
-
-/** How a stream of ids is decoded, or one of text encoded. */
-export interface StreamOptions extends DecodeOptions {
-  /**
-   * Whether the ids, or the text, go on from other text, such as a prompt. Some decoders leave out the first space of a whole text,
-   * which is none of this one's.
-   *
-   * @default {false}
-   */
-  readonly continues?: boolean;
-}
-
-/**
- * Decodes ids one by one, and never splits a character that is spread over several tokens.
- *
- * All pieces together are what `decode` makes of all ids; of a stream that continues, what they add to other text.
- */
-export interface TokenStream {
-  /** The text that this id completes: often a word, sometimes nothing yet. */
-  push(id: number): string;
-  /** The rest: an unfinished character, as U+FFFD. The stream then begins anew. */
-  flush(): string;
 }
 
 /**
@@ -214,7 +188,7 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
     },
     decode: (ids, options = {}) => decodeKnown(ids.filter((id) => hasText(id, options))),
     stream: (options = {}) =>
-      createStream(
+      createTokenStream(
         (id) => hasText(id, options),
         decodeKnown,
         options.continues ? textBefore() : [],
@@ -247,116 +221,4 @@ function anyText(encode: (text: string) => number[], special: ReadonlySet<number
     if (error instanceof RangeError) return [];
     throw error;
   }
-}
-
-/** Ids that a stream keeps at most, and how many of them it goes on with. */
-const WINDOW = 64, CONTEXT = 16;
-/** Bytes that make up no character are waited for no longer than this. */
-const LONGEST_WAIT = 512;
-
-/**
- * Streams over a decoder that only knows whole lists, in constant time and memory an id.
- *
- * The last ids are decoded together, and what was already given out is cut off. An unfinished character
- * shows as U+FFFD at the end of the text, one for each byte since the last token of another kind where a decoder takes
- * such bytes together: those wait until a later id settles them. UTF-8 finds its place again at any first byte of a
- * character, so decoding a window that begins inside a character gives the same end.
- */
-function createStream(
-  hasText: (id: number) => boolean,
-  decode: (ids: number[]) => string,
-  before: readonly number[],
-): TokenStream {
-  let window = [...before];
-  let given = decode(window).length;
-  return {
-    push(id) {
-      if (!hasText(id)) return "";
-      window.push(id);
-      const whole = decode(window);
-      const text = window.length < LONGEST_WAIT ? whole.replace(/\ufffd+$/, "") : whole;
-      const piece = text.slice(given);
-      given = Math.max(given, text.length);
-      if (window.length >= WINDOW && text === whole) {
-        window = window.slice(-CONTEXT);
-        given = decode(window).length;
-      }
-      return piece;
-    },
-    flush() {
-      const piece = decode(window).slice(given);
-      window = [...before];
-      given = decode(window).length;
-      return piece;
-    },
-  };
-}
-
-/** A tokenizer.json whose vocabulary is one. */
-interface Description {
-  readonly parts: Readonly<Record<string, unknown>>;
-  readonly model: Readonly<Record<string, unknown>>;
-  readonly vocab: ReadonlyMap<string, number>;
-  readonly added: readonly unknown[];
-}
-
-function parseDescription(json: string, name: string): Description {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause);
-    throw new SyntaxError(`Cannot read the tokenizer "${name}": ${detail}`, { cause });
-  }
-  const fail = (detail: string) => new TypeError(`Cannot load the tokenizer "${name}": ${detail}`);
-  if (!isRecord(value)) throw fail("it is not a JSON object");
-  const model = value["model"];
-  if (!isRecord(model)) throw fail("model is missing, expected an object");
-  const type = model["type"] ?? (Array.isArray(model["merges"]) ? "BPE" : undefined);
-  if (!MODEL_TYPES.some((known) => known === type)) {
-    const known = MODEL_TYPES.map((known) => `"${known}"`).join(", ");
-    throw fail(`model.type is ${JSON.stringify(type)}, expected one of ${known}`);
-  }
-  const { vocab, merges } = model;
-  const ids = new Map<string, number>();
-  if (type === "Unigram") {
-    if (!Array.isArray(vocab) || !vocab.every((entry) => isPair(entry, "string", "number"))) {
-      throw fail("model.vocab is not a list of pairs, token and score");
-    }
-    vocab.forEach(([token], id) => ids.set(token, id));
-  } else {
-    if (!isRecord(vocab)) throw fail("model.vocab is not an object of ids by token");
-    for (const [token, id] of Object.entries(vocab)) ids.set(token, checkId(id, token));
-  }
-  if (type === "BPE") {
-    const isMerge = (merge: unknown) =>
-      typeof merge === "string" ? merge.includes(" ", 1) : isPair(merge, "string", "string");
-    if (!Array.isArray(merges) || !merges.every(isMerge)) {
-      throw fail("model.merges is not a list of pairs of tokens");
-    }
-  }
-  const added = value["added_tokens"] ?? [];
-  if (!Array.isArray(added)) throw fail("added_tokens is not a list");
-  for (const token of added) {
-    if (!isRecord(token) || typeof token["content"] !== "string") {
-      throw fail("an added token has no content");
-    }
-    checkId(token["id"], token["content"]);
-  }
-  function checkId(id: unknown, token: string): number {
-    // Ids address rows of a matrix on the GPU, whose sizes are 32-bit.
-    if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= 2 ** 31) {
-      throw fail(
-        `the id of ${JSON.stringify(token)} is ${JSON.stringify(id)}, expected a whole number ` +
-          `from 0 to 2147483647`,
-      );
-    }
-    return id;
-  }
-  return { parts: value, model: { ...model, type }, vocab: ids, added };
-}
-
-function isPair(value: unknown, first: string, second: string): boolean {
-  return Array.isArray(value) && value.length === 2 &&
-    typeof value[0] === first && typeof value[1] === second;
 }

@@ -119,7 +119,12 @@ export const mamba3RatesBwdKernel = defineKernel({
 export const mamba3BiasBwdKernel = defineKernel({
   name: "mamba3_bias_bwd",
   source: biasSource,
-  bindings: { sums: "read", grad_B_bias: "write", grad_C_bias: "write", grad_mimo_x: "write" },
+  bindings: {
+    sums: "read",
+    grad_B_bias: "write",
+    grad_C_bias: "write",
+    grad_mimo_x: "read_write",
+  },
   params: {},
   overrides: ["NHEADS", "HEADDIM", "D_STATE", "RANK", "MIMO"],
   sizes: ({ NHEADS, HEADDIM, D_STATE, RANK, MIMO }) => ({
@@ -132,7 +137,7 @@ export const mamba3BiasBwdKernel = defineKernel({
 
 /**
  * Gradients of mamba3Inputs(), from those that mamba3ScanBwd() gives: all columns of grad_zxBCdt but z's, and those of the
- * weights.
+ * weights; grad_mimo_x is added to.
  *
  * @param tensors grad_vkq is overwritten. grad_thetas (batch, seqlen, nheads, num_rope_angles), norm_rows (batch, seqlen,
  * d_state), dt_rows (batch, seqlen, nheads), vkq_sums (mimo_rank, [v, k, q]) and partials, see columnSumScratch(), are

@@ -4,6 +4,7 @@ import type { Program } from "../../gpu/program.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
 import carrySource from "../../../kernels/mamba3_carry_bwd.wgsl" with { type: "text" };
 import decaysSource from "../../../kernels/mamba3_decays_bwd.wgsl" with { type: "text" };
+import mimoXSource from "../../../kernels/mamba3_mimo_x_bwd.wgsl" with { type: "text" };
 import skipSource from "../../../kernels/mamba3_skip_bwd.wgsl" with { type: "text" };
 import type { Mamba3Sizes } from "../../model/mamba3_sizes.ts";
 import { defineKernel } from "../define_kernel.ts";
@@ -14,13 +15,14 @@ import { ssdCBFwd, ssdPass, ssdStates } from "../ssd.ts";
 import { sumPartials } from "../sum_partials.ts";
 import { layoutOfSums, ssdBCBwd, ssdSumsBwd, ssdXCBBwd } from "./ssd_bwd.ts";
 
-/** Lanes of a workgroup of mamba3_decays_bwd. */
+/** Lanes of a workgroup of mamba3_decays_bwd and mamba3_mimo_x_bwd. */
 const LANES = 64;
 
 /** What mamba3_skip adds to gradients. */
 export const mamba3SkipBwdKernel = defineKernel({
   name: "mamba3_skip_bwd",
   source: skipSource,
+  preludes: ["_mamba3_skip"],
   bindings: {
     rates: "read",
     vkq: "read",
@@ -78,6 +80,22 @@ export const mamba3CarryBwdKernel = defineKernel({
   }),
 });
 
+/** What the state brings to mimo_x. */
+export const mamba3MimoXBwdKernel = defineKernel({
+  name: "mamba3_mimo_x_bwd",
+  source: mimoXSource,
+  bindings: { rates: "read", grad_state: "read", k: "read", v: "read", grad_mimo_x: "write" },
+  params: { seqlen: "u32", batch: "u32" },
+  overrides: ["NHEADS", "HEADDIM", "D_STATE", "RANK"],
+  sizes: ({ NHEADS, HEADDIM, D_STATE, RANK, seqlen, batch }) => ({
+    rates: batch * NHEADS * seqlen * 4,
+    grad_state: batch * NHEADS * HEADDIM * D_STATE,
+    k: batch * RANK * NHEADS * D_STATE,
+    v: batch * NHEADS * HEADDIM,
+    grad_mimo_x: NHEADS * RANK * HEADDIM,
+  }),
+});
+
 /** Elements of the scratch tensors that mamba3ScanBwd() needs; all layers of a model can share them. */
 export function mamba3ScanBwdScratch(shape: Mamba3Sizes & { batch: number; seqlen: number }) {
   const { batch, seqlen, nheads, headdim, d_state } = shape;
@@ -95,7 +113,8 @@ export function mamba3ScanBwdScratch(shape: Mamba3Sizes & { batch: number; seqle
 /**
  * Gradients of mamba3Scan(), which ran with `keep`; nothing comes from the final state.
  *
- * Written: grad_vkq (batch, seqlen, mimo_rank, [v, k, q]), grad_rates (batch, nheads, seqlen, 4), the first of each 0, and grad_D.
+ * Written: grad_vkq (batch, seqlen, mimo_rank, [v, k, q]), grad_rates (batch, nheads, seqlen, 4), the first of each 0,
+ * grad_D, and in grad_mimo_x what mimo_x has by the step before the first.
  *
  * @param tensors k and v are those of the step before the first. grad_y (batch, seqlen, mimo_rank, d_inner). grad_state
  * (batch, nheads, headdim, d_state) becomes the gradient of what the state is with what the step before the first brings; it
@@ -115,6 +134,7 @@ export function mamba3ScanBwd(
     grad_vkq: Tensor;
     grad_rates: Tensor;
     grad_D: Tensor;
+    grad_mimo_x?: Tensor | undefined;
     grad_state: Tensor;
     decays: Tensor;
     CB: Tensor;
@@ -184,5 +204,13 @@ export function mamba3ScanBwd(
     params: { seqlen },
     workgroups: [nheads, batch, 1],
     label: `${label}.carry`,
+  });
+  if (tensors.grad_mimo_x === undefined) return;
+  program.add(mamba3MimoXBwdKernel, {
+    tensors: { rates, grad_state, k, v, grad_mimo_x: tensors.grad_mimo_x },
+    overrides,
+    params: { seqlen, batch },
+    workgroups: [Math.ceil(shape.mimo_rank * nheads * shape.headdim / LANES), 1, 1],
+    label: `${label}.mimo_x`,
   });
 }

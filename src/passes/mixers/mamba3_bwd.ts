@@ -148,6 +148,8 @@ function recordBackward<K extends PassKinds>(
       // In its place comes its gradient.
       grad_y: y,
       ...{ grad_vkq, grad_rates, grad_D: gradients.D, grad_state: scratch.grad_state },
+      // With what it has through the state that a sequence begins with; the inputs add to it.
+      grad_mimo_x: gradients.mimo_x,
       ...{ decays, CB, grad_CB: scratch.grad_CB, grad_states: scratch.grad_states },
       ...{ sums: scratch.sums, skips: scratch.skips, partials },
     },

@@ -1,18 +1,21 @@
 /** The S4D and the S4 mixer: their weights, and one block's forward as a list of ops. */
 
 import type { S4Config } from "../../model/mixers/s4_fields.ts";
-import { type S4Chunk, systemSize, tablePlaces, tableSize } from "../../model/s4_sizes.ts";
+import {
+  type S4Chunk,
+  type S4DParameter,
+  type S4Parameter,
+  systemSize,
+  tablePlaces,
+  tableSize,
+} from "../../model/s4_sizes.ts";
+import { recordDropout } from "../dropout.ts";
 import type { PassKinds } from "../kinds.ts";
 import type { OpSet } from "../op_set.ts";
 import type { HalfShape, HalfTensors, Part } from "../part.ts";
 import type { WeightLookup } from "../weights.ts";
 import { s4Training } from "./s4_bwd.ts";
 import { part, recordConv } from "./s4_conv.ts";
-
-/** Names of the tensors that make a recurrence, of either. */
-export type S4DParameter = "A_re" | "A_im" | "log_step";
-/** The same of S4. */
-export type S4Parameter = "Lambda_re" | "Lambda_im" | "P" | "B" | "log_step";
 
 /** Weights of one mixer, by their names. */
 export interface S4Weights<K extends PassKinds> {
@@ -42,7 +45,7 @@ export type S4Activation =
   | "states"
   /** The layer's output (rows, d_model). */
   | "y"
-  /** GELU of it (rows, d_model). */
+  /** GELU of it, without what is dropped (rows, d_model). */
   | "activated"
   /** What the gated linear unit is made of (rows, [value, gate]). */
   | "out";
@@ -79,7 +82,7 @@ export function s4<K extends PassKinds>(
 
     forward(program, config, tensors, shape) {
       const { d_model, norm_epsilon: eps } = config;
-      const { norm, weights, residual, normed, activations, output } = tensors;
+      const { norm, weights, residual, normed, activations, output, within } = tensors;
       const { y, activated, out } = activations;
       const { batch, seqlen, chunk, label } = shape;
       const rows = batch * seqlen;
@@ -90,9 +93,15 @@ export function s4<K extends PassKinds>(
         ...{ rows, d_model, eps, label: `${label}.norm` },
       });
       recordLayer(ops, program, config, tensors, shape);
-      ops.geluFwd(program, { x: y, y: activated }, {
-        ...{ size: rows * d_model, label: `${label}.mixer.gelu` },
-      });
+      const size = rows * d_model;
+      // What the product writes to is free before it.
+      const whole = within === undefined ? activated : out.view(0, [size]);
+      ops.geluFwd(program, { x: y, y: whole }, { size, label: `${label}.mixer.gelu` });
+      if (within !== undefined) {
+        recordDropout(ops, program, within, { x: whole, y: activated }, {
+          ...{ size, label: `${label}.mixer.dropout` },
+        });
+      }
       const product = isStep ? ops.matvecFwd : ops.linearFwd;
       product(
         program,

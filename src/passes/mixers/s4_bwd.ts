@@ -2,6 +2,7 @@
 
 import type { S4Config } from "../../model/mixers/s4_fields.ts";
 import { systemSize, tableSize } from "../../model/s4_sizes.ts";
+import { recordDropout } from "../dropout.ts";
 import type { PassKinds } from "../kinds.ts";
 import type { OpSet } from "../op_set.ts";
 import type { HalfBwdTensors, PartTraining } from "../part.ts";
@@ -67,7 +68,7 @@ export function s4Training<K extends PassKinds>(
 
     /**
      * Op by op in reverse. training.grad.residual holds the gradient of the block's output, and then that of its input. The
-     * layer's `out` is overwritten by its gradient on the way.
+     * layer's `out` is overwritten by its gradient on the way, and `activated` too where something was dropped.
      */
     backward: (program, config, tensors, label) => {
       recordBackward(ops, program, config, tensors, label);
@@ -83,7 +84,7 @@ function recordBackward<K extends PassKinds>(
   label: string,
 ): void {
   const { d_model, norm_epsilon: eps } = config;
-  const { training, input, normed, gradOutput, activations } = tensors;
+  const { training, input, normed, gradOutput, activations, within } = tensors;
   const { partials, grad } = training;
   const { grad_y } = tensors.scratch;
   const { part: mixer, norm } = tensors.weights;
@@ -103,12 +104,15 @@ function recordBackward<K extends PassKinds>(
   ops.columnSum(program, { x: grad_out, partials, y: gradients.out_bias }, {
     ...{ rows, columns: 2 * d_model, label: name("out") },
   });
-  ops.matmulBwdX(program, { grad_y: grad_out, weight: mixer.out, grad_x: grad_y }, {
+  const grad_x = within === undefined ? grad_y : activations.activated;
+  ops.matmulBwdX(program, { grad_y: grad_out, weight: mixer.out, grad_x }, {
     ...{ rows, label: name("out") },
   });
-  ops.geluBwd(program, { x: activations.y, grad: grad_y }, {
-    ...{ size: rows * d_model, label: name("gelu") },
-  });
+  const size = rows * d_model;
+  if (within !== undefined) {
+    recordDropout(ops, program, within, { x: grad_x, y: grad_y }, { size, label: name("dropout") });
+  }
+  ops.geluBwd(program, { x: activations.y, grad: grad_y }, { size, label: name("gelu") });
   if (ops.recomputes) {
     const normTensors = { x: input, weight: norm, y: normed };
     ops.rmsNormFwd(program, normTensors, { rows, d_model, eps, label: `${label}.norm` });

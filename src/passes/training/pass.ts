@@ -4,17 +4,16 @@ import { blockHalves } from "../../model/blocks.ts";
 import type { ModelConfig } from "../../model/config/config.ts";
 import { logitCount, poolsMean } from "../../model/ends.ts";
 import type { BatchShape } from "../../model/training_executor.ts";
+import { type Dropout, dropoutWithin, recordDropout } from "../dropout.ts";
 import {
   at,
   copy,
-  type Dropout,
   type ForwardTensors,
   headInput,
   type HeadRows,
   lastResidual,
   lastRows,
   recordBlocks,
-  recordDropout,
   recordHead,
   recordNormF,
   residualBefore,
@@ -129,6 +128,7 @@ export function recordBackward<K extends PassKinds>(
         ...{ initial, state, normed },
         input: residualBefore(forward, index),
         gradOutput: recordGradOutput(ops, program, config, tensors, site),
+        within: dropoutWithin(config, tensors.dropout, index),
       },
       label,
     );
@@ -221,8 +221,9 @@ function recordGradOutput<K extends PassKinds>(
 ): K["tensor"] {
   const { grad, shape } = activations;
   if (dropped === undefined) return grad.residual;
-  recordDropout(ops, program, dropped, { x: grad.residual, y: grad.normed }, {
-    ...{ size: shape.batch * shape.seqlen * d_model, site, label },
+  const own = { ...dropped, site };
+  recordDropout(ops, program, own, { x: grad.residual, y: grad.normed }, {
+    ...{ size: shape.batch * shape.seqlen * d_model, label },
   });
   return grad.normed;
 }

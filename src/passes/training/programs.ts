@@ -2,7 +2,8 @@
 
 import type { ModelConfig } from "../../model/config/config.ts";
 import type { BatchShape, TrainingBatch } from "../../model/training_executor.ts";
-import type { Dropout, SequenceState } from "../forward.ts";
+import type { Dropout } from "../dropout.ts";
+import type { SequenceState } from "../forward.ts";
 import type { PassKinds } from "../kinds.ts";
 import type { Platform } from "../platform.ts";
 import { createTrainingActivations, type TrainingActivations } from "./activations.ts";

@@ -39,6 +39,7 @@ const PRESETS: readonly (TaskPreset & { readonly settings: Hyperparameters })[] 
 }, {
   name: "small",
   isDefaultOnCpu: true,
+  note: "60 s of CPU time, and 96.67% of the test recordings of spoken digits",
   size: { d_model: 48, n_layer: 2, d_state: 16, d_conv: 4, expand: 2 },
   settings: {
     ...COMMON,

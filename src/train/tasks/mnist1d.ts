@@ -21,6 +21,7 @@ const PRESETS: readonly Preset[] = [{
 }, {
   name: "small",
   isDefaultOnCpu: true,
+  note: "97 s of CPU time, and 98.00% of the test series",
   size: { d_model: 32, n_layer: 3, d_state: 16, d_conv: 8, expand: 2 },
   settings: {
     ...COMMON,

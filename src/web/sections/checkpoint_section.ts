@@ -143,4 +143,6 @@ export class CheckpointSection {
   }
 }
 
-const USES: Readonly<Record<Slot, string>> = { text: "text", digit: "digits" };
+const USES: Readonly<Record<Slot, string>> = {
+  ...{ text: "text", digit: "digits", sound: "what is spoken" },
+};

@@ -56,7 +56,9 @@ async function describe(checkpoint: Checkpoint): Promise<Inspection> {
   const { preprocessing, head } = config;
   const isDigits = head.kind === "classifier" && preprocessing?.kind === "image" &&
     preprocessing.step === "pixel" && preprocessing.width === 28 && preprocessing.height === 28;
+  const isSound = head.kind === "classifier" && preprocessing?.kind === "audio";
   const isText = head.kind === "lm" && tokenizer !== undefined;
+  const slot = isText ? "text" : isDigits ? "digit" : isSound ? "sound" : undefined;
   return {
     name: checkpoint.name,
     family: familyOf(config).family.title,
@@ -64,10 +66,10 @@ async function describe(checkpoint: Checkpoint): Promise<Inspection> {
     storedBytes,
     weightBytes: dtypes.map((dtype) => ({ dtype, sizeBytes: plan(dtype).weightBytes })),
     stateBytes: stateBytes(config),
-    slot: isText ? "text" : isDigits ? "digit" : undefined,
-    reason: isText || isDigits
+    slot,
+    reason: slot !== undefined
       ? undefined
-      : "this page uses models of text with a tokenizer.json, and classifiers of 28 x 28 pixels",
+      : "this page uses models of text with a tokenizer.json, and classifiers of 28 x 28 pixels or of sound",
   };
 }
 

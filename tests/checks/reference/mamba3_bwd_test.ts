@@ -90,11 +90,14 @@ for (const is_mimo of [false, true]) {
         mimo_x: own.mimo_x ?? normal(0),
         D: scan.D,
         ssm_state: scan.ssm_state,
+        carried_v: scan.carried_v,
       });
-      assertGradients({ ...inputs, D, ssm_state: carried.ssm_state }, gradients, (moved) => {
-        const { D, ssm_state, ...others } = moved;
+      const { ssm_state, v: carried_v } = carried;
+      assertGradients({ ...inputs, D, ssm_state, carried_v }, gradients, (moved) => {
+        const { D, ssm_state, carried_v, ...others } = moved;
         const next = mamba3InputsFwd(withTheta(others), shape);
-        return weightedSum(mamba3ScanFwd(next, D, { ...carried, ssm_state }, shape).y, grad_y);
+        const own = { ...carried, ssm_state, v: carried_v };
+        return weightedSum(mamba3ScanFwd(next, D, own, shape).y, grad_y);
       });
     });
 

@@ -63,6 +63,13 @@ Deno.test("Tokenizer.stream() equals decode() for any bytes, and ends with the u
       const stream = tokenizer.stream({ skipSpecialTokens });
       const streamed = ids.map((id) => stream.push(id)).join("") + stream.flush();
       assertEquals(streamed, tokenizer.decode(ids, { skipSpecialTokens }));
+      let together = "";
+      for (let at = 0; at < ids.length;) {
+        const count = Math.floor(next() * 200);
+        together += stream.push(...ids.slice(at, at + count));
+        at += count;
+      }
+      assertEquals(together + stream.flush(), streamed);
     }
   }
   const stream = tokenizer.stream();

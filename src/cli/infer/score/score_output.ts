@@ -2,7 +2,7 @@
 
 import type { Model } from "../../../engine/model.ts";
 import type { TokenScore } from "../../../engine/score.ts";
-import type { TokenStream } from "../../../io/tokenizer/tokenizer.ts";
+import type { TokenStream } from "../../../io/tokenizer/token_stream.ts";
 import { ScoredBytes } from "./scored_bytes.ts";
 
 /** Sums over all tokens. */

@@ -1,6 +1,11 @@
 /** How many bytes of a text were scored. */
 
-import type { TokenStream } from "../../../io/tokenizer/tokenizer.ts";
+import type { TokenStream } from "../../../io/tokenizer/token_stream.ts";
+
+/** Ids whose text is looked at together. */
+const AT_ONCE = 256;
+
+const ENCODER = new TextEncoder();
 
 /**
  * Counts the UTF-8 bytes of what was scored: those of the text but for the first token's where nothing foresaw it, and for
@@ -10,6 +15,8 @@ export class ScoredBytes {
   readonly #stream: TokenStream;
   /** The text as it is, and in the form that normalizers give it. */
   readonly #texts: Remainder[];
+  /** Ids whose text was not looked at. */
+  #waiting: number[] = [];
   #kept = 0;
   #unscored: number | undefined;
 
@@ -28,19 +35,27 @@ export class ScoredBytes {
 
   /** Takes the next id of the text; the first one may have no score. */
   add(id: number, isScored: boolean): void {
-    const bytes = this.#keep(this.#stream.push(id));
-    this.#unscored ??= isScored ? 0 : bytes;
+    this.#waiting.push(id);
+    if (this.#unscored === undefined) this.#unscored = isScored ? 0 : this.#look();
+    else if (this.#waiting.length >= AT_ONCE) this.#look();
   }
 
   /** How many there are, after the last id; 0 where tokens say other things than the text, as an unknown token does. */
   count(): number {
+    this.#look();
     this.#keep(this.#stream.flush());
     if (!this.#texts.some(({ isKept }) => isKept)) return 0;
     return Math.max(this.#kept - (this.#unscored ?? 0), 0);
   }
 
+  #look(): number {
+    const ids = this.#waiting;
+    this.#waiting = [];
+    return this.#keep(this.#stream.push(...ids));
+  }
+
   #keep(part: string): number {
-    const bytes = new TextEncoder().encode(part).length;
+    const bytes = ENCODER.encode(part).length;
     this.#kept += bytes;
     for (const text of this.#texts) text.keep(part);
     return bytes;

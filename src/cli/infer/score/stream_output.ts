@@ -2,7 +2,7 @@
 
 import type { Model } from "../../../engine/model.ts";
 import type { TokenScore } from "../../../engine/score.ts";
-import type { TokenStream } from "../../../io/tokenizer/tokenizer.ts";
+import type { TokenStream } from "../../../io/tokenizer/token_stream.ts";
 import { type AlarmEvent, RunningPerplexity, type SurpriseAlarm } from "./running_score.ts";
 import { type ScoreOutput, type Summary, summaryToLines } from "./score_output.ts";
 

@@ -86,7 +86,8 @@ export function mamba3ScanBwdScratch({ batch, nheads }: BatchSizes) {
 /**
  * Gradients of mamba3Scan(), which ran with `keep`; nothing comes from the final state.
  *
- * Written: grad_vkq (batch, seqlen, mimo_rank, [v, k, q]), grad_rates (batch, nheads, seqlen, 4), the first of each 0, and grad_D.
+ * Written: grad_vkq (batch, seqlen, mimo_rank, [v, k, q]), grad_rates (batch, nheads, seqlen, 4), the first of each 0,
+ * grad_D, and in grad_mimo_x what mimo_x has by the step before the first.
  *
  * @param tensors k and v are those of the step before the first. grad_y (batch, seqlen, mimo_rank, d_inner). grad_state
  * (batch, nheads, headdim, d_state) and partials are scratch: see {@linkcode mamba3ScanBwdScratch}.
@@ -105,6 +106,7 @@ export function mamba3ScanBwd(
     grad_vkq: CpuTensor;
     grad_rates: CpuTensor;
     grad_D: CpuTensor;
+    grad_mimo_x?: CpuTensor | undefined;
     grad_state: CpuTensor;
     partials: CpuTensor;
   },
@@ -140,11 +142,24 @@ export function mamba3ScanBwd(
   });
   const parts = { parts: batch, size: nheads, label: `${label}.grad_D` };
   sumPartials(program, { partials, y: grad_D }, parts);
+  const { grad_mimo_x } = tensors;
+  if (grad_mimo_x === undefined) return;
+  requireSize(label, "grad_mimo_x", grad_mimo_x, mimo_rank * d_inner);
+  program.add({
+    kind: OpKind.mamba3_mimo_x_bwd,
+    items: nheads,
+    grain: rowsGrain(batch * mimo_rank * headdim * d_state),
+    args: [
+      ...[rates.address, grad_state.address, k.address, v.address, grad_mimo_x.address],
+      ...[batch, seqlen, nheads, headdim, d_state, mimo_rank],
+    ],
+    label: `${label}.mimo_x`,
+  });
 }
 
 /**
  * Gradients of mamba3Inputs(), from those that mamba3ScanBwd() gives: all columns of grad_zxBCdt but z's, and those of the
- * weights.
+ * weights; grad_mimo_x is added to.
  *
  * @param tensors grad_vkq is overwritten. grad_thetas (batch, seqlen, nheads, num_rope_angles), norm_rows (batch, seqlen,
  * d_state), dt_rows (batch, seqlen, nheads) and vkq_sums (mimo_rank, [v, k, q]) are scratch.
