@@ -89,7 +89,7 @@ export interface MatvecOptions<K extends Kinds> {
   };
   readonly tiling?: Sizes<"each" | "groups" | "atOnce">;
   /** Whether rows are computed each by itself, some together, or in tiles that share their sums among workgroups. */
-  readonly way?: "alone" | "rows" | Sizes<"shares">;
+  readonly way?: "alone" | Sizes<"groups"> | Sizes<"shares">;
 }
 
 /** Products with a weight. */
