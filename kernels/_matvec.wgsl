@@ -5,7 +5,8 @@
 //   RESIDUAL  y[b, o] += instead of =.
 //   CONV      rows CONV_START + d, d < D_INNER, are the input of the causal conv1d, whose window is conv_state[b, d]:
 //             the window moves by one, and y becomes SiLU(conv). Other rows (z, dt) are written as they are.
-// Goes after _chains. The kernel declares the overrides and bindings that are used here, and squares (f32: CHAINS).
+// Goes after _chains. The kernel declares the overrides and bindings that are used here, and squares4(i, chain): the
+// squares that chains `chain` to `chain` + 3 have of the i-th row of x in its workgroup.
 
 // Columns i to i + 3 of a row that need not start at a multiple of four, zero past D_IN.
 fn x_at(start: u32, i: u32) -> vec4<f32> {
@@ -25,10 +26,10 @@ fn x_at(start: u32, i: u32) -> vec4<f32> {
 }
 
 // From the sums of the chains of squares.
-fn norm_factor() -> f32 {
+fn norm_factor(i: u32) -> f32 {
   var sum = 0.0;
-  for (var i = 0u; i < CHAINS; i += GROUP_CHAINS) {
-    sum += sum4(vec4<f32>(squares[i], squares[i + 1u], squares[i + 2u], squares[i + 3u]));
+  for (var chain = 0u; chain < CHAINS; chain += GROUP_CHAINS) {
+    sum += sum4(squares4(i, chain));
   }
   return inverseSqrt(fma(sum, 1.0 / f32(D_IN), EPS));
 }

@@ -1,8 +1,5 @@
-// _scan_step: what the kernels of a single step of Mamba-1 share, few sequences or many: every sum in one order.
-//   dt_low . dt_weight   as _chains says
-//   C . h                four sums by fma(), of which i takes fours of states i, i + 4, ...; then these in order
-// Goes after _chains. The kernel declares W_DTYPE and W_STRIDE of dt_weight, which is never quantized.
-const STATE_SUMS = 4u;
+// _scan_step: dt_proj in the kernels of a single step of Mamba-1, few sequences or many, in the order of _chains, which
+// this goes after. The kernel declares W_DTYPE and W_STRIDE of dt_weight, which is never quantized.
 
 // Fours of columns in a chunk, and chunks in a row of dt_weight.
 fn dt_quads() -> u32 {
@@ -28,13 +25,4 @@ fn dt_weights(words: vec4<u32>, quad: u32) -> vec4<f32> {
     return unpack_f16(half);
   }
   return unpack_bf16(half);
-}
-
-fn next_states(h: vec4<f32>, A: vec4<f32>, B: vec4<f32>, dt: f32, dt_u: f32) -> vec4<f32> {
-  return fma(exp(dt * A), h, dt_u * B);
-}
-
-// y from C . h
-fn gated(sum: f32, D: f32, u: f32, z: f32) -> f32 {
-  return fma(D, u, sum) * silu(z);
 }

@@ -1,11 +1,11 @@
 // _step: what kernels of whole steps share: weights wherever they lie, and products of a workgroup's own rows.
-//   A matrix is read in chunks of 16 bytes, of 4 to 32 columns. ROW_LANES lanes share a row and take chunks side by
-//   side. A tile is what a lane has of four rows and two chunks, all on its way at once, and the next two tiles are
-//   under way while one is used. The input lies in x, vec4 q of chunk c at q * chunks + c, so that neighboring lanes
-//   read neighboring memory; the last vec4 of x is zero.
+//   A lane has one chain of a row's sum (see _chains, which this goes after), of four rows. A tile is what it has of
+//   them and of two chunks of its chain, all on its way at once, and the next two tiles are under way while one is
+//   used. The input lies in x, vec4 q of chunk c at q * chunks + c, so that neighboring lanes read neighboring memory;
+//   the last vec4 of x is zero.
 // The kernel declares weights_0, weights_1 and weights_2 (vec4<u32>), the workgroup memory x (vec4<f32>: X_VECS) and
-// sums (f32: twice PART, then at SQUARES LANES and 32), LANES, ROW_LANES, PART, SQUARES, X_VECS, W_DTYPE, EPS, ARENAS,
-// LAYERS_0, LAYERS_1, FIRST_LAYER, LAYER_VECS, and take(kind, group, row, value).
+// sums (f32: twice PART, then at SQUARES X_VECS and CHAINS), LANES, PART, SQUARES, X_VECS, W_DTYPE, EPS, ARENAS,
+// LAYERS_0, LAYERS_1, FIRST_LAYER, LAYER_VECS, and take(p, group, row, sum).
 
 struct Matrix {
   at: vec2<u32>, // which buffer, and the vec4 where it begins
@@ -124,18 +124,18 @@ fn load_quad(m: Matrix, row: u32, quad: u32) -> Quad {
   return q;
 }
 
-fn unpack_quad(dtype: u32, q: Quad, quad: u32) -> vec4<f32> {
+// Before the scale.
+fn unpack_quad(dtype: u32, words: vec4<u32>, quad: u32) -> vec4<f32> {
   if (dtype == DTYPE_F32) {
-    return bitcast<vec4<f32>>(q.words);
+    return bitcast<vec4<f32>>(words);
   }
-  let scale = scale_of(q.scale, quad * 4u / QUANT_GROUP);
   if (dtype == DTYPE_INT8) {
-    return scale * unpack_int8(q.words[quad % 4u]);
+    return unpack_int8(words[quad % 4u]);
   }
   if (dtype == DTYPE_INT4) {
-    return scale * unpack_int4(q.words[quad / 2u % 4u] >> (quad % 2u * 4u));
+    return unpack_int4(words[quad / 2u % 4u] >> (quad % 2u * 4u));
   }
-  let half = select(q.words.xy, q.words.zw, quad % 2u == 1u);
+  let half = select(words.xy, words.zw, quad % 2u == 1u);
   if (dtype == DTYPE_F16) {
     return unpack_f16(half);
   }
@@ -143,7 +143,12 @@ fn unpack_quad(dtype: u32, q: Quad, quad: u32) -> vec4<f32> {
 }
 
 fn quad_at(m: Matrix, row: u32, quad: u32) -> vec4<f32> {
-  return unpack_quad(m.dtype, load_quad(m, row, quad), quad);
+  let q = load_quad(m, row, quad);
+  let values = unpack_quad(m.dtype, q.words, quad);
+  if (m.dtype >= DTYPE_INT8) {
+    return scale_of(q.scale, quad * 4u / QUANT_GROUP) * values;
+  }
+  return values;
 }
 
 // Where vec4 v of the input lies in x, and how many there are.
@@ -158,23 +163,23 @@ fn x_vecs(p: Product) -> u32 {
 
 // Rows that lanes side by side have, and tiles that they take to come across a row.
 fn slots() -> u32 {
-  return LANES / ROW_LANES;
+  return LANES / CHAINS;
 }
 
 fn tiles_across(p: Product) -> u32 {
-  return (p.chunks + TILE_CHUNKS * ROW_LANES - 1u) / (TILE_CHUNKS * ROW_LANES);
+  return (p.chunks + TILE_CHUNKS * CHAINS - 1u) / (TILE_CHUNKS * CHAINS);
 }
 
 // Where a lane's tile is: its first row of the workgroup's, and its first chunk.
 fn first_place(lane: u32) -> vec2<u32> {
-  return vec2<u32>(lane / ROW_LANES, lane % ROW_LANES);
+  return vec2<u32>(lane / CHAINS, lane % CHAINS);
 }
 
 // The tile beside it, or the first one of the next rows.
 fn place_after(p: Product, lane: u32, place: vec2<u32>) -> vec2<u32> {
-  let chunk = place.y + TILE_CHUNKS * ROW_LANES;
-  let next_rows = vec2<u32>(place.x + TILE_ROWS * slots(), lane % ROW_LANES);
-  return select(next_rows, vec2<u32>(place.x, chunk), chunk - lane % ROW_LANES < p.chunks);
+  let chunk = place.y + TILE_CHUNKS * CHAINS;
+  let next_rows = vec2<u32>(place.x + TILE_ROWS * slots(), lane % CHAINS);
+  return select(next_rows, vec2<u32>(place.x, chunk), chunk - lane % CHAINS < p.chunks);
 }
 
 // The words with the scales of two chunks of a row.
@@ -182,7 +187,7 @@ fn load_scales(p: Product, row: u32, chunk: u32) -> vec2<u32> {
   let start = p.all_rows * p.chunks * 4u + global_row(p, row) * scale_words(p.columns);
   let columns = chunk_columns(W_DTYPE);
   let a = min(chunk, p.chunks - 1u) * columns / QUANT_GROUP / 2u;
-  let b = min(chunk + ROW_LANES, p.chunks - 1u) * columns / QUANT_GROUP / 2u;
+  let b = min(chunk + CHAINS, p.chunks - 1u) * columns / QUANT_GROUP / 2u;
   return vec2<u32>(load_word(p.at, start + a), load_word(p.at, start + b));
 }
 
@@ -202,7 +207,7 @@ fn load_tile(p: Product, place: vec2<u32>) -> Tile {
   var s2 = vec2<u32>(0u);
   var s3 = vec2<u32>(0u);
   let rows = place.x + vec4<u32>(0u, slots(), 2u * slots(), 3u * slots());
-  let columns = vec2<u32>(place.y, place.y + ROW_LANES);
+  let columns = vec2<u32>(place.y, place.y + CHAINS);
   let chunks = select(vec2<u32>(0u), columns, columns < vec2<u32>(p.chunks));
   if (rows.x < p.rows) {
     let start = global_row(p, rows.x) * p.chunks;
@@ -241,81 +246,84 @@ fn x_of(p: Product, chunk: u32) -> vec2<u32> {
   return select(vec2<u32>(X_VECS - 1u, 0u), vec2<u32>(chunk, p.chunks), chunk < p.chunks);
 }
 
-fn dots_f32(a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>, x0: vec4<f32>) -> vec4<f32> {
-  return vec4<f32>(
-    dot(bitcast<vec4<f32>>(a), x0), dot(bitcast<vec4<f32>>(b), x0),
-    dot(bitcast<vec4<f32>>(c), x0), dot(bitcast<vec4<f32>>(d), x0));
+// What four columns of each of four rows add to their sums.
+fn plus_quads(
+  sums: vec4<f32>, v: vec4<f32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>,
+) -> vec4<f32> {
+  return vec4<f32>(plus_dot(sums.x, v, a), plus_dot(sums.y, v, b), plus_dot(sums.z, v, c), plus_dot(sums.w, v, d));
 }
 
-fn dot_half(words: vec4<u32>, x0: vec4<f32>, x1: vec4<f32>) -> f32 {
+fn plus_halves(
+  sums: vec4<f32>, v: vec4<f32>, a: vec2<u32>, b: vec2<u32>, c: vec2<u32>, d: vec2<u32>,
+) -> vec4<f32> {
   if (W_DTYPE == DTYPE_F16) {
-    return dot(unpack_f16(words.xy), x0) + dot(unpack_f16(words.zw), x1);
+    return plus_quads(sums, v, unpack_f16(a), unpack_f16(b), unpack_f16(c), unpack_f16(d));
   }
-  return dot(unpack_bf16(words.xy), x0) + dot(unpack_bf16(words.zw), x1);
+  return plus_quads(sums, v, unpack_bf16(a), unpack_bf16(b), unpack_bf16(c), unpack_bf16(d));
 }
 
-fn dots_int8(a: u32, b: u32, c: u32, d: u32, x0: vec4<f32>) -> vec4<f32> {
-  return vec4<f32>(
-    dot(unpack_int8(a), x0), dot(unpack_int8(b), x0), dot(unpack_int8(c), x0), dot(unpack_int8(d), x0));
+fn plus_int8(sums: vec4<f32>, v: vec4<f32>, a: u32, b: u32, c: u32, d: u32) -> vec4<f32> {
+  return plus_quads(sums, v, unpack_int8(a), unpack_int8(b), unpack_int8(c), unpack_int8(d));
 }
 
-fn dots_int4(a: u32, b: u32, c: u32, d: u32, x0: vec4<f32>) -> vec4<f32> {
-  return vec4<f32>(
-    dot(unpack_int4(a), x0), dot(unpack_int4(b), x0), dot(unpack_int4(c), x0), dot(unpack_int4(d), x0));
+// Eight columns, whose input is at i and i + step.
+fn plus_int4(sums: vec4<f32>, i: u32, step: u32, a: u32, b: u32, c: u32, d: u32) -> vec4<f32> {
+  let low = plus_quads(sums, x[i], unpack_int4(a), unpack_int4(b), unpack_int4(c), unpack_int4(d));
+  return plus_quads(
+    low, x[i + step], unpack_int4(a >> 4u), unpack_int4(b >> 4u), unpack_int4(c >> 4u), unpack_int4(d >> 4u));
 }
 
-// Eight columns of int4 weights: i and i + step are the places of their input.
-fn dots_8(a: u32, b: u32, c: u32, d: u32, i: u32, step: u32) -> vec4<f32> {
-  return dots_int4(a, b, c, d, x[i]) + dots_int4(a >> 4u, b >> 4u, c >> 4u, d >> 4u, x[i + step]);
-}
-
-// What one chunk of each of four rows adds to them.
-fn chunk_dots(
-  p: Product, chunk: u32, a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>, scales: vec4<u32>,
+// What one chunk of each of four rows adds to their chains.
+fn plus_chunks(
+  sums: vec4<f32>, p: Product, chunk: u32, a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>, scales: vec4<u32>,
 ) -> vec4<f32> {
   let place = x_of(p, chunk);
   let i = place.x;
   let step = place.y;
   if (W_DTYPE == DTYPE_F32) {
-    return dots_f32(a, b, c, d, x[i]);
+    return plus_quads(
+      sums, x[i], bitcast<vec4<f32>>(a), bitcast<vec4<f32>>(b), bitcast<vec4<f32>>(c), bitcast<vec4<f32>>(d));
   }
   if (W_DTYPE <= DTYPE_BF16) {
-    let x0 = x[i];
-    let x1 = x[i + step];
-    return vec4<f32>(dot_half(a, x0, x1), dot_half(b, x0, x1), dot_half(c, x0, x1), dot_half(d, x0, x1));
+    return plus_halves(plus_halves(sums, x[i], a.xy, b.xy, c.xy, d.xy), x[i + step], a.zw, b.zw, c.zw, d.zw);
   }
   let group = min(chunk, p.chunks - 1u) * chunk_columns(W_DTYPE) / QUANT_GROUP;
   let scale = vec4<f32>(
     scale_of(scales.x, group), scale_of(scales.y, group), scale_of(scales.z, group), scale_of(scales.w, group));
+  var part = vec4<f32>(0.0);
   if (W_DTYPE == DTYPE_INT8) {
-    return scale * ((dots_int8(a.x, b.x, c.x, d.x, x[i]) + dots_int8(a.y, b.y, c.y, d.y, x[i + step])) +
-      (dots_int8(a.z, b.z, c.z, d.z, x[i + 2u * step]) + dots_int8(a.w, b.w, c.w, d.w, x[i + 3u * step])));
+    part = plus_int8(part, x[i], a.x, b.x, c.x, d.x);
+    part = plus_int8(part, x[i + step], a.y, b.y, c.y, d.y);
+    part = plus_int8(part, x[i + 2u * step], a.z, b.z, c.z, d.z);
+    part = plus_int8(part, x[i + 3u * step], a.w, b.w, c.w, d.w);
+  } else {
+    part = plus_int4(part, i, step, a.x, b.x, c.x, d.x);
+    part = plus_int4(part, i + 2u * step, step, a.y, b.y, c.y, d.y);
+    part = plus_int4(part, i + 4u * step, step, a.z, b.z, c.z, d.z);
+    part = plus_int4(part, i + 6u * step, step, a.w, b.w, c.w, d.w);
   }
-  return scale * ((dots_8(a.x, b.x, c.x, d.x, i, step) + dots_8(a.y, b.y, c.y, d.y, i + 2u * step, step)) +
-    (dots_8(a.z, b.z, c.z, d.z, i + 4u * step, step) + dots_8(a.w, b.w, c.w, d.w, i + 6u * step, step)));
+  return fma(scale, part, sums);
 }
 
 fn sums4(i: u32) -> vec4<f32> {
   return vec4<f32>(sums[i], sums[i + 1u], sums[i + 2u], sums[i + 3u]);
 }
 
-fn sum16(start: u32) -> f32 {
-  let sum = (sums4(start) + sums4(start + 4u)) + (sums4(start + 8u) + sums4(start + 12u));
-  return (sum.x + sum.y) + (sum.z + sum.w);
-}
-
-fn sum32(start: u32) -> f32 {
-  let sum = ((sums4(start) + sums4(start + 4u)) + (sums4(start + 8u) + sums4(start + 12u))) +
-    ((sums4(start + 16u) + sums4(start + 20u)) + (sums4(start + 24u) + sums4(start + 28u)));
-  return (sum.x + sum.y) + (sum.z + sum.w);
+// Of `count` chains, whole groups of them.
+fn sum_of_chains(first: u32, count: u32) -> f32 {
+  var sum = 0.0;
+  for (var i = first; i < first + count; i += GROUP_CHAINS) {
+    sum += sum4(sums4(i));
+  }
+  return sum;
 }
 
 // Leaves the sums of a lane's rows with the others', and lets a lane of each row take all of them.
 fn finish_rows(p: Product, group: u32, lane: u32, block: u32, partial: vec4<f32>) {
   // In turns in either half, so that one meeting a block is enough.
   let half = block % 2u * PART;
-  let place = half + lane / ROW_LANES * (ROW_LANES + 1u) + lane % ROW_LANES;
-  let step = slots() * (ROW_LANES + 1u);
+  let place = half + lane / CHAINS * (CHAINS + 1u) + lane % CHAINS;
+  let step = slots() * (CHAINS + 1u);
   sums[place] = partial.x;
   sums[place + step] = partial.y;
   sums[place + 2u * step] = partial.z;
@@ -323,12 +331,7 @@ fn finish_rows(p: Product, group: u32, lane: u32, block: u32, partial: vec4<f32>
   workgroupBarrier();
   let row = block * slots() * TILE_ROWS + lane;
   if (lane < slots() * TILE_ROWS && row < p.rows) {
-    let start = half + lane * (ROW_LANES + 1u);
-    var sum = sum32(start);
-    if (ROW_LANES == 64u) {
-      sum += sum32(start + 32u);
-    }
-    take(p.kind, group, row, sum);
+    take(p, group, row, sum_of_chains(half + lane * (CHAINS + 1u), CHAINS));
   }
 }
 
@@ -362,9 +365,9 @@ fn product(p: Product, group: u32, lane: u32, first: Tile, second: Tile) {
     for (var i = 0u; i < across; i++) {
       let loaded = load_tile(p, later);
       later = place_after(p, lane, later);
-      let chunk = lane % ROW_LANES + i * TILE_CHUNKS * ROW_LANES;
-      partial += chunk_dots(p, chunk, a0, a1, a2, a3, scales_a) +
-        chunk_dots(p, chunk + ROW_LANES, b0, b1, b2, b3, scales_b);
+      let chunk = lane % CHAINS + i * TILE_CHUNKS * CHAINS;
+      partial = plus_chunks(partial, p, chunk, a0, a1, a2, a3, scales_a);
+      partial = plus_chunks(partial, p, chunk + CHAINS, b0, b1, b2, b3, scales_b);
       a0 = next_a0;
       b0 = next_b0;
       a1 = next_a1;
@@ -390,17 +393,19 @@ fn product(p: Product, group: u32, lane: u32, first: Tile, second: Tile) {
   }
 }
 
-// Of each lane's sum of squares in sums, from SQUARES on, 32 sums, which are there when the workgroup meets next.
-fn sum_squares(lane: u32) {
-  if (lane < 32u) {
+// From the squares of the fours of x in sums, from SQUARES on, those of their chains, which are there when the
+// workgroup meets next.
+fn sum_squares(p: Product, lane: u32) {
+  if (lane < CHAINS) {
     var sum = 0.0;
-    for (var i = lane; i < LANES; i += 32u) {
-      sum += sums[SQUARES + i];
+    for (var v = lane; v < x_vecs(p); v += CHAINS) {
+      sum += sums[SQUARES + v];
     }
-    sums[SQUARES + LANES + lane] = sum;
+    sums[SQUARES + X_VECS + lane] = sum;
   }
 }
 
-fn rstd_of(columns: u32) -> f32 {
-  return inverseSqrt(sum32(SQUARES + LANES) / f32(columns) + EPS);
+// What x is to be multiplied with for its norm.
+fn norm_factor(inverse_columns: f32) -> f32 {
+  return inverseSqrt(fma(sum_of_chains(SQUARES + X_VECS, CHAINS), inverse_columns, EPS));
 }

@@ -1,13 +1,13 @@
 // _step_blocks: the walk through the blocks of whole steps, and conv1d: what mixers share. A block is in_proj, the
-// mixer, where the others are met once, and out_proj. The kernel declares what _step_ends and _step_sample say, and
+// mixer, and out_proj; x_proj is a product of its own. The kernel declares what _step_ends and _step_sample say, and
 // conv_sums and conv_last (f32), N_LAYER, D_CONV, CONV_BIAS, CONV_AT, CARRIED, AT_CONV, AT_CONV_BIAS, AT_NORM,
-// AT_IN_BIAS, AT_OUT_BIAS, BIAS, OUT_NORM and AT_OUT_NORM; and, for the layer that is computed:
-//   product_of(part, group)      in_proj and out_proj of each layer in turn, then the head
-//   begin_mixer(group, lane)     what needs no other workgroup; before in_proj
-//   finish_in_proj(group, lane)  what is still to be handed over
-//   load_mixer(group, lane)      loads what mix() needs; others arrive meanwhile
-//   mix(group, lane)             hands over the input of out_proj
-//   take_in_proj(group, i, sum)
+// AT_IN_BIAS, AT_OUT_BIAS, BIAS, OUT_NORM and AT_OUT_NORM; PRODUCTS of a layer: in_proj, perhaps x_proj (X_EACH of
+// X_ROWS rows a workgroup, AT_X, X_SOURCE, X_DBL), out_proj; and, for the layer that is computed:
+//   product_of(part, group)   the products of each layer in turn, then the head
+//   begin_mixer(group, lane)  what needs no other workgroup; before in_proj
+//   load_mixer(group, lane)   loads what mix() needs, before it waits
+//   mix(group, lane)          posts the input of out_proj
+//   take_in_proj(group, i, value)
 
 // Of the layer that is computed: where its weights begin, and its state.
 var<private> layer: vec2<u32>;
@@ -22,8 +22,8 @@ fn enter_layer(index: u32) {
   layer_state = index * CARRIED;
 }
 
-// Four taps of a channel's window but the last one, moved by a step; their loads overlap.
-fn four_taps(d: u32, k: u32) -> f32 {
+// sum + four taps of a channel's window but the last one, moved by a step; their loads overlap.
+fn plus_taps(sum: f32, d: u32, k: u32) -> f32 {
   let window = layer_state + CONV_AT + d * D_CONV + k;
   let tap = d * D_CONV + k;
   var values = vec4<f32>(0.0);
@@ -39,25 +39,26 @@ fn four_taps(d: u32, k: u32) -> f32 {
       carried[window + j] = values[j];
     }
   }
-  return dot(values, weights);
+  return plus_dot(sum, weights, values);
 }
 
 // A product of the walk: in_proj, of which the rows are told (the workgroup's, split and split_2; then where each part
-// begins), out_proj or the head. Values are chosen one by one, so that they stay in registers.
+// begins), x_proj, out_proj or the head. Values are chosen one by one, so that they stay in registers.
 fn part_of(part: u32, group: u32, in_rows: u32, counts: vec3<u32>, starts: vec3<u32>) -> Product {
-  let is_head = part == 2u * N_LAYER;
-  let is_in = part % 2u == 0u && !is_head;
-  let rows = select(
-    own_count(group, OUT_ROWS, D_MODEL), own_count(group, HEAD_ROWS, LOGITS), is_head);
-  let own = select(vec3<u32>(rows), counts, is_in);
-  let first = vec3<u32>(group * select(OUT_ROWS, HEAD_ROWS, is_head), 0u, 0u);
-  let begin = select(first, starts, is_in);
-  let at = layer_at(min(part / 2u, N_LAYER - 1u)) + vec2<u32>(0u, select(AT_OUT, AT_IN, is_in));
+  let is_head = part == PRODUCTS * N_LAYER;
+  let is_in = part % PRODUCTS == 0u && !is_head;
+  let is_x = PRODUCTS == 3u && part % PRODUCTS == 1u;
   let is_wide = !is_in && !is_head;
+  let each = select(select(OUT_ROWS, X_EACH, is_x), HEAD_ROWS, is_head);
+  let all = select(select(select(D_MODEL, X_ROWS, is_x), LOGITS, is_head), in_rows, is_in);
+  let own = select(vec3<u32>(own_count(group, each, all)), counts, is_in);
+  let begin = select(vec3<u32>(group * each, 0u, 0u), starts, is_in);
+  let place = select(select(AT_OUT, AT_X, is_x), AT_IN, is_in);
+  let at = layer_at(min(part / PRODUCTS, N_LAYER - 1u)) + vec2<u32>(0u, place);
   return Product(
-    select(select(OUT_PROJ, HEAD, is_head), IN_PROJ, is_in),
+    select(select(select(OUT_PROJ, X_PROJ, is_x), HEAD, is_head), IN_PROJ, is_in),
     select(at, vec2<u32>(0u, AT_HEAD), is_head),
-    select(select(D_MODEL, LOGITS, is_head), in_rows, is_in),
+    all,
     select(D_MODEL, D_INNER, is_wide),
     select(row_chunks(D_MODEL, W_DTYPE), row_chunks(D_INNER, W_DTYPE), is_wide),
     own.x, own.y, own.z, begin.x, begin.y, begin.z);
@@ -71,7 +72,7 @@ fn begin_conv(c: u32, d: u32) {
     sum = element(in_layer(AT_CONV_BIAS), d);
   }
   for (var k = 0u; k + 1u < D_CONV; k += 4u) {
-    sum += four_taps(d, k);
+    sum = plus_taps(sum, d, k);
   }
   conv_sums[c] = sum;
   conv_last[c] = last;
@@ -80,23 +81,30 @@ fn begin_conv(c: u32, d: u32) {
 // conv1d and SiLU of channel d, whose newest input this is.
 fn finish_conv(c: u32, d: u32, newest: f32) -> f32 {
   carried[layer_state + CONV_AT + (d + 1u) * D_CONV - 1u] = newest;
-  return silu(conv_sums[c] + newest * conv_last[c]);
+  return silu(fma(conv_last[c], newest, conv_sums[c]));
 }
 
-fn take(kind: u32, group: u32, i: u32, sum: f32) {
-  if (kind == HEAD) {
-    take_logit(group, i, sum);
-  } else if (kind == OUT_PROJ) {
-    var value = sum;
-    if (OUT_NORM) {
-      value *= rstd_of(D_INNER);
-    }
-    if (BIAS) {
-      value += element(in_layer(AT_OUT_BIAS), group * OUT_ROWS + i);
-    }
-    take_residual(group, i, value);
+fn take(p: Product, group: u32, i: u32, sum: f32) {
+  let row = global_row(p, i);
+  if (p.kind == HEAD) {
+    take_logit(row, sum);
+  } else if (p.kind == X_PROJ) {
+    post(X_DBL, X_ROWS, mark, row, sum);
   } else {
-    take_in_proj(group, i, sum * rstd_of(D_MODEL));
+    let is_in = p.kind == IN_PROJ;
+    var bias = 0.0;
+    if (BIAS) {
+      bias = element(in_layer(select(AT_OUT_BIAS, AT_IN_BIAS, is_in)), row);
+    }
+    var value = sum + bias;
+    if (is_in || OUT_NORM) {
+      value = fma(sum, norm_factor(select(1.0 / f32(D_INNER), 1.0 / f32(D_MODEL), is_in)), bias);
+    }
+    if (is_in) {
+      take_in_proj(group, i, value);
+    } else {
+      take_residual(group, i, value);
+    }
   }
 }
 
@@ -108,47 +116,59 @@ fn norm_of(kind: u32) -> vec2<u32> {
   return in_layer(select(AT_OUT_NORM, AT_NORM, kind == IN_PROJ));
 }
 
-// One step, up to the logits. The input is token, or row `step` of the request's. What needs no other
-// workgroup is loaded while they are waited for.
+// What lanes of this workgroup posted is there before others of it look: that is all that a single one needs.
+fn join() {
+  if (GROUPS == 1u) {
+    storageBarrier();
+  }
+  workgroupBarrier();
+}
+
+// A product with its input. What needs no other workgroup is loaded before that is waited for.
+fn run_product(p: Product, part: u32, group: u32, lane: u32, step: u32) {
+  let place = first_place(lane);
+  let first = load_tile(p, place);
+  let second = load_tile(p, place_after(p, lane, place));
+  if (p.kind == IN_PROJ) {
+    begin_mixer(group, lane);
+  }
+  let is_normed = p.kind == IN_PROJ || p.kind == HEAD || (p.kind == OUT_PROJ && OUT_NORM);
+  let norm = norm_of(p.kind);
+  var norm_first: vec4<u32>;
+  if (is_normed && lane * 4u < p.columns) {
+    norm_first = load(norm, lane);
+  }
+  let source = select(select(RESIDUAL, GATED, p.kind == OUT_PROJ), X_SOURCE, p.kind == X_PROJ);
+  let source_mark = select(mark, mark - 1u, p.kind == IN_PROJ);
+  join();
+  stage(p, lane, source, source_mark, part == 0u, step, is_normed, norm, norm_first);
+  if (POOL && p.kind == HEAD && group == 0u) {
+    pool(p, lane);
+  }
+  product(p, group, lane, first, second);
+}
+
+// One step, up to the logits. The input is token, or row `step` of the request's.
 fn run(group: u32, lane: u32, step: u32) {
   enter_layer(0u);
   begin_residual(group, lane, step);
-  for (var part = 0u; part < 2u * N_LAYER + 1u; part++) {
+  mark = step * N_LAYER;
+  for (var part = 0u; part < PRODUCTS * N_LAYER + 1u; part++) {
     let p = product_of(part, group);
-    let place = first_place(lane);
-    let first = load_tile(p, place);
-    let second = load_tile(p, place_after(p, lane, place));
     if (p.kind == IN_PROJ) {
-      enter_layer(part / 2u);
-      begin_mixer(group, lane);
+      enter_layer(part / PRODUCTS);
+      mark += 1u;
     }
-    let is_normed = p.kind != OUT_PROJ || OUT_NORM;
-    let norm = norm_of(p.kind);
-    var norm_first: vec4<u32>;
-    if (is_normed && lane * 4u < p.columns) {
-      norm_first = load(norm, lane);
+    if (p.rows > 0u || p.kind != X_PROJ) {
+      run_product(p, part, group, lane, step);
     }
-    if (part > 0u) {
-      wait(lane);
-    }
-    let source = select(RESIDUAL, GATED, p.kind == OUT_PROJ);
-    stage(p, lane, source, part == 0u, step, is_normed, norm, norm_first);
-    if (POOL && p.kind == HEAD && group == 0u) {
-      pool(p, lane);
-    }
-    product(p, group, lane, first, second);
-    if (p.kind == IN_PROJ) {
-      workgroupBarrier();
-      finish_in_proj(group, lane);
-      arrive(lane);
+    if (p.kind == select(IN_PROJ, X_PROJ, PRODUCTS == 3u)) {
       load_mixer(group, lane);
-      wait(lane);
+      join();
       mix(group, lane);
     }
-    if (p.kind != HEAD) {
-      arrive(lane);
-    }
   }
+  // What a lane left in the state or in the logits may be another's from here on.
   storageBarrier();
 }
 

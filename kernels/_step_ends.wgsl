@@ -1,13 +1,17 @@
 // _step_ends: the two ends of a step, for kernels of whole steps: input, norms, pooling and head.
 // The kernel declares what _step and _grid say, and request (u32), session (atomic<u32>), own_residual (f32: OUT_ROWS),
-// token (u32), D_MODEL, OUT_ROWS, INPUT_IDS, INPUT_BIAS, INPUT_ROWS, INPUT_COLUMNS, INPUT_DTYPE, POOL, LOGITS,
-// HEAD_ROWS, HEAD_BIAS; and where things lie: AT_INPUT, AT_INPUT_BIAS, AT_NORM_F, AT_HEAD, AT_HEAD_BIAS in vec4s of
-// weights_0, RESIDUAL in exchange, SEEN_AT, LOGITS_AT, POOL_AT in session.
+// token (u32), D_MODEL, OUT_ROWS, INPUT_IDS, INPUT_BIAS, INPUT_ROWS, INPUT_COLUMNS, INPUT_DTYPE, POOL, POOL_LANES,
+// LOGITS, HEAD_ROWS, HEAD_BIAS; and where things lie: AT_INPUT, AT_INPUT_BIAS, AT_NORM_F, AT_HEAD, AT_HEAD_BIAS in
+// vec4s of weights_0, RESIDUAL in exchange, SEEN_AT, LOGITS_AT, POOL_AT in session.
 
 // Kinds of products.
 const IN_PROJ = 0u;
 const OUT_PROJ = 1u;
 const HEAD = 2u;
+const X_PROJ = 3u;
+
+// Which layer of all steps of the dispatch is computed, from 1 on: what is posted is marked with it.
+var<private> mark: u32;
 
 // What the host asks for: words of request.
 const STEPS = 0u;         // how many
@@ -36,20 +40,47 @@ fn input_matrix() -> Matrix {
   return Matrix(vec2<u32>(0u, AT_INPUT), INPUT_ROWS, INPUT_COLUMNS, INPUT_DTYPE);
 }
 
-// A row of the input's projection.
+// What a chunk of a row of the input's projection adds to its chain.
+fn plus_input(sum: f32, row: u32, chunk: u32, step: u32) -> f32 {
+  let m = input_matrix();
+  let quads = chunk_columns(INPUT_DTYPE) / 4u;
+  let start = step * INPUT_COLUMNS;
+  let first = load_quad(m, row, chunk * quads);
+  let is_scaled = INPUT_DTYPE >= DTYPE_INT8;
+  var part = select(sum, 0.0, is_scaled);
+  for (var quad = chunk * quads; quad < (chunk + 1u) * quads; quad++) {
+    part = plus_dot(
+      part, unpack_quad(INPUT_DTYPE, first.words, quad), request4(start + quad * 4u, start + INPUT_COLUMNS));
+  }
+  if (is_scaled) {
+    return fma(scale_of(first.scale, chunk * quads * 4u / QUANT_GROUP), part, sum);
+  }
+  return part;
+}
+
+// A row of it.
 fn projected(step: u32, row: u32) -> f32 {
   if (row >= D_MODEL) {
     return 0.0;
   }
-  var sum = 0.0;
-  for (var i = 0u; i < INPUT_COLUMNS; i += 4u) {
-    let start = step * INPUT_COLUMNS;
-    sum += dot(quad_at(input_matrix(), row, i / 4u), request4(start + i, start + INPUT_COLUMNS));
+  let chunks = row_chunks(INPUT_COLUMNS, INPUT_DTYPE);
+  var total = 0.0;
+  var group = 0.0;
+  for (var chain = 0u; chain < min(CHAINS, (chunks + GROUP_CHAINS - 1u) / GROUP_CHAINS * GROUP_CHAINS); chain++) {
+    var sum = 0.0;
+    for (var chunk = chain; chunk < chunks; chunk += CHAINS) {
+      sum = plus_input(sum, row, chunk, step);
+    }
+    group += sum;
+    if (ends_group(chain)) {
+      total += group;
+      group = 0.0;
+    }
   }
   if (INPUT_BIAS) {
-    sum += element(vec2<u32>(0u, AT_INPUT_BIAS), row);
+    total += element(vec2<u32>(0u, AT_INPUT_BIAS), row);
   }
-  return sum;
+  return total;
 }
 
 // vec4 v of the residual stream before the first block.
@@ -74,22 +105,22 @@ fn begin_residual(group: u32, lane: u32, step: u32) {
   }
 }
 
-// Lays the input of a product out in x: of the model, or handed over from `place` on; times the weight of a norm, of
-// which a lane has loaded its first vec4, where it is normed: rstd_of(its columns) is missing then.
+// Lays the input of a product out in x: of the model, or posted on a board for a mark; times the weight of a norm, of
+// which a lane has loaded its first vec4, where it is normed: norm_factor() is missing then.
 fn stage(
-  p: Product, lane: u32, place: u32, is_input: bool, step: u32, is_normed: bool, norm: vec2<u32>,
+  p: Product, lane: u32, board: u32, source_mark: u32, is_input: bool, step: u32, is_normed: bool, norm: vec2<u32>,
   norm_first: vec4<u32>,
 ) {
-  var square = 0.0;
   for (var v = lane; v < x_vecs(p); v += LANES) {
     var values = vec4<f32>(0.0);
+    var square = 0.0;
     if (v * 4u < p.columns) {
       if (is_input) {
         values = input4(step, v);
       } else {
-        values = handed4(place + v * 4u);
+        values = posted4(board, p.columns, source_mark, v);
       }
-      square += dot(values, values);
+      square = square_of(values);
       if (is_normed) {
         var weight = norm_first;
         if (v >= LANES) {
@@ -99,21 +130,46 @@ fn stage(
       }
     }
     x[x_place(p, v)] = values;
+    if (is_normed) {
+      sums[SQUARES + v] = square;
+    }
   }
-  sums[SQUARES + lane] = square;
   if (lane == 0u) {
     x[X_VECS - 1u] = vec4<f32>(0.0);
   }
   workgroupBarrier();
-  sum_squares(lane);
+  if (is_normed) {
+    sum_squares(p, lane);
+  }
 }
 
-// x becomes the running mean of all steps: see mean_pool_fwd. One group alone has it.
+// x becomes the running mean of norm_f of all steps, in the order of sums of rms_norm_fwd: see mean_pool_fwd. One group
+// alone has it.
 fn pool(p: Product, lane: u32) {
+  var square = 0.0;
+  if (lane < POOL_LANES) {
+    for (var d = lane; d < D_MODEL; d += POOL_LANES) {
+      let value = posted(RESIDUAL, D_MODEL, mark, d);
+      square = fma(value, value, square);
+    }
+    sums[lane] = square;
+  }
+  for (var half = POOL_LANES / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane < half) {
+      sums[lane] += sums[lane + half];
+    }
+  }
   workgroupBarrier();
-  let rstd = rstd_of(D_MODEL);
+  let rstd = inverseSqrt(sums[0] / f32(D_MODEL) + EPS);
   for (var v = lane; v * 4u < D_MODEL; v += LANES) {
-    let normed = x[x_place(p, v)] * rstd;
+    let weight = bitcast<vec4<f32>>(load(vec2<u32>(0u, AT_NORM_F), v));
+    x[x_place(p, v)] = posted4(RESIDUAL, D_MODEL, mark, v) * rstd * weight;
+  }
+  // What was rounded here is what a list of dispatches has in memory.
+  workgroupBarrier();
+  for (var v = lane; v * 4u < D_MODEL; v += LANES) {
+    let normed = x[x_place(p, v)];
     var means = vec4<f32>(0.0);
     for (var j = 0u; j < 4u; j++) {
       let d = v * 4u + j;
@@ -130,20 +186,20 @@ fn pool(p: Product, lane: u32) {
   workgroupBarrier();
 }
 
-fn take_logit(group: u32, i: u32, sum: f32) {
-  let row = group * HEAD_ROWS + i;
-  var value = sum;
-  if (!POOL) {
-    value *= rstd_of(D_MODEL);
-  }
+fn take_logit(row: u32, sum: f32) {
+  var bias = 0.0;
   if (HEAD_BIAS) {
-    value += element(vec2<u32>(0u, AT_HEAD_BIAS), row);
+    bias = element(vec2<u32>(0u, AT_HEAD_BIAS), row);
+  }
+  var value = sum + bias;
+  if (!POOL) {
+    value = fma(sum, norm_factor(1.0 / f32(D_MODEL)), bias);
   }
   atomicStore(&session[LOGITS_AT + row], bitcast<u32>(value));
 }
 
-// Adds an element of out_proj to the residual stream, and hands it over.
+// Adds an element of out_proj to the residual stream, and posts it.
 fn take_residual(group: u32, i: u32, value: f32) {
   own_residual[i] += value;
-  hand_over(RESIDUAL + group * OUT_ROWS + i, own_residual[i]);
+  post(RESIDUAL, D_MODEL, mark, group * OUT_ROWS + i, own_residual[i]);
 }

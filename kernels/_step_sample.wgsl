@@ -2,19 +2,27 @@
 // together.
 //   SHARED: each has the ids whose logits it computed, and integers meet in exchange: counts and masses, which add up
 //   to the same in any order. Otherwise, where there are few ids, each draws from all of them, and gets the same.
-// The kernel declares what _step_ends and _threshold say, and chosen (u32), SHARED, REAL_VOCAB_SIZE, RING, and where
-// things lie: SUMMARIES, BINS, TOTALS in exchange, DRAWS_AT, TOKENS_AT, RING_AT in session.
+// The kernel declares what _step_ends, _threshold and _exponentials say, and chosen (u32), SHARED, REAL_VOCAB_SIZE,
+// RING, and where things lie: SUMMARIES, BINS, TOTALS in exchange, DRAWS_AT, TOKENS_AT, RING_AT in session.
 
 const NO_TOKEN = 0xffffffffu;
 const LOWEST = -3.4e38;
 const UNIT = 2147483648.0; // 2^31: all probabilities together
 const SUMMARY_WORDS = 8u;
-const BIN_SETS = 9u;       // four for top-k, four for top-p, and one of which a word is the mass that top-p leaves
+const BIN_SETS = 9u;       // four for top-k, four for top-p; of the last a word is the mass that top-p leaves, and then
+const EXPONENTIALS = 1u;   // come two sums of three words
 
 // A group's ids, and how many sets of bins are in use.
 var<private> ids_begin: u32;
 var<private> ids_end: u32;
 var<private> bin_set: u32;
+
+// Of all ids: the largest logit, the sum of exponentials beside it, and, where a token is drawn at random, the same of
+// the adjusted ones.
+var<private> raw_max: f32;
+var<private> raw_sum: f32;
+var<private> best: f32;
+var<private> best_sum: f32;
 
 fn temperature() -> f32 { return bitcast<f32>(request[SETTINGS]); }
 fn top_k() -> u32 { return request[SETTINGS + 1u]; }
@@ -41,10 +49,8 @@ fn adjusted(b: u32, id: u32) -> f32 {
   return adjust(id, logit(id));
 }
 
-// The summary of all ids lies in sums: the largest logit, the sum of exponentials beside it, and the same of the
-// adjusted ones; the first id that has the largest of these is in counts.
 fn mass(value: f32) -> u32 {
-  return u32(exp(value - sums[2u * LANES]) / sums[3u * LANES] * UNIT);
+  return u32(exp(value - best) / best_sum * UNIT);
 }
 
 fn mass_from(b: u32, id: u32, lowest_key: u32) -> u32 {
@@ -52,44 +58,33 @@ fn mass_from(b: u32, id: u32, lowest_key: u32) -> u32 {
   return select(0u, mass(value), order_key(value) >= lowest_key);
 }
 
+// A lane's largest logit in sums, and its largest adjusted one LANES behind; the first id that has this in counts.
 fn summarise_lane(lane: u32) {
-  var raw_max = LOWEST;
-  var raw_sum = 0.0;
+  var own_max = LOWEST;
   var top = LOWEST;
-  var top_sum = 0.0;
   var top_id = NO_TOKEN;
   for (var id = ids_begin + lane; id < ids_end; id += LANES) {
     let raw = logit(id);
     let value = adjust(id, raw);
-    let larger_raw = max(raw_max, raw);
-    raw_sum = raw_sum * exp(raw_max - larger_raw) + exp(raw - larger_raw);
-    raw_max = larger_raw;
+    own_max = max(own_max, raw);
     if (value > top) {
-      top_sum *= exp(top - value);
       top = value;
       top_id = id;
     }
-    top_sum += exp(value - top);
   }
-  sums[lane] = raw_max;
-  sums[LANES + lane] = raw_sum;
-  sums[2u * LANES + lane] = top;
-  sums[3u * LANES + lane] = top_sum;
+  sums[lane] = own_max;
+  sums[LANES + lane] = top;
   counts[lane] = top_id;
 }
 
 fn merge(lane: u32, other: u32) {
-  let raw = max(sums[lane], sums[other]);
-  sums[LANES + lane] = sums[LANES + lane] * exp(sums[lane] - raw) + sums[LANES + other] * exp(sums[other] - raw);
-  sums[lane] = raw;
-  let own = 2u * LANES + lane;
-  let top = sums[2u * LANES + other];
-  let larger = max(sums[own], top);
-  sums[LANES + own] = sums[LANES + own] * exp(sums[own] - larger) + sums[3u * LANES + other] * exp(top - larger);
-  if (top > sums[own] || (top == sums[own] && counts[other] < counts[lane])) {
+  sums[lane] = max(sums[lane], sums[other]);
+  let top = sums[LANES + other];
+  let own = sums[LANES + lane];
+  if (top > own || (top == own && counts[other] < counts[lane])) {
     counts[lane] = counts[other];
   }
-  sums[own] = larger;
+  sums[LANES + lane] = max(own, top);
 }
 
 // Merges the first `count` lanes' summaries into lane 0's.
@@ -105,28 +100,63 @@ fn merge_lanes(lane: u32, count: u32) {
   workgroupBarrier();
 }
 
+// Leaves the first id with the largest adjusted logit in counts[0].
 fn summarise(group: u32, lane: u32) {
   summarise_lane(lane);
   merge_lanes(lane, LANES);
-  if (!SHARED) {
-    return;
+  if (SHARED) {
+    let own = SUMMARIES + group * SUMMARY_WORDS;
+    if (lane == 0u) {
+      hand_over(own, sums[0]);
+      hand_over(own + 1u, sums[LANES]);
+      atomicStore(&exchange[own + 2u], counts[0]);
+    }
+    meet(lane);
+    if (lane < GROUPS) {
+      let place = SUMMARIES + lane * SUMMARY_WORDS;
+      sums[lane] = handed(place);
+      sums[LANES + lane] = handed(place + 1u);
+      counts[lane] = atomicLoad(&exchange[place + 2u]);
+    }
+    merge_lanes(lane, GROUPS);
   }
-  if (lane < 4u) {
-    hand_over(SUMMARIES + group * SUMMARY_WORDS + lane, sums[lane * LANES]);
-  } else if (lane == 4u) {
-    atomicStore(&exchange[SUMMARIES + group * SUMMARY_WORDS + 4u], counts[0]);
+  raw_max = sums[0];
+  best = sums[LANES];
+  add_exponentials(lane);
+}
+
+// Adds this group's sums to the others'.
+fn add_exponentials(lane: u32) {
+  var raw_parts = vec3<u32>(0u);
+  var own_parts = vec3<u32>(0u);
+  for (var id = ids_begin + lane; id < ids_end; id += LANES) {
+    let raw = logit(id);
+    raw_parts += parts_of(exp(raw - raw_max));
+    if (temperature() != 0.0) {
+      own_parts += parts_of(exp(adjust(id, raw) - best));
+    }
   }
-  meet(lane);
-  if (lane < GROUPS) {
-    let place = SUMMARIES + lane * SUMMARY_WORDS;
-    let values = handed4(place);
-    sums[lane] = values.x;
-    sums[LANES + lane] = values.y;
-    sums[2u * LANES + lane] = values.z;
-    sums[3u * LANES + lane] = values.w;
-    counts[lane] = atomicLoad(&exchange[place + 4u]);
+  raw_parts = add_parts(lane, raw_parts);
+  if (temperature() != 0.0) {
+    own_parts = add_parts(lane, own_parts);
   }
-  merge_lanes(lane, GROUPS);
+  if (SHARED) {
+    let place = BINS + (BIN_SETS - 1u) * 256u + EXPONENTIALS;
+    if (lane < 3u) {
+      atomicAdd(&exchange[place + lane], raw_parts[lane]);
+      atomicAdd(&exchange[place + 3u + lane], own_parts[lane]);
+    }
+    meet(lane);
+    raw_parts = handed_parts(place);
+    own_parts = handed_parts(place + 3u);
+  }
+  raw_sum = sum_of_parts(raw_parts);
+  best_sum = sum_of_parts(own_parts);
+}
+
+fn handed_parts(place: u32) -> vec3<u32> {
+  return vec3<u32>(
+    atomicLoad(&exchange[place]), atomicLoad(&exchange[place + 1u]), atomicLoad(&exchange[place + 2u]));
 }
 
 // Adds this group's bins to the others'.
@@ -169,7 +199,7 @@ fn cut(lane: u32) -> u32 {
     lowest_key = max(lowest_key, top_p_key(0u, lane, lowest_key));
   }
   if (min_p() > 0.0) {
-    lowest_key = max(lowest_key, order_key(sums[2u * LANES] + log(min_p())));
+    lowest_key = max(lowest_key, order_key(best + log(min_p())));
   }
   return lowest_key;
 }
@@ -271,7 +301,7 @@ fn note(draws: u32) {
   let slot = RING_AT + draws % RING * 2u;
   atomicStore(&session[slot], chosen);
   if (chosen != NO_TOKEN) {
-    let logprob = logit(chosen) - sums[0] - log(sums[LANES]);
+    let logprob = logit(chosen) - raw_max - log(raw_sum);
     atomicStore(&session[slot + 1u], bitcast<u32>(logprob));
     atomicStore(&session[TOKENS_AT], chosen);
   }

@@ -28,7 +28,7 @@ fn dt_bc_norm_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups
   let start = row * (DT_RANK + 2u * D_STATE) + select(DT_RANK + (part - 1u) * D_STATE, 0u, part == 0u);
   var sum = 0.0;
   for (var i = lane; i < size; i += LANES) {
-    sum += x_dbl[start + i] * x_dbl[start + i];
+    sum = fma(x_dbl[start + i], x_dbl[start + i], sum);
   }
   sums[lane] = sum;
   workgroupBarrier();

@@ -37,6 +37,11 @@ struct Params {
 const LANES = 256u;
 var<workgroup> squares: array<f32, CHAINS>;
 
+// There is one row of x: the 0-th.
+fn squares4(i: u32, chain: u32) -> vec4<f32> {
+  return vec4<f32>(squares[i + chain], squares[i + chain + 1u], squares[i + chain + 2u], squares[i + chain + 3u]);
+}
+
 // Of a share of a row, of which the workgroups of matvec_groups had `shares`; zero past the last one.
 fn sum_at(share: u32, b: u32, o: u32) -> f32 {
   let value = sums[(min(share, params.shares - 1u) * params.rows + b) * ROWS + o];
@@ -73,7 +78,7 @@ fn matvec_finish(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocatio
   workgroupBarrier();
   var factor = 1.0;
   if (NORM) {
-    factor = norm_factor();
+    factor = norm_factor(0u);
   }
   if (o < ROWS) {
     finish(b, ROW_START + o, sum_of_shares(b, o), factor, load_ending(b, ROW_START + o));

@@ -159,6 +159,11 @@ fn plus_chunks(sums: vec4<f32>, chunks: Chunks, chunk: u32) -> vec4<f32> {
   return plus_chunk(sums, chunks, chunk);
 }
 
+// There is one row of x: the 0-th.
+fn squares4(i: u32, chain: u32) -> vec4<f32> {
+  return vec4<f32>(squares[i + chain], squares[i + chain + 1u], squares[i + chain + 2u], squares[i + chain + 3u]);
+}
+
 fn sum_of_chains(first: u32) -> f32 {
   var sum = 0.0;
   for (var i = first; i < first + CHAINS; i += GROUP_CHAINS) {
@@ -231,7 +236,7 @@ fn matvec_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_i
   if (writes) {
     var factor = 1.0;
     if (NORM) {
-      factor = norm_factor();
+      factor = norm_factor(0u);
     }
     let sum = sum_of_chains((lid.y * EACH + chain) * (CHAINS + 1u));
     finish(b, ROW_START + row + chain, sum, factor, ending);

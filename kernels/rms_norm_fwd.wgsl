@@ -29,7 +29,7 @@ fn rms_norm_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) 
   var sum = 0.0;
   for (var d = place; d < D_MODEL; d += ROW_LANES) {
     let value = x[start + d];
-    sum += value * value;
+    sum = fma(value, value, sum);
   }
   sums[lane] = sum;
   workgroupBarrier();

@@ -2,8 +2,8 @@
 //   Order as in transformers: repetition penalty, temperature, top-k, top-p, min-p. temperature 0 takes the largest.
 //   The log-probability is of the model's own distribution, before any of these. Padding rows take no part.
 // One workgroup a batch entry. A cut is a threshold on the logits' bits (see _threshold). Probabilities are integers of
-// 2^-31, so their sums are exact in any order: on one device a token depends on the logits, the seed and the number of
-// draws alone. Ties at a threshold are all kept.
+// 2^-31, and exponentials are added up as integers (see _exponentials): exact in any order, so that on one device a
+// token depends on the logits, the seed and the number of draws alone. Ties at a threshold are all kept.
 // A row without one finite logit gives the id NO_TOKEN.
 override VOCAB_SIZE: u32;
 override REAL_VOCAB_SIZE: u32;
@@ -24,10 +24,13 @@ const LOWEST = -3.4e38;
 const UNIT = 2147483648.0; // 2^31: all probabilities together
 
 var<workgroup> maxima: array<f32, LANES>;
-var<workgroup> sums: array<f32, LANES>;
 var<workgroup> best: array<f32, LANES>;
 var<workgroup> best_ids: array<u32, LANES>;
-var<workgroup> best_sums: array<f32, LANES>;
+
+// Of all ids: the sum of exponentials of the model's own logits beside the largest of them, and, where a token is drawn
+// at random, that of the adjusted ones.
+var<private> raw_sum: f32;
+var<private> best_sum: f32;
 
 fn setting(b: u32, i: u32) -> u32 { return settings[b * SETTINGS_WORDS + i]; }
 fn temperature(b: u32) -> f32 { return bitcast<f32>(setting(b, 0u)); }
@@ -57,7 +60,7 @@ fn adjust(b: u32, id: u32, logit: f32) -> f32 {
 
 // Probability in units of 2^-31, given the largest adjusted logit and the sum of exponentials.
 fn mass(value: f32) -> u32 {
-  return u32(exp(value - best[0]) / best_sums[0] * UNIT);
+  return u32(exp(value - best[0]) / best_sum * UNIT);
 }
 
 // The same, but 0 for an id whose key is below the threshold.
@@ -77,35 +80,36 @@ fn largest(values: vec4<f32>) -> f32 {
   return max(max(values.x, values.y), max(values.z, values.w));
 }
 
-// The largest logit and the sum of exponentials beside it, of the model's own logits (raw) and of the adjusted ones; of
-// these also the first id that has the largest.
+// The largest logit of the model's own (raw), and of the adjusted ones, with the first id that has it.
 struct Summary {
   raw_max: f32,
-  raw_sum: f32,
   top: f32,
-  top_sum: f32,
   top_id: u32,
 }
 
-// A lane's ids, four at a time: their loads overlap, and the running sums are rescaled once for all four.
+// Of four ids LANES apart.
+fn raw4(b: u32, first: u32) -> vec4<f32> {
+  return vec4<f32>(logit_or_lowest(b, first), logit_or_lowest(b, first + LANES), logit_or_lowest(b, first + 2u * LANES),
+                   logit_or_lowest(b, first + 3u * LANES));
+}
+
+fn adjust4(b: u32, first: u32, raw: vec4<f32>) -> vec4<f32> {
+  return vec4<f32>(adjust(b, first, raw.x), adjust(b, first + LANES, raw.y), adjust(b, first + 2u * LANES, raw.z),
+                   adjust(b, first + 3u * LANES, raw.w));
+}
+
+// A lane's ids, four at a time: their loads overlap.
 fn summary_of_lane(b: u32, lane: u32) -> Summary {
-  var s = Summary(LOWEST, 0.0, LOWEST, 0.0, NO_TOKEN);
+  var s = Summary(LOWEST, LOWEST, NO_TOKEN);
   for (var first = lane; first < REAL_VOCAB_SIZE; first += 4u * LANES) {
-    let ids = first + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES);
-    let raw = vec4<f32>(
-      logit_or_lowest(b, ids.x), logit_or_lowest(b, ids.y), logit_or_lowest(b, ids.z), logit_or_lowest(b, ids.w));
-    let larger_raw = max(s.raw_max, largest(raw));
-    s.raw_sum = s.raw_sum * exp(s.raw_max - larger_raw) + dot(exp(raw - larger_raw), vec4<f32>(1.0));
-    s.raw_max = larger_raw;
-    let value = vec4<f32>(
-      adjust(b, ids.x, raw.x), adjust(b, ids.y, raw.y), adjust(b, ids.z, raw.z), adjust(b, ids.w, raw.w));
+    let raw = raw4(b, first);
+    s.raw_max = max(s.raw_max, largest(raw));
+    let value = adjust4(b, first, raw);
     let larger = largest(value);
     if (larger > s.top) {
-      s.top_sum *= exp(s.top - larger);
       s.top = larger;
-      s.top_id = first_of(larger, value, ids);
+      s.top_id = first_of(larger, value, first + vec4<u32>(0u, LANES, 2u * LANES, 3u * LANES));
     }
-    s.top_sum += dot(exp(value - s.top), vec4<f32>(1.0));
   }
   return s;
 }
@@ -119,25 +123,23 @@ fn first_of(larger: f32, value: vec4<f32>, ids: vec4<u32>) -> u32 {
 
 // Adds another lane's summary to a lane's own.
 fn merge(lane: u32, other: u32) {
-  let raw = max(maxima[lane], maxima[other]);
-  sums[lane] = sums[lane] * exp(maxima[lane] - raw) + sums[other] * exp(maxima[other] - raw);
-  maxima[lane] = raw;
-  let top = best[other];
-  let larger = max(best[lane], top);
-  best_sums[lane] = best_sums[lane] * exp(best[lane] - larger) + best_sums[other] * exp(top - larger);
-  if (top > best[lane] || (top == best[lane] && best_ids[other] < best_ids[lane])) {
+  maxima[lane] = max(maxima[lane], maxima[other]);
+  if (best[other] > best[lane] || (best[other] == best[lane] && best_ids[other] < best_ids[lane])) {
     best_ids[lane] = best_ids[other];
   }
-  best[lane] = larger;
+  best[lane] = max(best[lane], best[other]);
 }
 
-// Leaves the summary of all ids in element 0 of maxima, sums, best, best_sums and best_ids.
+fn exponentials(values: vec4<f32>, largest: f32) -> vec3<u32> {
+  let e = exp(values - largest);
+  return (parts_of(e.x) + parts_of(e.y)) + (parts_of(e.z) + parts_of(e.w));
+}
+
+// Leaves the summary of all ids in element 0 of maxima, best and best_ids, and the sums of exponentials.
 fn summarise(b: u32, lane: u32) {
   let own = summary_of_lane(b, lane);
   maxima[lane] = own.raw_max;
-  sums[lane] = own.raw_sum;
   best[lane] = own.top;
-  best_sums[lane] = own.top_sum;
   best_ids[lane] = own.top_id;
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
     workgroupBarrier();
@@ -146,6 +148,19 @@ fn summarise(b: u32, lane: u32) {
     }
   }
   workgroupBarrier();
+  var raw_parts = vec3<u32>(0u);
+  var own_parts = vec3<u32>(0u);
+  for (var first = lane; first < REAL_VOCAB_SIZE; first += 4u * LANES) {
+    let raw = raw4(b, first);
+    raw_parts += exponentials(raw, maxima[0]);
+    if (temperature(b) != 0.0) {
+      own_parts += exponentials(adjust4(b, first, raw), best[0]);
+    }
+  }
+  raw_sum = sum_of_parts(add_parts(lane, raw_parts));
+  if (temperature(b) != 0.0) {
+    best_sum = sum_of_parts(add_parts(lane, own_parts));
+  }
 }
 
 // The smallest key that top-k, then top-p, then min-p leave.
@@ -194,7 +209,7 @@ fn note(b: u32) {
   let slot = (b * RING + draws[b] % RING) * 2u;
   ring[slot] = id;
   if (id != NO_TOKEN) {
-    ring[slot + 1u] = bitcast<u32>(logits[b * VOCAB_SIZE + id] - maxima[0] - log(sums[0]));
+    ring[slot + 1u] = bitcast<u32>(logits[b * VOCAB_SIZE + id] - maxima[0] - log(raw_sum));
     tokens[b] = id;
   }
   draws[b] += 1u;

@@ -1,9 +1,9 @@
 // selective_scan_rows: what selective_scan_step computes, for the steps of many sequences.
 //   dt = softplus(dt_weight dt_low + dt_bias)      A = -exp(A_log)
 //   h = exp(dt A) h + dt B u        y = (C . h + D u) silu(z)
-// In the order of sums that _scan_step says. A lane has a channel of EACH rows, so that weights are read once for all
-// of these, and needs nobody else: what all lanes read of the rows is laid out in workgroup memory, a vec4 of EACH
-// rows for each column. The grid is (blocks of LANES channels, blocks of EACH rows).
+// In the order of sums that _scan_step and _states say. A lane has a channel of EACH rows, so that weights are read
+// once for all of these, and needs nobody else: what all lanes read of the rows is laid out in workgroup memory, a vec4
+// of EACH rows for each column. The grid is (blocks of LANES channels, blocks of EACH rows).
 override D_INNER: u32;
 override D_STATE: u32;   // a multiple of 4
 override DT_RANK: u32;   // likewise

@@ -1,8 +1,8 @@
 // selective_scan_step: dt_proj and the Mamba-1 recurrence for a single step (seqlen 1), with skip and gate.
 //   dt = softplus(dt_weight dt_low + dt_bias)      A = -exp(A_log)
 //   h = exp(dt A) h + dt B u        y = (C . h + D u) silu(z)
-// In the order of sums that _scan_step says. A channel has LANES lanes: all of them have chains of the product of dt,
-// and STATE_SUMS of them the states.
+// In the order of sums that _scan_step and _states say. A channel has LANES lanes: all of them have chains of the
+// product of dt, and STATE_SUMS of them the states.
 override D_INNER: u32;
 override D_STATE: u32;
 override DT_RANK: u32;

@@ -2,7 +2,7 @@
 //   dt = clamp(softplus(dt_raw + dt_bias), DT_MIN, DT_MAX)      A = -exp(A_log)
 //   s[p] = exp(dt A) s[p] + dt x[p] B        y[p] = C . s[p] + D x[p]        GATED: y[p] *= silu(z[p])
 // Each channel p of each head has LANES lanes, side by side over its states, 4 at a time each, and a tree sum in
-// workgroup memory.
+// workgroup memory. Goes after _chains: step_mamba2 has the same order of sums.
 override NHEADS: u32;
 override HEADDIM: u32;
 override D_STATE: u32;
@@ -91,11 +91,11 @@ fn ssd_step(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id)
   for (var n = lid.x * 4u; n < D_STATE; n += LANES * 4u) {
     let element = (b * D_INNER + d) * D_STATE + n;
     let count = D_STATE - n;
-    let s = A_bar * state4(element, count) + dt * x * xBC4(B_start + n, count);
+    let s = fma(vec4<f32>(A_bar), state4(element, count), dt * x * xBC4(B_start + n, count));
     if (writes) {
       write4(element, count, s);
     }
-    sum += dot(xBC4(C_start + n, count), s);
+    sum = plus_dot(sum, xBC4(C_start + n, count), s);
   }
   sums[index] = sum;
   workgroupBarrier();
@@ -106,7 +106,7 @@ fn ssd_step(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id)
     workgroupBarrier();
   }
   if (writes && lid.x == 0u) {
-    var result = sums[index] + D[select(h, d, D_HAS_HDIM)] * x;
+    var result = fma(D[select(h, d, D_HAS_HDIM)], x, sums[index]);
     if (GATED) {
       result *= silu(zxbcdt[b * D_IN_PROJ + d]);
     }

@@ -1,11 +1,12 @@
 // step_mamba1: whole steps of a Mamba-1 model in one dispatch: input, blocks, head, and the draw of the next token.
-//   GROUPS workgroups walk through all layers and meet three times a layer. Each has CHANNELS channels of every block
-//   and OUT_ROWS elements of the residual stream:
-//   1. norm, in_proj and conv1d of its channels, and what these add to each row of x_proj
-//   2. the sum of what all added; dt_proj, scan and gate of its channels
-//   3. its elements of out_proj and residual stream
-//   u and z never leave the workgroup, nor do the states. What the next part needs of the weights is loaded while the
-//   others arrive. Sums have one order: the same bits each run.
+//   GROUPS workgroups walk through all layers and wait for each other four times a layer. Each has CHANNELS channels of
+//   every block, X_EACH rows of x_proj and OUT_ROWS elements of the residual stream:
+//   1. norm, in_proj and conv1d of its channels
+//   2. its rows of x_proj
+//   3. dt_proj, scan and gate of its channels
+//   4. its elements of out_proj and residual stream
+//   z never leaves the workgroup, nor do the states. What the next part needs of the weights is loaded while the others
+//   arrive. Sums have the order of a list of dispatches, and so the same bits, however many workgroups there are.
 override GROUPS: u32;
 override LANES: u32;       // a multiple of 32, at least 256
 override N_LAYER: u32;
@@ -23,7 +24,6 @@ override DT_DTYPE: u32;    // of dt_proj
 override CHANNELS: u32;    // a multiple of 4
 override OUT_NORM: bool;   // none here
 override OUT_ROWS: u32;
-override ROW_LANES: u32;   // that share a row of a product: 32 or 64
 override X_VECS: u32;      // the longest input of a product, in vec4s, and one
 override PART: u32;        // partial sums of rows at once, and at least 2 LANES
 override INPUT_IDS: bool;
@@ -32,6 +32,7 @@ override INPUT_ROWS: u32;
 override INPUT_COLUMNS: u32;
 override INPUT_DTYPE: u32;
 override POOL: bool;
+override POOL_LANES: u32;  // that norm_f has before it
 override LOGITS: u32;
 override HEAD_ROWS: u32;
 override HEAD_BIAS: bool;
@@ -71,12 +72,14 @@ override SEEN_AT: u32;
 override LOGITS_AT: u32;
 override POOL_AT: u32;
 override SQUARES: u32 = 2u * PART;
-override SUMS: u32 = SQUARES + LANES + 32u;
+override SUMS: u32 = SQUARES + X_VECS + 32u;
 override X_ROWS: u32 = DT_RANK + 2u * D_STATE;
 override X_ROOM: u32 = X_ROWS + 4u; // read by fours
-override GATED: u32 = 64u + GROUPS * X_ROWS; // places in exchange
-override RESIDUAL: u32 = GATED + (D_INNER + 3u) / 4u * 4u;
-override SUMMARIES: u32 = RESIDUAL + (D_MODEL + 3u) / 4u * 4u;
+override X_EACH: u32 = (X_ROWS + GROUPS - 1u) / GROUPS;
+override X_DBL: u32 = 64u + (D_INNER + 3u) / 4u * 16u; // places in exchange: boards, see _grid
+override GATED: u32 = X_DBL + (X_ROWS + 3u) / 4u * 16u;
+override RESIDUAL: u32 = GATED + (D_INNER + 3u) / 4u * 16u;
+override SUMMARIES: u32 = RESIDUAL + (D_MODEL + 3u) / 4u * 16u;
 override TOTALS: u32 = SUMMARIES + 8u * GROUPS;
 override BINS: u32 = TOTALS + GROUPS + 1u;
 
@@ -86,7 +89,7 @@ override BINS: u32 = TOTALS + GROUPS + 1u;
 @group(0) @binding(3) var<storage, read> request: array<u32>;                   // STEPS ..., settings, inputs
 @group(0) @binding(4) var<storage, read_write> session: array<atomic<u32>>;     // tokens ... pool_state
 @group(0) @binding(5) var<storage, read_write> carried: array<f32>;             // (N_LAYER, CARRIED)
-@group(0) @binding(6) var<storage, read_write> exchange: array<atomic<u32>>;    // see _grid, then PARTIALS ...
+@group(0) @binding(6) var<storage, read_write> exchange: array<atomic<u32>>;    // see _grid, then X_SOURCE ...
 
 var<workgroup> x: array<vec4<f32>, X_VECS>;
 var<workgroup> sums: array<f32, SUMS>;
@@ -100,49 +103,40 @@ var<workgroup> x_dbl: array<f32, X_ROOM>;
 var<workgroup> token: u32;
 var<workgroup> chosen: u32;
 
-const PARTIALS = 64u; // in exchange: (GROUPS, X_ROWS)
+const PRODUCTS = 3u;
+const X_SOURCE = 64u; // a board in exchange: u of all channels
 
-// Lanes that share a channel of the scan.
+// Lanes that share a channel of the scan; as many as there are sums over states have the states.
 const SCAN_LANES = 16u;
 
 // What is loaded before it is used.
-var<private> x_words_first: vec4<u32>;
-var<private> x_scale_first: u32;
 var<private> dt_words_first: vec4<u32>;
 var<private> dt_bias_first: f32;
-var<private> A_log_first: f32;
-var<private> h_first: f32;
+var<private> A_log_first: vec4<f32>;
+var<private> h_first: vec4<f32>;
 
-// in_proj and out_proj of each layer in turn, then the head. in_proj's own rows are the inputs of the channels, then
-// their gates.
+// in_proj's own rows are the inputs of the channels, then their gates.
 fn product_of(part: u32, group: u32) -> Product {
   let own = own_count(group, CHANNELS, D_INNER);
   return part_of(part, group, 2u * D_INNER, vec3<u32>(2u * own, own, 2u * own),
                  vec3<u32>(group * CHANNELS, D_INNER + group * CHANNELS - own, 0u));
 }
 
-fn take_in_proj(group: u32, i: u32, sum: f32) {
+fn take_in_proj(group: u32, i: u32, value: f32) {
   let own = own_count(group, CHANNELS, D_INNER);
-  let d = group * CHANNELS + select(i - own, i, i < own);
-  var value = sum;
-  if (BIAS) {
-    value += element(in_layer(AT_IN_BIAS), select(D_INNER + d, d, i < own));
-  }
   if (i < own) {
+    let d = group * CHANNELS + i;
     u[i] = finish_conv(i, d, value);
+    post(X_SOURCE, D_INNER, mark, d, u[i]);
   } else {
     z[i - own] = value;
   }
 }
 
-// The last lanes see to the channels: the first one waits for the other workgroups.
+// The last lanes see to the channels.
 fn begin_mixer(group: u32, lane: u32) {
-  let x_first = load_x_quad(group, lane, lane % x_lanes());
-  x_words_first = x_first.words;
-  x_scale_first = x_first.scale;
   for (var c = LANES - 1u - lane; c < CHANNELS; c += LANES) {
     let d = group * CHANNELS + c;
-    u[c] = 0.0;
     if (d < D_INNER) {
       skip[c] = element(in_layer(AT_D), d);
       begin_conv(c, d);
@@ -150,121 +144,81 @@ fn begin_mixer(group: u32, lane: u32) {
   }
 }
 
-fn x_matrix() -> Matrix {
-  return Matrix(in_layer(AT_X), X_ROWS, D_INNER, W_DTYPE);
-}
+// See dt_bc_norm_fwd, which has as many lanes a part.
+const NORM_LANES = 64u;
 
-// Lanes that share a row of x_proj.
-fn x_lanes() -> u32 {
-  return max(1u, min(CHANNELS / 4u, LANES / X_ROWS));
-}
-
-fn load_x_quad(group: u32, task: u32, quad: u32) -> Quad {
-  let column = group * (CHANNELS / 4u) + quad;
-  if (quad < CHANNELS / 4u && column * 4u < D_INNER && task < X_ROWS * x_lanes()) {
-    return load_quad(x_matrix(), task / x_lanes(), column);
-  }
-  return Quad(vec4<u32>(0u), 0u);
-}
-
-// What four channels add to a row; u is zero for those that are not there.
-fn x_dot(group: u32, q: Quad, quad: u32) -> f32 {
-  return dot(unpack_quad(W_DTYPE, q, group * (CHANNELS / 4u) + quad), u4(quad));
-}
-
-fn u4(quad: u32) -> vec4<f32> {
-  return vec4<f32>(u[quad * 4u], u[quad * 4u + 1u], u[quad * 4u + 2u], u[quad * 4u + 3u]);
-}
-
-// Hands over what the own channels add to each row of x_proj.
-fn finish_in_proj(group: u32, lane: u32) {
-  let share = x_lanes();
-  for (var task = lane; task < X_ROWS * share; task += LANES) {
-    var sum = 0.0;
-    if (task == lane) {
-      sum = x_dot(group, Quad(x_words_first, x_scale_first), task % share);
-    } else {
-      sum = x_dot(group, load_x_quad(group, task, task % share), task % share);
-    }
-    for (var quad = task % share + share; quad < CHANNELS / 4u; quad += share) {
-      sum += x_dot(group, load_x_quad(group, task, quad), quad);
-    }
-    sums[task] = sum;
-  }
-  workgroupBarrier();
-  for (var row = lane; row < X_ROWS; row += LANES) {
-    var sum = sums[row * share];
-    for (var i = 1u; i < share; i++) {
-      sum += sums[row * share + i];
-    }
-    hand_over(PARTIALS + group * X_ROWS + row, sum);
-  }
-}
-
-// What the group that is i behind this one added to a row; zero if there are not so many.
-fn added(group: u32, i: u32, row: u32) -> f32 {
-  if (i < GROUPS) {
-    let other = group + i;
-    return handed(PARTIALS + select(other - GROUPS, other, other < GROUPS) * X_ROWS + row);
-  }
-  return 0.0;
-}
-
-fn added4(group: u32, i: u32, step: u32, row: u32) -> vec4<f32> {
-  return vec4<f32>(
-    added(group, i, row), added(group, i + step, row), added(group, i + 2u * step, row),
-    added(group, i + 3u * step, row));
-}
-
-// x_dbl: the sums of what all groups added. Each begins with itself: not all read the same memory at the same time.
-fn sum_x_dbl(group: u32, lane: u32) {
-  let share = max(1u, LANES / X_ROWS);
-  for (var task = lane; task < X_ROWS * share; task += LANES) {
-    let row = task % X_ROWS;
-    var sum = vec4<f32>(0.0);
-    for (var i = task / X_ROWS; i < GROUPS; i += 32u * share) {
-      let step = 4u * share;
-      sum += ((added4(group, i, share, row) + added4(group, i + step, share, row)) +
-          (added4(group, i + 2u * step, share, row) + added4(group, i + 3u * step, share, row))) +
-        ((added4(group, i + 4u * step, share, row) + added4(group, i + 5u * step, share, row)) +
-          (added4(group, i + 6u * step, share, row) + added4(group, i + 7u * step, share, row)));
-    }
-    sums[task] = (sum.x + sum.y) + (sum.z + sum.w);
-  }
-  workgroupBarrier();
-  for (var row = lane; row < X_ROWS; row += LANES) {
-    var sum = sums[row];
-    for (var i = 1u; i < share; i++) {
-      sum += sums[row + i * X_ROWS];
-    }
-    x_dbl[row] = sum;
-  }
-  workgroupBarrier();
-  if (DT_BC_EPS > 0.0) {
-    norm_x_dbl(lane);
-  }
-}
-
-// See dt_bc_norm_fwd.
 fn norm_x_dbl(lane: u32) {
-  if (lane < 3u) {
-    let start = select(DT_RANK + (lane - 1u) * D_STATE, 0u, lane == 0u);
-    let size = select(D_STATE, DT_RANK, lane == 0u);
+  let part = lane / NORM_LANES;
+  let first = lane % NORM_LANES;
+  let start = select(DT_RANK + (part - 1u) * D_STATE, 0u, part == 0u);
+  let size = select(D_STATE, DT_RANK, part == 0u);
+  if (part < 3u) {
     var square = 0.0;
-    for (var i = start; i < start + size; i++) {
-      square += x_dbl[i] * x_dbl[i];
+    for (var i = first; i < size; i += NORM_LANES) {
+      square = fma(x_dbl[start + i], x_dbl[start + i], square);
     }
-    sums[lane] = inverseSqrt(square / f32(size) + DT_BC_EPS);
+    sums[lane] = square;
+  }
+  for (var half = NORM_LANES / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (part < 3u && first < half) {
+      sums[lane] += sums[lane + half];
+    }
   }
   workgroupBarrier();
-  for (var row = lane; row < X_ROWS; row += LANES) {
-    x_dbl[row] *= sums[select(1u + (row - DT_RANK) / D_STATE, 0u, row < DT_RANK)];
+  if (part < 3u) {
+    let factor = inverseSqrt(sums[part * NORM_LANES] / f32(size) + DT_BC_EPS);
+    for (var i = first; i < size; i += NORM_LANES) {
+      x_dbl[start + i] *= factor;
+    }
   }
   workgroupBarrier();
 }
 
-fn dt_matrix() -> Matrix {
-  return Matrix(in_layer(AT_DT), D_INNER, DT_RANK, DT_DTYPE);
+fn dt_chunks() -> u32 {
+  return row_chunks(DT_RANK, DT_DTYPE);
+}
+
+// Chains that have a chunk, and those that fill up their last group.
+fn dt_chains() -> u32 {
+  return (min(CHAINS, dt_chunks()) + GROUP_CHAINS - 1u) / GROUP_CHAINS * GROUP_CHAINS;
+}
+
+fn load_dt(d: u32, chunk: u32) -> vec4<u32> {
+  return load(in_layer(AT_DT), d * dt_chunks() + chunk);
+}
+
+// Of the states n to n + 3, those that there are.
+fn exist(n: u32) -> vec4<bool> {
+  return vec4<u32>(n, n + 1u, n + 2u, n + 3u) < vec4<u32>(D_STATE);
+}
+
+fn load_A_log(d: u32, n: u32) -> vec4<f32> {
+  let i = d * D_STATE + n;
+  if (D_STATE % 4u == 0u) {
+    return bitcast<vec4<f32>>(load(in_layer(AT_A_LOG), i / 4u));
+  }
+  let at = in_layer(AT_A_LOG);
+  let values = vec4<f32>(element(at, i), element(at, i + 1u), element(at, i + 2u), element(at, i + 3u));
+  return select(vec4<f32>(0.0), values, exist(n));
+}
+
+fn state_at(d: u32, n: u32) -> u32 {
+  return layer_state + SSM_AT + d * D_STATE + n;
+}
+
+fn load_states(d: u32, n: u32) -> vec4<f32> {
+  let at = state_at(d, n);
+  let values = vec4<f32>(carried[at], carried[at + 1u], carried[at + 2u], carried[at + 3u]);
+  return select(vec4<f32>(0.0), values, exist(n));
+}
+
+fn write_states(d: u32, n: u32, h: vec4<f32>) {
+  for (var j = 0u; j < 4u; j++) {
+    if (n + j < D_STATE) {
+      carried[state_at(d, n) + j] = h[j];
+    }
+  }
 }
 
 // What a lane needs first of the scan. dt_proj is never quantized: it has no scales.
@@ -272,62 +226,102 @@ fn load_mixer(group: u32, lane: u32) {
   let d = min(group * CHANNELS + min(lane / SCAN_LANES, CHANNELS - 1u), D_INNER - 1u);
   let n = lane % SCAN_LANES;
   dt_bias_first = element(in_layer(AT_DT_BIAS), d);
-  dt_words_first = load_quad(dt_matrix(), d, min(n, (DT_RANK - 1u) / 4u)).words;
-  A_log_first = element(in_layer(AT_A_LOG), d * D_STATE + min(n, D_STATE - 1u));
-  h_first = carried[layer_state + SSM_AT + d * D_STATE + min(n, D_STATE - 1u)];
+  dt_words_first = load_dt(d, min(n, dt_chunks() - 1u));
+  if (n < STATE_SUMS) {
+    A_log_first = load_A_log(d, min(4u * n, D_STATE - 1u) / 4u * 4u);
+    h_first = load_states(d, min(4u * n, D_STATE - 1u) / 4u * 4u);
+  }
 }
 
-fn dt_low4(quad: u32) -> vec4<f32> {
-  return vec4<f32>(x_dbl[quad * 4u], x_dbl[quad * 4u + 1u], x_dbl[quad * 4u + 2u], x_dbl[quad * 4u + 3u]);
+fn x_dbl4(i: u32) -> vec4<f32> {
+  return vec4<f32>(x_dbl[i], x_dbl[i + 1u], x_dbl[i + 2u], x_dbl[i + 3u]);
+}
+
+// Four of dt_low, zero past the last one.
+fn dt_low4(r: u32) -> vec4<f32> {
+  return select(vec4<f32>(0.0), x_dbl4(r), vec4<u32>(r, r + 1u, r + 2u, r + 3u) < vec4<u32>(DT_RANK));
+}
+
+// What a chunk of a row of dt_proj adds to its chain.
+fn plus_dt(sum: f32, words: vec4<u32>, chunk: u32) -> f32 {
+  let r = chunk * chunk_columns(DT_DTYPE);
+  let more = plus_dot(sum, unpack_quad(DT_DTYPE, words, 0u), dt_low4(r));
+  if (DT_DTYPE == DTYPE_F32) {
+    return more;
+  }
+  return plus_dot(more, unpack_quad(DT_DTYPE, words, 1u), dt_low4(r + 4u));
+}
+
+// The chains of channel d that a lane has.
+fn sum_dt_chains(place: u32, n: u32, d: u32, is_first: bool) {
+  for (var chain = n; chain < dt_chains(); chain += SCAN_LANES) {
+    var sum = 0.0;
+    for (var chunk = chain; chunk < dt_chunks(); chunk += CHAINS) {
+      var words = dt_words_first;
+      if (!is_first || chunk != n) {
+        words = load_dt(d, chunk);
+      }
+      sum = plus_dt(sum, words, chunk);
+    }
+    sums[place + chain] = sum;
+  }
+}
+
+// Moves a lane's states of channel d on, and returns its sum over them.
+fn scan_states(n: u32, d: u32, is_first: bool, dt: f32, dt_u: f32) -> f32 {
+  var sum = 0.0;
+  for (var i = 4u * n; i < D_STATE; i += 4u * STATE_SUMS) {
+    var A_log = A_log_first;
+    var h = h_first;
+    if (!is_first || i != 4u * n) {
+      A_log = load_A_log(d, i);
+      h = load_states(d, i);
+    }
+    let none = vec4<f32>(0.0);
+    let exists = exist(i);
+    let B = select(none, x_dbl4(DT_RANK + i), exists);
+    let C = select(none, x_dbl4(DT_RANK + D_STATE + i), exists);
+    h = next_states(h, -exp(A_log), B, dt, dt_u);
+    write_states(d, i, h);
+    sum = plus_dot(sum, C, h);
+  }
+  return sum;
 }
 
 // dt_proj, recurrence, skip and gate of the own channels: see selective_scan_step.
 fn mix(group: u32, lane: u32) {
-  sum_x_dbl(group, lane);
+  for (var row = lane; row < X_ROWS; row += LANES) {
+    x_dbl[row] = posted(X_DBL, X_ROWS, mark, row);
+  }
+  workgroupBarrier();
+  if (DT_BC_EPS > 0.0) {
+    norm_x_dbl(lane);
+  }
   let channels = LANES / SCAN_LANES; // at once
   let n = lane % SCAN_LANES;
-  let place = lane / SCAN_LANES * (SCAN_LANES + 1u);
+  let place = lane / SCAN_LANES * (CHAINS + 1u);
   for (var first = 0u; first < CHANNELS; first += channels) {
     let c = first + lane / SCAN_LANES;
     let d = group * CHANNELS + c;
     let is_own = c < CHANNELS && d < D_INNER;
-    var dt_part = 0.0;
-    if (first == 0u && n * 4u < DT_RANK) {
-      dt_part = dot(unpack_quad(DT_DTYPE, Quad(dt_words_first, 0u), n), dt_low4(n));
-    }
     if (is_own) {
-      for (var quad = select(n, n + SCAN_LANES, first == 0u); quad * 4u < DT_RANK; quad += SCAN_LANES) {
-        dt_part += dot(quad_at(dt_matrix(), d, quad), dt_low4(quad));
-      }
+      sum_dt_chains(place, n, d, first == 0u);
     }
-    sums[place + n] = dt_part;
     workgroupBarrier();
-    var y_part = 0.0;
-    if (is_own) {
+    if (is_own && n < STATE_SUMS) {
       var bias = dt_bias_first;
       if (first > 0u) {
         bias = element(in_layer(AT_DT_BIAS), d);
       }
-      let dt = softplus(sum16(place) + bias);
-      for (var i = n; i < D_STATE; i += SCAN_LANES) {
-        let at = layer_state + SSM_AT + d * D_STATE + i;
-        var A_log = A_log_first;
-        var h = h_first;
-        if (first > 0u || i > n) {
-          A_log = element(in_layer(AT_A_LOG), d * D_STATE + i);
-          h = carried[at];
-        }
-        h = exp(-dt * exp(A_log)) * h + dt * x_dbl[DT_RANK + i] * u[c];
-        carried[at] = h;
-        y_part += x_dbl[DT_RANK + D_STATE + i] * h;
-      }
+      let dt = softplus(sum_of_chains(place, dt_chains()) + bias);
+      sums[PART + lane / SCAN_LANES * STATE_SUMS + n] = scan_states(n, d, first == 0u, dt, dt * u[c]);
     }
-    sums[PART + place + n] = y_part;
     workgroupBarrier();
     let own = first + lane;
     if (lane < channels && own < own_count(group, CHANNELS, D_INNER)) {
-      let y = sum16(PART + lane * (SCAN_LANES + 1u)) + skip[own] * u[own];
-      hand_over(GATED + group * CHANNELS + own, y * silu(z[own]));
+      let sum = sum4(sums4(PART + lane * STATE_SUMS));
+      let y = gated(sum, skip[own], u[own], z[own]);
+      post(GATED, D_INNER, mark, group * CHANNELS + own, y);
     }
   }
 }

@@ -1,10 +1,10 @@
 // step_mamba2: whole steps of a Mamba-2 model in one dispatch: input, blocks, head, and the draw of the next token.
-//   GROUPS workgroups walk through all layers and meet three times a layer. Each has CHANNELS channels of every block,
-//   some of the rows of B, C and dt, and OUT_ROWS elements of the residual stream:
-//   1. norm, in_proj and conv1d of its channels and rows; B, C and dt are handed over
+//   GROUPS workgroups walk through all layers and wait for each other three times a layer. Each has CHANNELS channels
+//   of every block, some of the rows of B, C and dt, and OUT_ROWS elements of the residual stream:
+//   1. norm, in_proj and conv1d of its channels and rows; B, C and dt are posted
 //   2. the recurrence and the gate of its channels
 //   3. the gated norm, its elements of out_proj and residual stream
-//   x and z never leave the workgroup, nor do the states. See step_mamba1, and ssd_step for the formulas.
+//   x and z never leave the workgroup, nor do the states. See step_mamba1, and ssd_step for formulas and order of sums.
 override GROUPS: u32;
 override LANES: u32;       // a multiple of 32, at least 256
 override N_LAYER: u32;
@@ -25,7 +25,6 @@ override W_DTYPE: u32;     // of all matrices but that of the input
 override CHANNELS: u32;    // a multiple of 4
 override OUT_NORM: bool;   // of all gated channels together
 override OUT_ROWS: u32;
-override ROW_LANES: u32;   // that share a row of a product: 32 or 64
 override X_VECS: u32;      // the longest input of a product, in vec4s, and one
 override PART: u32;        // partial sums of rows at once, and at least 2 LANES
 override INPUT_IDS: bool;
@@ -34,6 +33,7 @@ override INPUT_ROWS: u32;
 override INPUT_COLUMNS: u32;
 override INPUT_DTYPE: u32;
 override POOL: bool;
+override POOL_LANES: u32;  // that norm_f has before it
 override LOGITS: u32;
 override HEAD_ROWS: u32;
 override HEAD_BIAS: bool;
@@ -71,13 +71,13 @@ override SEEN_AT: u32;
 override LOGITS_AT: u32;
 override POOL_AT: u32;
 override SQUARES: u32 = 2u * PART;
-override SUMS: u32 = SQUARES + LANES + 32u;
+override SUMS: u32 = SQUARES + X_VECS + 32u;
 override REST: u32 = 2u * NGROUPS * D_STATE + NHEADS; // rows of in_proj behind x: B, C, dt
 override REST_ROWS: u32 = (REST + GROUPS - 1u) / GROUPS;
 override SLOTS: u32 = CHANNELS + REST_ROWS;
-override GATED: u32 = 64u + REST; // places in exchange
-override RESIDUAL: u32 = GATED + (D_INNER + 3u) / 4u * 4u;
-override SUMMARIES: u32 = RESIDUAL + (D_MODEL + 3u) / 4u * 4u;
+override GATED: u32 = 64u + (REST + 3u) / 4u * 16u; // places in exchange: boards, see _grid
+override RESIDUAL: u32 = GATED + (D_INNER + 3u) / 4u * 16u;
+override SUMMARIES: u32 = RESIDUAL + (D_MODEL + 3u) / 4u * 16u;
 override TOTALS: u32 = SUMMARIES + 8u * GROUPS;
 override BINS: u32 = TOTALS + GROUPS + 1u;
 
@@ -87,7 +87,7 @@ override BINS: u32 = TOTALS + GROUPS + 1u;
 @group(0) @binding(3) var<storage, read> request: array<u32>;                   // STEPS ..., settings, inputs
 @group(0) @binding(4) var<storage, read_write> session: array<atomic<u32>>;     // tokens ... pool_state
 @group(0) @binding(5) var<storage, read_write> carried: array<f32>;             // (N_LAYER, CARRIED)
-@group(0) @binding(6) var<storage, read_write> exchange: array<atomic<u32>>;    // see _grid, then PARTIALS ...
+@group(0) @binding(6) var<storage, read_write> exchange: array<atomic<u32>>;    // see _grid, then POSTED_REST ...
 
 var<workgroup> x: array<vec4<f32>, X_VECS>;
 var<workgroup> sums: array<f32, SUMS>;
@@ -101,14 +101,23 @@ var<workgroup> rest: array<f32, REST>;
 var<workgroup> token: u32;
 var<workgroup> chosen: u32;
 
-const HANDED_REST = 64u; // in exchange: (REST)
+const PRODUCTS = 2u;
+const POSTED_REST = 64u; // a board in exchange: (REST)
 
-// Lanes that share a channel, and states that each has loaded before.
-const SCAN_LANES = 32u;
-const STATES_AHEAD = 4u;
+// There is no x_proj.
+const X_EACH = 0u;
+const X_ROWS = 0u;
+const AT_X = 0u;
+const X_SOURCE = 0u;
+const X_DBL = 0u;
 
-// What is loaded before it is used: of the lane's first channel.
+// Lanes that share a channel, with four states each at a time: as many as ssd_step has at most. Where it has fewer,
+// what the others add is zero.
+const SCAN_LANES = 16u;
+
+// What is loaded before it is used, of the lane's first channel: its first and second four states.
 var<private> h_first: vec4<f32>;
+var<private> h_second: vec4<f32>;
 var<private> A_log_first: f32;
 var<private> dt_bias_first: f32;
 
@@ -121,27 +130,23 @@ fn product_of(part: u32, group: u32) -> Product {
                  vec3<u32>(D_INNER + first, first - own, 2u * D_INNER + group * REST_ROWS - 2u * own));
 }
 
-fn take_in_proj(group: u32, i: u32, sum: f32) {
+fn take_in_proj(group: u32, i: u32, result: f32) {
   let own = own_count(group, CHANNELS, D_INNER);
-  let p = product_of(IN_PROJ, group);
-  var value = sum;
-  if (BIAS) {
-    value += element(in_layer(AT_IN_BIAS), global_row(p, i));
-  }
   if (i < own) {
-    u[i] = finish_conv(i, group * CHANNELS + i, value);
+    u[i] = finish_conv(i, group * CHANNELS + i, result);
   } else if (i < 2u * own) {
-    z[i - own] = value;
+    z[i - own] = result;
   } else {
     let row = group * REST_ROWS + i - 2u * own;
+    var value = result;
     if (row < 2u * NGROUPS * D_STATE) {
       value = finish_conv(CHANNELS + i - 2u * own, D_INNER + row, value);
     }
-    hand_over(HANDED_REST + row, value);
+    post(POSTED_REST, REST, mark, row, value);
   }
 }
 
-// The last lanes see to the channels: the first one waits for the other workgroups.
+// The last lanes see to the channels.
 fn begin_mixer(group: u32, lane: u32) {
   for (var c = LANES - 1u - lane; c < SLOTS; c += LANES) {
     let d = group * CHANNELS + c;
@@ -155,66 +160,99 @@ fn begin_mixer(group: u32, lane: u32) {
   }
 }
 
-fn finish_in_proj(group: u32, lane: u32) {}
+fn load_states(d: u32, n: u32) -> vec4<f32> {
+  let at = layer_state + SSM_AT + d * D_STATE + n;
+  var values = vec4<f32>(0.0);
+  for (var j = 0u; j < 4u; j++) {
+    if (n + j < D_STATE) {
+      values[j] = carried[at + j];
+    }
+  }
+  return values;
+}
+
+fn write_states(d: u32, n: u32, h: vec4<f32>) {
+  let at = layer_state + SSM_AT + d * D_STATE + n;
+  for (var j = 0u; j < 4u; j++) {
+    if (n + j < D_STATE) {
+      carried[at + j] = h[j];
+    }
+  }
+}
+
+// Four of B or C, zero past the last one.
+fn rest4(start: u32, n: u32) -> vec4<f32> {
+  var values = vec4<f32>(0.0);
+  for (var j = 0u; j < 4u; j++) {
+    if (n + j < D_STATE) {
+      values[j] = rest[start + n + j];
+    }
+  }
+  return values;
+}
 
 fn load_mixer(group: u32, lane: u32) {
   let d = min(group * CHANNELS + min(lane / SCAN_LANES, CHANNELS - 1u), D_INNER - 1u);
   A_log_first = element(in_layer(AT_A_LOG), d / HEADDIM);
   dt_bias_first = element(in_layer(AT_DT_BIAS), d / HEADDIM);
-  let start = layer_state + SSM_AT + d * D_STATE;
-  var h = vec4<f32>(0.0);
-  for (var k = 0u; k < STATES_AHEAD; k++) {
-    let n = lane % SCAN_LANES + k * SCAN_LANES;
-    if (n < D_STATE) {
-      h[k] = carried[start + n];
-    }
+  h_first = load_states(d, lane % SCAN_LANES * 4u);
+  h_second = load_states(d, (lane % SCAN_LANES + SCAN_LANES) * 4u);
+}
+
+// Moves a lane's states of channel d on, and returns its sum over them.
+fn scan_states(c: u32, d: u32, lane: u32, is_first: bool) -> f32 {
+  let head = d / HEADDIM;
+  let B = head / (NHEADS / NGROUPS) * D_STATE;
+  let C = B + NGROUPS * D_STATE;
+  var A_log = A_log_first;
+  var dt_bias = dt_bias_first;
+  if (!is_first) {
+    A_log = element(in_layer(AT_A_LOG), head);
+    dt_bias = element(in_layer(AT_DT_BIAS), head);
   }
-  h_first = h;
+  let dt = clamp(softplus(rest[2u * NGROUPS * D_STATE + head] + dt_bias), DT_MIN, DT_MAX);
+  let A_bar = exp(-dt * exp(A_log));
+  let begin = lane % SCAN_LANES * 4u;
+  var sum = 0.0;
+  for (var n = begin; n < D_STATE; n += SCAN_LANES * 4u) {
+    var h = select(h_second, h_first, n == begin);
+    if (!is_first || n > begin + SCAN_LANES * 4u) {
+      h = load_states(d, n);
+    }
+    h = fma(vec4<f32>(A_bar), h, dt * u[c] * rest4(B, n));
+    write_states(d, n, h);
+    sum = plus_dot(sum, rest4(C, n), h);
+  }
+  return sum;
+}
+
+// As ssd_step has it: halves are added to halves.
+fn sum16(start: u32) -> f32 {
+  let sum = (sums4(start) + sums4(start + 8u)) + (sums4(start + 4u) + sums4(start + 12u));
+  return (sum.x + sum.z) + (sum.y + sum.w);
 }
 
 // Recurrence, skip and gate of the own channels.
 fn mix(group: u32, lane: u32) {
   for (var i = lane; i < REST; i += LANES) {
-    rest[i] = handed(HANDED_REST + i);
+    rest[i] = posted(POSTED_REST, REST, mark, i);
   }
   workgroupBarrier();
   let channels = LANES / SCAN_LANES; // at once
-  let first_n = lane % SCAN_LANES;
   for (var first = 0u; first < CHANNELS; first += channels) {
     let c = first + lane / SCAN_LANES;
     let d = group * CHANNELS + c;
     var sum = 0.0;
     if (c < CHANNELS && d < D_INNER) {
-      let head = d / HEADDIM;
-      let B = head / (NHEADS / NGROUPS) * D_STATE;
-      let C = B + NGROUPS * D_STATE;
-      var A_log = A_log_first;
-      var dt_bias = dt_bias_first;
-      if (first > 0u) {
-        A_log = element(in_layer(AT_A_LOG), head);
-        dt_bias = element(in_layer(AT_DT_BIAS), head);
-      }
-      let dt = clamp(softplus(rest[2u * NGROUPS * D_STATE + head] + dt_bias), DT_MIN, DT_MAX);
-      let A_bar = exp(-dt * exp(A_log));
-      let start = layer_state + SSM_AT + d * D_STATE;
-      for (var n = first_n; n < D_STATE; n += SCAN_LANES) {
-        let k = (n - first_n) / SCAN_LANES;
-        var h = h_first[min(k, STATES_AHEAD - 1u)];
-        if (first > 0u || k >= STATES_AHEAD) {
-          h = carried[start + n];
-        }
-        h = A_bar * h + dt * u[c] * rest[B + n];
-        carried[start + n] = h;
-        sum += rest[C + n] * h;
-      }
+      sum = scan_states(c, d, lane, first == 0u);
     }
     let half = first / channels % 2u * PART;
-    sums[half + lane / SCAN_LANES * (SCAN_LANES + 1u) + first_n] = sum;
+    sums[half + lane / SCAN_LANES * (SCAN_LANES + 1u) + lane % SCAN_LANES] = sum;
     workgroupBarrier();
     let own = first + lane;
     if (lane < channels && own < own_count(group, CHANNELS, D_INNER)) {
-      let y = sum32(half + lane * (SCAN_LANES + 1u)) + skip[own] * u[own];
-      hand_over(GATED + group * CHANNELS + own, y * silu(z[own]));
+      let y = fma(skip[own], u[own], sum16(half + lane * (SCAN_LANES + 1u)));
+      post(GATED, D_INNER, mark, group * CHANNELS + own, y * silu(z[own]));
     }
   }
 }

@@ -36,9 +36,8 @@ export interface LoadOptions {
   readonly dtype?: WeightDType | undefined;
   /**
    * How single steps run on WebGPU: as a "list" of dispatches, "fused" into one dispatch for whole steps, or "auto", which
-   * tries both on the device and takes the quicker one. Sessions that run at the same time share the list's work, and each
-   * has whole steps to itself: "auto" is for a program with one session. Trying takes seconds, and longer on a device that
-   * does not run that many workgroups at once.
+   * tries both on the device and takes the quicker one. No bit depends on it. Sessions that run at the same time share the
+   * list's work whatever was chosen. Trying takes seconds where a device compiles the kernel for the first time.
    *
    * @default {"list"}
    */
@@ -56,7 +55,8 @@ export interface LoadOptions {
   /** A device of yours to use; it is not destroyed with the model. It makes "auto" take WebGPU. */
   readonly device?: GPUDevice | undefined;
   /**
-   * Threads that work on the CPU, this one among them. Results do not depend on it.
+   * Threads that work on the CPU, this one among them, and that quantize weights, for a GPU too. Results do not depend
+   * on it.
    *
    * @default {as many as help}
    */
@@ -132,7 +132,7 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
 }
 
 async function loadCheckpoint(checkpoint: Checkpoint, options: LoadOptions): Promise<Model> {
-  const { dtype = "auto", signal, onProgress } = options;
+  const { dtype = "auto", signal, onProgress, threads } = options;
   const { config: stored, tokenizer } = await describeCheckpoint(checkpoint, options);
   const { mode, A_activation } = options;
   const config = withChoices(stored, { mode, A_activation });
@@ -146,7 +146,7 @@ async function loadCheckpoint(checkpoint: Checkpoint, options: LoadOptions): Pro
   const choice = await choose(options);
   const sink = await openSink(choice.backend, options);
   try {
-    const weightsHash = await loadWeights(sink, plan, tensors, { signal, onProgress });
+    const weightsHash = await loadWeights(sink, plan, tensors, { signal, onProgress, threads });
     const executor = await sink.finish();
     const parts = { executor, tokenizer, configHash, weightsHash };
     // That there is a GPU need not be said: it is named.

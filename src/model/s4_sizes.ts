@@ -8,6 +8,11 @@ export interface S4Sizes {
   readonly d_state: number;
 }
 
+/** Names of the tensors that make S4D's recurrence. */
+export type S4DParameter = "A_re" | "A_im" | "log_step";
+/** The same of S4. */
+export type S4Parameter = "Lambda_re" | "Lambda_im" | "P" | "B" | "log_step";
+
 /** Sizes of what a chunk of steps does. */
 export interface S4Chunk extends S4Sizes {
   /** Steps of a chunk. */

@@ -5,6 +5,7 @@ import _angle from "../../kernels/_angle.wgsl" with { type: "text" };
 import _channels from "../../kernels/_channels.wgsl" with { type: "text" };
 import _chains from "../../kernels/_chains.wgsl" with { type: "text" };
 import _conv from "../../kernels/_conv.wgsl" with { type: "text" };
+import _exponentials from "../../kernels/_exponentials.wgsl" with { type: "text" };
 import _grid from "../../kernels/_grid.wgsl" with { type: "text" };
 import _linear from "../../kernels/_linear.wgsl" with { type: "text" };
 import _mamba3_skip from "../../kernels/_mamba3_skip.wgsl" with { type: "text" };
@@ -18,6 +19,7 @@ import _s4 from "../../kernels/_s4.wgsl" with { type: "text" };
 import _scan from "../../kernels/_scan.wgsl" with { type: "text" };
 import _scan_step from "../../kernels/_scan_step.wgsl" with { type: "text" };
 import _scan_sums from "../../kernels/_scan_sums.wgsl" with { type: "text" };
+import _states from "../../kernels/_states.wgsl" with { type: "text" };
 import _step from "../../kernels/_step.wgsl" with { type: "text" };
 import _step_blocks from "../../kernels/_step_blocks.wgsl" with { type: "text" };
 import _step_ends from "../../kernels/_step_ends.wgsl" with { type: "text" };
@@ -46,6 +48,7 @@ const PRELUDES = {
   _s4_system,
   _s4_series,
   _scan,
+  _states,
   _scan_step,
   _scan_sums,
   _ssd,
@@ -53,6 +56,7 @@ const PRELUDES = {
   _mamba3_skip,
   _mamba3_step,
   _threshold,
+  _exponentials,
   _grid,
   _step,
   _step_ends,

@@ -4,7 +4,7 @@ import type { Program } from "../gpu/program.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import source from "../../kernels/grid_probe.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
-import { CLEARED_WORDS } from "./step.ts";
+import { GRID_WORDS } from "./step.ts";
 
 /** The kernel. */
 export const gridProbeKernel = defineKernel({
@@ -14,12 +14,12 @@ export const gridProbeKernel = defineKernel({
   bindings: { exchange: "read_write", result: "read_write" },
   params: { rounds: "u32", patience: "u32" },
   overrides: ["LANES"],
-  sizes: (_, [groups]) => ({ exchange: CLEARED_WORDS + 2 * groups, result: 1 }),
+  sizes: (_, [groups]) => ({ exchange: GRID_WORDS + 2 * groups, result: 1 }),
 });
 
 /** Words of the exchange that so many workgroups need. */
 export function gridProbeWords(groups: number): number {
-  return CLEARED_WORDS + 2 * groups;
+  return GRID_WORDS + 2 * groups;
 }
 
 /** Adds to `result` what workgroups that meet so often find wrong; the exchange must be cleared before. */

@@ -24,6 +24,7 @@ import { mamba3MimoStepKernel, mamba3StepKernel, mamba3TurnKernel } from "./mamb
 import { matmulFwdKernel, matmulSplitFwdKernel } from "./linear.ts";
 import { matvecFwdKernel } from "./matvec.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
+import { matvecRowsKernel } from "./matvec_rows.ts";
 import { matvecFinishKernel, matvecGroupsKernel } from "./matvec_groups.ts";
 import { meanPoolFwdKernel } from "./mean_pool.ts";
 import { meanPoolBwdKernel } from "./training/mean_pool_bwd.ts";
@@ -94,6 +95,7 @@ export const ALL_KERNELS: readonly Pick<
   matvecFwdKernel,
   matvecGroupsKernel,
   matvecFinishKernel,
+  matvecRowsKernel,
   matmulFwdKernel,
   matmulSplitFwdKernel,
   conv1dFwdKernel,

@@ -7,8 +7,9 @@ import { defineKernel } from "./define_kernel.ts";
 import type { LinearShape, LinearTensors } from "./linear.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
 import { blockWords, W_DTYPE } from "./matrix.ts";
-import { matvecByGroups, paysByGroups, sumShares } from "./matvec_groups.ts";
-import { type MatvecTiling, matvecTiling } from "./matvec_tiling.ts";
+import { matvecByGroups } from "./matvec_groups.ts";
+import { matvecByRows } from "./matvec_rows.ts";
+import { type MatvecTiling, matvecTiling, type MatvecWay, matvecWay } from "./matvec_tiling.ts";
 import { placeholders } from "./placeholders.ts";
 
 /** The kernel for few rows. */
@@ -63,6 +64,9 @@ export const matvecFwdKernel = defineKernel({
   },
 });
 
+/** Groups of rows where tiles were better, and have no scratch. */
+const MOST_GROUPS = 8;
+
 /** What a matvec does before and after the product: see the kernel's NORM and CONV. */
 export interface MatvecFusion {
   /** RMSNorm of x first. */
@@ -81,14 +85,13 @@ export interface MatvecFusion {
 /**
  * y (rows, out) = x weight^T + bias, with what can be fused, for a step: a row has the same bits however many there are.
  *
- * @param options.byGroups Whether rows are computed together, which takes scratch of the program, or among how many
- * workgroups their sums are then shared: see matvec_groups.ts.
+ * @param options.way How rows are computed; default the quickest. Tiles take scratch of the program.
  */
 export function matvecFwd(
   program: Program,
   tensors: LinearTensors,
   shape: LinearShape,
-  options: MatvecFusion & { tiling?: MatvecTiling; byGroups?: boolean | number } = {},
+  options: MatvecFusion & { tiling?: MatvecTiling; way?: MatvecWay } = {},
 ): void {
   const { x, weight, bias, y } = tensors;
   const { rows, ldX = weight.columns, xOffset = 0, ldY = weight.rows, residual = false, label } =
@@ -128,10 +131,16 @@ export function matvecFwd(
       label,
     };
     const { scratch } = program;
-    const byGroups = options.byGroups ?? paysByGroups(block.tensor.sizeBytes, rows);
-    const shares = typeof byGroups === "number" ? byGroups : sumShares(block.rows, rows);
-    if (byGroups !== false && scratch !== undefined && scratch.size >= shares * rows * block.rows) {
+    const { columns } = weight;
+    const { sizeBytes } = block.tensor;
+    const way = options.way ?? matvecWay({ rows: block.rows, columns, sizeBytes }, rows);
+    const shares = way !== "alone" && "shares" in way ? way.shares : 0;
+    if (shares > 0 && scratch !== undefined && scratch.size >= shares * rows * block.rows) {
       matvecByGroups(program, use, { rows, scratch, shares });
+      continue;
+    }
+    if (way !== "alone") {
+      matvecByRows(program, use, { rows, groups: "groups" in way ? way.groups : MOST_GROUPS });
       continue;
     }
     const { each, groups, atOnce } = options.tiling ??

@@ -87,14 +87,6 @@ const BUSY_WORKGROUPS = 264;
 /** With fewer, each chain has its own. */
 const IDLE_WORKGROUPS = 32;
 
-/** Weights that are read for each row of x, in bytes of all rows: a second dispatch takes longer than that does. */
-const CHEAP_BYTES = 40 * 2 ** 20;
-
-/** Whether so many rows of x are better multiplied with a weight of that many bytes together than each for itself. */
-export function paysByGroups(weightBytes: number, rows: number): boolean {
-  return weightBytes * rows > CHEAP_BYTES;
-}
-
 /** Among how many workgroups a sum is shared. */
 export function sumShares(weightRows: number, rows: number): number {
   const tiles = Math.ceil(weightRows / TILE) * Math.ceil(rows / TILE);

@@ -1,6 +1,7 @@
 /** How matvecs are spread over lanes: no bit of a result depends on it. */
 
 import type { Matrix } from "./matrix.ts";
+import { sumShares } from "./matvec_groups.ts";
 
 /** How a matvec is spread over lanes. */
 export interface MatvecTiling {
@@ -10,6 +11,36 @@ export interface MatvecTiling {
   readonly groups: number;
   /** Chunks of a chain whose weights are loaded at once: up to 6. */
   readonly atOnce: number;
+}
+
+/**
+ * How the products of some rows of x are computed: each row by itself (matvec_fwd), eight together in workgroups of so
+ * many groups (matvec_rows), or all in tiles, with a second kernel that adds up what so many workgroups have of each sum
+ * (matvec_groups).
+ */
+export type MatvecWay = "alone" | { readonly groups: number } | { readonly shares: number };
+
+/** With fewer rows nothing is gained together. */
+const FEW_ROWS = 4;
+
+/** Weights that are read for each row of x, in bytes of all rows: to read them once takes as long. */
+const CHEAP_BYTES = 24 * 2 ** 20;
+
+/** Products from which on larger workgroups are quicker. */
+const SOME_PRODUCTS = 4e8;
+
+/** And from which on tiles are quicker than eights of rows, in spite of their second kernel. */
+const MANY_PRODUCTS = 1.3e9;
+
+/** The way for some rows of x and a weight, measured on an H100 by `deno task bench matvec --rows N`. */
+export function matvecWay(
+  weight: { readonly rows: number; readonly columns: number; readonly sizeBytes: number },
+  rows: number,
+): MatvecWay {
+  if (rows < FEW_ROWS || weight.sizeBytes * rows <= CHEAP_BYTES) return "alone";
+  const products = weight.rows * weight.columns * rows;
+  if (products > MANY_PRODUCTS) return { shares: sumShares(weight.rows, rows) };
+  return { groups: products < SOME_PRODUCTS ? 4 : 8 };
 }
 
 /** Rows of which a device is busy with four each. */

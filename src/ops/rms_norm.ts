@@ -27,6 +27,14 @@ const LANES = 128;
 const SHORT_ROW = 512;
 
 /**
+ * Lanes that have a row. A short one does not keep many busy. However many rows there are: the sums of each are those
+ * that it has alone.
+ */
+export function normLanes(d_model: number): number {
+  return d_model <= SHORT_ROW ? 32 : LANES;
+}
+
+/**
  * y (rows, d_model) = RMSNorm(x) * weight.
  *
  * @param shape Row r of x starts at element `xOffset + r * ldX` (default: rows lie back to back).
@@ -44,8 +52,7 @@ export function rmsNormFwd(
   },
 ): void {
   const { rows, d_model, eps, ldX = d_model, xOffset = 0, label } = shape;
-  // A short row does not keep many lanes busy. However many rows there are: the sums of each are those that it has alone.
-  const rowLanes = d_model <= SHORT_ROW ? 32 : LANES;
+  const rowLanes = normLanes(d_model);
   program.add(rmsNormFwdKernel, {
     tensors,
     overrides: { D_MODEL: d_model, EPS: eps, ROW_LANES: rowLanes },

@@ -10,7 +10,7 @@ import { defineKernel } from "./define_kernel.ts";
 export const sampleFwdKernel = defineKernel({
   name: "sample_fwd",
   source,
-  preludes: ["_threshold"],
+  preludes: ["_threshold", "_exponentials"],
   bindings: {
     settings: "read",
     logits: "read_write",
@@ -46,7 +46,7 @@ export function sampleFwd(
 ): void {
   const { batch, vocab_size, real_vocab_size, label } = shape;
   const limit = program.gpu.device.limits.maxComputeInvocationsPerWorkgroup;
-  // Five arrays of 4 bytes a lane, one of 4 and the bins: 1024 lanes need 25 KiB, 512 fit in every device's 16 KiB.
+  // Seven arrays of 4 bytes a lane and the bins: 1024 lanes need 31 KiB, and 256 fit in every device's 16 KiB.
   const memory = program.gpu.device.limits.maxComputeWorkgroupStorageSize;
   const most = limit >= 1024 && memory >= 32768 ? 1024 : 256;
   const lanes = real_vocab_size > 4096 ? most : 256;

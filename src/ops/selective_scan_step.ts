@@ -44,7 +44,7 @@ function sizes(
 export const selectiveScanStepKernel = defineKernel({
   name: "selective_scan_step",
   source: stepSource,
-  preludes: ["_chains", "_scan_step"],
+  preludes: ["_chains", "_states", "_scan_step"],
   bindings: BINDINGS,
   params: {},
   overrides: [
@@ -64,7 +64,7 @@ export const selectiveScanStepKernel = defineKernel({
 export const selectiveScanRowsKernel = defineKernel({
   name: "selective_scan_rows",
   source: rowsSource,
-  preludes: ["_chains", "_scan_step"],
+  preludes: ["_chains", "_states", "_scan_step"],
   bindings: BINDINGS,
   params: { rows: "u32" },
   overrides: ["D_INNER", "D_STATE", "DT_RANK", "W_STRIDE", "W_DTYPE"],

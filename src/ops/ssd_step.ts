@@ -12,6 +12,7 @@ import { byVec4sOrElements } from "./placeholders.ts";
 export const ssdStepKernel = defineKernel({
   name: "ssd_step",
   source,
+  preludes: ["_chains"],
   bindings: {
     xBC: "read",
     zxbcdt: "read",

@@ -1,7 +1,5 @@
 /** What the kernels of whole steps have in common: bindings, overrides, and where things lie in what they exchange. */
 
-import { roundUp } from "../model/shapes.ts";
-
 /** Words of a request before the inputs: see _step_ends. */
 export const REQUEST = {
   steps: 0,
@@ -15,12 +13,14 @@ export const REQUEST = {
 /** The word of the exchange that says that a workgroup waited in vain: see _grid. */
 export const TIMED_OUT = 32;
 
-/** Words of the exchange that are cleared before each dispatch. */
-export const CLEARED_WORDS = 64;
+/** Words of the exchange before all others: see _grid. */
+export const GRID_WORDS = 64;
 
 /** Texts before the kernels'. */
 export const STEP_PRELUDES = [
+  "_chains",
   "_threshold",
+  "_exponentials",
   "_grid",
   "_step",
   "_step_ends",
@@ -48,12 +48,11 @@ export const STEP_OVERRIDES = [
     "W_DTYPE",
     "CHANNELS",
     "OUT_ROWS",
-    "ROW_LANES",
     "X_VECS",
     "PART",
   ] as const,
   ...["INPUT_IDS", "INPUT_BIAS", "INPUT_ROWS", "INPUT_COLUMNS", "INPUT_DTYPE"] as const,
-  ...["POOL", "LOGITS", "HEAD_ROWS", "HEAD_BIAS"] as const,
+  ...["POOL", "POOL_LANES", "LOGITS", "HEAD_ROWS", "HEAD_BIAS"] as const,
   ...["SHARED", "REAL_VOCAB_SIZE", "RING"] as const,
   ...["ARENAS", "LAYERS_0", "LAYERS_1", "FIRST_LAYER", "LAYER_VECS"] as const,
   ...["AT_INPUT", "AT_INPUT_BIAS", "AT_NORM_F", "AT_HEAD", "AT_HEAD_BIAS"] as const,
@@ -74,14 +73,18 @@ export const STEP_OVERRIDES = [
 /** A value for each of them. */
 export type StepOverrides = Readonly<Record<typeof STEP_OVERRIDES[number], number | boolean>>;
 
-/** Words of the exchange, of which a kernel's own take the first `ownWords` behind {@linkcode CLEARED_WORDS}. */
+/** Words of the board on which workgroups post so many numbers: see _grid. */
+export function boardWords(count: number): number {
+  return 16 * Math.ceil(count / 4);
+}
+
+/** Words of the exchange, of which a kernel's own boards take the first `ownWords` behind {@linkcode GRID_WORDS}. */
 export function exchangeWords(
   { GROUPS, D_INNER, D_MODEL }: Readonly<Record<"GROUPS" | "D_INNER" | "D_MODEL", number>>,
   ownWords: number,
 ): number {
-  const gated = roundUp(D_INNER, 4);
-  const residual = roundUp(D_MODEL, 4);
-  return CLEARED_WORDS + ownWords + gated + residual + 8 * GROUPS + GROUPS + 1 + 9 * 256;
+  const shared = boardWords(D_INNER) + boardWords(D_MODEL);
+  return GRID_WORDS + ownWords + shared + 8 * GROUPS + GROUPS + 1 + 9 * 256;
 }
 
 /** The least sizes of the bindings; of the exchange, `ownWords` are the kernel's own. */

@@ -2,13 +2,13 @@
 
 import source from "../../kernels/step_mamba1.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
-import { STEP_BINDINGS, STEP_OVERRIDES, STEP_PRELUDES, stepSizes } from "./step.ts";
+import { boardWords, STEP_BINDINGS, STEP_OVERRIDES, STEP_PRELUDES, stepSizes } from "./step.ts";
 
 /** The kernel. */
 export const stepMamba1Kernel = defineKernel({
   name: "step_mamba1",
   source,
-  preludes: STEP_PRELUDES,
+  preludes: ["_states", ...STEP_PRELUDES],
   bindings: STEP_BINDINGS,
   params: {},
   overrides: [
@@ -19,5 +19,6 @@ export const stepMamba1Kernel = defineKernel({
     "AT_X",
     "AT_DT",
   ],
-  sizes: (values) => stepSizes(values, values.GROUPS * (values.DT_RANK + 2 * values.D_STATE)),
+  sizes: (values) =>
+    stepSizes(values, boardWords(values.D_INNER) + boardWords(values.DT_RANK + 2 * values.D_STATE)),
 });

@@ -2,7 +2,7 @@
 
 import source from "../../kernels/step_mamba2.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
-import { STEP_BINDINGS, STEP_OVERRIDES, STEP_PRELUDES, stepSizes } from "./step.ts";
+import { boardWords, STEP_BINDINGS, STEP_OVERRIDES, STEP_PRELUDES, stepSizes } from "./step.ts";
 
 /** The kernel. */
 export const stepMamba2Kernel = defineKernel({
@@ -20,5 +20,6 @@ export const stepMamba2Kernel = defineKernel({
     "DT_MAX",
     "D_HAS_HDIM",
   ],
-  sizes: (values) => stepSizes(values, 2 * values.NGROUPS * values.D_STATE + values.NHEADS),
+  sizes: (values) =>
+    stepSizes(values, boardWords(2 * values.NGROUPS * values.D_STATE + values.NHEADS)),
 });

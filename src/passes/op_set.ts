@@ -5,7 +5,15 @@
  */
 
 import type { Mamba3Options, Mamba3Sizes } from "../model/mamba3_sizes.ts";
-import type { ChannelForm, ChannelProduct, Panel, S4Chunk, S4Sizes } from "../model/s4_sizes.ts";
+import type {
+  ChannelForm,
+  ChannelProduct,
+  Panel,
+  S4Chunk,
+  S4DParameter,
+  S4Parameter,
+  S4Sizes,
+} from "../model/s4_sizes.ts";
 import type { SsdOptions, SsdSizes } from "../model/ssd_sizes.ts";
 import type { Kinds } from "./kinds.ts";
 
@@ -80,8 +88,8 @@ export interface MatvecOptions<K extends Kinds> {
     readonly start?: number;
   };
   readonly tiling?: Sizes<"each" | "groups" | "atOnce">;
-  /** Whether many rows are computed together, where kernels do that; or among how many workgroups they share sums. */
-  readonly byGroups?: boolean | number;
+  /** Whether rows are computed each by itself, some together, or in tiles that share their sums among workgroups. */
+  readonly way?: "alone" | Sizes<"groups"> | Sizes<"shares">;
 }
 
 /** Products with a weight. */
@@ -414,23 +422,20 @@ interface Mamba3Ops<K extends Kinds> {
 interface S4Ops<K extends Kinds> {
   /** Steps of a chunk, which the convolution takes at a time. */
   readonly S4_CHUNK: number;
-  readonly s4dSystem: Op<K, Named<"A_re" | "A_im" | "log_step" | "system", K["tensor"]>, S4Sizes>;
+  readonly s4dSystem: Op<K, Named<S4DParameter | "system", K["tensor"]>, S4Sizes>;
   readonly s4dSystemBwd: Op<
     K,
-    & Named<"A_re" | "A_im" | "log_step" | "grad_system", K["tensor"]>
-    & Named<"grad_A_re" | "grad_A_im" | "grad_log_step", K["tensor"]>,
+    Named<S4DParameter | `grad_${S4DParameter}` | "grad_system", K["tensor"]>,
     S4Sizes
   >;
   readonly s4System: Op<
     K,
-    Named<"Lambda_re" | "Lambda_im" | "P" | "B" | "log_step" | "system", K["tensor"]>,
+    Named<S4Parameter | "system", K["tensor"]>,
     S4Sizes
   >;
   readonly s4SystemBwd: Op<
     K,
-    & Named<"system" | "Lambda_re" | "grad_system", K["tensor"]>
-    & Named<"grad_Lambda_re" | "grad_Lambda_im" | "grad_P" | "grad_B", K["tensor"]>
-    & Named<"grad_log_step", K["tensor"]>,
+    Named<"system" | "Lambda_re" | `grad_${S4Parameter}` | "grad_system", K["tensor"]>,
     S4Sizes
   >;
   readonly s4Power: Op<K, Named<"system" | "E", K["tensor"]>, S4Sizes & Sizes<"steps">>;

@@ -53,9 +53,8 @@ export class WebGpuExecutor implements Executor {
     this.#bursts = new Bursts(gpu, this.#programs, this.#company);
   }
 
-  /** Whole steps are of one sequence, and in a company it would have other bits. */
   get maxCompany(): number {
-    return this.usesFused ? 1 : this.#company.most;
+    return this.#company.most;
   }
 
   get device(): string {
@@ -65,7 +64,7 @@ export class WebGpuExecutor implements Executor {
   /** How single steps run on this device, and why. */
   stepNote: string | undefined;
 
-  /** Whether single steps of one sequence are whole dispatches. */
+  /** Whether single steps of one sequence alone are whole dispatches; in company it has the same bits. */
   get usesFused(): boolean {
     return this.#fused !== undefined;
   }
@@ -231,21 +230,18 @@ export class WebGpuExecutor implements Executor {
       state: asOurs(state),
       keep: asOurs(keep),
     }));
-    if (this.#fused !== undefined) return await inTurn(bursts, (burst) => this.#drawFused(burst));
     const [first, ...others] = bursts;
     if (first === undefined) return [];
-    return others.length === 0
-      ? [await this.#bursts.alone(first)]
-      : await this.#bursts.together(bursts);
+    if (others.length > 0) return await this.#bursts.together(bursts);
+    return [await (this.usesFused ? this.#drawFused(first) : this.#bursts.alone(first))];
   }
 
   async step(requests: readonly StepRequest[]): Promise<Float32Array[]> {
     const [first, ...others] = requests;
     if (first === undefined) return [];
-    if (others.length > 0 && this.#fused === undefined) return await this.#stepTogether(requests);
-    return await inTurn(requests, async ({ state, input }) => {
-      return await this.forward(state, input, { logits: "last" }) ?? new Float32Array();
-    });
+    if (others.length > 0) return await this.#stepTogether(requests);
+    const { state, input } = first;
+    return [await this.forward(state, input, { logits: "last" }) ?? new Float32Array()];
   }
 
   /** A burst in one dispatch. */
@@ -332,14 +328,4 @@ export class WebGpuExecutor implements Executor {
     const logits = new Float32Array((await staging.read(sizeBytes)).buffer);
     return requests.map((_, row) => logits.slice(row * count, (row + 1) * count));
   }
-}
-
-/** Results of one request after the other. */
-async function inTurn<Request, Result>(
-  requests: readonly Request[],
-  run: (request: Request) => Promise<Result>,
-): Promise<Result[]> {
-  const results: Result[] = [];
-  for (const request of requests) results.push(await run(request));
-  return results;
 }

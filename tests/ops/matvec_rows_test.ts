@@ -9,19 +9,27 @@ import { readFloats } from "../../src/gpu/readback.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import type { MatrixDType } from "../../src/model/weights/dtype.ts";
 import { matvecFwd } from "../../src/ops/matvec.ts";
+import type { MatvecWay } from "../../src/ops/matvec_tiling.ts";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { withGpu } from "../with_gpu.ts";
 
-const [COLUMNS, OUT, D_INNER, D_CONV, ROWS] = [520, 37, 20, 4, 7];
+const [COLUMNS, OUT, D_INNER, D_CONV, ROWS] = [520, 37, 20, 4, 11];
+
+/** Rows together, and how. */
+const WAYS: readonly (readonly [start: number, end: number, way: MatvecWay])[] = [
+  [0, ROWS, { shares: 1 }],
+  [1, 6, { shares: 8 }],
+  [3, 5, { shares: 32 }],
+];
 
 /** What a matvec over rows [start, end) of the same inputs gives: y, and the windows of conv1d. */
 async function run(
   gpu: Gpu,
-  { dtype, fused, each, byGroups }: {
+  { dtype, fused, each, way = "alone" }: {
     readonly dtype: MatrixDType;
     readonly fused: boolean;
     readonly each: number;
-    readonly byGroups?: number;
+    readonly way?: MatvecWay;
   },
   [start, end]: readonly [number, number],
 ): Promise<Float32Array[]> {
@@ -54,7 +62,7 @@ async function run(
     {
       ...(fused ? { norm, conv } : {}),
       tiling: { each, groups: 1, atOnce: dtype === "int4" ? 2 : 3 },
-      byGroups: byGroups ?? false,
+      way,
     },
   );
   submit(gpu, [program]);
@@ -70,8 +78,9 @@ Deno.test(
         for (let row = 0; row < ROWS; row++) {
           alone.push(await run(gpu, { dtype, fused, each }, [row, row + 1]));
         }
-        for (const [start, end, byGroups] of [[0, ROWS, 1], [1, 6, 8], [3, 5, 32]] as const) {
-          const together = await run(gpu, { dtype, fused, each, byGroups }, [start, end]);
+        const eights = [[0, ROWS, { groups: fused ? 4 : 8 }]] as const;
+        for (const [start, end, way] of [...WAYS, ...eights]) {
+          const together = await run(gpu, { dtype, fused, each, way }, [start, end]);
           for (const [index, results] of together.entries()) {
             const expected = alone.slice(start, end).flatMap((each) => [...each[index] ?? []]);
             assertEquals([...results], expected, `${dtype}, fused ${fused}, from ${start}`);

@@ -7,7 +7,14 @@ const ROOT = new URL("../../", import.meta.url);
 const TOOLS = [
   ...["build_cpu.ts", "convert_mnist_mamba.ts", "ensure_adapter.ts", "ensure_browser.ts"],
   ...["gate.ts", "kill_training.ts", "lint_layers.ts", "quantize.ts", "random_checkpoint.ts"],
-  ...["plot.ts", "record_docs.ts", "run_tests.ts", "run_web_tests.ts", "screenshots.ts"],
+  ...[
+    "figures.ts",
+    "plot.ts",
+    "record_docs.ts",
+    "run_tests.ts",
+    "run_web_tests.ts",
+    "screenshots.ts",
+  ],
   ...["soak.ts", "to_float16.ts", "verify_hub.ts"],
   ...["web.ts", "bench/main.ts"],
 ];
@@ -43,7 +50,9 @@ Deno.test("the tools that are tried for --help are all that there are", async ()
     for await (const { name, isFile } of Deno.readDir(new URL(`tools/${folder}`, ROOT))) {
       if (!isFile || !name.endsWith(".ts")) continue;
       const source = await Deno.readTextFile(new URL(`tools/${folder}${name}`, ROOT));
-      if (/^ *answerHelp\(|import\.meta\.main|Deno\.exit/m.test(source)) found.push(folder + name);
+      if (/^ *answerHelp\(|import\.meta\.main|Deno\.exit\(/m.test(source)) {
+        found.push(folder + name);
+      }
     }
   }
   assertEquals(found.filter((name) => name !== "help.ts").sort(), TOOLS.toSorted());

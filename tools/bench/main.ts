@@ -3,7 +3,7 @@
  * `deno task bench <name> [options]`: benchmarks, a JSON line a result with --json, else readable.
  *
  * Their names: all, browser, cpu_matmul, cpu_matvec, cpu_ops, cpu_train, decode, length, matmul, matvec, prefill, serve,
- * shipped, ssd, step and train. `deno task bench <name> --help` shows a benchmark's options.
+ * shipped, ssd, step, stream and train. `deno task bench <name> --help` shows a benchmark's options.
  */
 
 import { answerHelp } from "../help.ts";
@@ -22,6 +22,7 @@ import { serve } from "./serve.ts";
 import { shipped } from "./shipped.ts";
 import { ssd } from "./ssd.ts";
 import { step } from "./step.ts";
+import { stream } from "./stream.ts";
 import { train } from "./train.ts";
 
 const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Result>>> = {
@@ -44,6 +45,7 @@ const BENCHMARKS: Readonly<Record<string, (args: string[]) => AsyncIterable<Resu
   shipped,
   ssd,
   step,
+  stream,
   train,
 };
 

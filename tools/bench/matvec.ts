@@ -80,7 +80,6 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
       for (const weight of matrices) {
         matvecFwd(program, { x, weight, y }, { rows: count, label: "matvec" }, {
           tiling,
-          byGroups: count > MATVEC_MAX_ROWS,
         });
       }
       const repeats = gpu.isSoftware ? 1 : Math.ceil(LONG_PASS_BYTES / (bytes * copies));

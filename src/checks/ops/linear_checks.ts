@@ -41,11 +41,14 @@ interface LinearCase extends MatmulCase {
     readonly start?: number;
   };
   readonly tiling?: MatvecOptions<Opaque>["tiling"];
-  readonly byGroups?: number;
+  readonly way?: MatvecOptions<Opaque>["way"];
 }
 
 /** Rows that checks of a GPU's matvec have one by one; more go through kernels of their own. */
 const SINGLE_ROWS = 4;
+
+/** Shares of a sum, for each group of its chains one. */
+const ALL_GROUPS = 8;
 
 const DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
 
@@ -294,13 +297,34 @@ const MATVEC: readonly LinearCase[] = [
       tiling: { each, groups, atOnce },
     }),
   ),
-  ...[1, 8, 32].flatMap((byGroups) =>
+  ...[1, 8, 32].flatMap((shares) =>
     (["f32", "f16"] as const).map((dtype): LinearCase => ({
-      ...{ name: `${byGroups} shares, ${dtype}`, rows: 5, in: 901, out: 70, seed: 13, dtype },
-      ...{ bias: true, residual: true, byGroups },
+      ...{ name: `${shares} shares, ${dtype}`, rows: 5, in: 901, out: 70, seed: 13, dtype },
+      ...{ bias: true, residual: true, way: { shares } },
     }))
   ),
 ];
+
+/** Several rows, eight at a time: a software adapter takes seconds to compile each of these. */
+const MATVEC_ROWS: readonly LinearCase[] = DTYPES.flatMap((dtype, index): LinearCase[] => [
+  {
+    ...inProj(ODD),
+    ...{ name: `odd norm, in_proj and conv1d, batch 17, ${dtype}`, rows: 17, seed: 14, dtype },
+    ...{ bias: true, rowsPerBlock: 110, way: { groups: 4 } },
+  },
+  {
+    ...{
+      name: `sums that end within a chunk, ${dtype}`,
+      rows: 5,
+      in: 901,
+      out: 70,
+      seed: 15,
+      dtype,
+    },
+    ...{ bias: true, residual: true, ldX: 903, xOffset: 1, ldY: 71 },
+    way: { groups: index % 2 === 0 ? 8 : 4 },
+  },
+]);
 
 /** Sums of `in` products of typical size 1 / sqrt(in), which keeps results as large as inputs, then bias and residual. */
 export function sumLimits(d_in: number, scale = 1): Limits {
@@ -377,7 +401,7 @@ function checkMatvec(run: KernelRun<"matvecFwd">, each: LinearCase): void {
   }
   run.ops.matvecFwd(run.program, tensors, options, {
     ...fusion,
-    byGroups: each.byGroups ?? rows > SINGLE_ROWS,
+    way: each.way ?? (rows > SINGLE_ROWS ? { shares: ALL_GROUPS } : "alone"),
     ...(each.tiling && { tiling: each.tiling }),
   });
   residual?.forEach((value, i) => expected[i] = (expected[i] ?? NaN) + value);
@@ -394,6 +418,10 @@ export const LINEAR_CHECKS: readonly KernelCheck[] = [
   ...MATVEC.map((each): KernelCheck => ({
     kernel: each.rows <= SINGLE_ROWS ? "matvec_fwd" : each.norm ? "matvec_finish" : "matvec_groups",
     name: each.name,
+    ...checkKernel(["matvecFwd"], (run) => checkMatvec(run, each)),
+  })),
+  ...MATVEC_ROWS.map((each): KernelCheck => ({
+    ...{ kernel: "matvec_rows", name: each.name },
     ...checkKernel(["matvecFwd"], (run) => checkMatvec(run, each)),
   })),
 ];

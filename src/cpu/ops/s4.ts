@@ -1,7 +1,14 @@
 /** S4D and S4: one step, a chunk of them, and the recurrence step by step. */
 
 import { OpKind } from "../../../kernels/cpu/op_kind.ts";
-import { type S4Chunk, type S4Sizes, systemSize, tablePlaces } from "../../model/s4_sizes.ts";
+import {
+  type S4Chunk,
+  type S4DParameter,
+  type S4Parameter,
+  type S4Sizes,
+  systemSize,
+  tablePlaces,
+} from "../../model/s4_sizes.ts";
 import type { CpuProgram } from "../machine/program.ts";
 import type { CpuTensor } from "../machine/tensor.ts";
 import { rowsGrain } from "./grain.ts";
@@ -13,56 +20,55 @@ const CHANNELS = 4;
 /** system ([a, b], d_state / 2, 2, d_model) becomes what a step does: x = a x + b u, by zero-order hold. */
 export function s4dSystem(
   program: CpuProgram,
-  { A_re, A_im, log_step, system }: {
-    A_re: CpuTensor;
-    A_im: CpuTensor;
-    log_step: CpuTensor;
-    system: CpuTensor;
-  },
-  { d_model, d_state, label }: S4Sizes & { label: string },
+  { A_re, A_im, log_step, system }: Readonly<Record<S4DParameter | "system", CpuTensor>>,
+  sizes: S4Sizes & { label: string },
 ): void {
-  const pairs = d_state / 2;
-  requireSize(label, "A_re", A_re, pairs * d_model);
-  requireSize(label, "A_im", A_im, pairs * d_model);
-  requireSize(label, "log_step", log_step, d_model);
-  requireSize(label, "system", system, systemSize({ d_model, d_state, lowRank: false }));
-  program.add({
-    kind: OpKind.s4d_system,
-    items: d_model,
-    grain: rowsGrain(16 * d_state),
-    args: [A_re.address, A_im.address, log_step.address, system.address, d_model, pairs],
-    label,
-  });
+  const pairs = sizes.d_state / 2;
+  addSystemOp(program, OpKind.s4d_system, [
+    ["A_re", A_re, pairs],
+    ["A_im", A_im, pairs],
+    ["log_step", log_step, 1],
+    ["system", system, systemSize({ ...sizes, d_model: 1, lowRank: false })],
+  ], { ...sizes, work: 16 });
 }
 
 /** system ([a, b, p, q], d_state / 2, 2, d_model), and exp(log_step) behind it: x = a x - p (q x) + b u is S4's step. */
 export function s4System(
   program: CpuProgram,
-  { Lambda_re, Lambda_im, P, B, log_step, system }: {
-    Lambda_re: CpuTensor;
-    Lambda_im: CpuTensor;
-    P: CpuTensor;
-    B: CpuTensor;
-    log_step: CpuTensor;
-    system: CpuTensor;
-  },
-  { d_model, d_state, label }: S4Sizes & { label: string },
+  { Lambda_re, Lambda_im, P, B, log_step, system }: Readonly<
+    Record<S4Parameter | "system", CpuTensor>
+  >,
+  sizes: S4Sizes & { label: string },
 ): void {
-  const pairs = d_state / 2;
-  requireSize(label, "Lambda_re", Lambda_re, pairs * d_model);
-  requireSize(label, "Lambda_im", Lambda_im, pairs * d_model);
-  requireSize(label, "P", P, d_state * d_model);
-  requireSize(label, "B", B, d_state * d_model);
-  requireSize(label, "log_step", log_step, d_model);
-  requireSize(label, "system", system, systemSize({ d_model, d_state, lowRank: true }));
+  const pairs = sizes.d_state / 2;
+  addSystemOp(program, OpKind.s4_system, [
+    ["Lambda_re", Lambda_re, pairs],
+    ["Lambda_im", Lambda_im, pairs],
+    ["P", P, sizes.d_state],
+    ["B", B, sizes.d_state],
+    ["log_step", log_step, 1],
+    ["system", system, systemSize({ ...sizes, d_model: 1, lowRank: true })],
+  ], { ...sizes, work: 16 });
+}
+
+/**
+ * Records an op of what a step is made of, or of its gradient: an item a channel.
+ *
+ * @param tensors In the order of the record: name, and rows of d_model elements.
+ * @param sizes `work` is what a state of a channel takes.
+ */
+export function addSystemOp(
+  program: CpuProgram,
+  kind: OpKind,
+  tensors: readonly (readonly [string, CpuTensor, number])[],
+  { d_model, d_state, label, work }: S4Sizes & { label: string; work: number },
+): void {
+  for (const [name, tensor, rows] of tensors) requireSize(label, name, tensor, rows * d_model);
   program.add({
-    kind: OpKind.s4_system,
+    kind,
     items: d_model,
-    grain: rowsGrain(16 * d_state),
-    args: [
-      ...[Lambda_re.address, Lambda_im.address, P.address, B.address, log_step.address],
-      ...[system.address, d_model, pairs],
-    ],
+    grain: rowsGrain(work * d_state),
+    args: [...tensors.map(([, { address }]) => address), d_model, d_state / 2],
     label,
   });
 }

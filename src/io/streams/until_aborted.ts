@@ -6,12 +6,15 @@ export async function* untilAborted<T>(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<T, void> {
   const iterator = source[Symbol.asyncIterator]();
-  const { promise: over, resolve: end } = Promise.withResolvers<undefined>();
-  const listener = () => end(undefined);
-  signal?.addEventListener("abort", listener);
   let isWaiting = false;
+  let end = (): void => {};
+  const listener = () => end();
+  signal?.addEventListener("abort", listener);
   try {
     while (!signal?.aborted) {
+      // One promise for all waits would hold what each of them gave, for as long as the stream goes on.
+      const { promise: over, resolve } = Promise.withResolvers<undefined>();
+      end = () => resolve(undefined);
       isWaiting = true;
       const result = await Promise.race([iterator.next(), over]);
       if (result === undefined) return;

@@ -3,15 +3,12 @@
 import { hippoPairs } from "./hippo.ts";
 import {
   commonSpecs,
-  describeS4Sizes,
+  describeS4,
   newS4Config,
   ofPairs,
   parseS4,
-  S4_MODES,
   type S4Config,
-  s4ElementCounts,
   s4Fields,
-  s4StateShapes,
   slowVector,
 } from "./s4_fields.ts";
 import type { Mixer } from "./mixer.ts";
@@ -23,30 +20,11 @@ export interface S4DPLRConfig extends S4Config {
 
 /** What describes it. */
 export const s4: Mixer<S4DPLRConfig> = {
-  name: "s4",
-  title: "S4",
-  families: [
-    {
-      model_type: "s4",
-      title: "S4",
-      architecture: "S4ForCausalLM",
-      classes: /^S4(For|Model)/,
-      signs: [],
-      tied: false,
-      eos_token_id: 0,
-    },
-  ],
-  settings: [],
+  ...describeS4("S4", true),
   ownSizes: ["mode"],
-  choices: { mode: S4_MODES },
-  activations: ["gelu_pytorch_tanh"],
-  usualSizes: { d_state: 64 },
 
   parse: (places) => ({ model_type: "s4", ...parseS4(places) }),
   toHfFields: s4Fields,
-  elementCounts: (config) => s4ElementCounts(config, true),
-  stateShapes: s4StateShapes,
-  describeSizes: describeS4Sizes,
 
   weightSpecs(config) {
     const { d_model, d_state } = config;

@@ -6,7 +6,7 @@ import { type InitialValues, normalOf, uniformWithin, zeros } from "../initial_v
 import { uniform } from "../random.ts";
 import { tableSize } from "../s4_sizes.ts";
 import type { WeightSpec } from "../weights/weight_specs.ts";
-import type { BlockConfig, BlockFields, NewModel } from "./mixer.ts";
+import type { BlockConfig, BlockFields, Mixer, NewModel } from "./mixer.ts";
 
 /**
  * How a sequence goes through the layers: by convolution, chunk by chunk, or step by step. Both give the same but for
@@ -70,29 +70,54 @@ export function s4Fields({ d_state, mode, norm_epsilon }: S4Config): Record<stri
   };
 }
 
-/** Elements of what grows with the sizes, by what messages call it. */
-export function s4ElementCounts(
-  { d_model, d_state, n_layer }: S4Config,
-  lowRank: boolean,
-): Record<string, number> {
-  const table = tableSize({ d_model, d_state, lowRank, chunk: LONGEST_CHUNK });
+/** What the descriptors of both say alike. */
+type Shared = Omit<
+  Mixer<S4Config>,
+  "ownSizes" | "parse" | "toHfFields" | "weightSpecs" | "newConfig"
+>;
+
+/**
+ * A descriptor's common part.
+ *
+ * @param title What people call it: model_type and names of classes are made of it.
+ * @param lowRank Whether a term of rank one couples the states.
+ */
+export function describeS4(title: "S4D" | "S4", lowRank: boolean): Shared {
+  const name = title.toLowerCase();
   return {
-    "out.weight [2 * d_model, d_model]": 2 * d_model * d_model,
-    "what a chunk of steps does [rows, d_model]": table,
-    "the state [n_layer, d_state, d_model]": n_layer * d_state * d_model,
+    name,
+    title,
+    families: [
+      {
+        model_type: name,
+        title,
+        architecture: `${title}ForCausalLM`,
+        classes: new RegExp(`^${title}(For|Model)`),
+        signs: [],
+        tied: false,
+        eos_token_id: 0,
+      },
+    ],
+    settings: [],
+    choices: { mode: S4_MODES },
+    activations: ["gelu_pytorch_tanh"],
+    usualSizes: { d_state: 64 },
+
+    elementCounts({ d_model, d_state, n_layer }) {
+      const table = tableSize({ d_model, d_state, lowRank, chunk: LONGEST_CHUNK });
+      return {
+        "out.weight [2 * d_model, d_model]": 2 * d_model * d_model,
+        "what a chunk of steps does [rows, d_model]": table,
+        "the state [n_layer, d_state, d_model]": n_layer * d_state * d_model,
+      };
+    },
+
+    // Both parts of each pair, with channels side by side.
+    stateShapes: ({ d_model, d_state }) => ({ ssm_state: [d_state / 2, 2, d_model] }),
+
+    describeSizes: ({ d_model, d_state, mode }) =>
+      `d_model = ${d_model}, d_state = ${d_state}, mode = ${mode}`,
   };
-}
-
-/** The state of each channel: both parts of each pair, with channels side by side. */
-export function s4StateShapes(
-  { d_model, d_state }: S4Config,
-): Readonly<Record<string, readonly number[]>> {
-  return { ssm_state: [d_state / 2, 2, d_model] };
-}
-
-/** The sizes, in words. */
-export function describeS4Sizes({ d_model, d_state, mode }: S4Config): string {
-  return `d_model = ${d_model}, d_state = ${d_state}, mode = ${mode}`;
 }
 
 /** What a new model of either kind has. */

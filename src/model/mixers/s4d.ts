@@ -2,15 +2,12 @@
 
 import {
   commonSpecs,
-  describeS4Sizes,
+  describeS4,
   newS4Config,
   ofPairs,
   parseS4,
-  S4_MODES,
   type S4Config,
-  s4ElementCounts,
   s4Fields,
-  s4StateShapes,
   slowVector,
 } from "./s4_fields.ts";
 import type { Mixer } from "./mixer.ts";
@@ -31,24 +28,8 @@ export const S4D_INITS: readonly S4DInit[] = ["lin", "inv"];
 
 /** What describes it. */
 export const s4d: Mixer<S4DConfig> = {
-  name: "s4d",
-  title: "S4D",
-  families: [
-    {
-      model_type: "s4d",
-      title: "S4D",
-      architecture: "S4DForCausalLM",
-      classes: /^S4D(For|Model)/,
-      signs: [],
-      tied: false,
-      eos_token_id: 0,
-    },
-  ],
-  settings: [],
+  ...describeS4("S4D", false),
   ownSizes: ["mode", "init"],
-  choices: { mode: S4_MODES },
-  activations: ["gelu_pytorch_tanh"],
-  usualSizes: { d_state: 64 },
 
   parse: (places) => ({
     model_type: "s4d",
@@ -56,9 +37,6 @@ export const s4d: Mixer<S4DConfig> = {
     init: places.fields.word("init", S4D_INITS) ?? "lin",
   }),
   toHfFields: (config) => ({ ...s4Fields(config), init: config.init }),
-  elementCounts: (config) => s4ElementCounts(config, false),
-  stateShapes: s4StateShapes,
-  describeSizes: describeS4Sizes,
 
   weightSpecs(config) {
     const { d_model, d_state, init } = config;

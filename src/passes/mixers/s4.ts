@@ -1,7 +1,14 @@
 /** The S4D and the S4 mixer: their weights, and one block's forward as a list of ops. */
 
 import type { S4Config } from "../../model/mixers/s4_fields.ts";
-import { type S4Chunk, systemSize, tablePlaces, tableSize } from "../../model/s4_sizes.ts";
+import {
+  type S4Chunk,
+  type S4DParameter,
+  type S4Parameter,
+  systemSize,
+  tablePlaces,
+  tableSize,
+} from "../../model/s4_sizes.ts";
 import { recordDropout } from "../dropout.ts";
 import type { PassKinds } from "../kinds.ts";
 import type { OpSet } from "../op_set.ts";
@@ -9,11 +16,6 @@ import type { HalfShape, HalfTensors, Part } from "../part.ts";
 import type { WeightLookup } from "../weights.ts";
 import { s4Training } from "./s4_bwd.ts";
 import { part, recordConv } from "./s4_conv.ts";
-
-/** Names of the tensors that make a recurrence, of either. */
-export type S4DParameter = "A_re" | "A_im" | "log_step";
-/** The same of S4. */
-export type S4Parameter = "Lambda_re" | "Lambda_im" | "P" | "B" | "log_step";
 
 /** Weights of one mixer, by their names. */
 export interface S4Weights<K extends PassKinds> {

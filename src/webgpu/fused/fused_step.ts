@@ -8,7 +8,7 @@ import { isMamba1 } from "../../model/mixers/mamba1.ts";
 import { isMamba2 } from "../../model/mixers/mamba2.ts";
 import { RING, SETTINGS_WORDS } from "../../model/sampler.ts";
 import { placeholders } from "../../ops/placeholders.ts";
-import { CLEARED_WORDS, REQUEST, TIMED_OUT } from "../../ops/step.ts";
+import { REQUEST, TIMED_OUT } from "../../ops/step.ts";
 import type { WebGpuState } from "../executor_state.ts";
 import type { State } from "../state.ts";
 import type { ModelWeights } from "../../passes/weights.ts";
@@ -154,7 +154,7 @@ export class FusedStep implements Disposable {
 
   /** What must be cleared before each dispatch. */
   get cleared(): BufferRange[] {
-    return [{ buffer: this.#exchange.buffer, offset: 0, sizeBytes: 4 * CLEARED_WORDS }];
+    return [{ buffer: this.#exchange.buffer, offset: 0, sizeBytes: this.#exchange.sizeBytes }];
   }
 
   /** What copies the word that is not 0 if a workgroup waited in vain. */

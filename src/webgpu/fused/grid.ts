@@ -6,7 +6,7 @@ import { Staging } from "../../gpu/readback.ts";
 import { createTensor, type Tensor } from "../../gpu/tensor.ts";
 import { ownParts } from "../../runtime/own_parts.ts";
 import { gridProbe, gridProbeWords } from "../../ops/grid_probe.ts";
-import { CLEARED_WORDS, TIMED_OUT } from "../../ops/step.ts";
+import { GRID_WORDS, TIMED_OUT } from "../../ops/step.ts";
 
 /** What was found. */
 export interface GridFinding {
@@ -105,7 +105,7 @@ async function quickestMeeting(
   let microseconds = Infinity;
   for (let run = 0; run < 3; run++) {
     const commands = encode(gpu, [program], {
-      clear: [{ buffer: exchange.buffer, offset: 0, sizeBytes: 4 * CLEARED_WORDS }],
+      clear: [{ buffer: exchange.buffer, offset: 0, sizeBytes: 4 * GRID_WORDS }],
       after: [
         { from: result, to: { buffer: staging.buffer, offset: 0 }, sizeBytes: 4 },
         { from: timedOut, to: { buffer: staging.buffer, offset: 4 }, sizeBytes: 4 },

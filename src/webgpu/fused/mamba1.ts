@@ -2,6 +2,7 @@
 
 import type { Mamba1Config } from "../../model/mixers/mamba1.ts";
 import { W_DTYPE } from "../../ops/matrix.ts";
+import { boardWords } from "../../ops/step.ts";
 import { stepMamba1Kernel } from "../../ops/step_mamba1.ts";
 import type { Mamba1Weights } from "../../passes/mixers/mamba1.ts";
 import type { HalfWeights, ModelWeights } from "../../passes/weights.ts";
@@ -42,10 +43,8 @@ export function planMamba1(
   const rows = config.dt_rank + 2 * config.d_state;
   const plan = commonPlan(config, weights, places, {
     matrices: parts.flatMap(({ in_proj, x_proj, out_proj }) => [in_proj, x_proj, out_proj]),
-    inRows: (channels) => 2 * channels,
     outNorm: false,
-    exchangeWords: (groups) => groups * rows,
-    sums: rows,
+    exchangeWords: boardWords(config.d_inner) + boardWords(rows),
     memoryWords: rows + 4,
   }, tuning);
   return {

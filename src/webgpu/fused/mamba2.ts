@@ -2,6 +2,7 @@
 
 import type { Mamba2Config } from "../../model/mixers/mamba2.ts";
 import { dtLimits } from "../../model/ssd_sizes.ts";
+import { boardWords } from "../../ops/step.ts";
 import { stepMamba2Kernel } from "../../ops/step_mamba2.ts";
 import type { Mamba2Weights } from "../../passes/mixers/mamba2.ts";
 import type { HalfWeights, ModelWeights } from "../../passes/weights.ts";
@@ -48,10 +49,8 @@ export function planMamba2(
   const rest = 2 * ngroups * d_state + nheads;
   const plan = commonPlan(config, weights, places, {
     matrices: halves.flatMap(({ part }) => [part.in_proj, part.out_proj]),
-    inRows: (channels, groups) => 2 * channels + Math.ceil(rest / groups),
     outNorm: rmsnorm,
-    exchangeWords: () => rest,
-    sums: 0,
+    exchangeWords: boardWords(rest),
     // B, C and dt, and what conv1d leaves of each group's share of them.
     memoryWords: 3 * rest,
   }, tuning);

@@ -10,6 +10,7 @@ import { roundUp } from "../../model/shapes.ts";
 import { type StateLayout, stateLayout } from "../../model/state_layout.ts";
 import { type MatrixDType, matrixRowParts } from "../../model/weights/dtype.ts";
 import { type Matrix, W_DTYPE } from "../../ops/matrix.ts";
+import { normLanes } from "../../ops/rms_norm.ts";
 import { exchangeWords, type StepOverrides } from "../../ops/step.ts";
 import type { ModelWeights } from "../../passes/weights.ts";
 import type { WebGpuKinds } from "../op_set.ts";
@@ -38,35 +39,15 @@ export interface StepPlan {
   readonly inputWords: number;
 }
 
-/** What one product reads of a matrix in each workgroup. */
-export interface ProductSize {
-  readonly rows: number;
-  readonly columns: number;
-}
-
 /** Vocabularies up to this are drawn from by every workgroup for itself, which saves their meetings. */
 const SMALL_VOCABULARY = 1024;
 
-/** Rows and chunks of a lane's tile. */
-const TILE = { rows: 4, chunks: 2 } as const;
+/** Chains of a sum, as _chains.wgsl has them, and rows of a lane. */
+const [CHAINS, TILE_ROWS] = [32, 4];
 
 /** Chunks of 16 bytes in a row. */
 function rowChunks(columns: number, dtype: MatrixDType): number {
   return matrixRowParts(columns, dtype).elements / 16;
-}
-
-/** How many lanes share a row: as many as need the fewest tiles for all products together. */
-export function rowLanes(
-  products: readonly ProductSize[],
-  dtype: MatrixDType,
-  lanes: number,
-): number {
-  const tiles = (shared: number) =>
-    products.reduce((sum, { rows, columns }) => {
-      const blocks = Math.ceil(rows / (lanes / shared * TILE.rows));
-      return sum + blocks * Math.ceil(rowChunks(columns, dtype) / (shared * TILE.chunks));
-    }, 0);
-  return lanes % 64 === 0 && tiles(64) < tiles(32) ? 64 : 32;
 }
 
 /** The ends of a model, as {@linkcode findPlaces} takes them. */
@@ -87,16 +68,12 @@ export type End = keyof ReturnType<typeof endsOf>;
 export interface MixerShape {
   /** Matrices that are read by products, or beside them. */
   readonly matrices: readonly Matrix[];
-  /** Rows of in_proj that a workgroup has at most, beside those of its channels. */
-  readonly inRows: (channels: number, groups: number) => number;
   /** Whether all gated channels together are normalized. */
   readonly outNorm: boolean;
-  /** Words that the mixer exchanges, of each workgroup or in all. */
-  readonly exchangeWords: (groups: number) => number;
+  /** Words that the mixer exchanges. */
+  readonly exchangeWords: number;
   /** Words of workgroup memory beside what all have. */
   readonly memoryWords: number;
-  /** Least values that `sums` has room for. */
-  readonly sums: number;
 }
 
 /** The overrides that all kernels of whole steps have. */
@@ -114,13 +91,6 @@ export function commonPlan<Own extends string>(
   const logits = logitCount(config);
   const headRows = head.kind === "classifier" ? logits : Math.ceil(logits / groups);
   const dtype = dtypeOf([...mixer.matrices, weights.head.weight]);
-  const products = {
-    in: { rows: mixer.inRows(channels, groups), columns: d_model },
-    out: { rows: outRows, columns: d_inner },
-    head: { rows: headRows, columns: d_model },
-  };
-  // In and out are of every layer, the head of the whole.
-  const shared = rowLanes([products.in, products.out], dtype, lanes);
   const columns = Math.max(paddedColumns(d_model, dtype), paddedColumns(d_inner, dtype));
   return {
     groups,
@@ -128,7 +98,7 @@ export function commonPlan<Own extends string>(
     buffers: places.buffers,
     exchangeWords: exchangeWords(
       { GROUPS: groups, D_INNER: d_inner, D_MODEL: d_model },
-      mixer.exchangeWords(groups),
+      mixer.exchangeWords,
     ),
     mixerWords: mixer.memoryWords,
     inputWords: config.input.kind === "linear" ? inputWidth(config) : 0,
@@ -137,10 +107,10 @@ export function commonPlan<Own extends string>(
       ...{ D_STATE: d_state, D_CONV: d_conv, EPS: config.norm_epsilon },
       ...{ BIAS: config.use_bias, CONV_BIAS: config.use_conv_bias, W_DTYPE: W_DTYPE[dtype] },
       ...{ CHANNELS: channels, OUT_ROWS: outRows, X_VECS: columns / 4 + 1 },
-      ROW_LANES: shared,
-      PART: Math.max(2 * lanes, mixer.sums, lanes / shared * TILE.rows * (shared + 1)),
+      PART: lanes / CHAINS * TILE_ROWS * (CHAINS + 1),
       ...inputOverrides(config, weights),
-      ...{ POOL: poolsMean(config), LOGITS: logits, HEAD_ROWS: headRows },
+      ...{ POOL: poolsMean(config), POOL_LANES: normLanes(d_model) },
+      ...{ LOGITS: logits, HEAD_ROWS: headRows },
       HEAD_BIAS: weights.head.bias !== undefined,
       SHARED: head.kind === "lm" && groups > 1 && logits > SMALL_VOCABULARY,
       ...{ REAL_VOCAB_SIZE: config.real_vocab_size, RING },
@@ -222,8 +192,8 @@ export function dtypeOf(matrices: readonly Matrix[]): MatrixDType {
 export function requireFit({ device }: Gpu, { overrides, lanes, mixerWords }: StepPlan): void {
   const { limits } = device;
   const words = (name: string) => Number(overrides[name] ?? 0);
-  const sizeBytes = 16 * words("X_VECS") + 4 * (2 * words("PART") + lanes + 32) +
-    4 * words("OUT_ROWS") + 20 * words("CHANNELS") + 4 * lanes + 2060 + 4 * mixerWords;
+  const sizeBytes = 16 * words("X_VECS") + 4 * (2 * words("PART") + words("X_VECS") + CHAINS) +
+    4 * words("OUT_ROWS") + 20 * words("CHANNELS") + 16 * lanes + 2060 + 4 * mixerWords;
   const { maxComputeWorkgroupStorageSize: room, maxComputeInvocationsPerWorkgroup: most } = limits;
   if (sizeBytes > room || lanes > most) {
     throw new PlacesError(

@@ -1,11 +1,19 @@
 /** Backward of what S4D and S4 make of their parameters. */
 
 import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
-import { type S4Chunk, type S4Sizes, systemSize, tablePlaces } from "../../../model/s4_sizes.ts";
+import {
+  type S4Chunk,
+  type S4DParameter,
+  type S4Parameter,
+  type S4Sizes,
+  systemSize,
+  tablePlaces,
+} from "../../../model/s4_sizes.ts";
 import type { CpuProgram } from "../../machine/program.ts";
 import type { CpuTensor } from "../../machine/tensor.ts";
 import { rowsGrain } from "../grain.ts";
 import { requireSize } from "../require_size.ts";
+import { addSystemOp } from "../s4.ts";
 
 /** Channels of an item. */
 const CHANNELS = 4;
@@ -49,75 +57,44 @@ export function s4SeriesBwd(
 /** Gradients of the parameters of s4dSystem(). */
 export function s4dSystemBwd(
   program: CpuProgram,
-  tensors: {
-    A_re: CpuTensor;
-    A_im: CpuTensor;
-    log_step: CpuTensor;
-    grad_system: CpuTensor;
-    grad_A_re: CpuTensor;
-    grad_A_im: CpuTensor;
-    grad_log_step: CpuTensor;
-  },
-  { d_model, d_state, label }: S4Sizes & { label: string },
+  tensors: Readonly<Record<S4DParameter | `grad_${S4DParameter}` | "grad_system", CpuTensor>>,
+  sizes: S4Sizes & { label: string },
 ): void {
   const { A_re, A_im, log_step, grad_system, grad_A_re, grad_A_im, grad_log_step } = tensors;
-  const pairs = d_state / 2;
-  for (const [name, tensor] of Object.entries({ A_re, A_im, grad_A_re, grad_A_im })) {
-    requireSize(label, name, tensor, pairs * d_model);
-  }
-  requireSize(label, "log_step", log_step, d_model);
-  requireSize(label, "grad_system", grad_system, systemSize({ d_model, d_state, lowRank: false }));
-  requireSize(label, "grad_log_step", grad_log_step, d_model);
-  program.add({
-    kind: OpKind.s4d_system_bwd,
-    items: d_model,
-    grain: rowsGrain(16 * d_state),
-    args: [
-      ...[A_re.address, A_im.address, log_step.address, grad_system.address, grad_A_re.address],
-      ...[grad_A_im.address, grad_log_step.address, d_model, pairs],
-    ],
-    label,
-  });
+  const pairs = sizes.d_state / 2;
+  addSystemOp(program, OpKind.s4d_system_bwd, [
+    ["A_re", A_re, pairs],
+    ["A_im", A_im, pairs],
+    ["log_step", log_step, 1],
+    ["grad_system", grad_system, systemSize({ ...sizes, d_model: 1, lowRank: false })],
+    ["grad_A_re", grad_A_re, pairs],
+    ["grad_A_im", grad_A_im, pairs],
+    ["grad_log_step", grad_log_step, 1],
+  ], { ...sizes, work: 16 });
 }
 
 /** Gradients of the parameters of s4System(), of that of its system. */
 export function s4SystemBwd(
   program: CpuProgram,
-  tensors: {
-    system: CpuTensor;
-    Lambda_re: CpuTensor;
-    grad_system: CpuTensor;
-    grad_Lambda_re: CpuTensor;
-    grad_Lambda_im: CpuTensor;
-    grad_P: CpuTensor;
-    grad_B: CpuTensor;
-    grad_log_step: CpuTensor;
-  },
-  { d_model, d_state, label }: S4Sizes & { label: string },
+  tensors: Readonly<
+    Record<"system" | "Lambda_re" | `grad_${S4Parameter}` | "grad_system", CpuTensor>
+  >,
+  sizes: S4Sizes & { label: string },
 ): void {
   const { system, Lambda_re, grad_system, grad_Lambda_re, grad_Lambda_im, grad_P } = tensors;
   const { grad_B, grad_log_step } = tensors;
-  const pairs = d_state / 2;
-  const elements = systemSize({ d_model, d_state, lowRank: true });
-  requireSize(label, "system", system, elements);
-  requireSize(label, "grad_system", grad_system, elements);
-  for (const [name, tensor] of Object.entries({ Lambda_re, grad_Lambda_re, grad_Lambda_im })) {
-    requireSize(label, name, tensor, pairs * d_model);
-  }
-  requireSize(label, "grad_P", grad_P, d_state * d_model);
-  requireSize(label, "grad_B", grad_B, d_state * d_model);
-  requireSize(label, "grad_log_step", grad_log_step, d_model);
-  program.add({
-    kind: OpKind.s4_system_bwd,
-    items: d_model,
-    grain: rowsGrain(32 * d_state),
-    args: [
-      ...[system.address, Lambda_re.address, grad_system.address, grad_Lambda_re.address],
-      ...[grad_Lambda_im.address, grad_P.address, grad_B.address, grad_log_step.address],
-      ...[d_model, pairs],
-    ],
-    label,
-  });
+  const pairs = sizes.d_state / 2;
+  const rows = systemSize({ ...sizes, d_model: 1, lowRank: true });
+  addSystemOp(program, OpKind.s4_system_bwd, [
+    ["system", system, rows],
+    ["Lambda_re", Lambda_re, pairs],
+    ["grad_system", grad_system, rows],
+    ["grad_Lambda_re", grad_Lambda_re, pairs],
+    ["grad_Lambda_im", grad_Lambda_im, pairs],
+    ["grad_P", grad_P, sizes.d_state],
+    ["grad_B", grad_B, sizes.d_state],
+    ["grad_log_step", grad_log_step, 1],
+  ], { ...sizes, work: 32 });
 }
 
 /** grad_Abar (d_state, d_state, d_model), of s4Power() of one step, is added to grad_system. */
