@@ -77,6 +77,7 @@ export async function* classifySounds(
   // A microphone that gives nothing is waited for no longer than anybody wants.
   const pieces = Symbol.asyncIterator in samples ? untilAborted(samples, signal) : samples;
   for await (const piece of pieces) {
+    signal?.throwIfAborted();
     const arrivedMs = performance.now();
     yield* name(sounds.push(resampler?.push(piece) ?? piece), arrivedMs);
   }

@@ -10,16 +10,17 @@ interface Placeholders {
   readonly write: Tensor;
 }
 
-const PLACEHOLDERS = new WeakMap<Gpu, Placeholders>();
+/** Of each device: a caller's own is opened again and again. */
+const BUFFERS = new WeakMap<GPUDevice, Readonly<Record<keyof Placeholders, GPUBuffer>>>();
 
 /** Two tensors of 16 bytes that live as long as the device. */
 export function placeholders(gpu: Gpu): Placeholders {
-  let own = PLACEHOLDERS.get(gpu);
-  if (own === undefined) {
-    own = { read: placeholder(gpu), write: placeholder(gpu) };
-    PLACEHOLDERS.set(gpu, own);
+  let buffers = BUFFERS.get(gpu.device);
+  if (buffers === undefined) {
+    buffers = { read: createBuffer(gpu.device), write: createBuffer(gpu.device) };
+    BUFFERS.set(gpu.device, buffers);
   }
-  return own;
+  return { read: tensorOver(gpu, buffers.read), write: tensorOver(gpu, buffers.write) };
 }
 
 /**
@@ -35,11 +36,10 @@ export function byVec4sOrElements(
   return byVec4s ? [tensor, write] : [write, tensor];
 }
 
-function placeholder(gpu: Gpu): Tensor {
-  const buffer = gpu.device.createBuffer({
-    label: "placeholder",
-    size: 16,
-    usage: GPUBufferUsage.STORAGE,
-  });
+function createBuffer(device: GPUDevice): GPUBuffer {
+  return device.createBuffer({ label: "placeholder", size: 16, usage: GPUBufferUsage.STORAGE });
+}
+
+function tensorOver(gpu: Gpu, buffer: GPUBuffer): Tensor {
   return new Tensor(gpu, buffer, [4], { offset: 0, sizeBytes: 16, owner: false });
 }

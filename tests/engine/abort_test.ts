@@ -1,7 +1,7 @@
 /** Every asynchronous method ends with its signal at any of its awaits, and leaves nothing running and nothing allocated. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { Model, Session } from "../../mod.ts";
+import { classifySounds, type Model, type Session } from "../../mod.ts";
 import { goldenPath } from "../golden_files.ts";
 import { eachBackend } from "./each_backend.ts";
 import "../settle_readbacks.ts";
@@ -71,19 +71,50 @@ const CLASSIFIER: Readonly<Record<string, Call>> = {
     drain(model.classifyStream(sources.of(FLOATS.subarray(0, 3)), { signal })),
 };
 
+/** Half a second of something, in silence: a sound, whatever it is named. */
+const SOUND = Float32Array.from(
+  { length: 8000 },
+  (_, index) => index >= 2000 && index < 6000 ? 0.3 * Math.sin(index * index / 5000) : 0,
+);
+
+const SOUNDS: Readonly<Record<string, Call>> = {
+  "classifySounds": repeatedly(({ model, signal }) =>
+    drain(classifySounds(model, [SOUND], { signal }))
+  ),
+  "classifySounds of a stream": ({ model, signal, sources }) =>
+    drain(classifySounds(model, sources.of(SOUND), { signal, sampleRate: 16000 })),
+};
+
+/** Models, by their folders: what is called on them, the inputs of their sessions before, and one more. */
+const SUBJECTS: Readonly<
+  Record<string, {
+    readonly calls: Readonly<Record<string, Call>>;
+    readonly first: readonly number[] | Float32Array;
+    readonly next: number | Float32Array;
+  }>
+> = {
+  [goldenPath("mamba1")]: { calls: LANGUAGE, first: LONG.slice(0, 9), next: 4 },
+  [goldenPath("classifier")]: {
+    ...{ calls: CLASSIFIER, first: FLOATS.subarray(0, 27), next: FLOATS.subarray(0, 3) },
+  },
+  [new URL("../../weights/spoken-digits", import.meta.url).pathname]: {
+    ...{ calls: SOUNDS, first: SOUND.subarray(3000, 3080), next: SOUND.subarray(3080, 3120) },
+  },
+};
+
 /** Awaits after which the signal comes: of promises alone, and then of turns of the event loop. */
 const MOMENTS = [
   ...[0, 1, 2, 3, 5, 8, 13, 21, 34, 55].map((microtasks) => ({ microtasks, turns: 0 })),
   ...[1, 2, 3, 5, 8].map((turns) => ({ microtasks: turns, turns })),
 ];
 
-for (const [folder, calls] of [["mamba1", LANGUAGE], ["classifier", CLASSIFIER]] as const) {
+for (const [folder, { calls, first, next }] of Object.entries(SUBJECTS)) {
   eachBackend(
-    `an abort at any await leaves nothing running and nothing allocated in ${folder}`,
+    `an abort at any await leaves nothing running and nothing allocated in ${
+      folder.replace(/.*\//, "")
+    }`,
     async (loadModel) => {
-      using model = await loadModel(goldenPath(folder));
-      const input = folder === "mamba1" ? 4 : FLOATS.subarray(0, 3);
-      const first = folder === "mamba1" ? LONG.slice(0, 9) : FLOATS.subarray(0, 27);
+      using model = await loadModel(folder);
       for (const [name, call] of Object.entries(calls)) {
         // Programs, and what calls work in, are made at the first call and kept.
         let kept: number | undefined;
@@ -108,10 +139,10 @@ for (const [folder, calls] of [["mamba1", LANGUAGE], ["classifier", CLASSIFIER]]
           const { position } = session;
           const snapshot = await session.snapshot();
           assertEquals(snapshot.position, position);
-          const logits = await session.step(input);
+          const logits = await session.step(next);
           using other = model.createSession();
           other.restore(snapshot);
-          assertEquals(await other.step(input), logits, moment);
+          assertEquals(await other.step(next), logits, moment);
           other[Symbol.dispose]();
           session[Symbol.dispose]();
           kept ??= model.deviceBytes;
