@@ -1,4 +1,4 @@
-/** Rows of a checkpoint's tensor, made what the weight keeps: widened, rounded or quantized. */
+/** Stored rows of a tensor as a weight keeps them: as they are, converted, or quantized. */
 
 import { firstOverflow, fromFloat32, toFloat32 } from "../io/dtype.ts";
 import type { TensorInfo } from "../io/tensor_file.ts";
@@ -10,23 +10,19 @@ import type { Quantizing } from "./quantizing.ts";
 import { release, requireFloat32 } from "./tensor_pieces.ts";
 
 /** Some rows of a piece, as the weight keeps them. */
-export interface WeightPart {
+export interface Part {
   /** The first one, counted from the piece's. */
   readonly firstRow: number;
   readonly rows: WeightRows;
 }
 
-/**
- * A piece's rows as the weight keeps them; workers share those that are quantized.
- *
- * @throws {RangeError} If a number of them cannot be kept: where it is.
- */
+/** A piece's rows as the weight keeps them; what goes wrong says where. */
 export async function partsOf(
   quantizing: Quantizing,
   tensor: PlannedTensor<TensorInfo>,
   bytes: Uint8Array<ArrayBuffer>,
   firstRow: number,
-): Promise<readonly WeightPart[]> {
+): Promise<readonly Part[]> {
   const { stored, weight: { spec, dtype }, transform } = tensor;
   try {
     if (transform !== "quantize" || !isQuantized(dtype)) {
