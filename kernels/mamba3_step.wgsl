@@ -1,6 +1,6 @@
-// mamba3_step: the recurrence of Mamba-3 without MIMO for a single step, with skip and, if GATED, gate. With the rates
-// of mamba3_rates, alpha = exp(dt A), and k and q of mamba3_turn:
-//   S[p] = alpha (S[p] + delta v[p] k_prev) + gamma x[p] k     y[p] = S[p] . q + D x[p]     GATED: y[p] *= silu(z[p])
+// mamba3_step: the recurrence of Mamba-3 without MIMO for a single step, with skip and, if GATED, gate. With the rates,
+// k and q of mamba3_turn:
+//   S[p] = alpha S[p] + beta v[p] k_prev + gamma x[p] k     y[p] = S[p] . q + D x[p]     GATED: y[p] *= silu(z[p])
 // A workgroup per head, whose lanes stand in rows of ROW, one row a channel: a lane has 4 states of 4 channels each on
 // their way at a time, and leaves parts of the channels' sums in workgroup memory, where a lane a channel adds them up.
 // At last k and x take the places of k_prev and v.
@@ -8,46 +8,24 @@ override NHEADS: u32;
 override HEADDIM: u32;
 override D_STATE: u32;
 override D_IN_PROJ: u32;
-override DT_START: u32;  // column of dd_dt in a row of zxBCdt; dd_A and trap follow
-override HEAVY_TAIL: bool;
-override A_FLOOR: f32;
 override GATED: bool;
-override ROW: u32;       // divides LANES
+override ROW: u32; // divides LANES
 override D_INNER: u32 = NHEADS * HEADDIM;
 override STATES: u32 = (D_STATE + 4u * ROW - 1u) / (4u * ROW) * 4u * ROW; // with zeros for those that are not there
 
 @group(0) @binding(0) var<storage, read> zxBCdt: array<f32>;          // (batch, D_IN_PROJ): z and x first
-@group(0) @binding(1) var<storage, read> dt_bias: array<f32>;         // (NHEADS)
-@group(0) @binding(2) var<storage, read> kq: array<f32>;              // (batch, NHEADS, [k, q], D_STATE)
-@group(0) @binding(3) var<storage, read> D: array<f32>;               // (NHEADS)
-@group(0) @binding(4) var<storage, read_write> ssm_state: array<f32>; // (batch, NHEADS, HEADDIM, D_STATE)
-@group(0) @binding(5) var<storage, read_write> k: array<f32>;         // (batch, NHEADS, D_STATE)
-@group(0) @binding(6) var<storage, read_write> v: array<f32>;         // (batch, NHEADS, HEADDIM)
-@group(0) @binding(7) var<storage, read_write> y: array<f32>;         // (batch, D_INNER)
+@group(0) @binding(1) var<storage, read> kq: array<f32>;              // (batch, NHEADS, 4 + 2 D_STATE)
+@group(0) @binding(2) var<storage, read> D: array<f32>;               // (NHEADS)
+@group(0) @binding(3) var<storage, read_write> ssm_state: array<f32>; // (batch, NHEADS, HEADDIM, D_STATE)
+@group(0) @binding(4) var<storage, read_write> k: array<f32>;         // (batch, NHEADS, D_STATE)
+@group(0) @binding(5) var<storage, read_write> v: array<f32>;         // (batch, NHEADS, HEADDIM)
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;         // (batch, D_INNER)
 
 const LANES = 256u;
 var<workgroup> sums: array<f32, HEADDIM * ROW>;
 var<workgroup> own_k: array<f32, STATES>;
 var<workgroup> prev_k: array<f32, STATES>;
 var<workgroup> own_q: array<f32, STATES>;
-
-// States n, n + ROW, n + 2 ROW and n + 3 ROW of channel p, the first of the head's at `head`.
-fn state4(head: u32, p: u32, n: u32) -> vec4<f32> {
-  let ns = vec4<u32>(n, n + ROW, n + 2u * ROW, n + 3u * ROW);
-  let at = head + min(p, HEADDIM - 1u) * D_STATE + min(ns, vec4<u32>(D_STATE - 1u));
-  return vec4<f32>(ssm_state[at.x], ssm_state[at.y], ssm_state[at.z], ssm_state[at.w]);
-}
-
-fn store4(head: u32, p: u32, n: u32, values: vec4<f32>) {
-  if (p >= HEADDIM) {
-    return;
-  }
-  for (var i = 0u; i < 4u; i++) {
-    if (n + i * ROW < D_STATE) {
-      ssm_state[head + p * D_STATE + n + i * ROW] = values[i];
-    }
-  }
-}
 
 // Four of what lies at n, n + ROW, ...: of k, k_prev and q.
 fn k4(n: u32) -> vec4<f32> {
@@ -77,22 +55,18 @@ fn mamba3_step(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_
   let b = wid.y;
   let row = b * D_IN_PROJ;
   let head = b * NHEADS + h;
+  let own = head * (4u + 2u * D_STATE);
   for (var n = lane; n < STATES; n += LANES) {
     let is_there = n < D_STATE;
     let at = min(n, D_STATE - 1u);
-    own_k[n] = select(0.0, kq[head * 2u * D_STATE + at], is_there);
-    own_q[n] = select(0.0, kq[head * 2u * D_STATE + D_STATE + at], is_there);
+    own_k[n] = select(0.0, kq[own + 4u + at], is_there);
+    own_q[n] = select(0.0, kq[own + 4u + D_STATE + at], is_there);
     prev_k[n] = select(0.0, k[head * D_STATE + at], is_there);
   }
   workgroupBarrier();
-  let at = row + DT_START + h;
-  let dt = softplus(zxBCdt[at] + dt_bias[h]);
-  let dd_A = zxBCdt[at + NHEADS];
-  let trap = zxBCdt[at + 2u * NHEADS];
-  let heavy = select(1.0 / (1.0 - dd_A), 1.0 + dd_A, dd_A >= 0.0);
-  let alpha = exp(dt * min(-select(softplus(dd_A), heavy, HEAVY_TAIL), -A_FLOOR));
-  let gamma = dt / (1.0 + exp(-trap));
-  let beta = alpha * dt / (1.0 + exp(trap));
+  let alpha = kq[own];
+  let gamma = kq[own + 1u];
+  let beta = kq[own + 2u];
   let rows = LANES / ROW;
   let states = head * HEADDIM * D_STATE;
   let x_row = row + D_INNER + h * HEADDIM;
@@ -100,7 +74,7 @@ fn mamba3_step(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_
     let p1 = p + rows;
     let p2 = p1 + rows;
     let p3 = p2 + rows;
-    let own = gamma * vec4<f32>(x_at(x_row, p), x_at(x_row, p1), x_at(x_row, p2), x_at(x_row, p3));
+    let now = gamma * vec4<f32>(x_at(x_row, p), x_at(x_row, p1), x_at(x_row, p2), x_at(x_row, p3));
     let before = beta * vec4<f32>(v_at(head * HEADDIM, p), v_at(head * HEADDIM, p1), v_at(head * HEADDIM, p2),
                                   v_at(head * HEADDIM, p3));
     var sum = vec4<f32>(0.0);
@@ -109,10 +83,10 @@ fn mamba3_step(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_
       let s1 = state4(states, p1, n);
       let s2 = state4(states, p2, n);
       let s3 = state4(states, p3, n);
-      let next0 = alpha * s0 + (before.x * prev4(n) + own.x * k4(n));
-      let next1 = alpha * s1 + (before.y * prev4(n) + own.y * k4(n));
-      let next2 = alpha * s2 + (before.z * prev4(n) + own.z * k4(n));
-      let next3 = alpha * s3 + (before.w * prev4(n) + own.w * k4(n));
+      let next0 = alpha * s0 + (before.x * prev4(n) + now.x * k4(n));
+      let next1 = alpha * s1 + (before.y * prev4(n) + now.y * k4(n));
+      let next2 = alpha * s2 + (before.z * prev4(n) + now.z * k4(n));
+      let next3 = alpha * s3 + (before.w * prev4(n) + now.w * k4(n));
       store4(states, p, n, next0);
       store4(states, p1, n, next1);
       store4(states, p2, n, next2);

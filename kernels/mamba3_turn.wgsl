@@ -1,5 +1,7 @@
-// mamba3_turn: k and q of a single step of Mamba-3, and its angles, which move on: see mamba3_vkq and mamba3_angles.
-// A workgroup per head: first the angles, then rank after rank the norms and a lane per pair.
+// mamba3_turn: what a single step of Mamba-3 reads beside its state: k and q, with angles that move on, and the rates:
+//   alpha = exp(dt A)     gamma = lambda dt     beta = (1 - lambda) dt alpha
+// See mamba3_vkq, mamba3_angles and mamba3_rates. A workgroup per head: first the angles, then rank after rank the
+// norms and a lane per pair.
 override NHEADS: u32;
 override D_STATE: u32;   // even
 override NGROUPS: u32;
@@ -10,6 +12,8 @@ override D_IN_PROJ: u32;
 override B_START: u32;   // columns where B and dd_dt begin in a row of zxBCdt
 override DT_START: u32;
 override EPS: f32;
+override HEAVY_TAIL: bool;
+override A_FLOOR: f32;
 
 @group(0) @binding(0) var<storage, read> zxBCdt: array<f32>;      // (batch, D_IN_PROJ)
 @group(0) @binding(1) var<storage, read> dt_bias: array<f32>;     // (NHEADS)
@@ -18,7 +22,7 @@ override EPS: f32;
 @group(0) @binding(4) var<storage, read> B_bias: array<f32>;      // (NHEADS, RANK, D_STATE)
 @group(0) @binding(5) var<storage, read> C_bias: array<f32>;      // (NHEADS, RANK, D_STATE)
 @group(0) @binding(6) var<storage, read_write> theta: array<f32>; // (batch, NHEADS, ANGLES)
-@group(0) @binding(7) var<storage, read_write> kq: array<f32>;    // (batch, RANK, NHEADS, [k, q], D_STATE)
+@group(0) @binding(7) var<storage, read_write> kq: array<f32>;    // (batch, NHEADS, [4 rates, RANK of k, q])
 
 const LANES = 64u;
 var<workgroup> squares: array<vec2<f32>, LANES>;
@@ -37,16 +41,26 @@ fn mamba3_turn(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_
     theta[i] = angle;
     turns[j] = cos_sin(angle);
   }
+  let own = (b * NHEADS + h) * (4u + 2u * RANK * D_STATE);
+  if (lane == 0u) {
+    let dd_A = zxBCdt[row + DT_START + NHEADS + h];
+    let trap = zxBCdt[row + DT_START + 2u * NHEADS + h];
+    let heavy = select(1.0 / (1.0 - dd_A), 1.0 + dd_A, dd_A >= 0.0);
+    let alpha = exp(dt * min(-select(softplus(dd_A), heavy, HEAVY_TAIL), -A_FLOOR));
+    kq[own] = alpha;
+    kq[own + 1u] = dt / (1.0 + exp(-trap));
+    kq[own + 2u] = alpha * dt / (1.0 + exp(trap));
+  }
   let group = h / (NHEADS / NGROUPS) * D_STATE;
   for (var r = 0u; r < RANK; r++) {
     let B_start = row + B_START + r * NGROUPS * D_STATE + group;
     let C_start = B_start + RANK * NGROUPS * D_STATE;
-    var own = vec2<f32>(0.0);
+    var sum = vec2<f32>(0.0);
     for (var n = lane; n < D_STATE; n += LANES) {
       let both = vec2<f32>(zxBCdt[B_start + n], zxBCdt[C_start + n]);
-      own += both * both;
+      sum += both * both;
     }
-    squares[lane] = own;
+    squares[lane] = sum;
     workgroupBarrier();
     for (var half = LANES / 2u; half > 0u; half /= 2u) {
       if (lane < half) {
@@ -67,7 +81,7 @@ fn mamba3_turn(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_
       if (pair < ANGLES) {
         turn = turns[pair];
       }
-      let at = ((b * RANK + r) * NHEADS + h) * 2u * D_STATE + n;
+      let at = own + 4u + 2u * r * D_STATE + n;
       kq[at.x] = k.x * turn.x - k.y * turn.y;
       kq[at.y] = k.x * turn.y + k.y * turn.x;
       kq[at.x + D_STATE] = q.x * turn.x - q.y * turn.y;

@@ -1,15 +1,17 @@
 // matvec_rows: what matvec_fwd computes, for the steps of some sequences: COMPANY rows of x share what is read of
 // weight. With norm, residual and conv1d as _matvec says, in the order of sums that _chains says.
-// A workgroup has LINES x EACH rows of weight. Four lanes side by side have a group's chains, of EACH of these rows and
-// of all rows of x: so eight lanes read the same of x. That is laid out in workgroup memory a piece at a time, PAIR
-// fours of columns of each chain's chunk, while what comes next is loaded. Then the sums of chains meet there.
-// The grid is (blocks of COMPANY rows of x, blocks of rows of weight): workgroups side by side read the same weights.
+// A workgroup is CHAINS x GROUPS lanes: a lane has a chain of each of EACH rows of weight, times COMPANY rows of x.
+// Those are laid out in workgroup memory a piece at a time, PAIR fours of columns of each chain's chunk, while what
+// comes next is loaded. Then the sums of chains meet there, those of two groups at a time.
+// The grid is (blocks of COMPANY rows of x, blocks of EACH x GROUPS rows of weight): workgroups side by side read the
+// same weights.
 // A weight may be split by rows over several buffers: this dispatch writes rows ROW_START to ROW_START + ROWS.
 override D_IN: u32;
 override W_STRIDE: u32;    // elements from row to row of weight, a multiple of 8 or of QUANT_GROUP; zeros beyond D_IN
 override W_DTYPE: u32;
 override ROW_START: u32;
 override ROWS: u32;
+override GROUPS: u32;      // 4 or 8
 override ALIGNED: bool;    // rows of x start at multiples of 4 floats and D_IN is a multiple of 4
 override NORM: bool;
 override EPS: f32;
@@ -26,6 +28,7 @@ override CHUNKS: u32 = W_STRIDE / (4u * QUADS); // of a row
 override TURNS: u32 = (CHUNKS + 31u) / 32u;     // chunks of a chain
 override PAIR: u32 = select(2u, 1u, QUADS == 1u);
 override PAIRS: u32 = QUADS / PAIR;             // pieces of a turn
+override LANES: u32 = 32u * GROUPS;
 
 struct Params {
   rows: u32,
@@ -45,13 +48,11 @@ struct Params {
 @group(0) @binding(8) var<uniform> params: Params;
 
 const EACH = 4u;
-const LINES = 8u;
 const COMPANY = 8u;
-const LANES = 256u; // CHAINS x LINES
-const PIECE = 64u;  // fours of a row of x in a piece, at most
+const PIECE = 64u; // fours of a row of x in a piece, at most
 
 // A piece of x, see place_of(); then squares of x; then sums of chains.
-var<workgroup> shared_memory: array<vec4<f32>, 1024>;
+var<workgroup> shared_memory: array<vec4<f32>, 512>;
 
 // Where four columns of a chunk lie in a row's piece: moved, so that 8 lanes that read side by side meet in no bank.
 fn place_of(chunk: u32, quad: u32) -> u32 {
@@ -76,21 +77,21 @@ fn x_of_piece(m0: u32, piece: u32, i: u32) -> vec4<f32> {
   return values;
 }
 
-// What a lane brings of a piece.
-struct Fours {
-  a: vec4<f32>,
-  b: vec4<f32>, // if there are two
-}
-
-fn load_piece(m0: u32, piece: u32, index: u32) -> Fours {
-  var fours: Fours;
+// What one lane brings of a piece: every LANES-th four, of which there are up to four.
+fn load_piece(m0: u32, piece: u32, index: u32) -> mat4x4<f32> {
+  let count = COMPANY * CHAINS * PAIR;
+  var values: mat4x4<f32>;
   if (piece < TURNS * PAIRS) {
-    fours.a = x_of_piece(m0, piece, index);
-    if (PAIR == 2u) {
-      fours.b = x_of_piece(m0, piece, index + LANES);
+    values[0] = x_of_piece(m0, piece, index);
+    if (LANES < count) {
+      values[1] = x_of_piece(m0, piece, index + LANES);
+    }
+    if (2u * LANES < count) {
+      values[2] = x_of_piece(m0, piece, index + 2u * LANES);
+      values[3] = x_of_piece(m0, piece, index + 3u * LANES);
     }
   }
-  return fours;
+  return values;
 }
 
 fn store_four(i: u32, values: vec4<f32>) {
@@ -98,10 +99,15 @@ fn store_four(i: u32, values: vec4<f32>) {
   shared_memory[i / (CHAINS * PAIR) * PIECE + place_of(within / PAIR, within % PAIR)] = values;
 }
 
-fn store_piece(fours: Fours, index: u32) {
-  store_four(index, fours.a);
-  if (PAIR == 2u) {
-    store_four(index + LANES, fours.b);
+fn store_piece(values: mat4x4<f32>, index: u32) {
+  let count = COMPANY * CHAINS * PAIR;
+  store_four(index, values[0]);
+  if (LANES < count) {
+    store_four(index + LANES, values[1]);
+  }
+  if (2u * LANES < count) {
+    store_four(index + 2u * LANES, values[2]);
+    store_four(index + 3u * LANES, values[3]);
   }
 }
 
@@ -202,46 +208,62 @@ fn square_chain(start: u32, chain: u32) -> f32 {
   return sum;
 }
 
+// Those of row i and of row i + GROUPS lie side by side.
 fn squares4(i: u32, chain: u32) -> vec4<f32> {
-  let place = i * CHAINS + chain;
-  return vec4<f32>(
-    shared_memory[place].x, shared_memory[place + 1u].x, shared_memory[place + 2u].x, shared_memory[place + 3u].x);
+  let place = i % GROUPS * CHAINS + chain;
+  let member = i / GROUPS;
+  return vec4<f32>(shared_memory[place][member], shared_memory[place + 1u][member],
+                   shared_memory[place + 2u][member], shared_memory[place + 3u][member]);
 }
 
-// Where a chain's sums of EACH rows of weight and a row of x lie, of four rows of x: moved, so that lanes that read
-// those of all lines meet in no bank.
-fn sums_place(m: u32, line: u32, chain: u32) -> u32 {
-  return (m % 4u * LINES + line) * CHAINS + (chain ^ line);
+// For row i of x, from the squares that all lanes sum up.
+fn factor_of(m0: u32, group: u32, chain: u32, i: u32) -> f32 {
+  var squares = vec4<f32>(square_chain(row_start(m0 + group), chain), 0.0, 0.0, 0.0);
+  if (GROUPS < COMPANY) {
+    squares.y = square_chain(row_start(m0 + group + GROUPS), chain);
+  }
+  workgroupBarrier();
+  shared_memory[group * CHAINS + chain] = squares;
+  workgroupBarrier();
+  return norm_factor(i);
 }
 
-fn store_sums(line: u32, chain: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
-  shared_memory[sums_place(0u, line, chain)] = a;
-  shared_memory[sums_place(1u, line, chain)] = b;
-  shared_memory[sums_place(2u, line, chain)] = c;
-  shared_memory[sums_place(3u, line, chain)] = d;
+// Where a chain's sums of a row of x lie: moved, so that lanes that read those of all rows meet in no bank.
+fn sums_place(group: u32, m: u32, chain: u32) -> u32 {
+  return (group * COMPANY + m) * CHAINS + (chain ^ m);
 }
 
-fn sum_of_chains(m: u32, line: u32, each: u32) -> f32 {
+fn store_sums(group: u32, chain: u32, sums: Sums) {
+  shared_memory[sums_place(group, 0u, chain)] = sums.m0;
+  shared_memory[sums_place(group, 1u, chain)] = sums.m1;
+  shared_memory[sums_place(group, 2u, chain)] = sums.m2;
+  shared_memory[sums_place(group, 3u, chain)] = sums.m3;
+  shared_memory[sums_place(group, 4u, chain)] = sums.m4;
+  shared_memory[sums_place(group, 5u, chain)] = sums.m5;
+  shared_memory[sums_place(group, 6u, chain)] = sums.m6;
+  shared_memory[sums_place(group, 7u, chain)] = sums.m7;
+}
+
+fn sum_of_chains(group: u32, m: u32, each: u32) -> f32 {
   var sum = 0.0;
   for (var i = 0u; i < CHAINS; i += GROUP_CHAINS) {
     sum += sum4(vec4<f32>(
-      shared_memory[sums_place(m, line, i)][each], shared_memory[sums_place(m, line, i + 1u)][each],
-      shared_memory[sums_place(m, line, i + 2u)][each], shared_memory[sums_place(m, line, i + 3u)][each]));
+      shared_memory[sums_place(group, m, i)][each], shared_memory[sums_place(group, m, i + 1u)][each],
+      shared_memory[sums_place(group, m, i + 2u)][each], shared_memory[sums_place(group, m, i + 3u)][each]));
   }
   return sum;
 }
 
-@compute @workgroup_size(LANES)
-fn matvec_rows(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-  // 32 lanes are a group of chains.
-  let chain = index / 32u * GROUP_CHAINS + index % GROUP_CHAINS;
-  let line = index / GROUP_CHAINS % LINES;
-  let first = wid.y * LINES * EACH;
+@compute @workgroup_size(32, GROUPS)
+fn matvec_rows(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>,
+               @builtin(local_invocation_index) index: u32) {
+  let chain = lid.x;
+  let row = (wid.y * GROUPS + lid.y) * EACH;
   let m0 = wid.x * COMPANY;
-  // What each lane finishes: a row of x for 32 lanes, whose rows of weight lie side by side.
-  let m = index / 32u;
+  // Of the sums that a group's lanes have, each lane finishes one.
+  let m = chain / EACH;
   let b = m0 + m;
-  let o = first + index % 32u;
+  let o = row + chain % EACH;
   let writes = b < params.rows && o < ROWS;
   var ending: Ending;
   if (writes) {
@@ -250,7 +272,7 @@ fn matvec_rows(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_
   var sums: Sums;
   var own_chunk: Sums; // of quantized weights
   var chunks: Chunks;
-  var next_chunks = load_chunks(first + line * EACH, chain);
+  var next_chunks = load_chunks(row, chain);
   var next_piece = load_piece(m0, 0u, index);
   for (var piece = 0u; piece < TURNS * PAIRS; piece++) {
     let pair = piece % PAIRS;
@@ -260,7 +282,7 @@ fn matvec_rows(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_
     next_piece = load_piece(m0, piece + 1u, index);
     if (pair == 0u) {
       chunks = next_chunks;
-      next_chunks = load_chunks(first + line * EACH, (piece / PAIRS + 1u) * CHAINS + chain);
+      next_chunks = load_chunks(row, (piece / PAIRS + 1u) * CHAINS + chain);
     }
     if (is_quantized()) {
       own_chunk = plus_piece(own_chunk, chunks, pair, chain);
@@ -274,26 +296,17 @@ fn matvec_rows(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_
   }
   var factor = 1.0;
   if (NORM) {
-    let square = square_chain(row_start(b), index % CHAINS);
+    factor = factor_of(m0, lid.y, chain, m);
+  }
+  for (var first = 0u; first < GROUPS; first += 2u) {
+    let meets = lid.y / 2u == first / 2u;
     workgroupBarrier();
-    shared_memory[index] = vec4<f32>(square, 0.0, 0.0, 0.0);
+    if (meets) {
+      store_sums(lid.y - first, chain, sums);
+    }
     workgroupBarrier();
-    factor = norm_factor(m);
-  }
-  workgroupBarrier();
-  store_sums(line, chain, sums.m0, sums.m1, sums.m2, sums.m3);
-  workgroupBarrier();
-  var sum = 0.0;
-  if (m < 4u) {
-    sum = sum_of_chains(m, index % 32u / EACH, index % EACH);
-  }
-  workgroupBarrier();
-  store_sums(line, chain, sums.m4, sums.m5, sums.m6, sums.m7);
-  workgroupBarrier();
-  if (m >= 4u) {
-    sum = sum_of_chains(m, index % 32u / EACH, index % EACH);
-  }
-  if (writes) {
-    finish(b, ROW_START + o, sum, factor, ending);
+    if (meets && writes) {
+      finish(b, ROW_START + o, sum_of_chains(lid.y - first, m, chain % EACH), factor, ending);
+    }
   }
 }

@@ -3,8 +3,8 @@
  * `deno task test`: makes sure of an adapter, then runs every test but those in a browser, which are `deno task
  * test:web`. Arguments go to `deno test`, such as `--filter NAME` or a path; a path is all that then runs.
  *
- * All tests run in parts, one a core at a time: each is a process of its own, whose output comes as a whole when it
- * ends. The last line adds them up. `deno check` is one of the parts.
+ * All tests run in parts, side by side: each is a process of its own, whose output comes as a whole when it ends. The
+ * last line adds them up. `deno check` is one of the parts.
  *
  * Now and then (about one run in thirty) a process with a software adapter dies by a signal while it exits, after its
  * last test: a heap corruption in the driver's or Deno's tear-down, with no test involved. A part that died by a signal
@@ -49,7 +49,10 @@ async function runPart(
   return { isOk, summary };
 }
 
-/** Runs all parts, as many at a time as there are cores; whether all went well. */
+/** Parts at a time: one more than there are cores, as tests wait for readbacks, for processes and for timers. */
+const LANES = navigator.hardwareConcurrency + 1;
+
+/** Runs all parts; whether all went well. */
 async function runAll(options: readonly string[]): Promise<boolean> {
   const start = performance.now();
   const parts = [
@@ -68,7 +71,7 @@ async function runAll(options: readonly string[]): Promise<boolean> {
       allOk &&= isOk;
     }
   };
-  await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, lane));
+  await Promise.all(Array.from({ length: LANES }, lane));
   console.log(`\n${addTestSummaries(summaries, allOk, performance.now() - start)}`);
   return allOk;
 }

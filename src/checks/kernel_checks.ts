@@ -18,6 +18,7 @@ import { MEAN_POOL_BWD_CHECKS } from "./ops/mean_pool_bwd_checks.ts";
 import { LINEAR_BWD_CHECKS } from "./ops/linear_bwd_checks.ts";
 import { MAMBA3_BWD_CHECKS } from "./ops/mamba3_bwd_checks.ts";
 import { MAMBA3_CHECKS } from "./ops/mamba3_checks.ts";
+import { MAMBA3_PIECES_CHECKS } from "./ops/mamba3_pieces_checks.ts";
 import { MEAN_POOL_CHECKS } from "./ops/mean_pool_checks.ts";
 import { RMS_NORM_BWD_CHECKS } from "./ops/rms_norm_bwd_checks.ts";
 import { RMS_NORM_CHECKS } from "./ops/rms_norm_checks.ts";
@@ -50,6 +51,7 @@ export const KERNEL_CHECKS: readonly KernelCheck[] = [
   ...SSD_PARTS_CHECKS,
   ...SSD_CHECKS,
   ...MAMBA3_CHECKS,
+  ...MAMBA3_PIECES_CHECKS,
   ...GATED_RMS_NORM_CHECKS,
   ...S4_CHECKS,
   ...CHANNEL_CHECKS,

@@ -55,7 +55,8 @@ export interface LoadOptions {
   /** A device of yours to use; it is not destroyed with the model. It makes "auto" take WebGPU. */
   readonly device?: GPUDevice | undefined;
   /**
-   * Threads that work on the CPU, this one among them. Results do not depend on it.
+   * Threads that work on the CPU, this one among them, and that quantize weights, for a GPU too. Results do not depend
+   * on it.
    *
    * @default {as many as help}
    */
@@ -131,7 +132,7 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
 }
 
 async function loadCheckpoint(checkpoint: Checkpoint, options: LoadOptions): Promise<Model> {
-  const { dtype = "auto", signal, onProgress } = options;
+  const { dtype = "auto", signal, onProgress, threads } = options;
   const { config: stored, tokenizer } = await describeCheckpoint(checkpoint, options);
   const { mode, A_activation } = options;
   const config = withChoices(stored, { mode, A_activation });
@@ -145,7 +146,7 @@ async function loadCheckpoint(checkpoint: Checkpoint, options: LoadOptions): Pro
   const choice = await choose(options);
   const sink = await openSink(choice.backend, options);
   try {
-    const weightsHash = await loadWeights(sink, plan, tensors, { signal, onProgress });
+    const weightsHash = await loadWeights(sink, plan, tensors, { signal, onProgress, threads });
     const executor = await sink.finish();
     const parts = { executor, tokenizer, configHash, weightsHash };
     // That there is a GPU need not be said: it is named.

@@ -28,6 +28,15 @@ export function release({ buffer }: Uint8Array | Float32Array): void {
   if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
+/** What f32 cannot hold of numbers stored in f64 would be infinite. */
+export function requireFloat32(values: Float32Array, bytes: Uint8Array<ArrayBuffer>): void {
+  const lost = values.findIndex((value) => Math.abs(value) === Infinity);
+  if (lost < 0) return;
+  const stored = new DataView(bytes.buffer, bytes.byteOffset).getFloat64(lost * 8, true);
+  if (!Number.isFinite(stored)) return;
+  throw new RangeError(`it holds ${stored}, and 3.40e38 is the largest number of F32`);
+}
+
 /** SHA-256 of a tensor, piece by piece: one pass over it, for sources that only stream forward. */
 export async function digestOf(
   file: TensorFile,

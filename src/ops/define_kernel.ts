@@ -9,6 +9,7 @@ import _exponentials from "../../kernels/_exponentials.wgsl" with { type: "text"
 import _grid from "../../kernels/_grid.wgsl" with { type: "text" };
 import _linear from "../../kernels/_linear.wgsl" with { type: "text" };
 import _mamba3_skip from "../../kernels/_mamba3_skip.wgsl" with { type: "text" };
+import _mamba3_step from "../../kernels/_mamba3_step.wgsl" with { type: "text" };
 import _math from "../../kernels/_math.wgsl" with { type: "text" };
 import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
 import _matvec from "../../kernels/_matvec.wgsl" with { type: "text" };
@@ -53,6 +54,7 @@ const PRELUDES = {
   _ssd,
   _ssd_bwd,
   _mamba3_skip,
+  _mamba3_step,
   _threshold,
   _exponentials,
   _grid,

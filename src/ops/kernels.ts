@@ -20,7 +20,7 @@ import { clipFactorKernel, sumOfSquaresKernel } from "./training/grad_norm.ts";
 import { mamba3GateFwdKernel } from "./mamba3_gate.ts";
 import { mamba3AnglesKernel, mamba3RatesKernel, mamba3VkqKernel } from "./mamba3_inputs.ts";
 import { mamba3CarryKernel, mamba3DecaysKernel, mamba3SkipKernel } from "./mamba3_scan.ts";
-import { mamba3StepKernel, mamba3TurnKernel } from "./mamba3_step.ts";
+import { mamba3MimoStepKernel, mamba3StepKernel, mamba3TurnKernel } from "./mamba3_step.ts";
 import { matmulFwdKernel, matmulSplitFwdKernel } from "./linear.ts";
 import { matvecFwdKernel } from "./matvec.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
@@ -119,6 +119,7 @@ export const ALL_KERNELS: readonly Pick<
   mamba3SkipKernel,
   mamba3TurnKernel,
   mamba3StepKernel,
+  mamba3MimoStepKernel,
   mamba3GateFwdKernel,
   swigluFwdKernel,
   gatedRmsNormFwdKernel,

@@ -64,6 +64,9 @@ export const matvecFwdKernel = defineKernel({
   },
 });
 
+/** Groups of rows where tiles were better, and have no scratch. */
+const MOST_GROUPS = 8;
+
 /** What a matvec does before and after the product: see the kernel's NORM and CONV. */
 export interface MatvecFusion {
   /** RMSNorm of x first. */
@@ -131,13 +134,13 @@ export function matvecFwd(
     const { columns } = weight;
     const { sizeBytes } = block.tensor;
     const way = options.way ?? matvecWay({ rows: block.rows, columns, sizeBytes }, rows);
-    const shares = typeof way === "string" ? 0 : way.shares;
+    const shares = way !== "alone" && "shares" in way ? way.shares : 0;
     if (shares > 0 && scratch !== undefined && scratch.size >= shares * rows * block.rows) {
       matvecByGroups(program, use, { rows, scratch, shares });
       continue;
     }
     if (way !== "alone") {
-      matvecByRows(program, use, rows);
+      matvecByRows(program, use, { rows, groups: "groups" in way ? way.groups : MOST_GROUPS });
       continue;
     }
     const { each, groups, atOnce } = options.tiling ??

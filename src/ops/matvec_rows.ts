@@ -28,6 +28,7 @@ export const matvecRowsKernel = defineKernel({
     "W_DTYPE",
     "ROW_START",
     "ROWS",
+    "GROUPS",
     "ALIGNED",
     "NORM",
     "EPS",
@@ -55,18 +56,23 @@ export const matvecRowsKernel = defineKernel({
   },
 });
 
-/** Rows of x and of weight that a workgroup has. */
-const [COMPANY, WEIGHT_ROWS] = [8, 32];
+/** The kernel's EACH and COMPANY. */
+const [EACH, COMPANY] = [4, 8];
 
-/** One block of a matvec for some rows. */
-export function matvecByRows(program: Program, block: MatvecBlock, rows: number): void {
+/**
+ * One block of a matvec for some rows.
+ *
+ * @param options.groups Rows of weight of a workgroup, by fours: 4 or 8. No bit depends on it.
+ */
+export function matvecByRows(
+  program: Program,
+  block: MatvecBlock,
+  { rows, groups }: { readonly rows: number; readonly groups: number },
+): void {
   program.add(matvecRowsKernel, {
     ...block,
+    overrides: { ...block.overrides, GROUPS: groups },
     params: { ...block.params, rows },
-    workgroups: [
-      Math.ceil(rows / COMPANY),
-      Math.ceil(block.overrides.ROWS / WEIGHT_ROWS),
-      1,
-    ],
+    workgroups: [Math.ceil(rows / COMPANY), Math.ceil(block.overrides.ROWS / (EACH * groups)), 1],
   });
 }

@@ -14,10 +14,11 @@ export interface MatvecTiling {
 }
 
 /**
- * How the products of some rows of x are computed: each row by itself (matvec_fwd), eight together (matvec_rows), or all
- * in tiles, with a second kernel that adds up what so many workgroups have of each sum (matvec_groups).
+ * How the products of some rows of x are computed: each row by itself (matvec_fwd), eight together in workgroups of so
+ * many groups (matvec_rows), or all in tiles, with a second kernel that adds up what so many workgroups have of each sum
+ * (matvec_groups).
  */
-export type MatvecWay = "alone" | "rows" | { readonly shares: number };
+export type MatvecWay = "alone" | { readonly groups: number } | { readonly shares: number };
 
 /** With fewer rows nothing is gained together. */
 const FEW_ROWS = 4;
@@ -25,7 +26,10 @@ const FEW_ROWS = 4;
 /** Weights that are read for each row of x, in bytes of all rows: to read them once takes as long. */
 const CHEAP_BYTES = 24 * 2 ** 20;
 
-/** Products from which on tiles are quicker than eights of rows, in spite of their second kernel. */
+/** Products from which on larger workgroups are quicker. */
+const SOME_PRODUCTS = 4e8;
+
+/** And from which on tiles are quicker than eights of rows, in spite of their second kernel. */
 const MANY_PRODUCTS = 1.3e9;
 
 /** The way for some rows of x and a weight, measured on an H100 by `deno task bench matvec --rows N`. */
@@ -34,8 +38,9 @@ export function matvecWay(
   rows: number,
 ): MatvecWay {
   if (rows < FEW_ROWS || weight.sizeBytes * rows <= CHEAP_BYTES) return "alone";
-  if (weight.rows * weight.columns * rows <= MANY_PRODUCTS) return "rows";
-  return { shares: sumShares(weight.rows, rows) };
+  const products = weight.rows * weight.columns * rows;
+  if (products > MANY_PRODUCTS) return { shares: sumShares(weight.rows, rows) };
+  return { groups: products < SOME_PRODUCTS ? 4 : 8 };
 }
 
 /** Rows of which a device is busy with four each. */

@@ -3,13 +3,14 @@
 // Items: pairs of columns, for four channels after the other: their weights are copied together once for all columns.
 // Arguments: x, weight, y, d_model, outer, inner, form, whether to add, chunks, columns; then of x and of y rows of a
 //   sequence, rows from chunk to chunk, the first row, and the row where a sequence ends. Forms: kernels/channel_matmul.wgsl
-// Scratch: weights and two columns of four channels
+// Scratch: weights and two columns of four channels, and a tile
 
 import { threadScratch } from "./control";
 import { loadLanes, storeLanes } from "./lanes";
 import { arg } from "./record";
 import { packRows4 } from "./rows";
 import { madd } from "./simd";
+import { storeTile, tileOf } from "./tile";
 
 export function channelMatmul(rec: usize, begin: u32, end: u32): void {
   const d_model = arg(rec, 3);
@@ -71,57 +72,50 @@ function rowsOf(rec: usize, c: u32, d: u32, i: u32, weights: usize, first: usize
   const outer = arg(rec, 4);
   const inner = arg(rec, 5);
   const form = arg(rec, 6);
-  let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
-  let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+  const tile = second + inner * 16;
   if (form < 2) {
     // Rows past the last repeat it: nothing of them is stored.
-    const step: usize = form == 0 ? 16 : outer * 16;
     const row: usize = form == 0 ? inner * 16 : 16;
-    let w0 = weights + i * row;
-    let w1 = weights + min(i + 1, outer - 1) * row;
-    let w2 = weights + min(i + 2, outer - 1) * row;
-    let w3 = weights + min(i + 3, outer - 1) * row;
-    for (let k: usize = 0; k < inner * 16; k += 16, w0 += step, w1 += step, w2 += step, w3 += step) {
-      const x = v128.load(first + k);
-      const z = v128.load(second + k);
-      const v0 = v128.load(w0);
-      const v1 = v128.load(w1);
-      const v2 = v128.load(w2);
-      const v3 = v128.load(w3);
-      a0 = madd(v0, x, a0);
-      a1 = madd(v1, x, a1);
-      a2 = madd(v2, x, a2);
-      a3 = madd(v3, x, a3);
-      b0 = madd(v0, z, b0);
-      b1 = madd(v1, z, b1);
-      b2 = madd(v2, z, b2);
-      b3 = madd(v3, z, b3);
-    }
+    const w0 = weights + i * row;
+    const w1 = weights + min(i + 1, outer - 1) * row;
+    const w2 = weights + min(i + 2, outer - 1) * row;
+    const w3 = weights + min(i + 3, outer - 1) * row;
+    tileOf(tile, w0, w1, w2, w3, form == 0 ? 16 : outer * 16, first, second, 16, inner);
   } else {
-    // The other products are zeros.
-    const from: i32 = form == 2 ? 0 : i;
-    const to: i32 = form == 2 ? min(inner, i + 4) : inner;
-    const sign: i32 = form == 2 ? 1 : -1;
-    for (let k = from; k < to; k++) {
-      const x = v128.load(first + k * 16);
-      const z = v128.load(second + k * 16);
-      const lag = sign * (<i32>i - k);
-      const v0 = lagged(weights, lag, inner);
-      const v1 = lagged(weights, lag + sign, inner);
-      const v2 = lagged(weights, lag + 2 * sign, inner);
-      const v3 = lagged(weights, lag + 3 * sign, inner);
-      a0 = madd(v0, x, a0);
-      a1 = madd(v1, x, a1);
-      a2 = madd(v2, x, a2);
-      a3 = madd(v3, x, a3);
-      b0 = madd(v0, z, b0);
-      b1 = madd(v1, z, b1);
-      b2 = madd(v2, z, b2);
-      b3 = madd(v3, z, b3);
-    }
+    laggedTile(tile, form == 2, i, inner, weights, first, second);
   }
-  store4(rec, c, d, i, a0, a1, a2, a3);
-  if (c + 1 < arg(rec, 9)) store4(rec, c + 1, d, i, b0, b1, b2, b3);
+  store4(rec, c, d, i, tile);
+  if (c + 1 < arg(rec, 9)) store4(rec, c + 1, d, i, tile + 4 * 16);
+}
+
+/** The same where weights depend on the lag of a row and a product alone. */
+function laggedTile(
+  to: usize, isConvolution: bool, i: u32, inner: u32, weights: usize, first: usize, second: usize,
+): void {
+  let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
+  let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+  // The other products are zeros.
+  const from: i32 = isConvolution ? 0 : i;
+  const end: i32 = isConvolution ? min(inner, i + 4) : inner;
+  const sign: i32 = isConvolution ? 1 : -1;
+  for (let k = from; k < end; k++) {
+    const x = v128.load(first + k * 16);
+    const z = v128.load(second + k * 16);
+    const lag = sign * (<i32>i - k);
+    const v0 = lagged(weights, lag, inner);
+    const v1 = lagged(weights, lag + sign, inner);
+    const v2 = lagged(weights, lag + 2 * sign, inner);
+    const v3 = lagged(weights, lag + 3 * sign, inner);
+    a0 = madd(v0, x, a0);
+    a1 = madd(v1, x, a1);
+    a2 = madd(v2, x, a2);
+    a3 = madd(v3, x, a3);
+    b0 = madd(v0, z, b0);
+    b1 = madd(v1, z, b1);
+    b2 = madd(v2, z, b2);
+    b3 = madd(v3, z, b3);
+  }
+  storeTile(to, a0, a1, a2, a3, b0, b1, b2, b3);
 }
 
 // @ts-ignore: decorator
@@ -130,14 +124,12 @@ function lagged(weights: usize, lag: i32, inner: u32): v128 {
   return <u32>lag < inner ? v128.load(weights + lag * 16) : f32x4.splat(0);
 }
 
-function store4(rec: usize, c: u32, d: u32, i: u32, v0: v128, v1: v128, v2: v128, v3: v128): void {
+/** Four rows of a column, from a tile. */
+function store4(rec: usize, c: u32, d: u32, i: u32, from: usize): void {
   const chunks = arg(rec, 8);
-  const count = min(arg(rec, 4), columnRows(rec, 14, chunks, c));
-  const row = columnStart(rec, 14, chunks, c) + i;
-  if (i < count) storeOne(rec, row, d, v0);
-  if (i + 1 < count) storeOne(rec, row + 1, d, v1);
-  if (i + 2 < count) storeOne(rec, row + 2, d, v2);
-  if (i + 3 < count) storeOne(rec, row + 3, d, v3);
+  const end = min(i + 4, min(arg(rec, 4), columnRows(rec, 14, chunks, c)));
+  const row = columnStart(rec, 14, chunks, c);
+  for (let at = i; at < end; at++, from += 16) storeOne(rec, row + at, d, v128.load(from));
 }
 
 function storeOne(rec: usize, row: u32, d: u32, values: v128): void {

@@ -3,13 +3,13 @@
 // Items: four channels, whose columns are copied together some at a time: four times two sums stay in registers then.
 // Arguments: p, q, y, d_model, outer, inner, whether to add, chunks, columns; then the panels of p and of q, as in
 //   channel_matmul
-// Scratch: the sums, and COLUMNS columns of p and of q, all of four channels
+// Scratch: the sums, COLUMNS columns of p and of q, and a tile, all of four channels
 
 import { columnRows, columnStart } from "./channel_matmul";
 import { threadScratch } from "./control";
 import { arg } from "./record";
 import { loadRow, packRows4, storeRow } from "./rows";
-import { madd } from "./simd";
+import { tileOf } from "./tile";
 
 /** Columns at a time. */
 const COLUMNS: u32 = 16;
@@ -51,43 +51,26 @@ function pack(rec: usize, tensor: u32, panel: u32, c: u32, d: u32, to: usize, ro
   packRows4(from, d_model * 4, d_model - d, to, rows, columnRows(rec, panel, chunks, c));
 }
 
-/** Rows i to i + 3 of p with rows k and k + 1 of q; rows past the last repeat it, and are not stored. */
+/** Rows i to i + 3 of p with rows k and k + 1 of q; rows past the last repeat it, and are not added. */
 function addTile(sums: usize, p: usize, q: usize, i: u32, k: u32, outer: u32, inner: u32, count: u32): void {
-  const i1 = min(i + 1, outer - 1), i2 = min(i + 2, outer - 1), i3 = min(i + 3, outer - 1);
-  const k1 = min(k + 1, inner - 1);
-  let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
-  let b0 = a0, b1 = a0, b2 = a0, b3 = a0;
-  for (let j: u32 = 0; j < count; j++) {
-    const column = p + j * outer * 16;
-    const other = q + j * inner * 16;
-    const x = v128.load(other + k * 16);
-    const z = v128.load(other + k1 * 16);
-    const v0 = v128.load(column + i * 16);
-    const v1 = v128.load(column + i1 * 16);
-    const v2 = v128.load(column + i2 * 16);
-    const v3 = v128.load(column + i3 * 16);
-    a0 = madd(v0, x, a0);
-    a1 = madd(v1, x, a1);
-    a2 = madd(v2, x, a2);
-    a3 = madd(v3, x, a3);
-    b0 = madd(v0, z, b0);
-    b1 = madd(v1, z, b1);
-    b2 = madd(v2, z, b2);
-    b3 = madd(v3, z, b3);
+  const tile = q + COLUMNS * inner * 16;
+  const w0 = p + i * 16;
+  const w1 = p + min(i + 1, outer - 1) * 16;
+  const w2 = p + min(i + 2, outer - 1) * 16;
+  const w3 = p + min(i + 3, outer - 1) * 16;
+  const x = q + k * 16;
+  const z = q + min(k + 1, inner - 1) * 16;
+  tileOf(tile, w0, w1, w2, w3, outer * 16, x, z, inner * 16, count);
+  const rows = min(4, outer - i);
+  for (let row: u32 = 0; row < rows; row++) {
+    const at = sums + ((i + row) * inner + k) * 16;
+    add(at, tile + row * 16);
+    if (k + 1 < inner) add(at + 16, tile + (4 + row) * 16);
   }
-  add(sums, i * inner + k, a0);
-  if (i + 1 < outer) add(sums, i1 * inner + k, a1);
-  if (i + 2 < outer) add(sums, i2 * inner + k, a2);
-  if (i + 3 < outer) add(sums, i3 * inner + k, a3);
-  if (k + 1 == inner) return;
-  add(sums, i * inner + k1, b0);
-  if (i + 1 < outer) add(sums, i1 * inner + k1, b1);
-  if (i + 2 < outer) add(sums, i2 * inner + k1, b2);
-  if (i + 3 < outer) add(sums, i3 * inner + k1, b3);
 }
 
 // @ts-ignore: decorator
 @inline
-function add(sums: usize, row: u32, value: v128): void {
-  v128.store(sums + row * 16, f32x4.add(v128.load(sums + row * 16), value));
+function add(to: usize, from: usize): void {
+  v128.store(to, f32x4.add(v128.load(to), v128.load(from)));
 }

@@ -12,7 +12,7 @@ import {
   type Limits,
   SENTINEL,
 } from "../kernel_check.ts";
-import type { MatvecOptions } from "../../passes/op_set.ts";
+import type { MatvecOptions } from "../../passes/ops/linear_ops.ts";
 import type { Opaque } from "../checked_ops.ts";
 import { roundedWeight } from "./rounded_weight.ts";
 import { spreadRows } from "./spread_rows.ts";
@@ -41,7 +41,7 @@ interface LinearCase extends MatmulCase {
     readonly start?: number;
   };
   readonly tiling?: MatvecOptions<Opaque>["tiling"];
-  readonly way?: "rows" | { readonly shares: number };
+  readonly way?: MatvecOptions<Opaque>["way"];
 }
 
 /** Rows that checks of a GPU's matvec have one by one; more go through kernels of their own. */
@@ -51,6 +51,10 @@ const SINGLE_ROWS = 4;
 const ALL_GROUPS = 8;
 
 const DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
+
+/** Widths around what weights and lanes come in, and rows for which floats have them, too: each case costs a pipeline. */
+const WIDE: readonly number[] = [31, 32, 33, 256, 257];
+const WIDE_ROWS: ReadonlySet<number> = new Set([1, 5, 8]);
 
 /** Rows of any length, from aligned and unaligned starts, and weights in several blocks: both kernels serve these. */
 function layoutCases(rows: number, d_ins: readonly number[]): LinearCase[] {
@@ -89,9 +93,10 @@ function layoutCases(rows: number, d_ins: readonly number[]): LinearCase[] {
       dtype,
     })),
     // Around the 8 columns that a row's stride is a multiple of and that a CPU's panel has in a block of floats.
-    // Quantized weights besides: around a group, and around the 8 groups whose scales fill 16 bytes.
+    // Besides, around a group of quantized weights and around the 8 groups whose scales fill 16 bytes; floats have these
+    // widths where rows are one, or a few of a matmul or of groups.
     ...DTYPES.flatMap((dtype) =>
-      (isQuantized(dtype) ? [1, 7, 8, 9, 31, 32, 33, 256, 257] : [1, 7, 8, 9]).map((d_in) => ({
+      [1, 7, 8, 9, ...(isQuantized(dtype) || WIDE_ROWS.has(rows) ? WIDE : [])].map((d_in) => ({
         ...base,
         name: `${rows} rows of ${d_in}, ${dtype}`,
         in: d_in,
@@ -300,21 +305,26 @@ const MATVEC: readonly LinearCase[] = [
   ),
 ];
 
-/** The same of several rows, eight at a time. */
-const MATVEC_ROWS: readonly LinearCase[] = [
-  ...MATVEC.filter(({ rows, way }) => rows > SINGLE_ROWS && way === undefined),
-  ...DTYPES.map((dtype): LinearCase => ({
+/** Several rows, eight at a time: a software adapter takes seconds to compile each of these. */
+const MATVEC_ROWS: readonly LinearCase[] = DTYPES.flatMap((dtype, index): LinearCase[] => [
+  {
+    ...inProj(ODD),
+    ...{ name: `odd norm, in_proj and conv1d, batch 17, ${dtype}`, rows: 17, seed: 14, dtype },
+    ...{ bias: true, rowsPerBlock: 110, way: { groups: 4 } },
+  },
+  {
     ...{
       name: `sums that end within a chunk, ${dtype}`,
-      rows: 9,
+      rows: 5,
       in: 901,
       out: 70,
-      seed: 14,
+      seed: 15,
       dtype,
     },
-    ...{ bias: true, residual: true },
-  })),
-].map((each) => ({ ...each, way: "rows" }));
+    ...{ bias: true, residual: true, ldX: 903, xOffset: 1, ldY: 71 },
+    way: { groups: index % 2 === 0 ? 8 : 4 },
+  },
+]);
 
 /** Sums of `in` products of typical size 1 / sqrt(in), which keeps results as large as inputs, then bias and residual. */
 export function sumLimits(d_in: number, scale = 1): Limits {

@@ -25,7 +25,7 @@ import {
 import { SSD } from "./ssd_checks.ts";
 
 /** Angles are sums over time, and turn what they are the angles of. */
-const ANGLES: Limits = { rtol: 1e-5, atol: 1e-5 };
+export const ANGLES: Limits = { rtol: 1e-5, atol: 1e-5 };
 
 function recordInputs(
   run: KernelRun<"mamba3Inputs">,
@@ -65,7 +65,7 @@ function lastAngles(thetas: Float64Array, { batch, seqlen }: Mamba3Case): Float6
 }
 
 /** Says what angles the program leaves, each in [-pi, pi], but for whole turns of the oracle's. */
-function expectAngles(
+export function expectAngles(
   run: Pick<KernelRun, "expectThat">,
   name: string,
   tensor: OpaqueTensor,
@@ -136,7 +136,7 @@ function recordStep(
   const data = mamba3Data(each, seed);
   const { steps, carried } = mamba3Steps(data, each);
   const expected = mamba3ScanFwd(steps, data.D, carried, oracleShape(each));
-  const gated = seed % 2 === 0;
+  const gated = !sizes.is_mimo && seed % 2 === 0;
   const { theta: initial, ...weights } = data.weights;
   const [theta, ssm_state] = [run.state(initial), run.state(data.ssm_state)];
   const [k, v] = [run.state(data.k), run.state(data.v)];
@@ -149,7 +149,8 @@ function recordStep(
     B_bias: run.input(weights.B_bias),
     C_bias: run.input(weights.C_bias),
     D: run.input(data.D),
-    kq: run.scratch("kq", 2 * batch * sizes.nheads * sizes.d_state),
+    mimo_x: data.mimo_x && run.input(data.mimo_x),
+    kq: run.scratch("kq", batch * sizes.nheads * (4 + 2 * sizes.mimo_rank * sizes.d_state)),
     ...{ theta, ssm_state, k, v, y },
   }, { ...oracleShape(each), gated, label: "check" });
   expectAngles(run, "theta", theta, steps.thetas);
@@ -210,7 +211,9 @@ export const MAMBA3_CHECKS: readonly KernelCheck[] = [
     },
   ]),
   ...MAMBA3_STEP_CASES.map((each, seed) => ({
-    kernel: ["mamba3_turn", "mamba3_step"][seed % 2] ?? "",
+    kernel: each.sizes.is_mimo
+      ? "mamba3_mimo_step"
+      : ["mamba3_turn", "mamba3_step"][seed % 2] ?? "",
     name: each.name,
     ...checkKernel(["mamba3Step"], (run) => recordStep(run, each, seed)),
   })),

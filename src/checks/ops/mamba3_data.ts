@@ -21,14 +21,16 @@ const SISO_187M: Mamba3Sizes = {
 };
 
 /** Sizes that nothing divides, and several groups. */
-const ODD_SISO: Mamba3Sizes = {
+export const ODD_SISO: Mamba3Sizes = {
   ...{ nheads: 6, headdim: 5, d_state: 18, ngroups: 3 },
   ...{ is_mimo: false, mimo_rank: 1, num_rope_angles: 4 },
 };
 
-const ODD_MIMO: Mamba3Sizes = { ...ODD_SISO, is_mimo: true, mimo_rank: 3 };
+/** The same with several inputs and outputs. */
+export const ODD_MIMO: Mamba3Sizes = { ...ODD_SISO, is_mimo: true, mimo_rank: 3 };
 
-function sized(
+/** A case, named by all its sizes. */
+export function sized(
   sizes: Mamba3Sizes,
   seqlen: number,
   { batch = 2, A_activation = "heavy_tail", reset = 0 }: Partial<Mamba3Case> = {},
@@ -65,7 +67,15 @@ const STEP_SIZES: readonly Partial<Mamba3Sizes>[] = [
   { headdim: 130, d_state: 2, num_rope_angles: 1 },
 ];
 
-/** Cases of a single step without MIMO. */
+/** And with MIMO: ranks go in fours there. */
+const MIMO_STEP_SIZES: readonly Partial<Mamba3Sizes>[] = [
+  ...[1, 3, 4, 5, 16].map((mimo_rank) => ({ mimo_rank })),
+  { num_rope_angles: 9, mimo_rank: 2 },
+  { headdim: 66, d_state: 68 },
+  { headdim: 130, d_state: 2, num_rope_angles: 1, mimo_rank: 4 },
+];
+
+/** Cases of a single step. */
 export const MAMBA3_STEP_CASES: readonly Mamba3Case[] = [
   { ...sized(SISO_187M, 1, { batch: 1 }), name: "mamba3-siso-187m" },
   ...STEP_SIZES.flatMap((sizes) =>
@@ -73,6 +83,12 @@ export const MAMBA3_STEP_CASES: readonly Mamba3Case[] = [
   ),
   sized(ODD_SISO, 1, { A_activation: "softplus" }),
   sized(ODD_SISO, 1, { batch: 8, reset: 9000 }),
+  {
+    ...sized({ ...SISO_187M, is_mimo: true, mimo_rank: 4 }, 1, { batch: 1 }),
+    name: "mamba3-mimo-187m",
+  },
+  ...MIMO_STEP_SIZES.map((sizes, i) => sized({ ...ODD_MIMO, ...sizes }, 1, { batch: 1 + i % 3 })),
+  sized(ODD_MIMO, 1, { A_activation: "softplus", reset: 9000, batch: 8 }),
 ];
 
 /** Data of a case, f32: as the oracle reads them, and packed as the kernels do. */

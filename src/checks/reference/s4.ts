@@ -137,6 +137,20 @@ function appliedLeft(matrix: readonly number[][], x: readonly number[]): number[
   return x.map((_, k) => matrix.reduce((sum, row, i) => sum + at(x, i) * at(row, k), 0));
 }
 
+/** M N. */
+function product(left: readonly number[][], right: readonly number[][]): number[][] {
+  const columns = right.map((_, k) => right.map((row) => at(row, k)));
+  return left.map((row) => columns.map((column) => dot(row, column)));
+}
+
+/** M^steps, by halves: one step after the other would take steps products. */
+function power(matrix: readonly number[][], steps: number): number[][] {
+  if (steps === 0) return matrix.map((row, i) => row.map((_, k) => Number(i === k)));
+  const half = power(matrix, Math.floor(steps / 2));
+  const whole = product(half, half);
+  return steps % 2 === 0 ? whole : product(matrix, whole);
+}
+
 /** M^steps, (d_state, d_state, d_model). */
 export function s4Power(
   system: Numbers,
@@ -146,10 +160,8 @@ export function s4Power(
   const none = new Float64Array(d_state * d_model);
   for (let d = 0; d < d_model; d++) {
     const { matrix } = stepOf(system, none, d, { d_model, d_state, lowRank: true });
-    for (let k = 0; k < d_state; k++) {
-      let column = Array.from({ length: d_state }, (_, i) => Number(i === k));
-      for (let t = 0; t < steps; t++) column = applied(matrix, column);
-      for (const [i, value] of column.entries()) E[(i * d_state + k) * d_model + d] = value;
+    for (const [i, row] of power(matrix, steps).entries()) {
+      for (const [k, value] of row.entries()) E[(i * d_state + k) * d_model + d] = value;
     }
   }
   return E;

@@ -12,6 +12,9 @@ const FORMS: readonly ChannelForm[] = ["plain", "transposed", "convolution", "co
 /** Channels and columns of an item. */
 const CHANNELS = 4, COLUMNS = 2;
 
+/** Sums of a tile of four rows and two columns. */
+export const TILE = 8;
+
 /** A panel as records have it. */
 export function panelArgs({ ldBatch, ldChunk, offset = 0, limit }: Panel): readonly number[] {
   return [ldBatch, ldChunk, offset, limit];
@@ -52,7 +55,7 @@ export function channelMatmul(
       ...[x.address, weight.address, y.address, d_model, outer, inner, FORMS.indexOf(form)],
       ...[Number(accumulate), chunks, batch * chunks, ...panelArgs(shape.x), ...panelArgs(shape.y)],
     ],
-    scratchBytes: (weightRows + 2 * inner) * CHANNELS * 4,
+    scratchBytes: (weightRows + 2 * inner + TILE) * CHANNELS * 4,
     label,
   });
 }

@@ -160,18 +160,19 @@ function recordStep<K extends PassKinds>(
   { batch, label }: HalfShape,
 ): void {
   const { zxBCdt, vkq, y, gated } = activations;
-  const { norm: weight } = weights;
+  const { norm: weight, mimo_z, mimo_o } = weights;
   const shape = { ...config, batch, eps: config.norm_epsilon };
-  // A norm comes between the recurrence and the gate.
+  // What comes between the recurrence and the gate: a norm, or a sum over ranks behind it.
+  const isApart = weight !== undefined || mimo_z !== undefined;
   ops.mamba3Steps?.record(
     program,
-    { ...weights, ...state, zxBCdt, kq: vkq, y: weight === undefined ? gated : y },
-    { ...shape, gated: weight === undefined, label: `${label}.mixer.step` },
+    { ...weights, ...state, zxBCdt, kq: vkq, y: isApart ? y : gated },
+    { ...shape, gated: !isApart, label: `${label}.mixer.step` },
   );
-  if (weight === undefined) return;
+  if (!isApart) return;
   ops.mamba3GateFwd(
     program,
-    { y, zxBCdt, weight, out: gated },
+    { y, zxBCdt, mimo_z, mimo_o, weight, out: gated },
     { ...shape, seqlen: 1, label: `${label}.mixer.gate` },
   );
 }

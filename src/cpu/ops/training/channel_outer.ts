@@ -4,7 +4,7 @@ import { OpKind } from "../../../../kernels/cpu/op_kind.ts";
 import type { ChannelProduct, Panel } from "../../../model/s4_sizes.ts";
 import type { CpuProgram } from "../../machine/program.ts";
 import type { CpuTensor } from "../../machine/tensor.ts";
-import { panelArgs } from "../channel_matmul.ts";
+import { panelArgs, TILE } from "../channel_matmul.ts";
 import { requireSize } from "../require_size.ts";
 
 /** Channels of an item, and columns that channel_outer takes at a time. */
@@ -28,7 +28,7 @@ export function channelOuter(
       ...[p.address, q.address, y.address, d_model, outer, inner, Number(accumulate), chunks],
       ...[batch * chunks, ...panelArgs(shape.p), ...panelArgs(shape.q)],
     ],
-    scratchBytes: (outer * inner + COLUMNS * (outer + inner)) * CHANNELS * 4,
+    scratchBytes: (outer * inner + COLUMNS * (outer + inner) + TILE) * CHANNELS * 4,
     label,
   });
 }
