@@ -43,7 +43,7 @@ interface Killed {
 }
 
 /** Of a run: short, so that many end, and their curve, which is drawn at each checkpoint, stays cheap. */
-const STEPS = 120;
+const STEPS = 60;
 
 /**
  * Trains without a kill, then with so many.

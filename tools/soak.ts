@@ -40,6 +40,8 @@ export interface SoakMark {
   readonly deviceBytes: number;
   /** Of the process. */
   readonly rssBytes: number;
+  /** Of JavaScript's objects in it. */
+  readonly heapBytes: number;
   /** Steps of the twin since the last mark whose logits had other bits. */
   readonly differing: number;
   /** Whether the twin's snapshot is the run's, byte by byte. */
@@ -78,7 +80,7 @@ export async function soak(options: SoakOptions): Promise<readonly SoakMark[]> {
       gc?.();
       found.push({
         ...{ step, differing, isSame, deviceBytes: model.deviceBytes },
-        rssBytes: Deno.memoryUsage().rss,
+        ...memory(),
         stepsPerSecond: 2 * (step - begun.step) / seconds,
       });
       const last = found.at(-1);
@@ -90,6 +92,11 @@ export async function soak(options: SoakOptions): Promise<readonly SoakMark[]> {
     model[Symbol.dispose]();
   }
   return found;
+}
+
+function memory(): Pick<SoakMark, "rssBytes" | "heapBytes"> {
+  const { rss, heapUsed } = Deno.memoryUsage();
+  return { rssBytes: rss, heapBytes: heapUsed };
 }
 
 /** Inputs of no pattern that a model of any kind takes. */
@@ -131,9 +138,11 @@ if (import.meta.main) {
     steps: Number(args.steps),
     marks: Number(args.marks),
     threads: Number(args.threads),
-    onMark: ({ step, deviceBytes, rssBytes, differing, isSame, stepsPerSecond }) =>
+    onMark: ({ step, deviceBytes, rssBytes, heapBytes, differing, isSame, stepsPerSecond }) =>
       console.log(
-        `step ${step} | ${(rssBytes / 1e6).toFixed(1)} MB | ${deviceBytes} bytes on the device | ` +
+        `step ${step} | ${(rssBytes / 1e6).toFixed(1)} MB, ${
+          (heapBytes / 1e6).toFixed(2)
+        } MB of objects | ${deviceBytes} bytes on the device | ` +
           `${differing} steps of the twin differ, its state ${
             isSame ? "is the same" : "DIFFERS"
           } | ` +

@@ -7,7 +7,9 @@
 
 import type { SsdOptions, SsdSizes } from "../model/ssd_sizes.ts";
 import type { Kinds } from "../passes/kinds.ts";
-import type { Mamba3Step, Named, Op, OpSet, Sizes } from "../passes/op_set.ts";
+import type { OpSet } from "../passes/op_set.ts";
+import type { Mamba3Step } from "../passes/ops/mamba3_ops.ts";
+import type { Named, Op, Sizes } from "../passes/ops/op.ts";
 
 declare const opaque: unique symbol;
 

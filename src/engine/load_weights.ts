@@ -1,16 +1,14 @@
 /** Weights from a checkpoint into an executor's sink, one piece of one tensor at a time. */
 
-import { firstOverflow, fromFloat32, toFloat32 } from "../io/dtype.ts";
 import type { TensorFile, TensorInfo } from "../io/tensor_file.ts";
-import { isQuantized } from "../model/weights/dtype.ts";
-import type { WeightRows, WeightSink } from "../model/executor.ts";
-import type { LoadPlan, PlannedTensor } from "../model/weights/load_plan.ts";
+import type { WeightSink } from "../model/executor.ts";
+import type { LoadPlan } from "../model/weights/load_plan.ts";
 import { SCALES_SUFFIX } from "../model/weights/match_tensors.ts";
-import { elementCount } from "../model/shapes.ts";
 import { toHex } from "../runtime/bytes.ts";
 import { Quantizing } from "./quantizing.ts";
-import { concat, readPieces, release, requireFloat32, sha256 } from "./tensor_pieces.ts";
+import { concat, readPieces, release, sha256 } from "./tensor_pieces.ts";
 import { checkTiedHead } from "./tied_head.ts";
+import { partsOf } from "./weight_rows.ts";
 
 /** How far loading has come. */
 export interface LoadProgress {
@@ -105,7 +103,7 @@ function paysQuantizing({ tensors }: LoadPlan<TensorInfo>): boolean {
   return bytes >= MIN_QUANTIZED_BYTES;
 }
 
-/** More are hardly quicker: bytes are read and hashed by others. */
+/** More would wait for this one, which reads and copies for about a fourth of the time that one thread quantizes. */
 const MOST_THREADS = 8;
 
 function defaultThreads(): number {
@@ -118,64 +116,4 @@ async function hashOf(digests: ReadonlyMap<string, Uint8Array>): Promise<string>
   const all = [...digests.keys()].sort()
     .flatMap((name) => [encoder.encode(name), digests.get(name) ?? new Uint8Array()]);
   return toHex(await sha256(concat(all)));
-}
-
-/** Some rows of a piece, as the weight keeps them. */
-interface Part {
-  /** The first one, counted from the piece's. */
-  readonly firstRow: number;
-  readonly rows: WeightRows;
-}
-
-/** A piece's rows as the weight keeps them; what goes wrong says where. */
-async function partsOf(
-  quantizing: Quantizing,
-  tensor: PlannedTensor<TensorInfo>,
-  bytes: Uint8Array<ArrayBuffer>,
-  firstRow: number,
-): Promise<readonly Part[]> {
-  const { stored, weight: { spec, dtype }, transform } = tensor;
-  try {
-    if (transform !== "quantize" || !isQuantized(dtype)) {
-      return [{ firstRow: 0, rows: rowsOf(tensor, bytes) }];
-    }
-    const columns = elementCount(spec.shape.slice(1));
-    return await quantizing.run({ bytes, stored: stored.dtype, columns, dtype });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new RangeError(
-      `Cannot load "${stored.name}", from row ${firstRow} on: ${reason}`,
-      { cause: error },
-    );
-  }
-}
-
-function rowsOf(
-  { stored, weight: { dtype }, part, transform }: PlannedTensor<TensorInfo>,
-  bytes: Uint8Array<ArrayBuffer>,
-): WeightRows {
-  if (part === "codes") return { codes: bytes };
-  if (part === "scales") return { scales: words16(bytes) };
-  if (transform === "none" && dtype !== "f32") return words16(bytes);
-  const values = toFloat32(bytes, stored.dtype);
-  if (stored.dtype === "F64") requireFloat32(values, bytes);
-  if (dtype === "f32") return values;
-  const rows = rounded(values, dtype === "f16" ? "F16" : "BF16");
-  if (values.buffer !== bytes.buffer) release(values);
-  return rows;
-}
-
-/** What a type cannot hold would be infinite, and a state NaN from then on. */
-function rounded(values: Float32Array, dtype: "F16" | "BF16"): Uint16Array<ArrayBuffer> {
-  const lost = firstOverflow(values, dtype);
-  if (lost < 0) return words16(fromFloat32(values, dtype));
-  const largest = dtype === "F16" ? "65504" : "3.39e38";
-  throw new RangeError(
-    `it holds ${values[lost]}, and ${largest} is the largest number of ${dtype}`,
-  );
-}
-
-function words16(bytes: Uint8Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
-  const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
-  return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
 }

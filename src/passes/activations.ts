@@ -5,7 +5,7 @@ import type { ModelConfig } from "../model/config/config.ts";
 import { inputWidth, poolsMean } from "../model/ends.ts";
 import { ownParts } from "../runtime/own_parts.ts";
 import type { PassKinds } from "./kinds.ts";
-import type { ActivationSize, Named } from "./op_set.ts";
+import type { ActivationSize, Named } from "./ops/op.ts";
 import type { Parts } from "./parts.ts";
 import type { Platform } from "./platform.ts";
 import { joinSizes, makeTogether } from "./together.ts";

@@ -4,7 +4,7 @@ import type { ModelConfig } from "../model/config/config.ts";
 import type { BatchShape } from "../model/training_executor.ts";
 import type { DropoutSite } from "./dropout.ts";
 import type { PassKinds } from "./kinds.ts";
-import type { ActivationSize, Named } from "./op_set.ts";
+import type { ActivationSize, Named } from "./ops/op.ts";
 import type { TrainingActivations } from "./training/activations.ts";
 import type { HalfWeights, WeightLookup } from "./weights.ts";
 

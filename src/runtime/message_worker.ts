@@ -48,7 +48,8 @@ export function startMessageWorker<Message, Reply>(
   if (typeof Worker === "function") {
     const text = `${source}\nonmessage = ({ data }) => postMessage(...answer(data));`;
     const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-    const worker = new Worker(url, { type: "module" });
+    const worker = newWorker(url);
+    if (worker === undefined) return undefined;
     worker.onmessage = ({ data }: MessageEvent<Reply>) => onReply(data);
     worker.onerror = (event) => {
       event.preventDefault();
@@ -74,4 +75,13 @@ parentPort.on("message", (data) => parentPort.postMessage(...answer(data)));`;
     post: (message, handedOver) => worker.postMessage(message, handedOver),
     terminate: () => worker.terminate(),
   };
+}
+
+/** Undefined where a page's policy forbids it. */
+function newWorker(url: string): Worker | undefined {
+  try {
+    return new Worker(url, { type: "module" });
+  } catch {
+    return undefined;
+  }
 }

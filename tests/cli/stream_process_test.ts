@@ -88,6 +88,21 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     }));
 }
 
+Deno.test("infer.ts saves the state of a stream of pixels that SIGINT ends inside a row of patches", () =>
+  inFolder(async (folder) => {
+    const state = `${folder}/state`;
+    const model = ["classify", "weights/cifar10", "-", "--stream"];
+    const run = start([...model, "--save-state", state]);
+    // Eight patches are four rows of 96 numbers; then comes the beginning of more, and of a number.
+    await run.write("7\n".repeat(400) + "1");
+    for (let i = 0; i < 8; i++) await run.line();
+    run.child.kill("SIGINT");
+    await run.child.status;
+    const { code, stderr } = await run.ended();
+    assertEquals(code, 130, stderr);
+    assert(stderr.includes(`State: ${state}, after 8 inputs\n`), stderr);
+  }));
+
 Deno.test("infer.ts saves the state where the reader of a stream goes away, and ends quietly", () =>
   inFolder(async (folder) => {
     const state = `${folder}/state`;

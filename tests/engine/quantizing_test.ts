@@ -58,6 +58,18 @@ Deno.test("Quantizing says of the first bad row what one thread says", async () 
   }
 });
 
+Deno.test("Quantizing takes Node's workers where there are none of the web's", async () => {
+  const rows = { bytes: storedAs("F16"), stored: "F16", columns: COLUMNS, dtype: "int4" } as const;
+  const expected = await run(3, rows);
+  const { Worker } = globalThis;
+  try {
+    Reflect.deleteProperty(globalThis, "Worker");
+    assertEquals(await run(3, rows), expected);
+  } finally {
+    globalThis.Worker = Worker;
+  }
+});
+
 Deno.test("Quantizing does by itself what a worker fails at", async () => {
   const { Worker } = globalThis;
   class Failing extends EventTarget {

@@ -31,14 +31,23 @@ async function idsOf(session: Session, maxTokens: number): Promise<number[]> {
 const MODELS = [
   ...["mamba1", "mamba1-odd", "mamba1-f16", "mamba1-odd-bf16", "falcon-mamba"],
   ...["mamba2", "mamba2-groups", "mamba2-raw", "mamba2-options", "mamba2-no-norm", "codestral"],
+  ...["mamba3-siso", "mamba3-mimo"],
 ];
 
+/** Ids for a model; those of Mamba-3 lie among its other tensors, and any do. */
+function inputOf(name: string): number[] {
+  if (name.startsWith("mamba3")) return IDS.map((id) => id % 48);
+  return readGoldenJson<number[]>(name, "ids.json");
+}
+
 for (const name of MODELS) {
+  // Mamba-3's angles add up what roundings of in_proj's sums are, which have another order for one token than for many.
+  const stateLimit = name.startsWith("mamba3") ? 5e-5 : 1e-5;
   eachBackend(
-    `any split of ${name}'s input gives the same logits and state within 1e-5`,
+    `any split of ${name}'s input gives the same logits within 1e-5, and state within ${stateLimit}`,
     async (loadModel) => {
       using model = await loadModel(goldenPath(name));
-      const ids = readGoldenJson<number[]>(name, "ids.json");
+      const ids = inputOf(name);
       using whole = model.createSession();
       const expected = defined(await whole.prefill(ids, { logits: "all" }));
       const wholeState = floats(await whole.snapshot());
@@ -75,7 +84,7 @@ for (const name of MODELS) {
         }`,
       );
       assert(worstLogits < 1e-5, `logits differ by ${worstLogits}`);
-      assert(worstState < 1e-5, `states differ by ${worstState}`);
+      assert(worstState < stateLimit, `states differ by ${worstState}`);
     },
   );
 }

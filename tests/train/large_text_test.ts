@@ -2,15 +2,23 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { START } from "../../src/train/batches.ts";
 import { largeTextTask, TEXT_PRESETS, textTask } from "../../src/train/tasks/text.ts";
 import { defined } from "../defined.ts";
+import { goldenPath } from "../golden_files.ts";
 
 const MIB = 2 ** 20;
 
 Deno.test("largeTextTask() gives the batches of the same text in memory", async () => {
   const path = await Deno.makeTempFile();
   try {
-    await Deno.writeTextFile(path, "Abc, déf! 语\r\n".repeat(2000));
-    for (const carryState of [false, true]) {
-      const options = { data: path, hyperparameters: { batchSize: 4, seqlen: 32, carryState } };
+    const lines = (i: number) => `Abc ${i * i}, déf! 语\r\n${i % 97 === 0 ? "\ufeff" : ""}`;
+    await Deno.writeTextFile(path, Array.from({ length: 2000 }, (_, i) => lines(i)).join(""));
+    const tokenizers = [undefined, "neox", "llama"].map((name) =>
+      name && goldenPath(`tokenizers/${name}.json`)
+    );
+    for (
+      const [carryState, tokenizer] of tokenizers.flatMap((t) => [[false, t], [true, t]] as const)
+    ) {
+      const hyperparameters = { batchSize: 4, seqlen: 32, carryState };
+      const options = { data: path, hyperparameters, ...(tokenizer && { tokenizer }) };
       const small = await textTask(options);
       const preset = defined(TEXT_PRESETS[0]);
       const large = await largeTextTask(path, { ...preset, settings: small.defaults }, options);

@@ -12,7 +12,7 @@ import {
   type Limits,
   SENTINEL,
 } from "../kernel_check.ts";
-import type { MatvecOptions } from "../../passes/op_set.ts";
+import type { MatvecOptions } from "../../passes/ops/linear_ops.ts";
 import type { Opaque } from "../checked_ops.ts";
 import { roundedWeight } from "./rounded_weight.ts";
 import { spreadRows } from "./spread_rows.ts";

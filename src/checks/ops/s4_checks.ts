@@ -141,7 +141,7 @@ const SCAN_CASES: readonly ScanCase[] = [
 ];
 
 const SCAN_CHECKS: readonly KernelCheck[] = SCAN_CASES.flatMap((each) =>
-  CASES.slice(2, 4).map((sizes, seed): KernelCheck => ({
+  CASES.slice(2).map((sizes, seed): KernelCheck => ({
     kernel: "s4_scan",
     name: `${sizes.name}, ${each.name}`,
     ...checkKernel(["s4Scan"], (run) => {

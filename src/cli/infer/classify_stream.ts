@@ -15,7 +15,7 @@ import { readRawInput, stepSize, toModelInput } from "./classify_input.ts";
 import { streamSounds } from "./classify_stream_of_sound.ts";
 import { compilingLine } from "./compiling_line.ts";
 import { loadForCommand, loadSettings } from "./load_model.ts";
-import { type Steps, stepsOf, stepsOfImage } from "./model_steps.ts";
+import { type Steps, stepsOf, stepsOfImage, stepsTogether } from "./model_steps.ts";
 import { openStateFile, STATE_OPTIONS, type StateFile } from "./state_file.ts";
 
 /** The options that only a stream has. */
@@ -89,8 +89,15 @@ export async function classifyStream(args: Arguments, terminal: Terminal): Promi
   }
   const width = stepSize(config);
   const image = config.preprocessing?.kind === "image" ? config.preprocessing : undefined;
+  if (image !== undefined && states.saves && shown.confident !== Infinity) {
+    throw new UsageError(
+      "Cannot use --confident and --save-state together: what is passed over of an image is in no state",
+    );
+  }
   using session = model.createSession();
   states.begin(session);
+  requireBorder(session, config, args.text("load-state"));
+  if (session.position >= stepsOfImage(config)) session.reset();
   using interruption = catchInterrupt();
   const { signal } = interruption;
   const note = (why: string) => terminal.writeError(`Note: "${name}" was ${why}: from its start\n`);
@@ -105,12 +112,33 @@ export async function classifyStream(args: Arguments, terminal: Terminal): Promi
     : only(await toModelInput(raw, config));
   const stream = new StreamedClassification(model, session, shown, states, terminal);
   await states.keep(session, async () => {
-    for await (const piece of steps) {
+    for await (const piece of untilCut(steps, signal)) {
       if (await stream.feed(piece, signal)) break;
     }
     stream.end(signal.aborted ? "" : name);
   });
   return interruption.code;
+}
+
+/** Values until the signal: what they come from may then end in the middle of one, which is no fault of its. */
+async function* untilCut<T>(
+  values: AsyncIterable<T>,
+  signal: AbortSignal,
+): AsyncGenerator<T, void> {
+  try {
+    yield* values;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
+/** @throws {RangeError} If a loaded state is of a place where no stream of pixels can go on. */
+function requireBorder({ position }: Session, config: Model["config"], path = ""): void {
+  const together = stepsTogether(config);
+  if (position % together === 0) return;
+  throw new RangeError(
+    `Cannot go on from "${path}": it is of ${position} steps, and pixels become ${together} steps at once`,
+  );
 }
 
 async function* readFile(path: string): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
@@ -132,11 +160,14 @@ class StreamedClassification {
   readonly #terminal: Terminal;
   readonly #d_input: number;
   readonly #imageSteps: number;
+  readonly #together: number;
   readonly #compiling: Disposable;
   #item = 0;
   #isFed = false;
   /** Whether the rest of the sequence is passed over. */
   #isSure = false;
+  /** That nobody reads what is printed. */
+  #broken: Error | undefined;
   /** The step's result that was not shown. */
   #last: Classification | undefined;
   /** Steps of the sequence that came, fed or passed over. */
@@ -156,30 +187,41 @@ class StreamedClassification {
     this.#terminal = terminal;
     this.#d_input = stepSize(model.config);
     this.#imageSteps = stepsOfImage(model.config);
+    this.#together = stepsTogether(model.config);
     this.#compiling = compilingLine(model, terminal);
     this.#came = session.position;
   }
 
-  /** Feeds whole steps; gives whether there is nothing more to know. */
+  /** Feeds whole steps; gives whether there is nothing more to know. What is begun of a row of pixels is fed to its end. */
   async feed({ values, ends }: Steps, signal: AbortSignal): Promise<boolean> {
     this.#isFed ||= values.length > 0;
     const count = values.length / this.#d_input;
-    for (let at = 0; at < count && !signal.aborted;) {
+    for (let at = 0; at < count;) {
+      if (this.#isAtBorder) {
+        if (this.#broken !== undefined) throw this.#broken;
+        if (signal.aborted) return true;
+      }
       const untilItem = Math.min(this.#imageSteps - this.#came, count - at);
       const steps = this.#isSure ? untilItem : Math.min(untilItem, this.#untilShown());
       const isLast = this.#came + steps >= this.#imageSteps ||
         (ends ?? false) && at + steps === count;
-      if (!this.#isSure) {
+      const isFed = !this.#isSure;
+      if (isFed) {
         const part = values.subarray(at * this.#d_input, (at + steps) * this.#d_input);
         await this.#step(part, steps, isLast);
         if (this.#isSure && this.#imageSteps === Infinity && ends === undefined) return true;
-        await this.#states.count(steps, this.#session);
       }
       at += steps;
       this.#came += steps;
       if (isLast) this.#next();
+      if (isFed) await this.#states.count(steps, this.#session, this.#isAtBorder);
     }
+    if (this.#broken !== undefined) throw this.#broken;
     return signal.aborted;
+  }
+
+  get #isAtBorder(): boolean {
+    return this.#came % this.#together === 0;
   }
 
   /** Shows the last step if it was not; `name` is that of a source which ended. */
@@ -189,6 +231,7 @@ class StreamedClassification {
       throw new RangeError(`Cannot use "${name}": it holds 0 numbers`);
     }
     if (this.#last !== undefined) this.#show(this.#last);
+    if (this.#broken !== undefined) throw this.#broken;
     if (name === "" || this.#imageSteps === Infinity || this.#came === 0) return;
     this.#terminal.writeError(
       `Note: "${name}" ended inside an image, after ${this.#came} of ${this.#imageSteps} steps\n`,
@@ -199,7 +242,8 @@ class StreamedClassification {
   #untilShown(): number {
     const { every } = this.#settings;
     const { position } = this.#session;
-    return Math.max(1, Math.min(every - position % every, this.#states.due));
+    const due = this.#states.due > 0 ? this.#states.due : Infinity;
+    return Math.min(every - position % every, due);
   }
 
   async #step(values: Float32Array, steps: number, isLast: boolean): Promise<void> {
@@ -229,9 +273,20 @@ class StreamedClassification {
     if (this.#settings.isJson) {
       const item = this.#imageSteps === Infinity ? undefined : this.#item;
       const shown = { item, step, label, index, probabilities: [...probabilities], sure };
-      return this.#terminal.write(`${JSON.stringify(shown)}\n`);
+      return this.#write(`${JSON.stringify(shown)}\n`);
     }
     const all = [...probabilities].map((p) => p.toFixed(4)).join(" ");
-    this.#terminal.write(`${step}\t${label}\t${all}${sure ? "\tsure" : ""}\n`);
+    this.#write(`${step}\t${label}\t${all}${sure ? "\tsure" : ""}\n`);
+  }
+
+  /** Where nobody reads any more, the row of pixels that was begun is fed all the same: the state is to be of its end. */
+  #write(line: string): void {
+    if (this.#broken !== undefined) return;
+    try {
+      this.#terminal.write(line);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+      this.#broken = error;
+    }
   }
 }

@@ -91,6 +91,13 @@ function scaled(values: Float32Array | Uint8Array, { preprocessing }: ModelConfi
   return preprocessing?.kind === "series" ? seriesToInput(floats, preprocessing) : floats;
 }
 
+/** Steps that pixels become together, such as those of a row: a stream can be left and gone on with between them alone. */
+export function stepsTogether(config: ModelConfig): number {
+  const { preprocessing } = config;
+  if (preprocessing?.kind !== "image") return 1;
+  return unitOf(preprocessing).pixels * preprocessing.channels / stepSize(config);
+}
+
 /** Steps of a whole image; Infinity for a model that takes none. */
 export function stepsOfImage(config: ModelConfig): number {
   const { preprocessing } = config;

@@ -59,10 +59,10 @@ export class StateFile {
     if (this.loaded !== undefined) session.restore(this.loaded);
   }
 
-  /** Counts steps, and writes the state where it is due. */
-  async count(steps: number, session: Session): Promise<void> {
+  /** Counts steps, and writes the state where it is due; where it can be of no use, it waits for the next place. */
+  async count(steps: number, session: Session, isPlace = true): Promise<void> {
     this.#left -= steps;
-    if (this.#left > 0) return;
+    if (this.#left > 0 || !isPlace) return;
     this.#left = this.every;
     await this.write(await session.snapshot());
   }

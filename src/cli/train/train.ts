@@ -95,6 +95,10 @@ async function run(args: Arguments, terminal: Terminal): Promise<number> {
     terminal.write(`Best: ${describe(best)}\n`);
     const tested = metrics.at(-1);
     if (tested?.testLoss !== undefined) terminal.write(`Test: ${figure("test", tested)}\n`);
+    if (last !== undefined && !signal.aborted) {
+      const use = config.head.kind === "lm" ? ["generate", out] : ["classify", out, "FILE"];
+      terminal.writeError(`Use it: deno task infer ${use.map(shellWord).join(" ")}\n`);
+    }
   }
   // Ctrl-C in the last evaluation finds nothing left to do after it.
   if (!signal.aborted || last?.step === defaults.steps) return 0;

@@ -139,6 +139,19 @@ function invalid(path: string, offset: number, byte: number): SyntaxError {
   );
 }
 
+/** The byte at which a character begins; the file's length for the place after the last one. */
+export function byteOf({ path, sizeBytes, marks }: ScannedText, character: number): number {
+  const mark = Math.floor(character / MARK_EVERY);
+  let at = marks[mark] ?? sizeBytes;
+  const bytes = readRange(path, at, Math.min(sizeBytes - at, MARK_EVERY * LONGEST));
+  const start = at;
+  for (let i = mark * MARK_EVERY; i < character; i++) {
+    const [, length] = characterAt(bytes, at - start);
+    at += Math.max(length, 0);
+  }
+  return at;
+}
+
 /**
  * The ids of a part of a file's characters, from `start` to below `end`. Reading some opens the file and closes it again.
  *

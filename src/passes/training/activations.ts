@@ -10,7 +10,7 @@ import { MATRIX_ROW_STEP } from "../../model/weights/dtype.ts";
 import { weightSpecs } from "../../model/weights/weight_specs.ts";
 import { ownParts } from "../../runtime/own_parts.ts";
 import type { PassKinds } from "../kinds.ts";
-import type { Named } from "../op_set.ts";
+import type { Named } from "../ops/op.ts";
 import type { Platform } from "../platform.ts";
 import { makeTogether } from "../together.ts";
 

@@ -2,7 +2,8 @@
 
 import { copy } from "../forward.ts";
 import type { PassKinds } from "../kinds.ts";
-import type { Named, OpSet, StateSlot } from "../op_set.ts";
+import type { OpSet } from "../op_set.ts";
+import type { Named, StateSlot } from "../ops/op.ts";
 
 /** Tensors by the names of what a part carries. */
 type States<K extends PassKinds> = Named<string, K["tensor"]>;

@@ -11,15 +11,17 @@ import {
   TRAINING_SHARE,
 } from "../../io/datasets/text.ts";
 import {
+  byteOf,
   fileIds,
   type IdRange,
   type ScannedText,
   scanTextFile,
 } from "../../io/datasets/text_file.ts";
+import { tokenizedIds } from "../../io/datasets/tokenized_file.ts";
 import { hashFile } from "../../io/hash_file.ts";
 import { readDataFile } from "../../io/datasets/data_file.ts";
 import { quote } from "../../io/quote.ts";
-import { loadTokenizer } from "../../io/tokenizer/tokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "../../io/tokenizer/tokenizer.ts";
 import { orderedSource, shuffledSource } from "../batches.ts";
 import { dataHash } from "../data_hash.ts";
 import type { Hyperparameters, Task, TaskOptions, TaskPreset } from "../task.ts";
@@ -70,9 +72,9 @@ export async function textTask(options: TaskOptions = {}): Promise<Task> {
   if (options.data === undefined) {
     throw new TypeError('Cannot load the task "text": it has no data. Give a UTF-8 file as data');
   }
-  const { data, tokenizer } = options;
+  const { data } = options;
   const sizeBytes = await Deno.stat(data).then(({ isFile, size }) => isFile ? size : 0, () => 0);
-  if (sizeBytes > MOST_IN_MEMORY && tokenizer === undefined) {
+  if (sizeBytes > MOST_IN_MEMORY) {
     return await largeTextTask(data, preset, options);
   }
   const text = decodeText(await readDataFile(data, "text"), data);
@@ -82,25 +84,37 @@ export async function textTask(options: TaskOptions = {}): Promise<Task> {
 /** A longer text is read by ranges: as one text, and its ids, it would take four times as much memory. */
 const MOST_IN_MEMORY = 2 ** 26;
 
-/** A language model of the characters of a file that is larger than memory may be. */
+/** A language model of a file that is larger than memory may be. */
 export async function largeTextTask(
   path: string,
   preset: LanguagePreset,
   options: TaskOptions,
 ): Promise<Task> {
   const defaults = settings(preset.settings, options);
+  const given = await givenTokenizer(options);
   const text = await scanTextFile(path);
-  const { characterCount, characters, firstRun } = text;
+  const { characterCount, characters, firstRun, sizeBytes } = text;
   const trained = Math.floor(characterCount * TRAINING_SHARE);
+  const common = { name: "text", preset, defaults, options, notes: notesOf(text) };
+  if (given !== undefined) {
+    const { json, tokenizer } = given;
+    const border = byteOf(text, trained);
+    const train = await tokenizedIds({ path, start: byteOf(text, 0), end: border }, tokenizer);
+    requireVariety(train, options);
+    return textSources({
+      ...{ ...common, tokenizer: json, vocab_size: tokenizer.vocabSize, train },
+      validation: await tokenizedIds({ path, start: border, end: sizeBytes }, tokenizer),
+      dataHash: async () => await dataHash([json, await hashFile(path)]),
+    });
+  }
   requireTwo(characters);
   if (firstRun >= trained) throw monotonous(trained);
   return textSources({
-    ...{ name: "text", preset, defaults, options },
+    ...common,
     tokenizer: characterTokenizer(characters),
     vocab_size: characters.length,
     train: fileIds(text, { start: 0, end: trained }),
     validation: fileIds(text, { start: trained, end: characterCount }),
-    notes: notesOf(text),
     dataHash: () => hashFile(path),
   });
 }
@@ -118,7 +132,8 @@ export async function languageTask(
   const { tokenizer, vocab_size, encode } = await vocabulary(text, options);
   const parts = splitText(text);
   const train = encode(parts.train), validation = encode(parts.validation);
-  requireVariety(train, options);
+  const other = train.findIndex((id: number) => id !== train[0]);
+  requireVariety({ length: train.length, firstRun: other < 0 ? train.length : other }, options);
   const counts = { lineEnds: occurrences(text, "\r\n"), nuls: occurrences(text, "\0") };
   return textSources({
     ...{ name, preset, defaults, options, tokenizer, vocab_size, train, validation },
@@ -186,16 +201,16 @@ function streamWindow(ids: IdRange): number {
 }
 
 /** Refuses what teaches nothing: no tokens, or one over and over. */
-function requireVariety(train: TextIds, { tokenizer }: TaskOptions): void {
-  if (train.length === 0 && tokenizer !== undefined) {
+function requireVariety(
+  { length, firstRun }: { readonly length: number; readonly firstRun: number },
+  { tokenizer }: TaskOptions,
+): void {
+  if (length === 0 && tokenizer !== undefined) {
     throw new SyntaxError(
       `Cannot train on the text: ${quote(tokenizer)} has no token for any of it, ${TWO_NEEDED}`,
     );
   }
-  const [first] = train;
-  if (train.length > 1 && train.every((id: number) => id === first)) {
-    throw monotonous(train.length);
-  }
+  if (length > 1 && firstRun === length) throw monotonous(length);
 }
 
 const TWO_NEEDED = "expected two different tokens or more to train on";
@@ -221,12 +236,9 @@ async function vocabulary(text: string, options: TaskOptions): Promise<{
   readonly vocab_size: number;
   readonly encode: (text: string) => TextIds;
 }> {
-  if (options.tokenizer !== undefined) {
-    const json = decodeText(
-      await readDataFile(options.tokenizer, "a tokenizer.json"),
-      options.tokenizer,
-    );
-    const tokenizer = loadTokenizer(json, options.tokenizer);
+  const given = await givenTokenizer(options);
+  if (given !== undefined) {
+    const { json, tokenizer } = given;
     return {
       tokenizer: json,
       vocab_size: tokenizer.vocabSize,
@@ -240,4 +252,13 @@ async function vocabulary(text: string, options: TaskOptions): Promise<{
     vocab_size: characters.length,
     encode: (part) => encodeCharacters(part, characters),
   };
+}
+
+/** The tokenizer that the options name, and its file's text. */
+async function givenTokenizer(
+  { tokenizer: path }: TaskOptions,
+): Promise<{ readonly json: string; readonly tokenizer: Tokenizer } | undefined> {
+  if (path === undefined) return undefined;
+  const json = decodeText(await readDataFile(path, "a tokenizer.json"), path);
+  return { json, tokenizer: loadTokenizer(json, path) };
 }

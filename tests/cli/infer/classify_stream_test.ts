@@ -74,6 +74,63 @@ Deno.test("infer() classify --stream goes on from a saved state as if it had nev
   }
 });
 
+/** A reader who leaves after some lines. */
+class LeavingReader extends FakeTerminal {
+  #left: number;
+
+  constructor(stdin: Uint8Array<ArrayBuffer>, lines: number) {
+    super({ stdin });
+    this.#left = lines;
+  }
+
+  override write(text: string): void {
+    if (this.#left-- <= 0) throw new Deno.errors.BrokenPipe();
+    super.write(text);
+  }
+}
+
+Deno.test("infer() classify --stream of patches saves states between rows of them, and goes on there", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const state = `${folder}/state`;
+    // An image and a half: 64 patches of 48 numbers, eight of them of four rows of pixels.
+    const pixels = Uint8Array.from({ length: 4608 }, (_, i) => i * i % 251);
+    const args = [
+      "classify",
+      "weights/cifar10",
+      "-",
+      "--stream",
+      "--format",
+      "u8",
+      "--json",
+      ...CPU,
+    ];
+    const go = async (terminal: FakeTerminal, ...more: string[]) => {
+      assertEquals(await infer([...args, ...more], terminal), 0, terminal.stderr);
+      return objects(terminal);
+    };
+    const probabilities = (lines: { probabilities: number[] }[]) =>
+      lines.flatMap(({ probabilities }) => probabilities);
+    const whole = await go(new FakeTerminal({ stdin: pixels }));
+    assertEquals(whole.length, 96);
+    for (const [lines, steps] of [[3, 8], [8, 16], [70, 72]] as const) {
+      const reader = new LeavingReader(pixels.slice(), lines);
+      assertEquals((await go(reader, "--save-state", state, "--save-every", "3")).length, lines);
+      const saved = steps % 64;
+      assert(reader.stderr.includes(`State: ${state}, after ${saved} inputs`), reader.stderr);
+      const stdin = pixels.slice(steps * 48);
+      const rest = await go(new FakeTerminal({ stdin }), "--load-state", state);
+      assertEquals(rest.map(({ step }) => step), whole.slice(steps).map(({ step }) => step));
+      assertEquals(probabilities(rest), probabilities(whole.slice(steps)));
+    }
+    const both = new FakeTerminal({ stdin: pixels });
+    assertEquals(await infer([...args, "--confident", "0.9", "--save-state", state], both), 2);
+    assert(both.stderr.includes("Cannot use --confident and --save-state together"), both.stderr);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("infer() classify refuses options of a stream without --stream", async () => {
   const terminal = new FakeTerminal({ stdin: "1" });
   assertEquals(await infer(["classify", MODEL, "-", "--every", "3"], terminal), 2);

@@ -148,6 +148,8 @@ Deno.test("train.ts turns --epochs into steps, and ends with the best evaluation
     const line = `Best: step ${best?.step}: validation loss ${Math.min(...losses).toFixed(4)}\n`;
     assertEquals(terminal.stdout, line);
     assert(terminal.stderr.includes(`Checkpoint: ${folder}/out\n`), terminal.stderr);
+    const use = `Use it: deno task infer generate ${folder}/out\n`;
+    assert(terminal.stderr.endsWith(use), terminal.stderr);
     const twice = new FakeTerminal();
     assertEquals(await trainCommand(args, twice), 1);
     assert(twice.stderr.includes("with --resume, or begin anew in its place, with --overwrite"));

@@ -1,6 +1,7 @@
 /** How blocks of the moving average run, over whichever executor has its op. */
 
-import type { Named, Op, OpSet, Sizes } from "../../../src/passes/op_set.ts";
+import type { OpSet } from "../../../src/passes/op_set.ts";
+import type { Named, Op, Sizes } from "../../../src/passes/ops/op.ts";
 import type { PassKinds } from "../../../src/passes/kinds.ts";
 import type { Part } from "../../../src/passes/part.ts";
 import type { EmaConfig } from "./ema.ts";
