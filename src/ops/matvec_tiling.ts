@@ -40,7 +40,7 @@ export function matvecWay(
   if (rows < FEW_ROWS || weight.sizeBytes * rows <= CHEAP_BYTES) return "alone";
   const products = weight.rows * weight.columns * rows;
   if (products > MANY_PRODUCTS) return { shares: sumShares(weight.rows, rows) };
-  return { groups: products < SOME_PRODUCTS ? 4 : 8 };
+  return { groups: products < SOME_PRODUCTS && weight.rows <= 4 * 4 * MAX_WORKGROUPS ? 4 : 8 };
 }
 
 /** Rows of which a device is busy with four each. */

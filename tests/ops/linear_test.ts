@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { matrixBytes } from "../../src/model/weights/dtype.ts";
 import { linearFwd, MATVEC_MAX_ROWS } from "../../src/ops/linear.ts";
-import { matvecTiling } from "../../src/ops/matvec_tiling.ts";
+import { matvecTiling, matvecWay } from "../../src/ops/matvec_tiling.ts";
 import { quantizeRows } from "../../src/model/weights/quantize.ts";
 import { Program } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
@@ -31,6 +31,16 @@ Deno.test("matvecTiling() gives what a workgroup and a dispatch hold, for any we
       }
     }
   }
+});
+
+Deno.test("matvecWay() reads weights once where that pays, and every way fits a dispatch", () => {
+  const way = (weightRows: number, columns: number, rows: number) =>
+    matvecWay({ rows: weightRows, columns, sizeBytes: 2 * weightRows * columns }, rows);
+  assertEquals([way(3072, 768, 1), way(50280, 2560, 3), way(80, 1536, 64)], Array(3).fill("alone"));
+  assertEquals([way(3072, 768, 8), way(768, 1536, 64)], Array(2).fill({ groups: 4 }));
+  assertEquals(way(2560, 5120, 64), { groups: 8 });
+  assertEquals(way(50280, 768, 64), { shares: 1 });
+  assertEquals(way(1_048_561, 32, 8), { groups: 8 });
 });
 
 Deno.test(
