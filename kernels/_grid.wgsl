@@ -112,28 +112,47 @@ fn posted(board: u32, count: u32, mark: u32, i: u32) -> f32 {
   return bitcast<f32>((high << 16u) | (low & 0xffffu));
 }
 
-// Words of four numbers, a stride apart; their loads overlap.
-fn words4(at: u32, stride: u32) -> vec4<u32> {
+// Words of four numbers.
+struct Words {
+  high: vec4<u32>,
+  low: vec4<u32>,
+}
+
+// Their loads overlap.
+fn load4(at: u32, stride: u32) -> vec4<u32> {
   return vec4<u32>(atomicLoad(&exchange[at]), atomicLoad(&exchange[at + stride]),
                    atomicLoad(&exchange[at + 2u * stride]), atomicLoad(&exchange[at + 3u * stride]));
 }
 
-// Numbers 4 v to 4 v + 3 of a board, zero past the last one.
-fn posted4(board: u32, count: u32, mark: u32, v: u32) -> vec4<f32> {
+// What numbers 4 v to 4 v + 3 of a board are by now; nothing past the last one.
+fn look(board: u32, count: u32, mark: u32, v: u32) -> Words {
   let fours = (count + 3u) / 4u;
+  if (v >= fours) {
+    return Words(vec4<u32>(0u), vec4<u32>(0u));
+  }
   let at = place_on(board, fours, mark, 4u * v);
+  return Words(load4(at, 2u * fours), load4(at + fours, 2u * fours));
+}
+
+// Looks on until all of them that there are have been posted; zero past the last one.
+fn wait_for(first: Words, board: u32, count: u32, mark: u32, v: u32) -> vec4<f32> {
   let exists = vec4<u32>(4u * v, 4u * v + 1u, 4u * v + 2u, 4u * v + 3u) < vec4<u32>(count);
   let wanted = select(vec4<u32>(0u), vec4<u32>(mark), exists);
   var looks = 0u;
-  var high = words4(at, 2u * fours);
-  var low = words4(at + fours, 2u * fours);
+  var high = first.high;
+  var low = first.low;
   while (any((high >> vec4<u32>(16u)) != wanted) || any((low >> vec4<u32>(16u)) != wanted)) {
     if (gives_up(looks)) {
       break;
     }
     looks += 1u;
-    high = words4(at, 2u * fours);
-    low = words4(at + fours, 2u * fours);
+    let words = look(board, count, mark, v);
+    high = words.high;
+    low = words.low;
   }
   return bitcast<vec4<f32>>((high << vec4<u32>(16u)) | (low & vec4<u32>(0xffffu)));
+}
+
+fn posted4(board: u32, count: u32, mark: u32, v: u32) -> vec4<f32> {
+  return wait_for(look(board, count, mark, v), board, count, mark, v);
 }

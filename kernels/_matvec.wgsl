@@ -25,12 +25,11 @@ fn x_at(start: u32, i: u32) -> vec4<f32> {
   return values;
 }
 
-// From the sums of the chains of squares.
+// From the sums of the chains of squares. Written out, as loops wait for each load.
 fn norm_factor(i: u32) -> f32 {
-  var sum = 0.0;
-  for (var chain = 0u; chain < CHAINS; chain += GROUP_CHAINS) {
-    sum += sum4(squares4(i, chain));
-  }
+  let half = ((sum4(squares4(i, 0u)) + sum4(squares4(i, 4u))) + sum4(squares4(i, 8u))) + sum4(squares4(i, 12u));
+  let more = (half + sum4(squares4(i, 16u))) + sum4(squares4(i, 20u));
+  let sum = (more + sum4(squares4(i, 24u))) + sum4(squares4(i, 28u));
   return inverseSqrt(fma(sum, 1.0 / f32(D_IN), EPS));
 }
 
@@ -96,12 +95,11 @@ fn conv1d_step(b: u32, d: u32, newest: f32, ending: Ending) -> f32 {
 
 // Writes y[b, o] from the sum of its products; `factor` is norm_factor(), where there is a norm.
 fn finish(b: u32, o: u32, sum: f32, factor: f32, ending: Ending) {
-  var value = select(sum + ending.bias, fma(sum, factor, ending.bias), NORM);
+  // With one sum and one product there is nothing that a compiler could round otherwise in another kernel.
+  let more = ending.bias + ending.residual;
+  var value = select(sum + more, fma(sum, factor, more), NORM);
   if (is_convolved(o)) {
     value = conv1d_step(b, o - CONV_START, value, ending);
-  }
-  if (RESIDUAL) {
-    value += ending.residual;
   }
   y[b * params.ld_y + o] = value;
 }

@@ -1,8 +1,10 @@
-// _step: what kernels of whole steps share: weights wherever they lie, and products of a workgroup's own rows.
-//   A lane has one chain of a row's sum (see _chains, which this goes after), of four rows. A tile is what it has of
-//   them and of two chunks of its chain, all on its way at once, and the next two tiles are under way while one is
-//   used. The input lies in x, vec4 q of chunk c at q * chunks + c, so that neighboring lanes read neighboring memory;
-//   the last vec4 of x is zero.
+// _step: what kernels of whole steps share: weights wherever they lie, and products of a workgroup's rows.
+//   Most lanes multiply, product_lanes() of them; the last STAGE_LANES wait for what other workgroups post, lay it out
+//   and finish sums. So nobody who waits has loads of weights under way, which a device may give him in order. A lane
+//   has one chain (see _chains, which this goes after) of one row's sum, or of two. A tile is six chunks of these, all
+//   on their way at once, and another is under way while one is used. The input lies in x, vec4 q of chunk c at
+//   q * chunks + c, so that neighboring lanes read neighboring memory; the last vec4 of x is zero.
+//   What is written out would be shorter with loops, which wait for each of their loads.
 // The kernel declares weights_0, weights_1 and weights_2 (vec4<u32>), the workgroup memory x (vec4<f32>: X_VECS) and
 // sums (f32: twice PART, then at SQUARES X_VECS and CHAINS), LANES, PART, SQUARES, X_VECS, W_DTYPE, EPS, ARENAS,
 // LAYERS_0, LAYERS_1, FIRST_LAYER, LAYER_VECS, and take(p, group, row, sum).
@@ -33,22 +35,20 @@ fn global_row(p: Product, i: u32) -> u32 {
   return i + select(select(p.third_row, p.second_row, i < p.split_2), p.first_row, i < p.split);
 }
 
-// Of two chunks, for each of four rows.
+// Three chunks of a row, and three of another, or the next three of the same; words with their scales.
 struct Tile {
   a0: vec4<u32>,
-  b0: vec4<u32>,
   a1: vec4<u32>,
-  b1: vec4<u32>,
   a2: vec4<u32>,
+  b0: vec4<u32>,
+  b1: vec4<u32>,
   b2: vec4<u32>,
-  a3: vec4<u32>,
-  b3: vec4<u32>,
-  scales_a: vec4<u32>, // words with the scales of a row's first chunk
-  scales_b: vec4<u32>,
+  scales_a: vec3<u32>,
+  scales_b: vec3<u32>,
 }
 
-const TILE_ROWS = 4u;
-const TILE_CHUNKS = 2u;
+const TILE_CHUNKS = 3u;
+const STAGE_LANES = 128u;
 
 fn load(at: vec2<u32>, i: u32) -> vec4<u32> {
   if (ARENAS > 1u && at.x == 1u) {
@@ -161,84 +161,77 @@ fn x_vecs(p: Product) -> u32 {
   return p.chunks * chunk_columns(W_DTYPE) / 4u;
 }
 
-// Rows that lanes side by side have, and tiles that they take to come across a row.
+fn product_lanes() -> u32 {
+  return LANES - STAGE_LANES;
+}
+
+// Rows that lanes side by side have.
 fn slots() -> u32 {
-  return LANES / CHAINS;
+  return product_lanes() / CHAINS;
 }
 
-fn tiles_across(p: Product) -> u32 {
-  return (p.chunks + TILE_CHUNKS * CHAINS - 1u) / (TILE_CHUNKS * CHAINS);
+// Whether a lane has two rows: where there are as many.
+fn is_paired(p: Product) -> bool {
+  return p.rows > slots();
 }
 
-// Where a lane's tile is: its first row of the workgroup's, and its first chunk.
+fn rows_at_once(p: Product) -> u32 {
+  return select(slots(), 2u * slots(), is_paired(p));
+}
+
+fn chunks_at_once(p: Product) -> u32 {
+  return select(2u * TILE_CHUNKS * CHAINS, TILE_CHUNKS * CHAINS, is_paired(p));
+}
+
+// A lane's first row of the workgroup's, and its first chunk.
 fn first_place(lane: u32) -> vec2<u32> {
   return vec2<u32>(lane / CHAINS, lane % CHAINS);
 }
 
 // The tile beside it, or the first one of the next rows.
 fn place_after(p: Product, lane: u32, place: vec2<u32>) -> vec2<u32> {
-  let chunk = place.y + TILE_CHUNKS * CHAINS;
-  let next_rows = vec2<u32>(place.x + TILE_ROWS * slots(), lane % CHAINS);
+  let chunk = place.y + chunks_at_once(p);
+  let next_rows = vec2<u32>(place.x + rows_at_once(p), lane % CHAINS);
   return select(next_rows, vec2<u32>(place.x, chunk), chunk - lane % CHAINS < p.chunks);
 }
 
-// The words with the scales of two chunks of a row.
-fn load_scales(p: Product, row: u32, chunk: u32) -> vec2<u32> {
-  let start = p.all_rows * p.chunks * 4u + global_row(p, row) * scale_words(p.columns);
-  let columns = chunk_columns(W_DTYPE);
-  let a = min(chunk, p.chunks - 1u) * columns / QUANT_GROUP / 2u;
-  let b = min(chunk + CHAINS, p.chunks - 1u) * columns / QUANT_GROUP / 2u;
-  return vec2<u32>(load_word(p.at, start + a), load_word(p.at, start + b));
+// The words with the scales of three chunks of a row.
+fn load_scales(p: Product, row: u32, chunks: vec3<u32>) -> vec3<u32> {
+  let start = p.all_rows * p.chunks * 4u + row * scale_words(p.columns);
+  let words = chunks * chunk_columns(W_DTYPE) / QUANT_GROUP / 2u;
+  return vec3<u32>(
+    load_word(p.at, start + words.x), load_word(p.at, start + words.y), load_word(p.at, start + words.z));
 }
 
-// All its loads are on their way at once: single variables stay in registers, which arrays and structs may not. Chunks
-// beyond the end of a row are others of the same matrix, which meet the zero of x.
+// All its loads are on their way at once. Chunks beyond the end of a row are its last one, which meets the zero of x.
 fn load_tile(p: Product, place: vec2<u32>) -> Tile {
-  var a0 = vec4<u32>(0u);
-  var b0 = vec4<u32>(0u);
-  var a1 = vec4<u32>(0u);
-  var b1 = vec4<u32>(0u);
-  var a2 = vec4<u32>(0u);
-  var b2 = vec4<u32>(0u);
-  var a3 = vec4<u32>(0u);
-  var b3 = vec4<u32>(0u);
-  var s0 = vec2<u32>(0u);
-  var s1 = vec2<u32>(0u);
-  var s2 = vec2<u32>(0u);
-  var s3 = vec2<u32>(0u);
-  let rows = place.x + vec4<u32>(0u, slots(), 2u * slots(), 3u * slots());
-  let columns = vec2<u32>(place.y, place.y + CHAINS);
-  let chunks = select(vec2<u32>(0u), columns, columns < vec2<u32>(p.chunks));
-  if (rows.x < p.rows) {
-    let start = global_row(p, rows.x) * p.chunks;
-    a0 = load(p.at, start + chunks.x);
-    b0 = load(p.at, start + chunks.y);
+  var tile: Tile;
+  let last = vec3<u32>(p.chunks - 1u);
+  let chunks = place.y + vec3<u32>(0u, CHAINS, 2u * CHAINS);
+  if (place.x < p.rows) {
+    let row = global_row(p, place.x);
+    let own = min(chunks, last);
+    let at = row * p.chunks + own;
+    tile.a0 = load(p.at, at.x);
+    tile.a1 = load(p.at, at.y);
+    tile.a2 = load(p.at, at.z);
+    if (W_DTYPE >= DTYPE_INT8) {
+      tile.scales_a = load_scales(p, row, own);
+    }
   }
-  if (rows.y < p.rows) {
-    let start = global_row(p, rows.y) * p.chunks;
-    a1 = load(p.at, start + chunks.x);
-    b1 = load(p.at, start + chunks.y);
+  let i = select(place.x, place.x + slots(), is_paired(p));
+  if (i < p.rows) {
+    let row = global_row(p, i);
+    let own = min(select(chunks + TILE_CHUNKS * CHAINS, chunks, is_paired(p)), last);
+    let at = row * p.chunks + own;
+    tile.b0 = load(p.at, at.x);
+    tile.b1 = load(p.at, at.y);
+    tile.b2 = load(p.at, at.z);
+    if (W_DTYPE >= DTYPE_INT8) {
+      tile.scales_b = load_scales(p, row, own);
+    }
   }
-  if (rows.z < p.rows) {
-    let start = global_row(p, rows.z) * p.chunks;
-    a2 = load(p.at, start + chunks.x);
-    b2 = load(p.at, start + chunks.y);
-  }
-  if (rows.w < p.rows) {
-    let start = global_row(p, rows.w) * p.chunks;
-    a3 = load(p.at, start + chunks.x);
-    b3 = load(p.at, start + chunks.y);
-  }
-  if (W_DTYPE >= DTYPE_INT8) {
-    let last = vec4<u32>(max(p.rows, 1u) - 1u);
-    let own = min(rows, last);
-    s0 = load_scales(p, own.x, place.y);
-    s1 = load_scales(p, own.y, place.y);
-    s2 = load_scales(p, own.z, place.y);
-    s3 = load_scales(p, own.w, place.y);
-  }
-  return Tile(
-    a0, b0, a1, b1, a2, b2, a3, b3, vec4<u32>(s0.x, s1.x, s2.x, s3.x), vec4<u32>(s0.y, s1.y, s2.y, s3.y));
+  return tile;
 }
 
 // Where a chunk's input lies, and how far its vec4s are apart; beyond the end of a row, it is the zero.
@@ -246,166 +239,154 @@ fn x_of(p: Product, chunk: u32) -> vec2<u32> {
   return select(vec2<u32>(X_VECS - 1u, 0u), vec2<u32>(chunk, p.chunks), chunk < p.chunks);
 }
 
-// What four columns of each of four rows add to their sums.
-fn plus_quads(
-  sums: vec4<f32>, v: vec4<f32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>,
-) -> vec4<f32> {
-  return vec4<f32>(plus_dot(sums.x, v, a), plus_dot(sums.y, v, b), plus_dot(sums.z, v, c), plus_dot(sums.w, v, d));
+// What four columns of each of two rows add to their sums.
+fn plus_quads(sums: vec2<f32>, v: vec4<f32>, a: vec4<f32>, b: vec4<f32>) -> vec2<f32> {
+  return vec2<f32>(plus_dot(sums.x, v, a), plus_dot(sums.y, v, b));
 }
 
-fn plus_halves(
-  sums: vec4<f32>, v: vec4<f32>, a: vec2<u32>, b: vec2<u32>, c: vec2<u32>, d: vec2<u32>,
-) -> vec4<f32> {
+fn plus_halves(sums: vec2<f32>, v: vec4<f32>, a: vec2<u32>, b: vec2<u32>) -> vec2<f32> {
   if (W_DTYPE == DTYPE_F16) {
-    return plus_quads(sums, v, unpack_f16(a), unpack_f16(b), unpack_f16(c), unpack_f16(d));
+    return plus_quads(sums, v, unpack_f16(a), unpack_f16(b));
   }
-  return plus_quads(sums, v, unpack_bf16(a), unpack_bf16(b), unpack_bf16(c), unpack_bf16(d));
+  return plus_quads(sums, v, unpack_bf16(a), unpack_bf16(b));
 }
 
-fn plus_int8(sums: vec4<f32>, v: vec4<f32>, a: u32, b: u32, c: u32, d: u32) -> vec4<f32> {
-  return plus_quads(sums, v, unpack_int8(a), unpack_int8(b), unpack_int8(c), unpack_int8(d));
+fn plus_int8(sums: vec2<f32>, v: vec4<f32>, a: u32, b: u32) -> vec2<f32> {
+  return plus_quads(sums, v, unpack_int8(a), unpack_int8(b));
 }
 
 // Eight columns, whose input is at i and i + step.
-fn plus_int4(sums: vec4<f32>, i: u32, step: u32, a: u32, b: u32, c: u32, d: u32) -> vec4<f32> {
-  let low = plus_quads(sums, x[i], unpack_int4(a), unpack_int4(b), unpack_int4(c), unpack_int4(d));
-  return plus_quads(
-    low, x[i + step], unpack_int4(a >> 4u), unpack_int4(b >> 4u), unpack_int4(c >> 4u), unpack_int4(d >> 4u));
+fn plus_int4(sums: vec2<f32>, i: u32, step: u32, a: u32, b: u32) -> vec2<f32> {
+  let low = plus_quads(sums, x[i], unpack_int4(a), unpack_int4(b));
+  return plus_quads(low, x[i + step], unpack_int4(a >> 4u), unpack_int4(b >> 4u));
 }
 
-// What one chunk of each of four rows adds to their chains.
-fn plus_chunks(
-  sums: vec4<f32>, p: Product, chunk: u32, a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32>, scales: vec4<u32>,
-) -> vec4<f32> {
+// What one chunk of each of two rows adds to their chains.
+fn plus_chunks(sums: vec2<f32>, p: Product, chunk: u32, a: vec4<u32>, b: vec4<u32>, scales: vec2<u32>) -> vec2<f32> {
   let place = x_of(p, chunk);
   let i = place.x;
   let step = place.y;
   if (W_DTYPE == DTYPE_F32) {
-    return plus_quads(
-      sums, x[i], bitcast<vec4<f32>>(a), bitcast<vec4<f32>>(b), bitcast<vec4<f32>>(c), bitcast<vec4<f32>>(d));
+    return plus_quads(sums, x[i], bitcast<vec4<f32>>(a), bitcast<vec4<f32>>(b));
   }
   if (W_DTYPE <= DTYPE_BF16) {
-    return plus_halves(plus_halves(sums, x[i], a.xy, b.xy, c.xy, d.xy), x[i + step], a.zw, b.zw, c.zw, d.zw);
+    return plus_halves(plus_halves(sums, x[i], a.xy, b.xy), x[i + step], a.zw, b.zw);
   }
   let group = min(chunk, p.chunks - 1u) * chunk_columns(W_DTYPE) / QUANT_GROUP;
-  let scale = vec4<f32>(
-    scale_of(scales.x, group), scale_of(scales.y, group), scale_of(scales.z, group), scale_of(scales.w, group));
-  var part = vec4<f32>(0.0);
+  let scale = vec2<f32>(scale_of(scales.x, group), scale_of(scales.y, group));
+  var part = vec2<f32>(0.0);
   if (W_DTYPE == DTYPE_INT8) {
-    part = plus_int8(part, x[i], a.x, b.x, c.x, d.x);
-    part = plus_int8(part, x[i + step], a.y, b.y, c.y, d.y);
-    part = plus_int8(part, x[i + 2u * step], a.z, b.z, c.z, d.z);
-    part = plus_int8(part, x[i + 3u * step], a.w, b.w, c.w, d.w);
+    part = plus_int8(part, x[i], a.x, b.x);
+    part = plus_int8(part, x[i + step], a.y, b.y);
+    part = plus_int8(part, x[i + 2u * step], a.z, b.z);
+    part = plus_int8(part, x[i + 3u * step], a.w, b.w);
   } else {
-    part = plus_int4(part, i, step, a.x, b.x, c.x, d.x);
-    part = plus_int4(part, i + 2u * step, step, a.y, b.y, c.y, d.y);
-    part = plus_int4(part, i + 4u * step, step, a.z, b.z, c.z, d.z);
-    part = plus_int4(part, i + 6u * step, step, a.w, b.w, c.w, d.w);
+    part = plus_int4(part, i, step, a.x, b.x);
+    part = plus_int4(part, i + 2u * step, step, a.y, b.y);
+    part = plus_int4(part, i + 4u * step, step, a.z, b.z);
+    part = plus_int4(part, i + 6u * step, step, a.w, b.w);
   }
   return fma(scale, part, sums);
+}
+
+// The same of one row.
+fn plus_chunk(sum: f32, p: Product, chunk: u32, a: vec4<u32>, scale: u32) -> f32 {
+  return plus_chunks(vec2<f32>(sum, 0.0), p, chunk, a, vec4<u32>(0u), vec2<u32>(scale, 0u)).x;
+}
+
+// What a tile adds to a lane's one or two chains.
+fn plus_tile(sums: vec2<f32>, p: Product, chunk: u32, t: Tile) -> vec2<f32> {
+  if (is_paired(p)) {
+    var both = plus_chunks(sums, p, chunk, t.a0, t.b0, vec2<u32>(t.scales_a.x, t.scales_b.x));
+    both = plus_chunks(both, p, chunk + CHAINS, t.a1, t.b1, vec2<u32>(t.scales_a.y, t.scales_b.y));
+    return plus_chunks(both, p, chunk + 2u * CHAINS, t.a2, t.b2, vec2<u32>(t.scales_a.z, t.scales_b.z));
+  }
+  var sum = plus_chunk(sums.x, p, chunk, t.a0, t.scales_a.x);
+  sum = plus_chunk(sum, p, chunk + CHAINS, t.a1, t.scales_a.y);
+  sum = plus_chunk(sum, p, chunk + 2u * CHAINS, t.a2, t.scales_a.z);
+  sum = plus_chunk(sum, p, chunk + 3u * CHAINS, t.b0, t.scales_b.x);
+  sum = plus_chunk(sum, p, chunk + 4u * CHAINS, t.b1, t.scales_b.y);
+  sum = plus_chunk(sum, p, chunk + 5u * CHAINS, t.b2, t.scales_b.z);
+  return vec2<f32>(sum, 0.0);
 }
 
 fn sums4(i: u32) -> vec4<f32> {
   return vec4<f32>(sums[i], sums[i + 1u], sums[i + 2u], sums[i + 3u]);
 }
 
-// Of `count` chains, whole groups of them.
-fn sum_of_chains(first: u32, count: u32) -> f32 {
-  var sum = 0.0;
-  for (var i = first; i < first + count; i += GROUP_CHAINS) {
-    sum += sum4(sums4(i));
-  }
-  return sum;
+// Of all chains. Written out, as loops wait for each load.
+fn sum_of_chains(i: u32) -> f32 {
+  let a = sums4(i);
+  let b = sums4(i + 4u);
+  let c = sums4(i + 8u);
+  let d = sums4(i + 12u);
+  let e = sums4(i + 16u);
+  let f = sums4(i + 20u);
+  let g = sums4(i + 24u);
+  let h = sums4(i + 28u);
+  return ((((((sum4(a) + sum4(b)) + sum4(c)) + sum4(d)) + sum4(e)) + sum4(f)) + sum4(g)) + sum4(h);
 }
 
-// Leaves the sums of a lane's rows with the others', and lets a lane of each row take all of them.
-fn finish_rows(p: Product, group: u32, lane: u32, block: u32, partial: vec4<f32>) {
-  // In turns in either half, so that one meeting a block is enough.
-  let half = block % 2u * PART;
-  let place = half + lane / CHAINS * (CHAINS + 1u) + lane % CHAINS;
-  let step = slots() * (CHAINS + 1u);
-  sums[place] = partial.x;
-  sums[place + step] = partial.y;
-  sums[place + 2u * step] = partial.z;
-  sums[place + 3u * step] = partial.w;
-  workgroupBarrier();
-  let row = block * slots() * TILE_ROWS + lane;
-  if (lane < slots() * TILE_ROWS && row < p.rows) {
-    take(p, group, row, sum_of_chains(half + lane * (CHAINS + 1u), CHAINS));
-  }
+// A lane's number among those that stage, and very much of the others.
+fn stage_lane(lane: u32) -> u32 {
+  return lane - product_lanes();
 }
 
 // Computes all own rows; take() has been called for each by a lane when the workgroup meets next.
-fn product(p: Product, group: u32, lane: u32, first: Tile, second: Tile) {
-  let across = tiles_across(p);
-  let blocks = (p.rows + slots() * TILE_ROWS - 1u) / (slots() * TILE_ROWS);
-  var a0 = first.a0;
-  var b0 = first.b0;
-  var a1 = first.a1;
-  var b1 = first.b1;
-  var a2 = first.a2;
-  var b2 = first.b2;
-  var a3 = first.a3;
-  var b3 = first.b3;
-  var scales_a = first.scales_a;
-  var scales_b = first.scales_b;
-  var next_a0 = second.a0;
-  var next_b0 = second.b0;
-  var next_a1 = second.a1;
-  var next_b1 = second.b1;
-  var next_a2 = second.a2;
-  var next_b2 = second.b2;
-  var next_a3 = second.a3;
-  var next_b3 = second.b3;
-  var next_scales_a = second.scales_a;
-  var next_scales_b = second.scales_b;
-  var later = place_after(p, lane, place_after(p, lane, first_place(lane)));
-  for (var block = 0u; block < blocks; block++) {
-    var partial = vec4<f32>(0.0);
-    for (var i = 0u; i < across; i++) {
-      let loaded = load_tile(p, later);
-      later = place_after(p, lane, later);
-      let chunk = lane % CHAINS + i * TILE_CHUNKS * CHAINS;
-      partial = plus_chunks(partial, p, chunk, a0, a1, a2, a3, scales_a);
-      partial = plus_chunks(partial, p, chunk + CHAINS, b0, b1, b2, b3, scales_b);
-      a0 = next_a0;
-      b0 = next_b0;
-      a1 = next_a1;
-      b1 = next_b1;
-      a2 = next_a2;
-      b2 = next_b2;
-      a3 = next_a3;
-      b3 = next_b3;
-      scales_a = next_scales_a;
-      scales_b = next_scales_b;
-      next_a0 = loaded.a0;
-      next_b0 = loaded.b0;
-      next_a1 = loaded.a1;
-      next_b1 = loaded.b1;
-      next_a2 = loaded.a2;
-      next_b2 = loaded.b2;
-      next_a3 = loaded.a3;
-      next_b3 = loaded.b3;
-      next_scales_a = loaded.scales_a;
-      next_scales_b = loaded.scales_b;
+fn product(p: Product, group: u32, lane: u32, first: Tile) {
+  let at_once = rows_at_once(p);
+  var tile = first;
+  var place = first_place(lane);
+  for (var start = 0u; start < p.rows; start += at_once) {
+    // In turns in either half, so that one meeting is enough.
+    let half = start / at_once % 2u * PART;
+    if (lane < product_lanes()) {
+      var sums_own = vec2<f32>(0.0);
+      for (var chunk = lane % CHAINS; chunk - lane % CHAINS < p.chunks; chunk += chunks_at_once(p)) {
+        place = place_after(p, lane, place);
+        let next = load_tile(p, place);
+        sums_own = plus_tile(sums_own, p, chunk, tile);
+        tile = next;
+      }
+      let own = half + lane / CHAINS * (CHAINS + 1u) + lane % CHAINS;
+      sums[own] = sums_own.x;
+      if (is_paired(p)) {
+        sums[own + slots() * (CHAINS + 1u)] = sums_own.y;
+      }
     }
-    finish_rows(p, group, lane, block, partial);
+    workgroupBarrier();
+    let i = stage_lane(lane);
+    if (i < at_once && start + i < p.rows) {
+      take(p, group, start + i, sum_of_chains(half + i * (CHAINS + 1u)));
+    }
   }
+}
+
+// Squares of a chain, zero past the last one.
+fn square4(p: Product, v: u32) -> vec4<f32> {
+  let places = v + vec4<u32>(0u, CHAINS, 2u * CHAINS, 3u * CHAINS);
+  let exist = places < vec4<u32>(x_vecs(p));
+  let own = SQUARES + select(vec4<u32>(0u), places, exist);
+  return select(vec4<f32>(0.0), vec4<f32>(sums[own.x], sums[own.y], sums[own.z], sums[own.w]), exist);
 }
 
 // From the squares of the fours of x in sums, from SQUARES on, those of their chains, which are there when the
 // workgroup meets next.
 fn sum_squares(p: Product, lane: u32) {
-  if (lane < CHAINS) {
+  let chain = stage_lane(lane);
+  if (chain < CHAINS) {
     var sum = 0.0;
-    for (var v = lane; v < x_vecs(p); v += CHAINS) {
-      sum += sums[SQUARES + v];
+    for (var v = chain; v < x_vecs(p); v += 8u * CHAINS) {
+      let a = square4(p, v);
+      let b = square4(p, v + 4u * CHAINS);
+      sum = (((sum + a.x) + a.y) + a.z) + a.w;
+      sum = (((sum + b.x) + b.y) + b.z) + b.w;
     }
-    sums[SQUARES + X_VECS + lane] = sum;
+    sums[SQUARES + X_VECS + chain] = sum;
   }
 }
 
 // What x is to be multiplied with for its norm.
 fn norm_factor(inverse_columns: f32) -> f32 {
-  return inverseSqrt(fma(sum_of_chains(SQUARES + X_VECS, CHAINS), inverse_columns, EPS));
+  return inverseSqrt(fma(sum_of_chains(SQUARES + X_VECS), inverse_columns, EPS));
 }

@@ -111,24 +111,28 @@ fn stage(
   p: Product, lane: u32, board: u32, source_mark: u32, is_input: bool, step: u32, is_normed: bool, norm: vec2<u32>,
   norm_first: vec4<u32>,
 ) {
-  for (var v = lane; v < x_vecs(p); v += LANES) {
+  let first = stage_lane(lane);
+  var words = look(board, p.columns, source_mark, first);
+  for (var v = first; v < x_vecs(p); v += STAGE_LANES) {
     var values = vec4<f32>(0.0);
     var square = 0.0;
+    let next = look(board, p.columns, source_mark, v + STAGE_LANES);
     if (v * 4u < p.columns) {
       if (is_input) {
         values = input4(step, v);
       } else {
-        values = posted4(board, p.columns, source_mark, v);
+        values = wait_for(words, board, p.columns, source_mark, v);
       }
       square = square_of(values);
       if (is_normed) {
         var weight = norm_first;
-        if (v >= LANES) {
+        if (v >= STAGE_LANES) {
           weight = load(norm, v);
         }
         values *= bitcast<vec4<f32>>(weight);
       }
     }
+    words = next;
     x[x_place(p, v)] = values;
     if (is_normed) {
       sums[SQUARES + v] = square;
@@ -198,8 +202,8 @@ fn take_logit(row: u32, sum: f32) {
   atomicStore(&session[LOGITS_AT + row], bitcast<u32>(value));
 }
 
-// Adds an element of out_proj to the residual stream, and posts it.
+// Posts an element of the residual stream.
 fn take_residual(group: u32, i: u32, value: f32) {
-  own_residual[i] += value;
-  post(RESIDUAL, D_MODEL, mark, group * OUT_ROWS + i, own_residual[i]);
+  own_residual[i] = value;
+  post(RESIDUAL, D_MODEL, mark, group * OUT_ROWS + i, value);
 }

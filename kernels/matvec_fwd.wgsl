@@ -164,12 +164,15 @@ fn squares4(i: u32, chain: u32) -> vec4<f32> {
   return vec4<f32>(squares[i + chain], squares[i + chain + 1u], squares[i + chain + 2u], squares[i + chain + 3u]);
 }
 
-fn sum_of_chains(first: u32) -> f32 {
-  var sum = 0.0;
-  for (var i = first; i < first + CHAINS; i += GROUP_CHAINS) {
-    sum += sum4(vec4<f32>(chains[i], chains[i + 1u], chains[i + 2u], chains[i + 3u]));
-  }
-  return sum;
+// The sum of four chains from i on.
+fn group_at(i: u32) -> f32 {
+  return sum4(vec4<f32>(chains[i], chains[i + 1u], chains[i + 2u], chains[i + 3u]));
+}
+
+// Written out, as loops wait for each load.
+fn sum_of_chains(i: u32) -> f32 {
+  let half = ((group_at(i) + group_at(i + 4u)) + group_at(i + 8u)) + group_at(i + 12u);
+  return (((half + group_at(i + 16u)) + group_at(i + 20u)) + group_at(i + 24u)) + group_at(i + 28u);
 }
 
 @compute @workgroup_size(CHAINS, GROUPS)

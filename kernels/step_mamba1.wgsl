@@ -71,6 +71,7 @@ override RING_AT: u32;
 override SEEN_AT: u32;
 override LOGITS_AT: u32;
 override POOL_AT: u32;
+override CHANNEL_SLOTS: u32 = CHANNELS;
 override SQUARES: u32 = 2u * PART;
 override SUMS: u32 = SQUARES + X_VECS + 32u;
 override X_ROWS: u32 = DT_RANK + 2u * D_STATE;
@@ -133,14 +134,19 @@ fn take_in_proj(group: u32, i: u32, value: f32) {
   }
 }
 
-// The last lanes see to the channels.
-fn begin_mixer(group: u32, lane: u32) {
-  for (var c = LANES - 1u - lane; c < CHANNELS; c += LANES) {
-    let d = group * CHANNELS + c;
-    if (d < D_INNER) {
-      skip[c] = element(in_layer(AT_D), d);
-      begin_conv(c, d);
-    }
+fn load_channel(group: u32, c: u32) {
+  let d = group * CHANNELS + c;
+  if (c < CHANNELS && d < D_INNER) {
+    skip_first = element(in_layer(AT_D), d);
+    load_conv(d);
+  }
+}
+
+fn begin_channel(group: u32, c: u32) {
+  let d = group * CHANNELS + c;
+  if (c < CHANNELS && d < D_INNER) {
+    skip[c] = skip_first;
+    begin_conv(c, d);
   }
 }
 
@@ -188,11 +194,6 @@ fn load_dt(d: u32, chunk: u32) -> vec4<u32> {
   return load(in_layer(AT_DT), d * dt_chunks() + chunk);
 }
 
-// Of the states n to n + 3, those that there are.
-fn exist(n: u32) -> vec4<bool> {
-  return vec4<u32>(n, n + 1u, n + 2u, n + 3u) < vec4<u32>(D_STATE);
-}
-
 fn load_A_log(d: u32, n: u32) -> vec4<f32> {
   let i = d * D_STATE + n;
   if (D_STATE % 4u == 0u) {
@@ -201,24 +202,6 @@ fn load_A_log(d: u32, n: u32) -> vec4<f32> {
   let at = in_layer(AT_A_LOG);
   let values = vec4<f32>(element(at, i), element(at, i + 1u), element(at, i + 2u), element(at, i + 3u));
   return select(vec4<f32>(0.0), values, exist(n));
-}
-
-fn state_at(d: u32, n: u32) -> u32 {
-  return layer_state + SSM_AT + d * D_STATE + n;
-}
-
-fn load_states(d: u32, n: u32) -> vec4<f32> {
-  let at = state_at(d, n);
-  let values = vec4<f32>(carried[at], carried[at + 1u], carried[at + 2u], carried[at + 3u]);
-  return select(vec4<f32>(0.0), values, exist(n));
-}
-
-fn write_states(d: u32, n: u32, h: vec4<f32>) {
-  for (var j = 0u; j < 4u; j++) {
-    if (n + j < D_STATE) {
-      carried[state_at(d, n) + j] = h[j];
-    }
-  }
 }
 
 // What a lane needs first of the scan. dt_proj is never quantized: it has no scales.
@@ -265,6 +248,19 @@ fn sum_dt_chains(place: u32, n: u32, d: u32, is_first: bool) {
     }
     sums[place + chain] = sum;
   }
+  // What more chains than eight are summed with.
+  for (var chain = dt_chains() + n; dt_chains() > 8u && chain < CHAINS; chain += SCAN_LANES) {
+    sums[place + chain] = 0.0;
+  }
+}
+
+// Of the chains that dt_proj has.
+fn sum_of_dt(place: u32) -> f32 {
+  if (dt_chains() > 8u) {
+    return sum_of_chains(place);
+  }
+  let sum = sum4(sums4(place));
+  return select(sum, sum + sum4(sums4(place + 4u)), dt_chains() > 4u);
 }
 
 // Moves a lane's states of channel d on, and returns its sum over them.
@@ -290,7 +286,7 @@ fn scan_states(n: u32, d: u32, is_first: bool, dt: f32, dt_u: f32) -> f32 {
 
 // dt_proj, recurrence, skip and gate of the own channels: see selective_scan_step.
 fn mix(group: u32, lane: u32) {
-  for (var row = lane; row < X_ROWS; row += LANES) {
+  for (var row = stage_lane(lane); row < X_ROWS; row += STAGE_LANES) {
     x_dbl[row] = posted(X_DBL, X_ROWS, mark, row);
   }
   workgroupBarrier();
@@ -313,7 +309,7 @@ fn mix(group: u32, lane: u32) {
       if (first > 0u) {
         bias = element(in_layer(AT_DT_BIAS), d);
       }
-      let dt = softplus(sum_of_chains(place, dt_chains()) + bias);
+      let dt = softplus(sum_of_dt(place) + bias);
       sums[PART + lane / SCAN_LANES * STATE_SUMS + n] = scan_states(n, d, first == 0u, dt, dt * u[c]);
     }
     workgroupBarrier();

@@ -73,8 +73,9 @@ override POOL_AT: u32;
 override SQUARES: u32 = 2u * PART;
 override SUMS: u32 = SQUARES + X_VECS + 32u;
 override REST: u32 = 2u * NGROUPS * D_STATE + NHEADS; // rows of in_proj behind x: B, C, dt
+override REST_ROOM: u32 = REST + 4u; // read by fours
 override REST_ROWS: u32 = (REST + GROUPS - 1u) / GROUPS;
-override SLOTS: u32 = CHANNELS + REST_ROWS;
+override CHANNEL_SLOTS: u32 = CHANNELS + REST_ROWS;
 override GATED: u32 = 64u + (REST + 3u) / 4u * 16u; // places in exchange: boards, see _grid
 override RESIDUAL: u32 = GATED + (D_INNER + 3u) / 4u * 16u;
 override SUMMARIES: u32 = RESIDUAL + (D_MODEL + 3u) / 4u * 16u;
@@ -92,12 +93,12 @@ override BINS: u32 = TOTALS + GROUPS + 1u;
 var<workgroup> x: array<vec4<f32>, X_VECS>;
 var<workgroup> sums: array<f32, SUMS>;
 var<workgroup> own_residual: array<f32, OUT_ROWS>;
-var<workgroup> conv_sums: array<f32, SLOTS>;
-var<workgroup> conv_last: array<f32, SLOTS>;
+var<workgroup> conv_sums: array<f32, CHANNEL_SLOTS>;
+var<workgroup> conv_last: array<f32, CHANNEL_SLOTS>;
 var<workgroup> skip: array<f32, CHANNELS>;
 var<workgroup> u: array<f32, CHANNELS>;
 var<workgroup> z: array<f32, CHANNELS>;
-var<workgroup> rest: array<f32, REST>;
+var<workgroup> rest: array<f32, REST_ROOM>;
 var<workgroup> token: u32;
 var<workgroup> chosen: u32;
 
@@ -146,49 +147,33 @@ fn take_in_proj(group: u32, i: u32, result: f32) {
   }
 }
 
-// The last lanes see to the channels.
-fn begin_mixer(group: u32, lane: u32) {
-  for (var c = LANES - 1u - lane; c < SLOTS; c += LANES) {
-    let d = group * CHANNELS + c;
-    let row = group * REST_ROWS + c - CHANNELS;
-    if (c < CHANNELS && d < D_INNER) {
-      skip[c] = element(in_layer(AT_D), select(d / HEADDIM, d, D_HAS_HDIM));
-      begin_conv(c, d);
-    } else if (c >= CHANNELS && row < 2u * NGROUPS * D_STATE) {
-      begin_conv(c, D_INNER + row);
-    }
+// A channel, or behind them a row of B and C.
+fn load_channel(group: u32, c: u32) {
+  let d = group * CHANNELS + c;
+  let row = group * REST_ROWS + c - CHANNELS;
+  if (c < CHANNELS && d < D_INNER) {
+    skip_first = element(in_layer(AT_D), select(d / HEADDIM, d, D_HAS_HDIM));
+    load_conv(d);
+  } else if (c >= CHANNELS && c < CHANNEL_SLOTS && row < 2u * NGROUPS * D_STATE) {
+    load_conv(D_INNER + row);
   }
 }
 
-fn load_states(d: u32, n: u32) -> vec4<f32> {
-  let at = layer_state + SSM_AT + d * D_STATE + n;
-  var values = vec4<f32>(0.0);
-  for (var j = 0u; j < 4u; j++) {
-    if (n + j < D_STATE) {
-      values[j] = carried[at + j];
-    }
-  }
-  return values;
-}
-
-fn write_states(d: u32, n: u32, h: vec4<f32>) {
-  let at = layer_state + SSM_AT + d * D_STATE + n;
-  for (var j = 0u; j < 4u; j++) {
-    if (n + j < D_STATE) {
-      carried[at + j] = h[j];
-    }
+fn begin_channel(group: u32, c: u32) {
+  let d = group * CHANNELS + c;
+  let row = group * REST_ROWS + c - CHANNELS;
+  if (c < CHANNELS && d < D_INNER) {
+    skip[c] = skip_first;
+    begin_conv(c, d);
+  } else if (c >= CHANNELS && c < CHANNEL_SLOTS && row < 2u * NGROUPS * D_STATE) {
+    begin_conv(c, D_INNER + row);
   }
 }
 
 // Four of B or C, zero past the last one.
 fn rest4(start: u32, n: u32) -> vec4<f32> {
-  var values = vec4<f32>(0.0);
-  for (var j = 0u; j < 4u; j++) {
-    if (n + j < D_STATE) {
-      values[j] = rest[start + n + j];
-    }
-  }
-  return values;
+  let i = start + n;
+  return select(vec4<f32>(0.0), vec4<f32>(rest[i], rest[i + 1u], rest[i + 2u], rest[i + 3u]), exist(n));
 }
 
 fn load_mixer(group: u32, lane: u32) {
@@ -234,7 +219,7 @@ fn sum16(start: u32) -> f32 {
 
 // Recurrence, skip and gate of the own channels.
 fn mix(group: u32, lane: u32) {
-  for (var i = lane; i < REST; i += LANES) {
+  for (var i = stage_lane(lane); i < REST; i += STAGE_LANES) {
     rest[i] = posted(POSTED_REST, REST, mark, i);
   }
   workgroupBarrier();

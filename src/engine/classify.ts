@@ -1,5 +1,6 @@
 /** Classification: of whole sequences, of many at once, and of a stream after every step. */
 
+import type { ModelConfig } from "../model/config/config.ts";
 import { inputWidth } from "../model/ends.ts";
 import type { Executor } from "../model/executor.ts";
 import { checkInputs, requireWholeImage } from "./check_inputs.ts";
@@ -104,14 +105,15 @@ export function classifyBatch(
 }
 
 /**
- * Says after every step of a stream what the classifier makes of it so far; breaking off early costs nothing.
+ * Says after every step of a stream what the classifier makes of it so far; breaking off early costs nothing. Steps of a
+ * list go through together, some at a time.
  *
  * @throws {RangeError} If `confident` is no number above 0.
  */
 export async function* classifyStream(
   session: Session,
   inputs: AsyncIterable<Float32Array | number> | Iterable<Float32Array | number>,
-  labels: readonly string[] | undefined,
+  config: ModelConfig,
   { signal, confident = Infinity }: ClassifyStreamOptions = {},
 ): AsyncGenerator<StreamedClassification, void> {
   if (!(confident > 0)) {
@@ -119,12 +121,69 @@ export async function* classifyStream(
   }
   signal?.throwIfAborted();
   let step = 0;
-  for await (const input of inputs) {
-    const result = classification(await session.step(input, { signal }), labels);
+  const width = inputWidth(config);
+  const logits = isList(inputs)
+    ? logitsOfList(session, inputs, width, signal)
+    : logitsOfStream(session, inputs, signal);
+  for await (const each of logits) {
+    const result = classification(each, config.labels);
     const isConfident = (result.probabilities[result.index] ?? 0) >= confident;
     yield { ...result, step: ++step, isConfident };
     if (isConfident) return;
   }
+}
+
+type Step = Float32Array | number;
+
+/** Inputs that are all known. */
+type List = readonly Step[] | Float32Array;
+
+function isList(inputs: AsyncIterable<Step> | Iterable<Step>): inputs is List {
+  return Array.isArray(inputs) || inputs instanceof Float32Array;
+}
+
+async function* logitsOfStream(
+  session: Session,
+  inputs: AsyncIterable<Step> | Iterable<Step>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Float32Array, void> {
+  for await (const input of inputs) yield await session.step(input, { signal });
+}
+
+/** Steps of a list that go through together: what a step hands out costs more than the step. */
+const BURST = 32;
+
+/** The same for a list, which the session may be ahead of: nobody else has it. */
+async function* logitsOfList(
+  session: Session,
+  inputs: List,
+  width: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Float32Array, void> {
+  for (let first = 0; first < inputs.length; first += BURST) {
+    const steps: readonly Step[] = Array.from(inputs.slice(first, first + BURST));
+    const burst = joined(steps, width);
+    const logits = burst && await session.prefill(burst, { logits: "all", signal }).catch(() => {});
+    for (const [index, step] of steps.entries()) {
+      const count = (logits?.length ?? 0) / steps.length;
+      signal?.throwIfAborted();
+      // Whatever is wrong with a burst is wrong with one of its steps: those before it are told.
+      yield logits?.subarray(index * count, (index + 1) * count) ??
+        await session.step(step, { signal });
+    }
+  }
+}
+
+/** Steps back to back, if each of them is one. */
+function joined(steps: readonly Step[], width: number): Inputs | undefined {
+  const numbers = steps.filter((step) => typeof step === "number");
+  if (numbers.length === steps.length) return width === 1 ? numbers : undefined;
+  const values = new Float32Array(steps.length * width);
+  for (const [index, step] of steps.entries()) {
+    if (!(step instanceof Float32Array) || step.length !== width) return undefined;
+    values.set(step, index * width);
+  }
+  return values;
 }
 
 /** @throws {TypeError} If the model is no classifier. */

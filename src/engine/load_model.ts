@@ -39,7 +39,7 @@ export interface LoadOptions {
    * tries both on the device and takes the quicker one. No bit depends on it. Sessions that run at the same time share the
    * list's work whatever was chosen. Trying takes seconds where a device compiles the kernel for the first time.
    *
-   * @default {"list"}
+   * @default {"auto"}
    */
   readonly step?: StepChoice | undefined;
   /**
@@ -117,7 +117,7 @@ export async function loadModel(source: string | URL, options: LoadOptions = {})
     );
   }
   requireOneOf("dtype", dtype, ["auto", "f32", "f16", "bf16", "int8", "int4"]);
-  requireOneOf("step", options.step ?? "list", STEP_CHOICES);
+  requireOneOf("step", options.step ?? "auto", STEP_CHOICES);
   signal?.throwIfAborted();
   const checkpoint = await openCheckpoint(source, {
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),

@@ -189,7 +189,7 @@ export function createModel(
         requireClassifier(executor);
         const call = new Call("classify", lifetime, options?.signal);
         const until = isStream("classify", inputs) ? awaitedInputs(inputs, call) : inputs;
-        return classifyStream(session, until, executor.config.labels, options);
+        return classifyStream(session, until, executor.config, options);
       }),
     score: (input, options) =>
       inSession("score", (session) => {

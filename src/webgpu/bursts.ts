@@ -3,8 +3,8 @@
 import type { Gpu } from "../gpu/device.ts";
 import { encode, type Program } from "../gpu/program.ts";
 import { type Draws, RING, ringDraws } from "../model/sampler.ts";
-import type { Company } from "./company.ts";
-import { stateCopy, type WebGpuState } from "./executor_state.ts";
+import type { Company, Group } from "./company.ts";
+import { type Seat, stateCopy, type WebGpuState } from "./executor_state.ts";
 import type { Programs } from "./programs.ts";
 
 /** Steps of a burst that go into one submit: the next ones are encoded while the GPU works on these. */
@@ -82,15 +82,13 @@ export class Bursts {
     for (const { state, keep } of bursts) keep.draws = state.draws;
     queue.submit([encode(gpu, begin, { before })]);
     const most = Math.max(0, ...seated.map(({ steps }) => steps));
-    const step = this.#programs.step(group.state, group.activations, group.scratch);
-    const sample = this.#programs.sample(group.state);
     for (let done = 0; done < most; done += PIECE) {
-      const programs: Program[] = [];
-      for (let at = done + 1; at <= Math.min(done + PIECE, most); at++) {
-        programs.push(step, sample);
-        for (const { steps, seat } of seated) if (steps === at) programs.push(seat.leave);
-      }
-      queue.submit([encode(gpu, programs)]);
+      const { prepared } = group.state;
+      const fits = done === 0 && prepared !== undefined &&
+        seated.every(({ steps }) => steps > PIECE);
+      const end = Math.min(done + PIECE, most);
+      queue.submit([fits ? prepared.commands : this.#encodeCompany(group, done, end, seated)]);
+      if (fits) group.state.prepared = undefined;
     }
     const after = bursts.map(({ state }, index) => ({
       from: state.parts.ring,
@@ -98,10 +96,32 @@ export class Bursts {
       sizeBytes: RING_BYTES,
     }));
     queue.submit([encode(gpu, [], { after })]);
+    // As for one: only those who leave within their first piece are not known beforehand.
+    if (most > PIECE && group.state.prepared === undefined) {
+      const commands = this.#encodeCompany(group, 0, PIECE, []);
+      group.state.prepared = { length: PIECE, commands };
+    }
     const bytes = await staging.read(bursts.length * RING_BYTES);
     return bursts.map(({ state, steps }, index) =>
       takeDraws(bytes, index * RING_BYTES, state, steps)
     );
+  }
+
+  /** Steps (done, end] of a company, each of whose members leaves with its last one. */
+  #encodeCompany(
+    { state, activations, scratch }: Group,
+    done: number,
+    end: number,
+    seated: readonly { readonly steps: number; readonly seat: Seat }[],
+  ): GPUCommandBuffer {
+    const step = this.#programs.step(state, activations, scratch);
+    const sample = this.#programs.sample(state);
+    const programs: Program[] = [];
+    for (let at = done + 1; at <= end; at++) {
+      programs.push(step, sample);
+      for (const { steps, seat } of seated) if (steps === at) programs.push(seat.leave);
+    }
+    return encode(this.#gpu, programs);
   }
 
   #encodePiece(state: WebGpuState, steps: number, consumeFirst: boolean): GPUCommandBuffer {

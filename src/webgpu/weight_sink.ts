@@ -29,7 +29,7 @@ const UNFLUSHED_BYTES = 16 * 2 ** 20;
  */
 export async function openWeightSink(
   device?: GPUDevice,
-  step: StepChoice = "list",
+  step: StepChoice = "auto",
 ): Promise<WeightSink> {
   const gpu = await openGpu(device);
   return new WebGpuWeightSink(gpu, () => gpu[Symbol.dispose](), step);

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Model } from "../../mod.ts";
 import { assertClose } from "../assert_close.ts";
 import { defined } from "../defined.ts";
@@ -144,6 +144,20 @@ for (const name of ["classifier", "classifier-last"]) {
     const last = defined(said.at(-1));
     assertClose(last.probabilities, whole.probabilities, { rtol: 1e-5, atol: 1e-6, name: "last" });
     assertEquals(said.map(({ step }) => step), steps.map((_, t) => t + 1));
+    const oneByOne = await Array.fromAsync(model.classifyStream(steps.values()));
+    for (const [t, { probabilities }] of oneByOne.entries()) {
+      const limits = { rtol: 1e-5, atol: 1e-6, name: `step ${t}` };
+      assertClose(defined(said[t]).probabilities, probabilities, limits);
+    }
+    for (const bad of [new Float32Array([0, NaN, 0]), new Float32Array(6), 1]) {
+      const told: number[] = [];
+      const error = await assertRejects(async () => {
+        const stream = model.classifyStream([...steps.slice(0, 2), bad, ...steps]);
+        for await (const { step } of stream) told.push(step);
+      });
+      assertMatch(String(error), /input 1 is NaN|a step takes (one|3)/);
+      assertEquals(told, [1, 2]);
+    }
     const largest = said.map(({ probabilities }) => Math.max(...probabilities));
     const confident = Math.max(...largest);
     const some = await Array.fromAsync(model.classifyStream(steps, { confident }));

@@ -164,10 +164,43 @@ Deno.test(
     const choose = (wanted: "auto" | "list" | "fused") => choice(gpu, executor, loaded, wanted);
     await assertRejects(() => choose("fused"), TypeError, "in 2 groups");
     assertEquals(await choose("list"), undefined);
-    assert((await choose("auto"))?.startsWith("steps are a list of dispatches: "));
+    assertEquals(await choose("auto"), undefined);
     assertEquals(executor.usesFused, false);
   }),
 );
+
+Deno.test(
+  "chooseStep() takes what is asked for, and then sessions in company have the bits of each alone",
+  withGpu(async (gpu) => {
+    const config = parseConfig({ ...SIZES, ssm_cfg: {} });
+    const loaded = await randomWeights(gpu, config, "f16");
+    using executor = new WebGpuExecutor(gpu, config, loaded);
+    const note = await choice(gpu, executor, loaded, "fused");
+    assert(note?.startsWith("steps go whole in one dispatch of 1 workgroups: one takes "));
+    assert(executor.usesFused);
+    const alone = [await company(executor, [5]), await company(executor, [9])].flat();
+    assertEquals(await company(executor, [5, 9]), alone);
+  }),
+);
+
+/** What each of some sequences, which begin with these ids, is after a few draws of all together. */
+async function company(executor: WebGpuExecutor, ids: readonly number[]): Promise<StateArray[][]> {
+  const states = ids.map(() => executor.createState(1));
+  const keeps = ids.map(() => executor.createState(1));
+  try {
+    const requests = states.map((state, i) => ({
+      ...{ state, steps: 3, consumeFirst: false, keep: keeps[i] ?? state },
+    }));
+    for (const [i, state] of states.entries()) {
+      executor.setSampler(state, RANDOM);
+      await executor.forward(state, new Uint32Array([ids[i] ?? 0]), { logits: "last" });
+    }
+    await executor.draw(requests);
+    return await Promise.all(states.map((state) => executor.readState(state)));
+  } finally {
+    for (const state of [...states, ...keeps]) state[Symbol.dispose]();
+  }
+}
 
 function choice(
   gpu: Gpu,

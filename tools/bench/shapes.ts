@@ -63,6 +63,7 @@ const CONFIGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "mamba3-mimo-1.5b": { ...MIMO, d_model: 2048, d_intermediate: 3840, n_layer: 24 },
   // Not published: for trying things out.
   "mamba-tiny": { ...MAMBA1, d_model: 64, n_layer: 2, vocab_size: 256 },
+  "mamba-small": { ...MAMBA1, d_model: 256, n_layer: 7, vocab_size: 65 },
   "s4d-tiny": { ...S4, model_type: "s4d" },
   "s4-tiny": { ...S4, model_type: "s4" },
   "mamba2-tiny": { ...MAMBA2, d_model: 64, n_layer: 2, vocab_size: 256 },

@@ -3,6 +3,7 @@
  *
  * --backend    webgpu, cpu or auto (default auto)
  * --threads    on the CPU (default: as many as help)
+ * --step       list, fused or auto: how single steps run on a GPU (default auto)
  * --tokens     of weights/shakespeare that are timed (default 4096)
  */
 
@@ -20,11 +21,12 @@ const IMAGES = 8;
 /** Runs the benchmark. */
 export async function* shipped(args: string[]): AsyncGenerator<Result> {
   const options = parseArgs(args, {
-    string: ["backend", "threads", "tokens"],
-    default: { backend: "auto", tokens: "4096" },
+    string: ["backend", "threads", "step", "tokens"],
+    default: { backend: "auto", step: "auto", tokens: "4096" },
   });
   const threads = options.threads === undefined ? {} : { threads: Number(options.threads) };
-  const settings = { backend: options.backend as Backend | "auto", ...threads };
+  const step = options.step as LoadOptions["step"];
+  const settings = { backend: options.backend as Backend | "auto", step, ...threads };
   yield await text(settings, Number(options.tokens));
   yield* digit(settings);
 }
@@ -45,6 +47,7 @@ async function text(settings: LoadOptions, tokens: number): Promise<Result> {
   return {
     ...{ bench: "shipped", device: model.device, backend: model.backend },
     ...{ model: "weights/shakespeare", tokensPerSecond: round(tokens / seconds, 0) },
+    note: model.deviceNote,
   };
 }
 

@@ -28,7 +28,7 @@ export const LOAD_OPTIONS: readonly OptionSpec[] = [
   {
     name: "step",
     value: "NAME",
-    help: "Steps on a GPU: list, fused or auto, the quicker (default list)",
+    help: "Steps on a GPU: list, fused or auto, the quicker (default auto)",
   },
   {
     name: "mode",
@@ -48,7 +48,7 @@ export function loadSettings(args: Arguments): LoadOptions {
   return {
     ...backendSettings(args),
     dtype: args.word("dtype", DTYPES) ?? "auto",
-    step: args.word("step", STEP_CHOICES) ?? "list",
+    step: args.word("step", STEP_CHOICES) ?? "auto",
     mode: args.word("mode", S4_MODES),
     tokenizer: readTokenizer(args.text("tokenizer")),
   };

@@ -4,12 +4,15 @@ import type { Gpu } from "../../gpu/device.ts";
 import type { ModelConfig } from "../../model/config/config.ts";
 import { inputWidth } from "../../model/ends.ts";
 import type { StateArray } from "../../model/executor.ts";
+import { isMamba1 } from "../../model/mixers/mamba1.ts";
+import { isMamba2 } from "../../model/mixers/mamba2.ts";
+import { RING } from "../../model/sampler.ts";
 import type { StepChoice } from "../../model/step_choice.ts";
 import type { WebGpuExecutor } from "../executor.ts";
 import type { WebGpuState } from "../executor_state.ts";
 import type { ModelWeights } from "../../passes/weights.ts";
 import type { WebGpuKinds } from "../op_set.ts";
-import { FusedStep } from "./fused_step.ts";
+import { FusedStep, hasKernel } from "./fused_step.ts";
 import { findGrid, numbersUpTo, STEP_LANES } from "./grid.ts";
 import { PlacesError } from "./places.ts";
 import type { StepTuning } from "./plan.ts";
@@ -23,14 +26,14 @@ const SOFTWARE: StepTuning = { groups: 1, lanes: SOFTWARE_LANES };
 /** Looks of a workgroup on a software adapter. */
 const SOFTWARE_PATIENCE = 2 ** 28;
 
-/** Models that are tried: weights/shakespeare, of 256, was no quicker whole on an H100, where meetings are most of a step. */
-const LEAST_WIDTH = 512;
+/** With fewer layers a list is short, and nothing is gained that compiling another kernel would be worth. */
+const LEAST_LAYERS = 4;
 
-/** Steps of a trial. */
-const TRIAL_STEPS = 8;
+/** Steps of the first trial, which is compared; and of those that are timed, as many as a burst has. */
+const [COMPARED_STEPS, TIMED_STEPS] = [8, RING];
 
-/** Times that each way is timed. */
-const TRIALS = 3;
+/** Times that each way is timed, and milliseconds after which no further is begun. */
+const [TRIALS, TRIALS_MS] = [3, 300];
 
 /** Device time before that. */
 const WARM_UP_MS = 300;
@@ -39,7 +42,7 @@ const WARM_UP_MS = 300;
  * Gives the executor whole steps in one dispatch, if they are wanted, come to the same results and, with "auto", are
  * quicker.
  *
- * @returns What was chosen and why; undefined for a list that was asked for.
+ * @returns What was chosen and why; undefined where nothing was tried.
  * @throws {TypeError} If "fused" is asked for and cannot be had.
  */
 export async function chooseStep(
@@ -49,27 +52,17 @@ export async function chooseStep(
   wanted: StepChoice,
 ): Promise<string | undefined> {
   if (wanted === "list") return undefined;
-  if (wanted === "auto" && gpu.isSoftware) {
-    return "steps are a list of dispatches: workgroups of a software adapter hardly run at the same time";
-  }
-  if (wanted === "auto" && executor.config.d_model < LEAST_WIDTH) {
-    return "steps are a list of dispatches, which is quicker for a model of this size";
-  }
+  if (wanted === "auto" && (gpu.isSoftware || !isWorthwhile(executor.config))) return undefined;
   try {
-    const tunings = gpu.isSoftware ? [SOFTWARE] : await hardwareTunings(gpu);
+    const tunings = gpu.isSoftware ? [SOFTWARE] : await hardwareTunings(gpu, executor.config);
     const patience = gpu.isSoftware ? SOFTWARE_PATIENCE : undefined;
     const warmUpMs = gpu.isSoftware ? 0 : WARM_UP_MS;
-    let problem: unknown;
     for (const tuning of tunings) {
-      try {
-        const fused = new FusedStep(gpu, executor.config, weights, tuning, patience);
-        return await tryFused(executor, fused, { wanted, warmUpMs });
-      } catch (error) {
-        if (!(error instanceof PlacesError)) throw error;
-        problem = error;
-      }
+      const fused = new FusedStep(gpu, executor.config, weights, tuning, patience);
+      const choice = await tryFused(executor, fused, { wanted, warmUpMs });
+      if (choice !== undefined) return choice;
     }
-    throw problem;
+    throw new PlacesError("workgroups waited for each other in vain");
   } catch (error) {
     if (!(error instanceof PlacesError)) throw error;
     if (wanted === "fused") {
@@ -79,81 +72,96 @@ export async function chooseStep(
   }
 }
 
-/** The most workgroups first. */
-async function hardwareTunings(gpu: Gpu): Promise<StepTuning[]> {
-  const lanes = Math.min(STEP_LANES, gpu.device.limits.maxComputeInvocationsPerWorkgroup);
-  if (lanes < 256) {
-    throw new PlacesError(`a workgroup has ${lanes} lanes at most, and 256 are needed`);
-  }
-  const { groups } = await findGrid(gpu, lanes - lanes % 64);
-  if (groups === 0) throw new PlacesError("workgroups waited for each other in vain");
-  return numbersUpTo(groups).map((number) => ({ groups: number, lanes: lanes - lanes % 64 }));
+function isWorthwhile(config: ModelConfig): boolean {
+  return hasKernel(config) && config.n_layer >= LEAST_LAYERS;
 }
 
-/** Runs both ways from one state, compares what they leave, and times them in turns. */
+/** Channels that a workgroup has at least: of a narrow model, more of them wait longer than they compute. */
+const LEAST_CHANNELS = 12;
+
+/** Workgroups that any model may have. */
+const FEW_GROUPS = 16;
+
+/** The most workgroups first. */
+async function hardwareTunings(gpu: Gpu, config: ModelConfig): Promise<StepTuning[]> {
+  const most = Math.min(STEP_LANES, gpu.device.limits.maxComputeInvocationsPerWorkgroup);
+  const lanes = most - most % 64;
+  if (lanes < 256) {
+    throw new PlacesError(`a workgroup has ${most} lanes at most, and 256 are needed`);
+  }
+  const { groups } = await findGrid(gpu, lanes);
+  if (groups === 0) throw new PlacesError("workgroups waited for each other in vain");
+  const useful = Math.max(FEW_GROUPS, Math.floor(innerWidth(config) / LEAST_CHANNELS));
+  return numbersUpTo(Math.min(groups, useful)).map((number) => ({ groups: number, lanes }));
+}
+
+function innerWidth(config: ModelConfig): number {
+  return isMamba1(config) || isMamba2(config) ? config.d_inner : config.d_model;
+}
+
+/**
+ * Runs both ways from one state, compares what they leave, and times them in turns.
+ *
+ * @returns What was chosen and why, or undefined if workgroups waited for each other in vain.
+ * @throws {PlacesError} If the results are others.
+ */
 async function tryFused(
   executor: WebGpuExecutor,
   fused: FusedStep,
   { wanted, warmUpMs }: { readonly wanted: StepChoice; readonly warmUpMs: number },
-): Promise<string> {
+): Promise<string | undefined> {
   const listed = await Trial.begin(executor, undefined);
   try {
     const own = await Trial.begin(executor, fused);
     try {
-      return await compare(executor, fused, { listed, own, wanted, warmUpMs });
+      if (own.isLost) return undefined;
+      const problem = differenceOf(listed.found, own.found);
+      if (problem !== undefined) throw new PlacesError(`whole in one dispatch, ${problem}`);
+      await timeInTurns(listed, own, warmUpMs);
+      if (own.isLost) return undefined;
+      const isTaken = wanted === "fused" || own.microseconds < listed.microseconds;
+      if (isTaken) executor.useFused(fused);
+      return noteOf(isTaken, { listed, own, groups: fused.plan.groups });
     } finally {
       own[Symbol.dispose]();
     }
   } finally {
     listed[Symbol.dispose]();
+    if (!executor.usesFused) fused[Symbol.dispose]();
   }
 }
 
-async function compare(
-  executor: WebGpuExecutor,
-  fused: FusedStep,
-  { listed, own, wanted, warmUpMs }: {
+async function timeInTurns(listed: Trial, own: Trial, warmUpMs: number): Promise<void> {
+  // Until the device has left its idle clocks.
+  const start = performance.now();
+  while (performance.now() - start < warmUpMs) await listed.run();
+  const begin = performance.now();
+  for (let run = 0; run < TRIALS && performance.now() - begin < TRIALS_MS; run++) {
+    await listed.run();
+    await own.run();
+  }
+}
+
+function noteOf(
+  isTaken: boolean,
+  { listed, own, groups }: {
     readonly listed: Trial;
     readonly own: Trial;
-    readonly wanted: StepChoice;
-    readonly warmUpMs: number;
+    readonly groups: number;
   },
-): Promise<string> {
-  const problem = executor.usesFused
-    ? differenceOf(listed.found, own.found)
-    : "workgroups waited for each other in vain";
-  if (problem === undefined) {
-    // Until the device has left its idle clocks.
-    const start = performance.now();
-    while (performance.now() - start < warmUpMs) await listed.run();
-    for (let run = 0; run < TRIALS; run++) {
-      await listed.run();
-      await own.run();
-    }
-    const isQuicker = own.microseconds < listed.microseconds;
-    const times = [own, listed].map(({ microseconds }) => `${microseconds.toFixed(0)} us`);
-    if (isQuicker || wanted === "fused") {
-      executor.useFused(fused);
-      return `steps go whole in one dispatch of ${fused.plan.groups} workgroups: one takes ${
-        times[0]
-      }, ` +
-        `and ${times[1]} as a list`;
-    }
-    executor.useFused(undefined);
-    fused[Symbol.dispose]();
-    return `steps are a list of dispatches: one takes ${times[1]}, and ${
-      times[0]
-    } whole in one dispatch`;
-  }
-  executor.useFused(undefined);
-  fused[Symbol.dispose]();
-  throw new PlacesError(`whole in one dispatch, ${problem}`);
+): string {
+  const [whole, list] = [own, listed].map(({ microseconds }) => `${microseconds.toFixed(0)} us`);
+  return isTaken
+    ? `steps go whole in one dispatch of ${groups} workgroups: one takes ${whole}, and ${list} as a list`
+    : `steps are a list of dispatches: one takes ${list}, and ${whole} whole in one dispatch`;
 }
 
 /** One way, with a state of its own. */
 class Trial implements Disposable {
   /** What the first steps left. */
   found: readonly StateArray[] = [];
+  /** Whether workgroups waited in vain: then nothing more is run. */
+  isLost = false;
   /** The quickest run's, of a step. */
   microseconds = Infinity;
   readonly #executor: WebGpuExecutor;
@@ -174,43 +182,44 @@ class Trial implements Disposable {
     executor.setSampler(trial.#state, {
       ...{ temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 },
     });
-    executor.useFused(fused);
-    await runTrial(executor, { state: trial.#state, keep: trial.#keep, first: true });
+    await trial.#steps(COMPARED_STEPS, true);
     trial.found = await executor.readState(trial.#state);
     return trial;
   }
 
   /** Makes some more, and times them. */
   async run(): Promise<void> {
-    this.#executor.useFused(this.#fused);
+    if (this.isLost) return;
     const start = performance.now();
-    await runTrial(this.#executor, { state: this.#state, keep: this.#keep, first: false });
-    const elapsed = (performance.now() - start) * 1000 / TRIAL_STEPS;
+    await this.#steps(TIMED_STEPS, false);
+    const elapsed = (performance.now() - start) * 1000 / TIMED_STEPS;
     this.microseconds = Math.min(this.microseconds, elapsed);
+  }
+
+  /** Leaves the executor with a list. */
+  async #steps(steps: number, isFirst: boolean): Promise<void> {
+    this.#executor.useFused(this.#fused);
+    await this.#run(steps, isFirst);
+    this.isLost = this.#fused !== undefined && !this.#executor.usesFused;
+    this.#executor.useFused(undefined);
+  }
+
+  async #run(steps: number, isFirst: boolean): Promise<void> {
+    const { config } = this.#executor;
+    const state = this.#state;
+    if (config.head.kind === "lm") {
+      if (isFirst) await this.#executor.forward(state, new Uint32Array(1), { logits: "last" });
+      await this.#executor.draw([{ state, steps, consumeFirst: !isFirst, keep: this.#keep }]);
+      return;
+    }
+    for (let step = 0; step < steps; step++) {
+      await this.#executor.forward(state, trialInput(config, step), { logits: "last" });
+    }
   }
 
   [Symbol.dispose](): void {
     this.#state[Symbol.dispose]();
     this.#keep[Symbol.dispose]();
-  }
-}
-
-async function runTrial(
-  executor: WebGpuExecutor,
-  { state, keep, first }: {
-    readonly state: WebGpuState;
-    readonly keep: WebGpuState;
-    readonly first: boolean;
-  },
-): Promise<void> {
-  const { config } = executor;
-  if (config.head.kind === "lm") {
-    if (first) await executor.forward(state, new Uint32Array(1), { logits: "last" });
-    await executor.draw([{ state, steps: TRIAL_STEPS, consumeFirst: !first, keep }]);
-    return;
-  }
-  for (let step = 0; step < TRIAL_STEPS; step++) {
-    await executor.forward(state, trialInput(config, step), { logits: "last" });
   }
 }
 

@@ -203,6 +203,11 @@ export class FusedStep implements Disposable {
   }
 }
 
+/** Whether there is a kernel of whole steps for such a model. */
+export function hasKernel(config: ModelConfig): boolean {
+  return isMamba1(config) || isMamba2(config);
+}
+
 function planOf(
   config: ModelConfig,
   weights: ModelWeights<WebGpuKinds>,

@@ -42,8 +42,13 @@ export interface StepPlan {
 /** Vocabularies up to this are drawn from by every workgroup for itself, which saves their meetings. */
 const SMALL_VOCABULARY = 1024;
 
-/** Chains of a sum, as _chains.wgsl has them, and rows of a lane. */
-const [CHAINS, TILE_ROWS] = [32, 4];
+/** Chains of a sum, as _chains.wgsl has them; lanes that stage, and rows of each other lane, as _step.wgsl has them. */
+const [CHAINS, STAGE_LANES, LANE_ROWS] = [32, 128, 2];
+
+/** Partial sums of rows at once, and those of the scan, which all lanes have. */
+function partWords(lanes: number): number {
+  return Math.max((lanes - STAGE_LANES) / CHAINS * LANE_ROWS, lanes / 16) * (CHAINS + 1);
+}
 
 /** Chunks of 16 bytes in a row. */
 function rowChunks(columns: number, dtype: MatrixDType): number {
@@ -107,7 +112,7 @@ export function commonPlan<Own extends string>(
       ...{ D_STATE: d_state, D_CONV: d_conv, EPS: config.norm_epsilon },
       ...{ BIAS: config.use_bias, CONV_BIAS: config.use_conv_bias, W_DTYPE: W_DTYPE[dtype] },
       ...{ CHANNELS: channels, OUT_ROWS: outRows, X_VECS: columns / 4 + 1 },
-      PART: lanes / CHAINS * TILE_ROWS * (CHAINS + 1),
+      PART: partWords(lanes),
       ...inputOverrides(config, weights),
       ...{ POOL: poolsMean(config), POOL_LANES: normLanes(d_model) },
       ...{ LOGITS: logits, HEAD_ROWS: headRows },
