@@ -100,7 +100,7 @@ async function pour(
   for (let left = sizeBytes; left > 0; left -= PIECE.length) {
     await writer.write(PIECE.subarray(0, left));
     // What comes before the pipe is full is the command's start.
-    if (left < sizeBytes - 4 * PIECE.length && Number.isNaN(began)) began = performance.now();
+    if (left < sizeBytes - 2 * PIECE.length && Number.isNaN(began)) began = performance.now();
     if (Number.isNaN(began) || performance.now() - lookedAt < LOOK_EVERY_MS) continue;
     lookedAt = performance.now();
     rssMegabytes.push(await rssOf(child.pid));
