@@ -1,8 +1,8 @@
 // matvec_rows: what matvec_fwd computes, for the steps of some sequences: COMPANY rows of x share what is read of
 // weight. With norm, residual and conv1d as _matvec says, in the order of sums that _chains says.
 // A workgroup is CHAINS x GROUPS lanes: a lane has a chain of each of EACH rows of weight, times COMPANY rows of x.
-// Those are laid out in workgroup memory a piece at a time, PAIR fours of columns of each chain's chunk, while what
-// comes next is loaded. Then the sums of chains meet there, those of two groups at a time.
+// Those are laid out in workgroup memory a piece at a time, PAIR fours of columns of each chain's chunk: to load the
+// next one meanwhile takes registers, and longer. Then the sums of chains meet there, those of two groups at a time.
 // The grid is (blocks of COMPANY rows of x, blocks of EACH x GROUPS rows of weight): workgroups side by side read the
 // same weights.
 // A weight may be split by rows over several buffers: this dispatch writes rows ROW_START to ROW_START + ROWS.
@@ -81,15 +81,13 @@ fn x_of_piece(m0: u32, piece: u32, i: u32) -> vec4<f32> {
 fn load_piece(m0: u32, piece: u32, index: u32) -> mat4x4<f32> {
   let count = COMPANY * CHAINS * PAIR;
   var values: mat4x4<f32>;
-  if (piece < TURNS * PAIRS) {
-    values[0] = x_of_piece(m0, piece, index);
-    if (LANES < count) {
-      values[1] = x_of_piece(m0, piece, index + LANES);
-    }
-    if (2u * LANES < count) {
-      values[2] = x_of_piece(m0, piece, index + 2u * LANES);
-      values[3] = x_of_piece(m0, piece, index + 3u * LANES);
-    }
+  values[0] = x_of_piece(m0, piece, index);
+  if (LANES < count) {
+    values[1] = x_of_piece(m0, piece, index + LANES);
+  }
+  if (2u * LANES < count) {
+    values[2] = x_of_piece(m0, piece, index + 2u * LANES);
+    values[3] = x_of_piece(m0, piece, index + 3u * LANES);
   }
   return values;
 }
@@ -273,13 +271,11 @@ fn matvec_rows(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_
   var own_chunk: Sums; // of quantized weights
   var chunks: Chunks;
   var next_chunks = load_chunks(row, chain);
-  var next_piece = load_piece(m0, 0u, index);
   for (var piece = 0u; piece < TURNS * PAIRS; piece++) {
     let pair = piece % PAIRS;
     workgroupBarrier();
-    store_piece(next_piece, index);
+    store_piece(load_piece(m0, piece, index), index);
     workgroupBarrier();
-    next_piece = load_piece(m0, piece + 1u, index);
     if (pair == 0u) {
       chunks = next_chunks;
       next_chunks = load_chunks(row, (piece / PAIRS + 1u) * CHAINS + chain);

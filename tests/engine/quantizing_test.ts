@@ -44,6 +44,23 @@ Deno.test("Quantizing gives the bytes of one thread, whatever is stored", async 
   }
 });
 
+Deno.test("Quantizing has its workers answer, each for its rows", async () => {
+  const { Worker } = globalThis;
+  let answers = 0;
+  globalThis.Worker = class extends Worker {
+    constructor(...given: ConstructorParameters<typeof Worker>) {
+      super(...given);
+      this.addEventListener("message", () => answers++);
+    }
+  };
+  try {
+    await run(3, { bytes: storedAs("BF16"), stored: "BF16", columns: COLUMNS, dtype: "int4" });
+  } finally {
+    globalThis.Worker = Worker;
+  }
+  assertEquals(answers, 3);
+});
+
 Deno.test("Quantizing says of the first bad row what one thread says", async () => {
   const values = VALUES.slice();
   for (const row of [395, 200]) values[row * COLUMNS + 40] = Infinity;

@@ -3,7 +3,7 @@
  *
  * --shape      ROWSxCOLUMNS, one of the models' (default: all)
  * --dtype      of the weights (default f16)
- * --rows       rows of x (default 1)
+ * --rows       rows of x (default 1); more than 4 go the way that is chosen for them, whatever the tiling
  * --all        every tiling
  */
 
@@ -80,6 +80,7 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
       for (const weight of matrices) {
         matvecFwd(program, { x, weight, y }, { rows: count, label: "matvec" }, {
           tiling,
+          ...(count > MATVEC_MAX_ROWS ? {} : { way: "alone" }),
         });
       }
       const repeats = gpu.isSoftware ? 1 : Math.ceil(LONG_PASS_BYTES / (bytes * copies));

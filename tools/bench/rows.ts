@@ -83,7 +83,11 @@ export const ROWS: readonly Row[] = [
   decodeRow("mamba3-siso-187m f16", ["mamba3-siso-187m"]),
   decodeRow("mamba-130m f16, 8 sessions", ["mamba-130m", "--sessions", "8"]),
   decodeRow("mamba-130m f16, 64 sessions", ["mamba-130m", "--sessions", "64"], 76247),
-  decodeRow("mamba-2.8b f16, 64 sessions", ["mamba-2.8b", "--sessions", "64"], 12532),
+  decodeRow(
+    "mamba-2.8b f16, 64 sessions",
+    ["mamba-2.8b", "--sessions", "64", "--tokens", "64"],
+    12532,
+  ),
   ...([["512", 27600], ["2048", 53700]] as const).map(([tokens, official]): Row => ({
     name: `prefill mamba-130m f16, ${tokens} tokens`,
     ...{ run: prefill, args: ["--tokens", tokens], figure: "tokensPerSecond", on: "gpu", official },
