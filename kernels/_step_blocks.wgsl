@@ -178,7 +178,7 @@ fn norm_of(kind: u32) -> vec2<u32> {
 }
 
 // Lanes that look for what others of this workgroup post do not wait for these: they finished the sums before, and what
-// they are about to write is read after the next meeting of all lanes. But a single workgroup may have its lanes in turn.
+// they are about to write is read after the next meeting of all lanes. But a single workgroup may have lanes in turn.
 fn join() {
   if (GROUPS == 1u) {
     storageBarrier();
