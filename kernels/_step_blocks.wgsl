@@ -177,12 +177,13 @@ fn norm_of(kind: u32) -> vec2<u32> {
   return in_layer(select(AT_OUT_NORM, AT_NORM, kind == IN_PROJ));
 }
 
-// What lanes of this workgroup posted, they posted before others of it look: of a single one, nothing else is needed.
+// Lanes that look for what others of this workgroup post do not wait for these: they finished the sums before, and what
+// they are about to write is read after the next meeting of all lanes. But a single workgroup may have lanes in turn.
 fn join() {
   if (GROUPS == 1u) {
     storageBarrier();
+    workgroupBarrier();
   }
-  workgroupBarrier();
 }
 
 // Words of rows that are multiplied later: by then they are in a cache. They are taken note of when the next ones are
@@ -219,6 +220,7 @@ fn run_product(p: Product, part: u32, group: u32, lane: u32, step: u32) {
     first = load_tile(p, first_place(lane));
     if (p.kind == IN_PROJ) {
       load_channel(group, lane);
+      touch_product(part + PRODUCTS - 1u, group, lane);
     }
   }
   let is_normed = p.kind == IN_PROJ || p.kind == HEAD || (p.kind == OUT_PROJ && OUT_NORM);
@@ -254,9 +256,6 @@ fn run(group: u32, lane: u32, step: u32) {
     if (p.kind == IN_PROJ) {
       enter_layer(part / PRODUCTS);
       mark += 1u;
-    }
-    if (p.kind == IN_PROJ) {
-      touch_product(part + PRODUCTS - 1u, group, lane);
     }
     if (p.rows > 0u || p.kind != X_PROJ) {
       run_product(p, part, group, lane, step);

@@ -112,16 +112,14 @@ fn stage(
   norm_first: vec4<u32>,
 ) {
   let first = stage_lane(lane);
-  var words = look(board, p.columns, source_mark, first);
   for (var v = first; v < x_vecs(p); v += STAGE_LANES) {
     var values = vec4<f32>(0.0);
     var square = 0.0;
-    let next = look(board, p.columns, source_mark, v + STAGE_LANES);
     if (v * 4u < p.columns) {
       if (is_input) {
         values = input4(step, v);
       } else {
-        values = wait_for(words, board, p.columns, source_mark, v);
+        values = posted4(board, p.columns, source_mark, v);
       }
       square = square_of(values);
       if (is_normed) {
@@ -132,7 +130,6 @@ fn stage(
         values *= bitcast<vec4<f32>>(weight);
       }
     }
-    words = next;
     x[x_place(p, v)] = values;
     if (is_normed) {
       sums[SQUARES + v] = square;

@@ -28,8 +28,8 @@ const ROUNDS = 512;
 /** A number is too large if its meetings take so many times as long as the quickest: some share a multiprocessor then. */
 const TOO_SLOW = 2;
 
-/** Looks until a workgroup gives up. */
-const PATIENCE = 2 ** 13;
+/** Looks until a workgroup gives up, and on a software adapter. */
+const [PATIENCE, SOFTWARE_PATIENCE] = [2 ** 13, 2 ** 10];
 
 const FINDINGS = new WeakMap<Gpu, Map<number, Promise<GridFinding>>>();
 
@@ -49,7 +49,13 @@ export function findGrid(gpu: Gpu, lanes: number): Promise<GridFinding> {
 
 /** How single steps run on a device, in words. */
 export async function describeSteps(gpu: Gpu): Promise<string> {
-  if (gpu.isSoftware) return "a list of dispatches (workgroups hardly run at the same time here)";
+  if (gpu.isSoftware) {
+    const microseconds = await meetingTime(gpu, { groups: 2, lanes: 64 }, SOFTWARE_PATIENCE);
+    const finding = microseconds === undefined
+      ? "waited for each other in vain"
+      : `met in ${microseconds.toFixed(0)} us`;
+    return `a list of dispatches (on a software adapter always: 2 workgroups ${finding})`;
+  }
   const { groups, microseconds } = await findGrid(gpu, STEP_LANES);
   if (groups === 0) return "a list of dispatches (workgroups waited for each other in vain)";
   return `whole in one dispatch where a model's are quicker so: ` +
