@@ -68,8 +68,21 @@ function serveRows(): Row[] {
   return [...rows, gap];
 }
 
-/** In the order in which they are measured and shown. */
+/**
+ * In the order in which they are measured and shown. Clients come first: in a process that had models of gigabytes before,
+ * 16 of them were served 17,000 tokens/s in place of 29,000 to 40,000 (H200), and nobody serves in one.
+ */
 export const ROWS: readonly Row[] = [
+  ...serveRows(),
+  { name: "weights/shakespeare", run: shipped, args: [], figure: "tokensPerSecond" },
+  {
+    name: "weights/mnist, pixel by pixel",
+    ...{ run: shipped, args: [], figure: "pixelsPerSecond", index: 1 },
+  },
+  {
+    name: "weights/mnist, a whole image",
+    ...{ run: shipped, args: [], figure: "milliseconds", index: 2 },
+  },
   decodeRow("mamba-130m f16", ["mamba-130m"], 1398),
   decodeRow("mamba-130m f16, fused step", ["mamba-130m", "--step", "fused"], 1398),
   decodeRow("mamba-370m f16", ["mamba-370m"], 671),
@@ -97,14 +110,4 @@ export const ROWS: readonly Row[] = [
   trainRow("patches", "gpu", 27.5),
   trainRow("narrow", "cpu"),
   trainRow("wide", "cpu"),
-  { name: "weights/shakespeare", run: shipped, args: [], figure: "tokensPerSecond" },
-  {
-    name: "weights/mnist, pixel by pixel",
-    ...{ run: shipped, args: [], figure: "pixelsPerSecond", index: 1 },
-  },
-  {
-    name: "weights/mnist, a whole image",
-    ...{ run: shipped, args: [], figure: "milliseconds", index: 2 },
-  },
-  ...serveRows(),
 ];
