@@ -17,8 +17,8 @@ Deno.test("figuresTable() has a column a run, and the rows that some run has", (
     `
 | work                         | a card, Deno 2.9.6, 2026-11-27 | CPU, Deno 2.9.6, 2026-11-27 | \`mamba_ssm\` on an H100 |
 | ---------------------------- | ------------------------------ | --------------------------- | ---------------------- |
-| decode mamba-130m f16        | 1,235 tokens/s                 |                             | 1,398 tokens/s         |
 | weights/mnist, a whole image | 1.53 ms                        | 20 ms                       |                        |
+| decode mamba-130m f16        | 1,235 tokens/s                 |                             | 1,398 tokens/s         |
 `.trim(),
   );
 });
