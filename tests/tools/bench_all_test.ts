@@ -110,7 +110,7 @@ Deno.test("bench all names its rows where it is asked for others", async () => {
   await assertRejects(
     () => Array.fromAsync(all(["--only", "nothing"])),
     SyntaxError,
-    'Cannot run "nothing": the rows are decode mamba-130m f16; ',
+    'Cannot run "nothing": the rows are serve weights/shakespeare, 1 client; ',
   );
 });
 
