@@ -7,6 +7,7 @@ import { defineKernel } from "./define_kernel.ts";
 import type { LinearShape, LinearTensors } from "./linear.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
 import { blockWords, W_DTYPE } from "./matrix.ts";
+import { endingSizes, MATVEC_OVERRIDES } from "./matvec_block.ts";
 import { matvecByGroups } from "./matvec_groups.ts";
 import { matvecByRows } from "./matvec_rows.ts";
 import { type MatvecTiling, matvecTiling, type MatvecWay, matvecWay } from "./matvec_tiling.ts";
@@ -37,29 +38,15 @@ export const matvecFwdKernel = defineKernel({
     "EACH",
     "GROUPS",
     "AT_ONCE",
-    "ALIGNED",
-    "NORM",
-    "EPS",
-    "BIAS",
-    "RESIDUAL",
-    "CONV",
-    "CONV_BIAS",
-    "D_CONV",
-    "CONV_START",
-    "D_INNER",
+    ...MATVEC_OVERRIDES,
   ],
   sizes: (values, [, rows]) => {
-    const { D_IN, ROW_START, ROWS, NORM, BIAS, CONV, CONV_BIAS, D_INNER, D_CONV } = values;
-    const { W_STRIDE, W_DTYPE, ld_x, x_offset, ld_y } = values;
+    const { D_IN, ROWS, NORM, W_STRIDE, W_DTYPE, ld_x, x_offset } = values;
     return {
       x: x_offset + (rows - 1) * ld_x + D_IN,
       norm_weight: NORM * D_IN,
       weight: blockWords(ROWS, W_STRIDE, W_DTYPE),
-      bias: BIAS * (ROW_START + ROWS),
-      conv_weight: CONV * D_INNER * D_CONV,
-      conv_bias: CONV_BIAS * D_INNER,
-      conv_state: CONV * rows * D_INNER * D_CONV,
-      y: (rows - 1) * ld_y + ROW_START + ROWS,
+      ...endingSizes(values, rows),
     };
   },
 });

@@ -7,6 +7,7 @@ import groupsSource from "../../kernels/matvec_groups.wgsl" with { type: "text" 
 import { defineKernel } from "./define_kernel.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
 import { blockWords } from "./matrix.ts";
+import { endingSizes, MATVEC_OVERRIDES, type MatvecBlock } from "./matvec_block.ts";
 
 /** The kernel that multiplies. */
 export const matvecGroupsKernel = defineKernel({
@@ -46,28 +47,14 @@ export const matvecFinishKernel = defineKernel({
     "D_IN",
     "ROW_START",
     "ROWS",
-    "ALIGNED",
-    "NORM",
-    "EPS",
-    "BIAS",
-    "RESIDUAL",
-    "CONV",
-    "CONV_BIAS",
-    "D_CONV",
-    "CONV_START",
-    "D_INNER",
+    ...MATVEC_OVERRIDES,
   ],
   sizes: (values) => {
-    const { D_IN, ROW_START, ROWS, NORM, BIAS, CONV, CONV_BIAS, D_CONV, D_INNER } = values;
-    const { rows, shares, ld_x, x_offset, ld_y } = values;
+    const { D_IN, ROWS, NORM, rows, shares, ld_x, x_offset } = values;
     return {
       x: NORM * (x_offset + (rows - 1) * ld_x + D_IN),
       sums: shares * rows * ROWS,
-      bias: BIAS * (ROW_START + ROWS),
-      conv_weight: CONV * D_INNER * D_CONV,
-      conv_bias: CONV_BIAS * D_INNER,
-      conv_state: CONV * rows * D_INNER * D_CONV,
-      y: (rows - 1) * ld_y + ROW_START + ROWS,
+      ...endingSizes(values, rows),
     };
   },
 });
@@ -97,41 +84,6 @@ export function sumShares(weightRows: number, rows: number): number {
 /** Words of the scratch in which a weight of so many rows is multiplied with so many rows of x. */
 export function scratchWords(weightRows: number, rows: number): number {
   return sumShares(weightRows, rows) * rows * weightRows;
-}
-
-/** What matvecFwd() says of one block of its weight. */
-export interface MatvecBlock {
-  readonly tensors: Readonly<
-    Record<
-      | "x"
-      | "norm_weight"
-      | "weight"
-      | "bias"
-      | "conv_weight"
-      | "conv_bias"
-      | "conv_state"
-      | "y",
-      Tensor
-    >
-  >;
-  readonly overrides:
-    & Readonly<
-      Record<
-        | "D_IN"
-        | "W_STRIDE"
-        | "W_DTYPE"
-        | "ROW_START"
-        | "ROWS"
-        | "EPS"
-        | "D_CONV"
-        | "CONV_START"
-        | "D_INNER",
-        number
-      >
-    >
-    & Readonly<Record<"ALIGNED" | "NORM" | "BIAS" | "RESIDUAL" | "CONV" | "CONV_BIAS", boolean>>;
-  readonly params: Readonly<Record<"ld_x" | "x_offset" | "ld_y", number>>;
-  readonly label: string;
 }
 
 /** One block of a matvec for many rows, in two dispatches. */

@@ -4,7 +4,7 @@ import type { Program } from "../gpu/program.ts";
 import source from "../../kernels/matvec_rows.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import { blockWords } from "./matrix.ts";
-import type { MatvecBlock } from "./matvec_groups.ts";
+import { endingSizes, MATVEC_OVERRIDES, type MatvecBlock } from "./matvec_block.ts";
 
 /** The kernel. */
 export const matvecRowsKernel = defineKernel({
@@ -29,29 +29,15 @@ export const matvecRowsKernel = defineKernel({
     "ROW_START",
     "ROWS",
     "GROUPS",
-    "ALIGNED",
-    "NORM",
-    "EPS",
-    "BIAS",
-    "RESIDUAL",
-    "CONV",
-    "CONV_BIAS",
-    "D_CONV",
-    "CONV_START",
-    "D_INNER",
+    ...MATVEC_OVERRIDES,
   ],
   sizes: (values) => {
-    const { D_IN, ROW_START, ROWS, NORM, BIAS, CONV, CONV_BIAS, D_INNER, D_CONV } = values;
-    const { W_STRIDE, W_DTYPE, rows, ld_x, x_offset, ld_y } = values;
+    const { D_IN, ROWS, NORM, W_STRIDE, W_DTYPE, rows, ld_x, x_offset } = values;
     return {
       x: x_offset + (rows - 1) * ld_x + D_IN,
       norm_weight: NORM * D_IN,
       weight: blockWords(ROWS, W_STRIDE, W_DTYPE),
-      bias: BIAS * (ROW_START + ROWS),
-      conv_weight: CONV * D_INNER * D_CONV,
-      conv_bias: CONV_BIAS * D_INNER,
-      conv_state: CONV * rows * D_INNER * D_CONV,
-      y: (rows - 1) * ld_y + ROW_START + ROWS,
+      ...endingSizes(values, rows),
     };
   },
 });

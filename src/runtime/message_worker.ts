@@ -1,5 +1,7 @@
 /** Workers that answer messages, in whatever runtime there are some. */
 
+import { nodeThreads, nodeWorkerUrl, webWorkerUrl } from "./worker_source.ts";
+
 /** What a worker's source defines as `answer`: its reply to a message, and what of it is handed over, not copied. */
 export type Answer<Message, Reply> = (
   message: Message,
@@ -21,22 +23,8 @@ export interface MessageEars<Reply> {
   readonly onFailure: () => void;
 }
 
-/** Of Node's `worker_threads`, what is used here: a page's bundle is to import nothing of Node. */
-interface NodeThreads {
-  readonly Worker: new (source: URL) => {
-    on(event: "message" | "error", listener: (value: unknown) => void): void;
-    postMessage(message: unknown, handedOver: ArrayBuffer[]): void;
-    terminate(): void;
-  };
-}
-
-/** What Deno and Node have, and pages have not. */
-const { process } = globalThis as {
-  process?: { getBuiltinModule?: (name: "worker_threads") => NodeThreads };
-};
-
 /**
- * Starts a worker. Its source needs no permission and no file, from wherever this module comes.
+ * Starts a worker.
  *
  * @param source JavaScript that defines `answer`: see {@linkcode Answer}.
  * @returns Undefined where there are no workers.
@@ -47,7 +35,7 @@ export function startMessageWorker<Message, Reply>(
 ): MessageWorker<Message> | undefined {
   if (typeof Worker === "function") {
     const text = `${source}\nonmessage = ({ data }) => postMessage(...answer(data));`;
-    const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+    const url = webWorkerUrl(text);
     const worker = newWorker(url);
     if (worker === undefined) return undefined;
     worker.onmessage = ({ data }: MessageEvent<Reply>) => onReply(data);
@@ -63,12 +51,12 @@ export function startMessageWorker<Message, Reply>(
       },
     };
   }
-  const threads = process?.getBuiltinModule?.("worker_threads");
+  const threads = nodeThreads();
   if (threads === undefined) return undefined;
   const text = `${source}
 const { parentPort } = process.getBuiltinModule("worker_threads");
 parentPort.on("message", (data) => parentPort.postMessage(...answer(data)));`;
-  const worker = new threads.Worker(new URL(`data:text/javascript,${encodeURIComponent(text)}`));
+  const worker = new threads.Worker(nodeWorkerUrl(text));
   worker.on("message", (reply) => onReply(reply as Reply));
   worker.on("error", onFailure);
   return {

@@ -1,6 +1,8 @@
 /** Workers: threads that spend their lives inside the module, see kernels/cpu/assembly/threads.ts. */
 
-/** What a worker does. In a URL of its own its source needs no permission and no file, from wherever this module comes. */
+import { nodeThreads, nodeWorkerUrl, webWorkerUrl } from "../../runtime/worker_source.ts";
+
+/** What a worker does. */
 const WORK = `function work({ module, memory, index }) {
   const env = { memory, now: () => performance.now() };
   new WebAssembly.Instance(module, { env }).exports.work(index);
@@ -22,19 +24,6 @@ interface WorkerData {
   /** Which thread it is, from 1 on. */
   readonly index: number;
 }
-
-/** Of Node's `worker_threads`, what is used here: a page's bundle is to import nothing of Node. */
-interface NodeThreads {
-  readonly Worker: new (
-    source: URL,
-    options: { readonly workerData: WorkerData },
-  ) => CpuWorker & { unref(): void };
-}
-
-/** What Deno and Node have, and pages have not. */
-const { process } = globalThis as {
-  process?: { getBuiltinModule?: (name: "worker_threads") => NodeThreads };
-};
 
 /** A worker that runs. */
 export interface CpuWorker {
@@ -60,27 +49,18 @@ export function workerStarter(): StartWorker {
   const threads = nodeThreads();
   if (threads === undefined) return startWebWorker;
   return (data) => {
-    const source = new URL(`data:text/javascript,${encodeURIComponent(NODE_SOURCE)}`);
-    const worker = new threads.Worker(source, { workerData: data });
+    const worker = new threads.Worker(nodeWorkerUrl(NODE_SOURCE), { workerData: data });
     worker.unref();
     return worker;
   };
 }
 
-function nodeThreads(): NodeThreads | undefined {
-  return process?.getBuiltinModule?.("worker_threads");
-}
-
 /** Where {@linkcode WEB_SOURCE} is; made when first needed, and the same for all workers. */
 let webSourceUrl: string | undefined;
 
-/**
- * Starts a worker of the web.
- *
- * Its source is a `blob:` URL: for a browser what comes of a `data:` URL is from elsewhere, and is given no shared memory.
- */
+/** Starts a worker of the web. */
 export function startWebWorker(data: WorkerData): CpuWorker {
-  webSourceUrl ??= URL.createObjectURL(new Blob([WEB_SOURCE], { type: "text/javascript" }));
+  webSourceUrl ??= webWorkerUrl(WEB_SOURCE);
   const worker = new Worker(webSourceUrl, {
     type: "module",
     name: `cpu thread ${data.index}`,
