@@ -2,6 +2,7 @@
 
 import { BPE } from "npm:@huggingface/tokenizers@0.2.0";
 import { cutParts } from "./joints.ts";
+import { remembered } from "./remembered.ts";
 import type { Settings } from "./settings.ts";
 
 /** The kinds of models that there are. */
@@ -85,7 +86,8 @@ function bytePairs(settings: Settings, vocab: ReadonlyMap<string, number>): Mode
     for (const part of cut(piece)) yield encodePart(part);
   };
   // Most pieces are words: there are millions of them, and a generator for each would take half of the time.
-  return { vocab, encode: (piece) => piece.length < 32 ? [encodePart(piece)] : encodeParts(piece) };
+  const encodeWord = remembered((word) => [encodePart(word)]);
+  return { vocab, encode: (piece) => piece.length < 32 ? encodeWord(piece) : encodeParts(piece) };
 }
 
 function idsOf(tokens: readonly string[], vocab: ReadonlyMap<string, number>): number[] {

@@ -41,9 +41,15 @@ export function* split(
   invert = false,
 ): Generator<string, void> {
   if (behavior === "Isolated" || behavior === "Removed") {
-    for (const { text: piece, matched } of find(text, pattern, invert)) {
-      if (piece !== "" && !(matched && behavior === "Removed")) yield piece;
+    const keepsMatches = behavior === "Isolated" || invert;
+    const keepsOthers = behavior === "Isolated" || !invert;
+    const matches = new Matches(text, pattern);
+    let done = 0;
+    for (; matches.next(); done = matches.end) {
+      if (keepsOthers && matches.begin > done) yield text.slice(done, matches.begin);
+      if (keepsMatches && matches.end > matches.begin) yield text.slice(matches.begin, matches.end);
     }
+    if (keepsOthers && done < text.length) yield text.slice(done);
   } else {
     for (const piece of joined(find(text, pattern, invert), behavior)) {
       if (piece !== "") yield piece;
@@ -52,13 +58,61 @@ export function* split(
 }
 
 function* find(text: string, pattern: RegExp, invert: boolean): Generator<Found, void> {
-  let end = 0;
-  for (const { 0: found, index } of text.matchAll(pattern)) {
-    if (index > end) yield { text: text.slice(end, index), matched: invert };
-    yield { text: found, matched: !invert };
-    end = index + found.length;
+  const matches = new Matches(text, pattern);
+  let done = 0;
+  for (; matches.next(); done = matches.end) {
+    const { begin, end } = matches;
+    if (begin > done) yield { text: text.slice(done, begin), matched: invert };
+    yield { text: text.slice(begin, end), matched: !invert };
   }
-  if (end < text.length) yield { text: text.slice(end), matched: invert };
+  if (done < text.length) yield { text: text.slice(done), matched: invert };
+}
+
+/**
+ * Goes through a pattern's matches as `matchAll` does, but makes nothing of one that begins where the last ended, as most
+ * do: what a list of matches takes for each is more than all else that a token costs.
+ */
+class Matches {
+  /** Where the match begins. */
+  begin = 0;
+  /** Where it ends. */
+  end = 0;
+  readonly #text: string;
+  readonly #anywhere: RegExp;
+  readonly #here: RegExp;
+  /** Where the next one is looked for. */
+  #from = 0;
+
+  constructor(text: string, pattern: RegExp) {
+    const flags = pattern.flags.replace(/[gy]/g, "");
+    this.#text = text;
+    this.#anywhere = new RegExp(pattern, `${flags}g`);
+    this.#here = new RegExp(pattern, `${flags}y`);
+  }
+
+  /** Goes to the next match, if there is one. */
+  next(): boolean {
+    const text = this.#text, from = this.#from, here = this.#here, anywhere = this.#anywhere;
+    if (from > text.length) return false;
+    here.lastIndex = from;
+    if (here.test(text)) {
+      this.begin = from;
+      this.end = here.lastIndex;
+    } else {
+      anywhere.lastIndex = from;
+      const found = anywhere.exec(text);
+      if (found === null) {
+        this.#from = Infinity;
+        return false;
+      }
+      this.begin = found.index;
+      this.end = anywhere.lastIndex;
+    }
+    // One of no characters is not found again.
+    const isWide = (text.codePointAt(this.end) ?? 0) > 0xffff;
+    this.#from = this.end > this.begin ? this.end : this.end + (isWide ? 2 : 1);
+    return true;
+  }
 }
 
 function* joined(pieces: Iterable<Found>, behavior: Merging): Generator<string, void> {

@@ -56,9 +56,9 @@ export function createTokenStream(
   let window = [...before];
   let given = decode(window).length;
   function take(ids: readonly number[]): string {
-    const before = window.length;
-    for (const id of ids) if (hasText(id)) window.push(id);
-    if (window.length === before) return "";
+    const known = ids.every(hasText) ? ids : ids.filter(hasText);
+    if (known.length === 0) return "";
+    window = window.concat(known);
     const whole = decode(window);
     const text = window.length < LONGEST_WAIT ? whole.replace(/\ufffd+$/, "") : whole;
     const piece = text.slice(given);

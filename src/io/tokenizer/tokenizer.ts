@@ -97,19 +97,26 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
   /** Ids of the text itself, some at a time. */
   function* idsOf(text: string): Generator<readonly number[], void> {
     let isFirst = true;
+    let some: number[] = [];
     for (const raw of findRaw(text)) {
       const found = typeof raw === "number" ? [raw] : findNormalized(normalize?.(raw) ?? raw);
       isFirst &&= typeof raw === "number" || !losesBegin(raw);
       for (const part of found) {
-        if (typeof part === "number") yield [part];
+        if (typeof part === "number") some.push(part);
         else {
           for (const piece of preTokenize?.(part, isFirst) ?? [part]) {
-            for (const ids of model.encode(piece)) yield ids;
+            for (const ids of model.encode(piece)) {
+              for (const id of ids) some.push(id);
+              if (some.length < SOME) continue;
+              yield some;
+              some = [];
+            }
           }
         }
         isFirst = false;
       }
     }
+    yield some;
   }
 
   function* encodeInPieces(text: string): Generator<readonly number[], void> {
@@ -195,6 +202,9 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
       ),
   };
 }
+
+/** Ids that are given at a time, or more. */
+const SOME = 1024;
 
 /** Words that a pre-tokenizer may cut, or leave. */
 const WORDS = "ab a ".repeat(200);

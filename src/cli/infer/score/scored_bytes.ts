@@ -15,8 +15,9 @@ export class ScoredBytes {
   readonly #stream: TokenStream;
   /** The text as it is, and in the form that normalizers give it. */
   readonly #texts: Remainder[];
-  /** Ids whose text was not looked at. */
-  #waiting: number[] = [];
+  /** Ids whose text was not looked at, and how many there are. */
+  readonly #waiting = new Array<number>(AT_ONCE).fill(0);
+  #count = 0;
   #kept = 0;
   #unscored: number | undefined;
 
@@ -35,9 +36,9 @@ export class ScoredBytes {
 
   /** Takes the next id of the text; the first one may have no score. */
   add(id: number, isScored: boolean): void {
-    this.#waiting.push(id);
+    this.#waiting[this.#count++] = id;
     if (this.#unscored === undefined) this.#unscored = isScored ? 0 : this.#look();
-    else if (this.#waiting.length >= AT_ONCE) this.#look();
+    else if (this.#count === AT_ONCE) this.#look();
   }
 
   /** How many there are, after the last id; 0 where tokens say other things than the text, as an unknown token does. */
@@ -49,8 +50,8 @@ export class ScoredBytes {
   }
 
   #look(): number {
-    const ids = this.#waiting;
-    this.#waiting = [];
+    const ids = this.#count === AT_ONCE ? this.#waiting : this.#waiting.slice(0, this.#count);
+    this.#count = 0;
     return this.#keep(this.#stream.push(...ids));
   }
 
