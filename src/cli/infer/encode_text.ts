@@ -62,13 +62,13 @@ export class LostCharacters {
   }
 
   /** Looks at a text, or a part of one that is whole words, and its ids. */
-  add(text: string, ids: Uint32Array): void {
+  add(text: string, ids: Uint32Array | readonly number[]): void {
     // Tokenizers are free to normalize, and to do with spaces what they like.
     const composed = text.normalize("NFC");
     if (this.#knowsAll(composed)) return;
     // A character that is spread over tokens is whole in one of two slices: nothing is that long.
     for (let at = 0; at < ids.length; at += SLICE - OVERLAP) {
-      for (const character of this.#tokenizer.decode([...ids.subarray(at, at + SLICE)])) {
+      for (const character of this.#tokenizer.decode([...ids.slice(at, at + SLICE)])) {
         this.#kept.add(character);
       }
     }

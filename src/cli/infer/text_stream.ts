@@ -15,7 +15,7 @@ const PAUSE_MS = 10;
  * Code units that are encoded at once. A stream without an end makes garbage without an end: what is alive while it is
  * collected is copied, and for every so many bytes of that the engine takes a larger heap.
  */
-const AT_ONCE = 512;
+const AT_ONCE = 128;
 
 /** A part of a text, and its ids. */
 export interface TextPart {
@@ -59,11 +59,9 @@ export async function* encodeAsItComes(
     for (const { text, ids } of parts) {
       settled += text;
       all.add(ids);
+      lost.add(text, ids);
     }
-    if (settled !== "") {
-      lost.add(settled, all.ids);
-      lost.note(what, terminal);
-    }
+    lost.note(what, terminal);
     return { text: settled, ids: all.ids };
   };
   const push = function* (text: string) {

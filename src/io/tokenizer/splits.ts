@@ -34,27 +34,76 @@ interface Found {
  * @param invert Whether what lies between its matches counts as matched.
  * @returns The pieces, none of them empty.
  */
-export function* split(
+export function split(
   text: string,
   pattern: RegExp,
   behavior: Behavior,
   invert = false,
-): Generator<string, void> {
+): Iterable<string> {
   if (behavior === "Isolated" || behavior === "Removed") {
-    const keepsMatches = behavior === "Isolated" || invert;
-    const keepsOthers = behavior === "Isolated" || !invert;
-    const matches = new Matches(text, pattern);
-    let done = 0;
-    for (; matches.next(); done = matches.end) {
-      if (keepsOthers && matches.begin > done) yield text.slice(done, matches.begin);
-      if (keepsMatches && matches.end > matches.begin) yield text.slice(matches.begin, matches.end);
-    }
-    if (keepsOthers && done < text.length) yield text.slice(done);
-  } else {
-    for (const piece of joined(find(text, pattern, invert), behavior)) {
-      if (piece !== "") yield piece;
+    return new Pieces(text, new Matches(text, pattern), {
+      matches: behavior === "Isolated" || invert,
+      others: behavior === "Isolated" || !invert,
+    });
+  }
+  return notEmpty(joined(find(text, pattern, invert), behavior));
+}
+
+/** Pieces of a text: its matches, what is between them, or both. A generator would make an object for each. */
+class Pieces implements Iterator<string, undefined> {
+  readonly #text: string;
+  readonly #matches: Matches;
+  readonly #keeps: { readonly matches: boolean; readonly others: boolean };
+  /** What is between the last match and this one is given up to here. */
+  #done = 0;
+  /** The match that is yet to be given. */
+  #isInMatch = false;
+  readonly #next = { done: false as const, value: "" };
+
+  constructor(
+    text: string,
+    matches: Matches,
+    keeps: { readonly matches: boolean; readonly others: boolean },
+  ) {
+    this.#text = text;
+    this.#matches = matches;
+    this.#keeps = keeps;
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  next(): IteratorResult<string, undefined> {
+    const matches = this.#matches, keeps = this.#keeps;
+    for (;;) {
+      if (this.#isInMatch) {
+        this.#isInMatch = false;
+        if (keeps.matches && matches.end > matches.begin) {
+          return this.#give(matches.begin, matches.end);
+        }
+      }
+      const begin = this.#done;
+      if (matches.next()) {
+        this.#isInMatch = true;
+        this.#done = matches.end;
+        if (keeps.others && matches.begin > begin) return this.#give(begin, matches.begin);
+        continue;
+      }
+      this.#done = this.#text.length;
+      if (keeps.others && begin < this.#text.length) return this.#give(begin, this.#text.length);
+      return { done: true, value: undefined };
     }
   }
+
+  #give(begin: number, end: number): IteratorResult<string, undefined> {
+    this.#next.value = this.#text.slice(begin, end);
+    return this.#next;
+  }
+}
+
+function* notEmpty(pieces: Iterable<string>): Generator<string, void> {
+  for (const piece of pieces) if (piece !== "") yield piece;
 }
 
 function* find(text: string, pattern: RegExp, invert: boolean): Generator<Found, void> {

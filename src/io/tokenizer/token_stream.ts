@@ -72,6 +72,7 @@ export function createTokenStream(
 
   return {
     push(...ids) {
+      if (ids.length <= AT_ONCE) return take(ids);
       let text = "";
       for (let at = 0; at < ids.length; at += AT_ONCE) text += take(ids.slice(at, at + AT_ONCE));
       return text;

@@ -94,29 +94,35 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
     return normalize !== undefined && rest !== text && normalize(rest) === normalize(text);
   }
 
+  /** Ids until they are given: it is empty whenever others may use it. */
+  const some: number[] = [];
+
   /** Ids of the text itself, some at a time. */
   function* idsOf(text: string): Generator<readonly number[], void> {
     let isFirst = true;
-    let some: number[] = [];
+    let count = 0;
     for (const raw of findRaw(text)) {
       const found = typeof raw === "number" ? [raw] : findNormalized(normalize?.(raw) ?? raw);
       isFirst &&= typeof raw === "number" || !losesBegin(raw);
       for (const part of found) {
-        if (typeof part === "number") some.push(part);
+        if (typeof part === "number") some[count++] = part;
         else {
           for (const piece of preTokenize?.(part, isFirst) ?? [part]) {
-            for (const ids of model.encode(piece)) {
-              for (const id of ids) some.push(id);
-              if (some.length < SOME) continue;
-              yield some;
-              some = [];
+            const word = model.encodeWord(piece);
+            // Not through their iterator, which would make an object for each.
+            for (let i = 0; word !== undefined && i < word.length; i++) {
+              some[count++] = word[i] ?? 0;
             }
+            if (word !== undefined && count < SOME) continue;
+            if (count > 0) yield some.slice(0, count);
+            count = 0;
+            if (word === undefined) yield* model.encode(piece);
           }
         }
         isFirst = false;
       }
     }
-    yield some;
+    if (count > 0) yield some.slice(0, count);
   }
 
   function* encodeInPieces(text: string): Generator<readonly number[], void> {

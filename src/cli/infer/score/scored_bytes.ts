@@ -3,7 +3,7 @@
 import type { TokenStream } from "../../../io/tokenizer/token_stream.ts";
 
 /** Ids whose text is looked at together. */
-const AT_ONCE = 256;
+const AT_ONCE = 128;
 
 const ENCODER = new TextEncoder();
 
@@ -13,7 +13,7 @@ const ENCODER = new TextEncoder();
  */
 export class ScoredBytes {
   readonly #stream: TokenStream;
-  /** The text as it is, and in the form that normalizers give it. */
+  /** The text as it is, and where that differs, in the form that normalizers give it. */
   readonly #texts: Remainder[];
   /** Ids whose text was not looked at, and how many there are. */
   readonly #waiting = new Array<number>(AT_ONCE).fill(0);
@@ -24,14 +24,19 @@ export class ScoredBytes {
   /** `stream` decodes the ids. */
   constructor(text: string, stream: TokenStream) {
     this.#stream = stream;
-    this.#texts = [new Remainder(text), new Remainder(text.normalize("NFC"))];
+    this.#texts = [new Remainder("")];
+    this.extend(text);
   }
 
   /** The text goes on. */
   extend(text: string): void {
-    for (const [index, form] of [text, text.normalize("NFC")].entries()) {
-      this.#texts[index]?.extend(form);
+    const composed = text.normalize("NFC");
+    const [first, second] = this.#texts;
+    if (second === undefined && composed !== text && first !== undefined) {
+      this.#texts.push(first.copy());
     }
+    first?.extend(text);
+    this.#texts[1]?.extend(composed);
   }
 
   /** Takes the next id of the text; the first one may have no score. */
@@ -75,6 +80,13 @@ class Remainder {
 
   constructor(text: string) {
     this.#text = text;
+  }
+
+  copy(): Remainder {
+    const copy = new Remainder(this.#text);
+    copy.#at = this.#at;
+    copy.isKept = this.isKept;
+    return copy;
   }
 
   extend(text: string): void {
