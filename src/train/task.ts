@@ -136,7 +136,7 @@ export interface TaskOptions {
   /** Sizes other than the task's. */
   readonly model?: Partial<ModelSize>;
   /**
-   * What happens to training series at random.
+   * What happens to training series at random; to images of pixels to predict, `shift` alone.
    *
    * @default {undefined} What the task says.
    */

@@ -69,7 +69,7 @@ const TAKEN_BY: Readonly<Record<"tokenizer" | "heldOut" | "test" | "changes", re
     tokenizer: ["text", "shakespeare"],
     heldOut: ["mnist", "mnist-pixels", "cifar10", "audio", "series", "mnist1d"],
     test: ["audio"],
-    changes: ["series", "mnist1d"],
+    changes: ["series", "mnist1d", "mnist-pixels"],
   };
 
 /**
