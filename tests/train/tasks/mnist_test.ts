@@ -80,7 +80,7 @@ Deno.test("mnistPixelsTask() moves training images in the first four fifths of a
       ...{ heldOut: 0, hyperparameters },
       ...(shift === undefined ? {} : { changes: { shift } }),
     });
-  const still = await task(0), moving = await task();
+  const still = await task(), moving = await task(2);
   const hasMoved = (epoch: number) => {
     const [moved, original] = [moving, still].map(({ train }) => train.batch({ epoch, index: 8 }));
     return moved?.targets.join() !== original?.targets.join();
