@@ -29,7 +29,7 @@ interface LinearCase extends MatmulCase {
   /** Whether the weight lies as one that is trained. */
   readonly trained?: boolean;
   /** For the matmul alone. */
-  readonly tile?: 32 | 64 | 128;
+  readonly tile?: 32 | 64 | "64 split" | 128;
   /** Of the sums, for the matmul alone. */
   readonly parts?: number;
   /** For the matvec alone. */
@@ -123,7 +123,7 @@ function layoutCases(rows: number, d_ins: readonly number[]): LinearCase[] {
 /** Aligned and not; of 768, each lane takes several chunks. */
 const D_INS: readonly number[] = [1, 3, 5, 8, 52, 101, 156, 768];
 
-function inTiles(each: LinearCase, tile: 32 | 128): LinearCase {
+function inTiles(each: LinearCase, tile: 32 | "64 split" | 128): LinearCase {
   return { ...each, name: `tile of ${tile}, ${each.name}`, tile };
 }
 
@@ -201,15 +201,18 @@ const MATMUL: readonly LinearCase[] = [
   })),
   ...TILED.map((each) => inTiles(each, 128)),
   ...TILED.map((each) => inTiles(each, 32)),
+  ...TILED.map((each) => inTiles(each, "64 split")),
   // Sums in several parts.
   ...([[512, 2], [513, 3], [260, 2]] as const).map(([d_in, parts]): LinearCase => ({
     ...{ name: `${parts} parts of ${d_in}`, rows: 33, in: d_in, out: 35, seed: 9, tile: 32, parts },
     ...{ bias: false, residual: false },
   })),
-  ...[512, 513, 1101].map((d_in): LinearCase => ({
-    ...{ name: `tile of 32, sums of ${d_in}`, rows: 33, in: d_in, out: 35, seed: 9, tile: 32 },
-    ...{ bias: true, residual: true },
-  })),
+  ...([32, "64 split"] as const).flatMap((tile) =>
+    [512, 513, 1101].map((d_in): LinearCase => ({
+      ...{ name: `tile of ${tile}, sums of ${d_in}`, rows: 33, in: d_in, out: 35, seed: 9, tile },
+      ...{ bias: true, residual: true },
+    }))
+  ),
 ];
 
 const inProj = (shape: typeof ODD) => ({
@@ -411,7 +414,7 @@ function checkMatvec(run: KernelRun<"matvecFwd">, each: LinearCase): void {
 /** Checks of matmul_fwd and matvec_fwd. */
 export const LINEAR_CHECKS: readonly KernelCheck[] = [
   ...MATMUL.map((each): KernelCheck => ({
-    kernel: each.tile === 32 ? "matmul_split_fwd" : "matmul_fwd",
+    kernel: each.tile === 32 || each.tile === "64 split" ? "matmul_split_fwd" : "matmul_fwd",
     name: each.name,
     ...checkKernel(["matmulFwd"], (run) => checkMatmul(run, each)),
   })),

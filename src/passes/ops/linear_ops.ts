@@ -10,7 +10,7 @@ type LinearShape = Sizes<"rows"> & Options<"ldX" | "xOffset" | "ldY">;
 type Tile = 64 | 128;
 
 /** The same of a forward. */
-type FwdTile = 32 | Tile;
+type FwdTile = 32 | "64 split" | Tile;
 
 interface LinearTensors<K extends Kinds> {
   readonly x: K["tensor"];
