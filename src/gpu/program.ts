@@ -73,9 +73,11 @@ export class Program implements Disposable {
     return (this.#recorded ?? this.#pending).map(({ label }) => label);
   }
 
-  /** Dispatches everything into an open pass. */
-  encode(pass: GPUComputePassEncoder): void {
-    for (const dispatch of this.#finish()) encodeOne(pass, dispatch);
+  /** Dispatches everything into an open pass, or the dispatches from `start` to before `end`. */
+  encode(pass: GPUComputePassEncoder, start?: number, end?: number): void {
+    const all = this.#finish();
+    const some = start === undefined ? all : all.slice(start, end);
+    for (const dispatch of some) encodeOne(pass, dispatch);
   }
 
   /** Dispatches everything, each in a timed pass of its own; needs `timestamp-query`. */
@@ -175,6 +177,13 @@ export interface BufferRange {
   readonly sizeBytes: number;
 }
 
+/** What is done before and after a pass. */
+interface PassCopies {
+  readonly clear?: readonly BufferRange[];
+  readonly before?: readonly Copy[];
+  readonly after?: readonly Copy[];
+}
+
 /**
  * Encodes ranges to clear, copies, programs in order and in one pass, and copies. Submit the result with
  * `gpu.device.queue.submit`.
@@ -182,11 +191,17 @@ export interface BufferRange {
 export function encode(
   gpu: Gpu,
   programs: Iterable<Program>,
-  copies: {
-    readonly clear?: readonly BufferRange[];
-    readonly before?: readonly Copy[];
-    readonly after?: readonly Copy[];
-  } = {},
+  copies: PassCopies = {},
+): GPUCommandBuffer {
+  return encodeWith(gpu, (pass) => {
+    for (const program of programs) program.encode(pass);
+  }, copies);
+}
+
+function encodeWith(
+  gpu: Gpu,
+  record: (pass: GPUComputePassEncoder) => void,
+  copies: PassCopies = {},
 ): GPUCommandBuffer {
   return gpu.watch(() => {
     const encoder = gpu.device.createCommandEncoder();
@@ -195,7 +210,7 @@ export function encode(
     }
     for (const copy of copies.before ?? []) encodeCopy(encoder, copy);
     const pass = encoder.beginComputePass();
-    for (const program of programs) program.encode(pass);
+    record(pass);
     pass.end();
     for (const copy of copies.after ?? []) encodeCopy(encoder, copy);
     return encoder.finish();
@@ -209,6 +224,36 @@ function encodeCopy(encoder: GPUCommandEncoder, { from, to, sizeBytes }: Copy): 
 /** Encodes programs in one pass, and submits them. */
 export function submit(gpu: Gpu, programs: Iterable<Program>): void {
   gpu.device.queue.submit([encode(gpu, programs)]);
+}
+
+/** Dispatches of a long program's first command buffer. */
+const FIRST_DISPATCHES = 16;
+
+/** How many times as long the next one is: a device is busy with one for longer than the next takes to encode. */
+const GROWTH = 4;
+
+/** Dispatches from which it pays to submit a program in parts. */
+const LONG_PROGRAM = 128;
+
+/**
+ * Submits a program with copies before and after it. One of many dispatches goes in several command buffers, so that
+ * the device is at work on the first while the others are encoded.
+ */
+export function submitEarly(
+  gpu: Gpu,
+  program: Program,
+  { before = [], after = [] }: Pick<PassCopies, "before" | "after"> = {},
+): void {
+  const submitPart = (start: number, end: number, copies: PassCopies) =>
+    gpu.device.queue.submit([encodeWith(gpu, (pass) => program.encode(pass, start, end), copies)]);
+  const { length } = program;
+  let start = 0;
+  for (let size = FIRST_DISPATCHES; length >= LONG_PROGRAM && start + size < length;) {
+    submitPart(start, start + size, start === 0 ? { before } : {});
+    start += size;
+    size *= GROWTH;
+  }
+  submitPart(start, length, { after, ...start === 0 ? { before } : {} });
 }
 
 /** What {@linkcode profile} measured of one dispatch. */
