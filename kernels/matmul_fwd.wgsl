@@ -15,7 +15,7 @@ override Y_ALIGNED: bool;  // ROWS, ROW_START and ld_y are multiples of 4
 override BIAS: bool;
 override RESIDUAL: bool;
 override BRINGING: u32 = select(64u, 128u, WIDE); // lanes that bring x, and as many the weight
-override WHOLE: bool = D_IN % 16u == 0u; // whether the last slice is as long as the others
+override WHOLE: bool = D_IN % 16u == 0u;          // whether the last slice is as long as the others
 
 struct Params {
   rows: u32,
@@ -31,8 +31,8 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y_elements: array<f32>; // the same, if not Y_ALIGNED: see write1()
 @group(0) @binding(5) var<uniform> params: Params;
 
-// Where the four rows begin of which a lane brings 4 columns of each slice: the first lanes have x's, as many others the
-// weight's; of a tile of 64 x 64 the rest have nothing to bring.
+// Where the four rows begin of which a lane brings 4 columns of each slice: the first lanes have x's, as many others
+// the weight's; of a tile of 64 x 64 the rest have nothing to bring.
 fn starts_of(m0: u32, o0: u32, lane: u32) -> vec4<u32> {
   let rows = lane / 4u % tile_blocks() * 4u + vec4<u32>(0u, 1u, 2u, 3u);
   if (lane < BRINGING) {

@@ -16,10 +16,10 @@ override RESIDUAL: bool;
 override PARTS: u32;       // 1, or where neither BIAS nor RESIDUAL is
 override WIDE: bool;
 override GROUPS: u32 = select(4u, 2u, WIDE);
-override OWN: u32 = 256u / GROUPS;         // lanes of a group
-override STEP: u32 = 16u * GROUPS;         // columns that all groups take at a time
+override OWN: u32 = 256u / GROUPS;            // lanes of a group
+override STEP: u32 = 16u * GROUPS;            // columns that all groups take at a time
 override BLOCKS: u32 = select(8u, 16u, WIDE); // of 4 along a tile's side
-override WHOLE: bool = D_IN % STEP == 0u;  // whether all groups have the last columns
+override WHOLE: bool = D_IN % STEP == 0u;     // whether all groups have the last columns
 
 struct Params {
   rows: u32,
