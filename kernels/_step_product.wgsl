@@ -258,17 +258,18 @@ fn take_block(p: Product, group: u32, lane: u32, block: u32, half: u32) {
   }
 }
 
+// What is to be loaded after a lane's first tile: no chunks, if that is all.
+fn after_first(p: Product) -> Product {
+  var rest = p;
+  if (p.most <= rows_at_once(p) && tiles_of(p) == 1u) {
+    rest.turns = 0u;
+  }
+  return rest;
+}
+
 // Computes all own rows; take() has been called for each by a lane when the workgroup meets next.
 fn product(p: Product, group: u32, lane: u32, first: Tile) {
   let tiles = tiles_of(p);
-  if (p.most <= rows_at_once(p) && tiles == 1u) {
-    if (lane < product_lanes()) {
-      put_chains(p, lane, 0u, plus_tile(vec4<f32>(0.0), p, lane % CHAINS, first));
-    }
-    workgroupBarrier();
-    take_block(p, group, lane, 0u, 0u);
-    return;
-  }
   var tile = first;
   for (var block = 0u; block * rows_at_once(p) < p.rows; block++) {
     // In turns in either half, so that one meeting is enough.
@@ -277,7 +278,8 @@ fn product(p: Product, group: u32, lane: u32, first: Tile) {
       var chains = vec4<f32>(0.0);
       for (var number = 0u; number < tiles; number++) {
         let is_last = number + 1u == tiles;
-        let next = load_tile(p, lane, select(block, block + 1u, is_last), select(number + 1u, 0u, is_last));
+        let next = load_tile(
+          after_first(p), lane, select(block, block + 1u, is_last), select(number + 1u, 0u, is_last));
         chains = plus_tile(chains, p, number * p.turns * CHAINS + lane % CHAINS, tile);
         tile = next;
       }
