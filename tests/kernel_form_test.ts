@@ -26,6 +26,7 @@ const PRELUDES: Readonly<Record<string, RegExp>> = {
       "_step",
       "_step_blocks",
       "_step_ends",
+      "_step_product",
       "_step_sample",
       "_threshold",
     ].map((

@@ -23,6 +23,7 @@ import _states from "../../kernels/_states.wgsl" with { type: "text" };
 import _step from "../../kernels/_step.wgsl" with { type: "text" };
 import _step_blocks from "../../kernels/_step_blocks.wgsl" with { type: "text" };
 import _step_ends from "../../kernels/_step_ends.wgsl" with { type: "text" };
+import _step_product from "../../kernels/_step_product.wgsl" with { type: "text" };
 import _step_sample from "../../kernels/_step_sample.wgsl" with { type: "text" };
 import _ssd from "../../kernels/_ssd.wgsl" with { type: "text" };
 import _ssd_bwd from "../../kernels/_ssd_bwd.wgsl" with { type: "text" };
@@ -59,6 +60,7 @@ const PRELUDES = {
   _exponentials,
   _grid,
   _step,
+  _step_product,
   _step_ends,
   _step_sample,
   _step_blocks,
