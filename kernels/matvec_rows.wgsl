@@ -197,18 +197,29 @@ fn plus_scaled(sums: Sums, scales: vec4<f32>, chunk: Sums) -> Sums {
               fma(scales, chunk.m6, sums.m6), fma(scales, chunk.m7, sums.m7));
 }
 
-// A chain's squares of a row of x.
+// From four to four of a chain's columns.
+const STRIDE = 4u * CHAINS;
+
+// A chain's squares of a row of x; past its end they are zero. Six loads are on their way at once, as a loop waits for
+// each of its own.
 fn square_chain(start: u32, chain: u32) -> f32 {
   var sum = 0.0;
-  for (var column = 4u * chain; column < D_IN; column += 4u * CHAINS) {
-    sum += square_of(x_at(start, column));
+  for (var column = 4u * chain; column < D_IN; column += 6u * STRIDE) {
+    let a = x_at(start, column);
+    let b = x_at(start, column + STRIDE);
+    let c = x_at(start, column + 2u * STRIDE);
+    let d = x_at(start, column + 3u * STRIDE);
+    let e = x_at(start, column + 4u * STRIDE);
+    let f = x_at(start, column + 5u * STRIDE);
+    sum = ((sum + square_of(a)) + square_of(b)) + square_of(c);
+    sum = ((sum + square_of(d)) + square_of(e)) + square_of(f);
   }
   return sum;
 }
 
-// Those of row i and of row i + GROUPS lie side by side.
+// Those of row i and of row i + GROUPS lie side by side; chains one apart, for the banks' sake.
 fn squares4(i: u32, chain: u32) -> vec4<f32> {
-  let place = i % GROUPS * CHAINS + chain;
+  let place = i % GROUPS * (CHAINS + 1u) + chain;
   let member = i / GROUPS;
   return vec4<f32>(shared_memory[place][member], shared_memory[place + 1u][member],
                    shared_memory[place + 2u][member], shared_memory[place + 3u][member]);
@@ -221,7 +232,7 @@ fn factor_of(m0: u32, group: u32, chain: u32, i: u32) -> f32 {
     squares.y = square_chain(row_start(m0 + group + GROUPS), chain);
   }
   workgroupBarrier();
-  shared_memory[group * CHAINS + chain] = squares;
+  shared_memory[group * (CHAINS + 1u) + chain] = squares;
   workgroupBarrier();
   return norm_factor(i);
 }
@@ -242,14 +253,23 @@ fn store_sums(group: u32, chain: u32, sums: Sums) {
   shared_memory[sums_place(group, 7u, chain)] = sums.m7;
 }
 
+fn sum_of_group(group: u32, m: u32, chain: u32, each: u32) -> f32 {
+  return sum4(vec4<f32>(
+    shared_memory[sums_place(group, m, chain)][each], shared_memory[sums_place(group, m, chain + 1u)][each],
+    shared_memory[sums_place(group, m, chain + 2u)][each], shared_memory[sums_place(group, m, chain + 3u)][each]));
+}
+
+// Written out, as loops wait for each load.
 fn sum_of_chains(group: u32, m: u32, each: u32) -> f32 {
-  var sum = 0.0;
-  for (var i = 0u; i < CHAINS; i += GROUP_CHAINS) {
-    sum += sum4(vec4<f32>(
-      shared_memory[sums_place(group, m, i)][each], shared_memory[sums_place(group, m, i + 1u)][each],
-      shared_memory[sums_place(group, m, i + 2u)][each], shared_memory[sums_place(group, m, i + 3u)][each]));
-  }
-  return sum;
+  let a = sum_of_group(group, m, 0u, each);
+  let b = sum_of_group(group, m, 4u, each);
+  let c = sum_of_group(group, m, 8u, each);
+  let d = sum_of_group(group, m, 12u, each);
+  let e = sum_of_group(group, m, 16u, each);
+  let f = sum_of_group(group, m, 20u, each);
+  let g = sum_of_group(group, m, 24u, each);
+  let h = sum_of_group(group, m, 28u, each);
+  return ((((((a + b) + c) + d) + e) + f) + g) + h;
 }
 
 @compute @workgroup_size(32, GROUPS)
