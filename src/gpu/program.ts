@@ -3,7 +3,6 @@
 import type { Gpu } from "./device.ts";
 import type { Dispatch, Kernel, KernelUse } from "./kernel.ts";
 import { readBuffer } from "./readback.ts";
-import type { Tensor } from "./tensor.ts";
 
 /** Uniform bindings start at multiples of this, whatever the device. */
 const UNIFORM_ALIGNMENT = 256;
@@ -33,8 +32,6 @@ export class Program implements Disposable {
   readonly gpu: Gpu;
   /** Whether no bit of a row may depend on how many rows there are: a sequence is cut wherever there is time. */
   readonly sameBits: boolean;
-  /** What one op after the other may work in: the rows of many steps take more than their results. */
-  readonly scratch: Tensor | undefined;
   readonly #pending: Dispatch[] = [];
   #recorded: readonly Recorded[] | undefined;
   #uniforms: GPUBuffer | undefined;
@@ -42,14 +39,10 @@ export class Program implements Disposable {
   /** An empty program for the device. */
   constructor(
     gpu: Gpu,
-    { sameBits = false, scratch }: {
-      readonly sameBits?: boolean;
-      readonly scratch?: Tensor | undefined;
-    } = {},
+    { sameBits = false }: { readonly sameBits?: boolean } = {},
   ) {
     this.gpu = gpu;
     this.sameBits = sameBits;
-    this.scratch = scratch;
   }
 
   /** Appends one dispatch of a kernel. */

@@ -302,13 +302,13 @@ export class WebGpuExecutor implements Executor {
     if (others.length === 0) {
       return [this.#programs.step(asOurs(first)), this.#programs.sample(asOurs(first))];
     }
-    const { state, activations, scratch } = this.#company.of(1 + others.length);
-    return [this.#programs.step(state, activations, scratch), this.#programs.sample(state)];
+    const { state, activations } = this.#company.of(1 + others.length);
+    return [this.#programs.step(state, activations), this.#programs.sample(state)];
   }
 
   async #stepTogether(requests: readonly StepRequest[]): Promise<Float32Array[]> {
     const group = this.#company.of(requests.length);
-    const { state: company, activations, scratch } = group;
+    const { state: company, activations } = group;
     const width = inputWidth(this.config);
     const count = logitCount(this.config);
     const seats = requests.map(({ state, input }, row) => {
@@ -321,7 +321,7 @@ export class WebGpuExecutor implements Executor {
     const staging = await company.staging(sizeBytes);
     const programs = [
       ...seats.map(({ enter }) => enter),
-      this.#programs.step(company, activations, scratch),
+      this.#programs.step(company, activations),
       ...seats.map(({ leave }) => leave),
     ];
     const out = {

@@ -98,11 +98,10 @@ export class Programs implements Disposable {
    * One step of every sequence: the input is in state.tokens, or in the activations.
    *
    * @param activations Of as many rows; for few, default those that all states share.
-   * @param scratch For more rows than a few.
    */
-  step(state: WebGpuState, activations = this.stepActivations, scratch?: Tensor): Program {
+  step(state: WebGpuState, activations = this.stepActivations): Program {
     if (state.stepProgram !== undefined) return state.stepProgram;
-    const program = new Program(this.#gpu, { scratch });
+    const program = new Program(this.#gpu);
     const { logits, tokens } = state.parts;
     const hasIds = this.#config.input.kind === "embedding";
     const inputs = hasIds ? tokens : undefined;

@@ -41,7 +41,9 @@ Deno.test("matvecWay() reads weights once where that pays, and every way fits a 
   assertEquals([way(3072, 768, 1), way(50280, 2560, 3), way(80, 1536, 64)], Array(3).fill("alone"));
   assertEquals([way(3072, 768, 8), way(768, 1536, 64)], Array(2).fill({ groups: 4 }));
   assertEquals(way(2560, 5120, 64), { groups: 8 });
-  assertEquals(way(50280, 768, 64), { shares: 1 });
+  assertEquals([way(50280, 768, 64), way(10240, 2560, 64)], Array(2).fill({ each: 8 }));
+  assertEquals([way(50280, 768, 16), way(3072, 768, 64)], Array(2).fill({ each: 4 }));
+  assertEquals(way(50280, 768, 8), { groups: 4 });
   assertEquals(way(1_048_561, 32, 8), { groups: 8 });
 });
 

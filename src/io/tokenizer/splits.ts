@@ -133,10 +133,8 @@ class Matches {
   #from = 0;
 
   constructor(text: string, pattern: RegExp) {
-    const flags = pattern.flags.replace(/[gy]/g, "");
     this.#text = text;
-    this.#anywhere = new RegExp(pattern, `${flags}g`);
-    this.#here = new RegExp(pattern, `${flags}y`);
+    [this.#anywhere, this.#here] = searchesOf(pattern);
   }
 
   /** Goes to the next match, if there is one. */
@@ -162,6 +160,19 @@ class Matches {
     this.#from = this.end > this.begin ? this.end : this.end + (isWide ? 2 : 1);
     return true;
   }
+}
+
+const SEARCHES: WeakMap<RegExp, readonly [RegExp, RegExp]> = new WeakMap();
+
+/** A pattern's searches, from a place on and at a place: each begins at a place that it is given, and may be shared. */
+function searchesOf(pattern: RegExp): readonly [RegExp, RegExp] {
+  let searches = SEARCHES.get(pattern);
+  if (searches === undefined) {
+    const flags = pattern.flags.replace(/[gy]/g, "");
+    searches = [new RegExp(pattern, `${flags}g`), new RegExp(pattern, `${flags}y`)];
+    SEARCHES.set(pattern, searches);
+  }
+  return searches;
 }
 
 function* joined(pieces: Iterable<Found>, behavior: Merging): Generator<string, void> {
