@@ -180,7 +180,8 @@ export class CpuExecutor implements Executor {
       }
       start += steps;
       onProgress?.(start);
-      if (start < seqlen) await pauses?.between();
+      const pause = start < seqlen ? pauses?.between() : undefined;
+      if (pause !== undefined) await pause;
     }
     return wanted === "last" ? ours.logits.read() : all;
   }
@@ -201,7 +202,8 @@ export class CpuExecutor implements Executor {
       await this.#runPiece(ours, ids, { batch: 1, seqlen, start, steps }, "score", pauses);
       result.set(scores.view(0, [steps, 3]).read(), start * 3);
       start += steps;
-      if (start < seqlen) await pauses?.between();
+      const pause = start < seqlen ? pauses?.between() : undefined;
+      if (pause !== undefined) await pause;
     }
     return result;
   }
@@ -307,7 +309,8 @@ export class CpuExecutor implements Executor {
     const { threads, maxThreads } = this.#cpu;
     let computedMs = 0;
     for (let done = 0; done < program.length;) {
-      if (done > 0) await pauses?.within();
+      const pause = done > 0 ? pauses?.within() : undefined;
+      if (pause !== undefined) await pause;
       const count = Math.min(this.#opsAtOnce, program.length - done);
       const began = performance.now();
       // Many steps have work for all threads, however few are best for one.

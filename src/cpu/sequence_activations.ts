@@ -21,17 +21,20 @@ const SHARED_BYTES = 32 * 2 ** 20;
 export class SequenceActivations implements Disposable {
   readonly #cpu: Cpu;
   readonly #config: ModelConfig;
+  /** What a row takes. */
+  readonly #rowBytes: number;
   /** By rows. */
   readonly #made: Map<number, Activations<CpuKinds>> = new Map();
 
   constructor(cpu: Cpu, config: ModelConfig) {
     this.#cpu = cpu;
     this.#config = config;
+    this.#rowBytes = rowBytes(CPU_PARTS, config);
   }
 
   /** Steps of each of `batch` sequences that go through the model at once: the same always, and so are the bits. */
   stepsAtOnce(batch: number): number {
-    const rows = Math.max(MAX_STEPS, SHARED_BYTES / rowBytes(CPU_PARTS, this.#config));
+    const rows = Math.max(MAX_STEPS, SHARED_BYTES / this.#rowBytes);
     return Math.max(1, Math.min(MAX_STEPS, Math.floor(rows / batch)));
   }
 
@@ -42,7 +45,7 @@ export class SequenceActivations implements Disposable {
    */
   requireBatch(batch: number): void {
     const free = MAX_MEMORY_BYTES - this.#cpu.memory.live.sizeBytes;
-    const each = stateLayout(this.#config, 1).sizeBytes + rowBytes(CPU_PARTS, this.#config);
+    const each = stateLayout(this.#config, 1).sizeBytes + this.#rowBytes;
     const fits = Math.floor(free / each);
     if (batch <= fits) return;
     throw new RangeError(

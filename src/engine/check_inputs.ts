@@ -22,14 +22,16 @@ export function checkInputs(config: ModelConfig, inputs: Inputs): Uint32Array | 
   if (inputs instanceof Float32Array) {
     throw new TypeError("Cannot run the model: it takes token ids, and these are floats");
   }
-  for (const [index, id] of inputs.entries()) {
+  // Not through iterators: a stream's inputs all come by here, and each would leave something to be collected.
+  for (let index = 0; index < inputs.length; index++) {
+    const id = inputs[index] ?? NaN;
     if (!Number.isInteger(id) || id < 0 || id >= input.vocab_size) {
       throw new RangeError(
         `Cannot run the model: id ${index} is ${id}, and ids go from 0 to ${real_vocab_size - 1}`,
       );
     }
   }
-  return Uint32Array.from(inputs);
+  return new Uint32Array(inputs);
 }
 
 /** Who calls from JavaScript may give anything. */

@@ -46,7 +46,23 @@ export async function* scoreTokens(
   ids: TokenIds | IdStream,
   options: ScoreOptions = {},
 ): AsyncGenerator<TokenScore, void> {
-  for await (const scores of scorePieces(session, ids, options)) yield* scores;
+  for await (const scored of scorePieces(session, ids, options)) yield* tokenScores(scored);
+}
+
+/** Ids and how expected they were: in lists, as objects for each would be most of what a long stream leaves to be collected. */
+export interface ScoredIds {
+  /** The tokens. */
+  readonly ids: TokenIds;
+  /** Three figures a token: log-probability, rank, entropy; NaN for the first input of a session. */
+  readonly figures: Float32Array;
+}
+
+/** The scores of ids, one by one. */
+export function* tokenScores({ ids, figures }: ScoredIds): Generator<TokenScore, void> {
+  for (let index = 0; index < ids.length; index++) {
+    const { [3 * index]: logprob = NaN, [3 * index + 1]: rank = NaN } = figures;
+    yield { id: ids[index] ?? 0, logprob, rank, entropy: figures[3 * index + 2] ?? NaN };
+  }
 }
 
 /**
@@ -61,7 +77,7 @@ export async function* scorePieces(
   session: Session,
   ids: TokenIds | IdStream,
   { window = Infinity, signal }: ScoreOptions = {},
-): AsyncGenerator<TokenScore[], void> {
+): AsyncGenerator<ScoredIds, void> {
   if (window !== Infinity && (!Number.isSafeInteger(window) || window < 1)) {
     throw new RangeError(
       `Cannot score in windows of ${window} inputs: expected a whole number from 1`,
@@ -78,7 +94,11 @@ export async function* scorePieces(
         session.reset();
         await session.prefill(piece.slice(-1), { logits: "none", signal });
       }
-      yield scored(piece, figures, isFirst ? undefined : position - piece.length);
+      const start = position - piece.length;
+      for (let i = isFirst ? 1 : 0; i < piece.length; i++) {
+        requireScore(figures[3 * i] ?? NaN, isFirst ? i : start + i);
+      }
+      yield { ids: piece, figures };
     }
   }
 }
@@ -94,19 +114,6 @@ function* pieces(ids: TokenIds, window: number, before: number): Generator<Token
     yield ids.slice(start, end);
     start = end;
   }
-}
-
-/** Joins ids and figures; `position` is that of the first id, `undefined` where nothing precedes it. */
-function scored(
-  ids: TokenIds,
-  figures: Float32Array,
-  position: number | undefined,
-): TokenScore[] {
-  return Array.from(ids, (id, index) => {
-    const [logprob = NaN, rank = NaN, entropy = NaN] = figures.subarray(3 * index, 3 * index + 3);
-    if (position !== undefined || index > 0) requireScore(logprob, (position ?? 0) + index);
-    return { id, logprob, rank, entropy };
-  });
 }
 
 /**

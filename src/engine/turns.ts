@@ -32,9 +32,10 @@ export class Turns {
       await take();
       return await work({
         within: () => this.#within(call),
-        between: async () => {
+        between: () => {
+          if (this.#waiting.length === 0) return this.#within(call);
           give();
-          await take();
+          return take();
         },
       });
     } finally {
@@ -42,8 +43,8 @@ export class Turns {
     }
   }
 
-  async #within(call: Call): Promise<void> {
-    if (isTurnDue()) await eventLoopTurn();
+  #within(call: Call): Promise<void> | undefined {
+    if (isTurnDue()) return eventLoopTurn().then(() => call.check());
     call.check();
   }
 

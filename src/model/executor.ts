@@ -26,12 +26,15 @@ export interface ForwardOptions {
   readonly pauses?: Pauses | undefined;
 }
 
-/** What a long call awaits, so that nothing has to wait for all of it. What they throw ends the call. */
+/**
+ * What a long call awaits, so that nothing has to wait for all of it; nothing where nobody waits, which then need not be
+ * awaited: a small model has a pause in every half of a millisecond. What they throw ends the call.
+ */
 export interface Pauses {
   /** In the middle of a piece, of which the state is half done: the call cannot be gone on with if this throws. */
-  within(): Promise<void>;
+  within(): Promise<void> | undefined;
   /** After about {@linkcode TURN_MS}, between two pieces: other calls on the executor are made meanwhile. */
-  between(): Promise<void>;
+  between(): Promise<void> | undefined;
 }
 
 /** About how long a turn on the executor takes, in milliseconds, where no single piece takes longer. */

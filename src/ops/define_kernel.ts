@@ -13,6 +13,7 @@ import _mamba3_step from "../../kernels/_mamba3_step.wgsl" with { type: "text" }
 import _math from "../../kernels/_math.wgsl" with { type: "text" };
 import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
 import _matvec from "../../kernels/_matvec.wgsl" with { type: "text" };
+import _matvec_rows from "../../kernels/_matvec_rows.wgsl" with { type: "text" };
 import _s4_series from "../../kernels/_s4_series.wgsl" with { type: "text" };
 import _s4_system from "../../kernels/_s4_system.wgsl" with { type: "text" };
 import _s4 from "../../kernels/_s4.wgsl" with { type: "text" };
@@ -40,6 +41,7 @@ const PRELUDES = {
   _weight,
   _chains,
   _matvec,
+  _matvec_rows,
   _linear,
   _tile,
   _matmul,

@@ -1,5 +1,6 @@
 /** Labelled recordings as training examples: frames of the power in bands of frequency, changed at random anew each epoch. */
 
+import { resampled } from "../io/audio/resampler.ts";
 import { powersToInput, recordingPowers } from "../io/audio/sound_input.ts";
 import type { AudioDataset } from "../io/datasets/audio.ts";
 import type { AudioPreprocessing } from "../model/config/config.ts";
@@ -45,7 +46,7 @@ const DRAWN = {
   ...{ maskFrames: 7, firstFrame: 8, maskBands: 9, firstBand: 10 },
 } as const;
 
-/** The frames of all recordings of a part. */
+/** The frames of all recordings of a part; those of another rate than the layout's are resampled. */
 export function audioFrames(
   { recordings }: AudioDataset,
   layout: Omit<AudioPreprocessing, "mean" | "std">,
@@ -53,8 +54,8 @@ export function audioFrames(
   const size = layout.frames * layout.n_mels;
   const powers = new Float32Array(recordings.length * size);
   const lengths = new Uint32Array(recordings.length);
-  recordings.forEach(({ samples }, i) => {
-    const found = recordingPowers(samples, layout);
+  recordings.forEach(({ samples, sample_rate }, i) => {
+    const found = recordingPowers(resampled(samples, sample_rate, layout.sample_rate), layout);
     powers.set(found.powers, i * size);
     lengths[i] = found.length;
   });

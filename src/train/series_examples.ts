@@ -1,7 +1,7 @@
 /** Labelled series as training examples, a value a step. */
 
 import type { SeriesDataset } from "../io/datasets/series.ts";
-import { SeriesFile, type SeriesValues } from "../io/datasets/series_file.ts";
+import { joinMoments, momentsOf, SeriesFile } from "../io/datasets/series_file.ts";
 import type { SeriesPreprocessing } from "../model/config/config.ts";
 import type { Examples } from "./batches.ts";
 import { type SeriesAugmentation, seriesCopier } from "./series_augmentation.ts";
@@ -11,8 +11,13 @@ import { type SeriesAugmentation, seriesCopier } from "./series_augmentation.ts"
  *
  * @throws {RangeError} If all values are equal: there is nothing to learn from them.
  */
-export function standardization({ values, name }: SeriesDataset): SeriesPreprocessing {
-  const { mean, std } = values instanceof SeriesFile ? values.moments() : momentsOf(values);
+export function standardization(series: SeriesDataset): SeriesPreprocessing {
+  const { values, name, count, length } = series;
+  const row = (_: unknown, i: number) => momentsOf(values.subarray(i * length, (i + 1) * length));
+  // In the same order wherever the values are: so are the bits of what is trained.
+  const { mean, std } = values instanceof SeriesFile
+    ? values.moments()
+    : joinMoments(Array.from({ length: count }, row), length);
   if (!(std > 0) || !Number.isFinite(std)) {
     throw new RangeError(
       `Cannot train on "${name}": the standard deviation of its values is ${std}, expected a number ` +
@@ -20,12 +25,6 @@ export function standardization({ values, name }: SeriesDataset): SeriesPreproce
     );
   }
   return { kind: "series", mean: [mean], std: [std] };
-}
-
-function momentsOf(values: SeriesValues): { readonly mean: number; readonly std: number } {
-  const all = values.subarray(0, values.length);
-  const mean = all.reduce((sum, v) => sum + v, 0) / all.length;
-  return { mean, std: Math.sqrt(all.reduce((sum, v) => sum + (v - mean) ** 2, 0) / all.length) };
 }
 
 /**

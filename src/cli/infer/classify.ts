@@ -71,7 +71,7 @@ export async function classify(args: Arguments, terminal: Terminal): Promise<num
   const raw = await readRawInput(input, terminal);
   using model = await loadForCommand(source, settings, terminal);
   stepSize(model.config);
-  const values = await toModelInput(raw, model.config);
+  const values = await toModelInput(raw, model.config, terminal);
   const result = await classifyOne(model, values, terminal);
   terminal.write(args.has("json") ? `${toJson(result)}\n` : table(result, model));
 }
@@ -94,7 +94,7 @@ async function classifyDataset(
 ): Promise<void> {
   stepSize(model.config);
   const { name, split } = data;
-  const { count: total, unit, labels, inputs } = data.for(model.config);
+  const { count: total, unit, labels, inputs } = data.for(model.config, terminal);
   const start = performance.now();
   let correct = 0;
   {

@@ -8,11 +8,12 @@ import { foreignForm } from "../../io/foreign_file.ts";
 import { imageToInput } from "../../io/images/image.ts";
 import { decodePng, isPng } from "../../io/images/png.ts";
 import { isWav, parseWav } from "../../io/audio/wav.ts";
-import { requireRate, soundToInput } from "../../io/audio/sound_input.ts";
+import { soundToInput } from "../../io/audio/sound_input.ts";
 import { quote } from "../../io/quote.ts";
 import type { ImagePreprocessing, ModelConfig, Preprocessing } from "../../model/config/config.ts";
 import { seriesToInput } from "../../io/series_input.ts";
 import type { Terminal } from "../terminal/terminal.ts";
+import { noteRate } from "./resampling_note.ts";
 
 /** Floats that one step of the model takes. */
 export function stepSize(config: ModelConfig): number {
@@ -102,9 +103,13 @@ async function isFile(path: string): Promise<boolean> {
  *
  * PNG and IDX images go through the checkpoint's preprocessing. Numbers are an image's pixels (0 to 255) for
  * a model that takes images, a series' raw values for one that takes series, and the input itself where
- * the checkpoint has no preprocessing.
+ * the checkpoint has no preprocessing. Sound of another rate than the model's is resampled, with a note.
  */
-export async function toModelInput(raw: RawInput, config: ModelConfig): Promise<Float32Array> {
+export async function toModelInput(
+  raw: RawInput,
+  config: ModelConfig,
+  terminal: Pick<Terminal, "writeError">,
+): Promise<Float32Array> {
   const { name, bytes, index } = raw;
   if (isIdx(bytes)) {
     const array = parseIdxImages(bytes, name);
@@ -134,7 +139,7 @@ export async function toModelInput(raw: RawInput, config: ModelConfig): Promise<
   if (isWav(bytes)) {
     const layout = preprocessingOf("audio", config, `"${name}"`);
     const { samples, sample_rate } = parseWav(bytes, name);
-    requireRate(quote(name), sample_rate, layout);
+    noteRate(quote(name), sample_rate, layout, terminal);
     return soundToInput(samples, sample_rate, layout);
   }
   return numbersToInput(parseNumbers(bytes, name), name, config);

@@ -109,7 +109,7 @@ export async function classifyStream(args: Arguments, terminal: Terminal): Promi
   const reader = new ByteReader(untilAborted(bytes, signal), name);
   const steps = raw === undefined
     ? stepsOf(readValues(reader, { format, columns, width, image }), config, name)
-    : only(await toModelInput(raw, config));
+    : only(await toModelInput(raw, config, terminal));
   const stream = new StreamedClassification(model, session, shown, states, terminal);
   await states.keep(session, async () => {
     for await (const piece of untilCut(steps, signal)) {

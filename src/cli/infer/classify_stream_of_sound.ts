@@ -2,7 +2,6 @@
 
 import { classifySounds, type HeardSound } from "../../engine/classify_sounds.ts";
 import type { Model } from "../../engine/model.ts";
-import { requireRate } from "../../io/audio/sound_input.ts";
 import { sampleStream } from "../../io/audio/sample_stream.ts";
 import { SAMPLE_BYTES, type SampleEncoding } from "../../io/audio/samples.ts";
 import { quote } from "../../io/quote.ts";
@@ -10,6 +9,7 @@ import { requireRegularFile } from "../../io/regular_file.ts";
 import type { Arguments, OptionSpec } from "../terminal/arguments.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import { preprocessingOf } from "./classify_input.ts";
+import { noteRate } from "./resampling_note.ts";
 
 const ENCODINGS = Object.keys(SAMPLE_BYTES);
 
@@ -44,8 +44,8 @@ export async function streamSounds(
   const { sample_rate } = layout;
   const raw = { encoding: sampleEncoding(args), channels: 1, sample_rate };
   const bytes = input === "-" ? terminal.stdin() : await fileBytes(input);
-  const checkRate = (found: number) => requireRate(quote(name), found, layout);
-  for await (const sound of classifySounds(model, sampleStream(bytes, name, raw, checkRate))) {
+  const onRate = (found: number) => noteRate(quote(name), found, layout, terminal);
+  for await (const sound of classifySounds(model, sampleStream(bytes, name, raw, onRate))) {
     terminal.write(args.has("json") ? `${toJson(sound)}\n` : `${toLine(sound)}\n`);
   }
 }

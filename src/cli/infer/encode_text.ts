@@ -51,6 +51,8 @@ export function encodeText(
 export class LostCharacters {
   readonly #tokenizer: Tokenizer;
   readonly #lost = new Set<string>();
+  /** Characters that some ids held: a vocabulary has them, or has not. */
+  readonly #kept = new Set<string>();
   /** How many of them were named. */
   #noted = 0;
 
@@ -60,18 +62,27 @@ export class LostCharacters {
   }
 
   /** Looks at a text, or a part of one that is whole words, and its ids. */
-  add(text: string, ids: Uint32Array): void {
-    const kept = new Set<string>();
+  add(text: string, ids: Uint32Array | readonly number[]): void {
+    // Tokenizers are free to normalize, and to do with spaces what they like.
+    const composed = text.normalize("NFC");
+    if (this.#knowsAll(composed)) return;
     // A character that is spread over tokens is whole in one of two slices: nothing is that long.
     for (let at = 0; at < ids.length; at += SLICE - OVERLAP) {
-      for (const character of this.#tokenizer.decode([...ids.subarray(at, at + SLICE)])) {
-        kept.add(character);
+      for (const character of this.#tokenizer.decode([...ids.slice(at, at + SLICE)])) {
+        this.#kept.add(character);
       }
     }
-    // Tokenizers are free to normalize, and to do with spaces what they like.
-    for (const character of text.normalize("NFC")) {
-      if (!kept.has(character) && !/\s/u.test(character)) this.#lost.add(character);
+    for (const character of composed) {
+      if (!this.#kept.has(character) && !/\s/u.test(character)) this.#lost.add(character);
     }
+  }
+
+  /** Whether a text has no character but those that are known to be kept, or lost: most of a stream has none. */
+  #knowsAll(text: string): boolean {
+    for (const character of text) {
+      if (!this.#kept.has(character) && !this.#lost.has(character)) return false;
+    }
+    return true;
   }
 
   /** Says which they are, where there are some that it did not count before. Of many, the first ones are named. */

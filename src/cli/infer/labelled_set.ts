@@ -5,12 +5,14 @@ import type { ImageDataset } from "../../io/datasets/image_dataset.ts";
 import { DATASET_NAMES, loadDataset } from "../../io/datasets/load_dataset.ts";
 import { loadMnist1d } from "../../io/datasets/mnist1d.ts";
 import { loadSeries, type SeriesDataset } from "../../io/datasets/series.ts";
-import { requireRate, soundToInput } from "../../io/audio/sound_input.ts";
+import { soundToInput } from "../../io/audio/sound_input.ts";
 import { imageToInput } from "../../io/images/image.ts";
 import { quote } from "../../io/quote.ts";
 import type { ModelConfig } from "../../model/config/config.ts";
 import { type Arguments, type OptionSpec, UsageError } from "../terminal/arguments.ts";
+import type { Terminal } from "../terminal/terminal.ts";
 import { imagePreprocessing, preprocessingOf } from "./classify_input.ts";
+import { noteRate } from "./resampling_note.ts";
 
 /** Labelled sequences, as a model takes them. */
 export interface LabelledSet {
@@ -30,9 +32,12 @@ export interface ReadSet {
   readonly name: string;
   /** Which part. */
   readonly split: Split;
-  /** As the model takes it. */
-  for(config: ModelConfig): LabelledSet;
+  /** As the model takes it; what is to be said of it goes to stderr. */
+  for(config: ModelConfig, terminal: Pick<Terminal, "writeError">): LabelledSet;
 }
+
+/** What makes of a data set what a model takes. */
+type MakeSet = (config: ModelConfig, terminal: Pick<Terminal, "writeError">) => LabelledSet;
 
 type Split = "train" | "test";
 
@@ -90,8 +95,8 @@ export function labelledSetLoader(args: Arguments): (() => Promise<ReadSet>) | u
     return {
       name,
       split,
-      for(config) {
-        const set = makeSet(config);
+      for(config, terminal) {
+        const set = makeSet(config, terminal);
         return { ...set, count: Math.min(limit, set.count) };
       },
     };
@@ -105,7 +110,7 @@ async function ownSet(
     readonly split: Split;
     readonly test: string | undefined;
   },
-): Promise<(config: ModelConfig) => LabelledSet> {
+): Promise<MakeSet> {
   if (data === undefined) {
     throw new UsageError(`Cannot use --dataset ${name}: give its files with --data`);
   }
@@ -114,7 +119,7 @@ async function ownSet(
   return seriesSet((await load(data))[split]);
 }
 
-function imageSet(data: ImageDataset): (config: ModelConfig) => LabelledSet {
+function imageSet(data: ImageDataset): MakeSet {
   const { count, width, height, channels, images, labels } = data;
   const size = height * width * channels;
   return (config) => {
@@ -127,7 +132,7 @@ function imageSet(data: ImageDataset): (config: ModelConfig) => LabelledSet {
   };
 }
 
-function seriesSet(data: SeriesDataset): (config: ModelConfig) => LabelledSet {
+function seriesSet(data: SeriesDataset): MakeSet {
   const { count, length, values } = data;
   return (config) => {
     const { mean: [mean = 0], std: [std = 1] } = preprocessingOf("series", config, data.name);
@@ -139,12 +144,13 @@ function seriesSet(data: SeriesDataset): (config: ModelConfig) => LabelledSet {
   };
 }
 
-function audioSet(data: AudioDataset): (config: ModelConfig) => LabelledSet {
-  const { recordings, sample_rate } = data;
+function audioSet(data: AudioDataset): MakeSet {
+  const { recordings } = data;
   const labels = Uint32Array.from(recordings, ({ label }) => label);
-  return (config) => {
+  return (config, terminal) => {
     const layout = preprocessingOf("audio", config, data.name);
-    requireRate(quote(data.name), sample_rate, layout);
+    const other = recordings.find(({ sample_rate }) => sample_rate !== layout.sample_rate);
+    if (other !== undefined) noteRate(quote(other.path), other.sample_rate, layout, terminal);
     return {
       ...{
         count: recordings.length,
@@ -154,7 +160,7 @@ function audioSet(data: AudioDataset): (config: ModelConfig) => LabelledSet {
       inputs(start, end) {
         const size = layout.frames * layout.n_mels;
         const inputs = new Float32Array((end - start) * size);
-        recordings.slice(start, end).forEach(({ samples }, i) =>
+        recordings.slice(start, end).forEach(({ samples, sample_rate }, i) =>
           inputs.set(soundToInput(samples, sample_rate, layout), i * size)
         );
         return inputs;

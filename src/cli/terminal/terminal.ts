@@ -29,7 +29,7 @@ export interface Terminal {
 }
 
 /** Bytes of stdin that are read at once: what is made of so few is soon collected again. */
-const PIPE_BYTES = 2 ** 12;
+const PIPE_BYTES = 2 ** 10;
 
 /** The process's own streams. */
 export function processTerminal(): Terminal {

@@ -98,6 +98,21 @@ export class Resampler {
   }
 }
 
+/** All samples of a recording at another rate, as {@linkcode Resampler} gives them. */
+export function resampled(
+  samples: Float32Array,
+  from: number,
+  to: number,
+): Float32Array {
+  if (from === to) return samples;
+  const resampler = new Resampler(from, to);
+  const made = resampler.push(samples), rest = resampler.finish();
+  const all = new Float32Array(made.length + rest.length);
+  all.set(made);
+  all.set(rest, made.length);
+  return all;
+}
+
 /** A sinc under Kaiser's window, from its middle to where it ends. */
 function lowPass(edge: number): Float64Array {
   return Float64Array.from({ length: ZEROS * ENTRIES + 1 }, (_, entry) => {

@@ -1,6 +1,7 @@
 /** Bytes of sound as they come, to samples: those of a WAV file, or raw ones. */
 
 import { quote } from "../quote.ts";
+import { Resampler } from "./resampler.ts";
 import { type SampleFormat, SampleReader } from "./samples.ts";
 import { parseWavHeader } from "./wav.ts";
 
@@ -9,12 +10,12 @@ const RIFF = "RIFF";
 
 /**
  * The samples of a stream of bytes, of one channel, from -1 to 1. What begins as a WAV file does is one, and says what its
- * samples are.
+ * samples are: of another rate than raw ones have, they are resampled.
  *
  * @param bytes Their source; nothing is asked of it that was not asked of this.
  * @param name What error messages call it.
  * @param raw What the samples are where nothing says so.
- * @param checkRate Is told the samples' rate before the first of them, and may throw.
+ * @param onRate Is told the rate at which they come, before the first of them, and may throw.
  * @throws {SyntaxError} If the source begins as a WAV file, and is none that is read.
  * @throws {RangeError} If a sample is no finite number.
  */
@@ -22,7 +23,26 @@ export async function* sampleStream(
   bytes: AsyncIterable<Uint8Array<ArrayBuffer>>,
   name: string,
   raw: SampleFormat,
-  checkRate: (sampleRate: number) => void,
+  onRate: (sampleRate: number) => void,
+): AsyncGenerator<Float32Array<ArrayBuffer>, void> {
+  let resampler: Resampler | undefined;
+  const begin = (sampleRate: number) => {
+    onRate(sampleRate);
+    if (sampleRate !== raw.sample_rate) resampler = new Resampler(sampleRate, raw.sample_rate);
+  };
+  for await (const samples of samplesAsTheyAre(bytes, name, raw, begin)) {
+    const own = resampler?.push(samples) ?? samples;
+    if (own.length > 0) yield own;
+  }
+  const rest = resampler?.finish() ?? new Float32Array();
+  if (rest.length > 0) yield rest;
+}
+
+async function* samplesAsTheyAre(
+  bytes: AsyncIterable<Uint8Array<ArrayBuffer>>,
+  name: string,
+  raw: SampleFormat,
+  onRate: (sampleRate: number) => void,
 ): AsyncGenerator<Float32Array<ArrayBuffer>, void> {
   let start: Uint8Array<ArrayBuffer> | undefined = new Uint8Array();
   let reader: SampleReader | undefined;
@@ -35,7 +55,7 @@ export async function* sampleStream(
       start = joined(start, piece);
       const begun = beginning(start, name, raw);
       if (begun === undefined) continue;
-      checkRate(begun.format.sample_rate);
+      onRate(begun.format.sample_rate);
       reader = new SampleReader(begun.format);
       left = begun.dataBytes;
       body = start.subarray(begun.dataStart);
@@ -63,7 +83,7 @@ export async function* sampleStream(
       } as WAV: it ends after ${start.length} bytes, before its samples begin`,
     );
   }
-  checkRate(raw.sample_rate);
+  onRate(raw.sample_rate);
   const samples = new SampleReader(raw).push(start);
   if (samples.length > 0) yield samples;
 }

@@ -1,6 +1,7 @@
 /** Sound as the sequence of vectors that a classifier takes: a frame a step. */
 
 import { MelFrames, type MelLayout } from "./mel_frames.ts";
+import { resampled } from "./resampler.ts";
 
 /** How sound becomes a sequence, as a checkpoint's `preprocessing` says it. */
 export interface SoundLayout extends MelLayout {
@@ -54,10 +55,10 @@ export function recordingPowers(
  * A recording as the input of a classifier of sound.
  *
  * @param samples From -1 to 1, one channel.
- * @param sampleRate Of the samples.
+ * @param sampleRate Of the samples; where it is not the layout's, they are resampled.
  * @param layout The checkpoint's preprocessing.
  * @returns (layout.frames, n_mels).
- * @throws {RangeError} If the rate is not the layout's.
+ * @throws {RangeError} If the rate is none of sound.
  *
  * @example Which digit a recording is
  * ```ts
@@ -77,24 +78,23 @@ export function soundToInput(
   sampleRate: number,
   layout: SoundLayout,
 ): Float32Array<ArrayBuffer> {
-  requireRate("this sound", sampleRate, layout);
-  return powersToInput(recordingPowers(samples, layout).powers, layout);
+  requireRate("this sound", sampleRate);
+  const own = resampled(samples, sampleRate, layout.sample_rate);
+  return powersToInput(recordingPowers(own, layout).powers, layout);
 }
 
+/** Samples a second that a recording may have: sound below the least is none, and nothing records more than the most. */
+const LEAST_RATE = 1000, MOST_RATE = 768_000;
+
 /**
- * Refuses sound that would be heard too slow or too fast.
+ * Refuses what a file may state, and no recorder writes: resampling it would take all memory, or all time.
  *
  * @param what What it is, such as the quoted name of a file.
- * @throws {RangeError} If its rate is not the layout's.
+ * @throws {RangeError} If the rate is none of sound.
  */
-export function requireRate(
-  what: string,
-  found: number,
-  { sample_rate }: Pick<SoundLayout, "sample_rate">,
-): void {
-  if (found === sample_rate) return;
+export function requireRate(what: string, found: number): void {
+  if (Number.isSafeInteger(found) && found >= LEAST_RATE && found <= MOST_RATE) return;
   throw new RangeError(
-    `Cannot use ${what}: it has ${found} samples a second, and this model takes ${sample_rate}: ` +
-      `resample it first, or record it so (arecord -r ${sample_rate})`,
+    `Cannot use ${what}: it has ${found} samples a second, expected ${LEAST_RATE} to ${MOST_RATE}`,
   );
 }

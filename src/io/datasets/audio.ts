@@ -1,5 +1,6 @@
 /** Labelled recordings: the WAV files of a folder or a TAR archive, their class the folder's name or how the file's begins. */
 
+import { requireRate } from "../audio/sound_input.ts";
 import { parseWav, type Recording } from "../audio/wav.ts";
 import { openFile } from "../file_source.ts";
 import { foreignForm, TOLD_BY_BYTES } from "../foreign_file.ts";
@@ -16,11 +17,11 @@ export interface LabelledRecording extends Recording {
   readonly label: number;
 }
 
-/** Labelled recordings of one sample rate. */
+/** Labelled recordings. */
 export interface AudioDataset {
   /** What messages call it. */
   readonly name: string;
-  /** Samples a second. */
+  /** Samples a second of most of them, in both splits together; of several such rates the lowest. */
   readonly sample_rate: number;
   /** In the order of their paths. */
   readonly recordings: readonly LabelledRecording[];
@@ -60,7 +61,7 @@ interface FoundFile {
  * @param source A folder, or a TAR archive that is not packed.
  * @returns Both splits, with the same classes.
  * @throws {SyntaxError} If a file is no WAV file, a name tells no class, there are fewer than two classes, or one of the splits is empty.
- * @throws {RangeError} If the pattern is none, or the sample rates differ.
+ * @throws {RangeError} If the pattern is none, or a file's sample rate is none of sound.
  */
 export async function loadAudio(
   source: string,
@@ -69,23 +70,15 @@ export async function loadAudio(
   const isTest = toPattern(test);
   const recordings: { path: string; recording: Recording }[] = [];
   for await (const { path, read } of filesOf(source)) {
-    recordings.push({ path, recording: parseWav(await read(), path) });
+    const recording = parseWav(await read(), path);
+    requireRate(quote(path), recording.sample_rate);
+    recordings.push({ path, recording });
   }
-  const [first] = recordings;
-  if (first === undefined) {
+  if (recordings.length === 0) {
     throw new SyntaxError(`Cannot use ${quote(source)}: it holds no file whose name ends in .wav`);
   }
   recordings.sort((a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0);
-  const { sample_rate } = first.recording;
-  const other = recordings.find(({ recording }) => recording.sample_rate !== sample_rate);
-  if (other !== undefined) {
-    throw new RangeError(
-      `Cannot use ${quote(source)}: ${
-        quote(other.path)
-      } has ${other.recording.sample_rate} samples a second, and ` +
-        `${quote(first.path)} ${sample_rate}: all must have the same`,
-    );
-  }
+  const sample_rate = mostCommon(recordings.map(({ recording }) => recording.sample_rate));
   const classOf = classNamer(source, recordings.map(({ path }) => path));
   const names = [...new Set(recordings.map(({ path }) => classOf(path)))].sort();
   if (names.length < 2) {
@@ -108,6 +101,14 @@ export async function loadAudio(
     );
   };
   return { train: part("train"), test: part("test") };
+}
+
+/** What most are; of several the least. */
+function mostCommon(values: readonly number[]): number {
+  const counts = new Map<number, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  const [[most = 0] = []] = [...counts].sort(([a, m], [b, n]) => n - m || a - b);
+  return most;
 }
 
 function toPattern(test: string): RegExp {

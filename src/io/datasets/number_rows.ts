@@ -11,44 +11,66 @@ export interface Row {
 /** Makes the error from what was found. */
 export type Fail = (found: string) => Error;
 
+/** What ends a line. */
+export const LINE_END = /\r\n|\r|\n/;
+
+/** Cuts a text into rows: see {@linkcode RowReader}. */
+export function readRows(text: string, fail: Fail): Row[] {
+  return new RowReader(fail).read(text, 1);
+}
+
 /**
- * Cuts a text into rows. Spaces, tabs, commas and semicolons separate.
+ * Cuts a text into rows, whole lines of it at a time. Spaces, tabs, commas and semicolons separate.
  *
  * Where semicolons or tabs separate and commas stand between digits, the commas are decimal: so do spreadsheets write
- * where people write 0,5. With spaces alone nobody can tell, and that is refused.
- *
- * @param text The text; empty lines are skipped.
- * @param fail Makes the error.
- * @param firstLine What the text's first line is counted as.
+ * where people write 0,5. With spaces alone nobody can tell, and that is refused, as are both in one text.
  */
-export function readRows(text: string, fail: Fail, firstLine = 1): Row[] {
-  let decimalLine: number | undefined, pointLine: number | undefined;
-  const rows: Row[] = [];
-  text.split(/\r\n|\r|\n/).forEach((content, index) => {
-    const trimmed = content.trim();
-    if (trimmed === "") return;
-    const line = firstLine + index;
-    const isTight = /\d,\d/.test(trimmed) && !/,\s|\s,|^,|,$|,,/.test(trimmed);
-    const isDecimal = isTight && /[;\t]/.test(trimmed);
-    if (isTight && !isDecimal && /\s/.test(trimmed)) {
-      throw fail(
+export class RowReader {
+  readonly #fail: Fail;
+  #decimalLine: number | undefined;
+  #pointLine: number | undefined;
+
+  /** `fail` makes the error. */
+  constructor(fail: Fail) {
+    this.#fail = fail;
+  }
+
+  /**
+   * Reads the next lines.
+   *
+   * @param text The lines; empty ones are skipped.
+   * @param firstLine What the first of them is counted as.
+   */
+  read(text: string, firstLine: number): Row[] {
+    const rows: Row[] = [];
+    text.split(LINE_END).forEach((content, index) => {
+      const trimmed = content.trim();
+      if (trimmed !== "") rows.push(this.#row(trimmed, firstLine + index));
+    });
+    if (this.#decimalLine !== undefined && this.#pointLine !== undefined) {
+      throw this.#fail(
+        `line ${this.#decimalLine} has decimal commas, and line ${this.#pointLine} decimal points: write one of both`,
+      );
+    }
+    return rows;
+  }
+
+  #row(text: string, line: number): Row {
+    const isTight = /\d,\d/.test(text) && !/,\s|\s,|^,|,$|,,/.test(text);
+    const isDecimal = isTight && /[;\t]/.test(text);
+    if (isTight && !isDecimal && /\s/.test(text)) {
+      throw this.#fail(
         `line ${line} has commas inside of words (${
-          quoteStart(trimmed)
+          quoteStart(text)
         }): write decimal points, or separate by ` +
           "semicolons or tabs",
       );
     }
-    const cells = trimmed.split(isDecimal ? /\s*;\s*|\s+/ : /\s*[,;]\s*|\s+/);
-    if (isDecimal) decimalLine ??= line;
-    if (/\d\.\d/.test(trimmed)) pointLine ??= line;
-    rows.push({ line, cells: isDecimal ? cells.map((cell) => cell.replace(",", ".")) : cells });
-  });
-  if (decimalLine !== undefined && pointLine !== undefined) {
-    throw fail(
-      `line ${decimalLine} has decimal commas, and line ${pointLine} decimal points: write one of both`,
-    );
+    const cells = text.split(isDecimal ? /\s*;\s*|\s+/ : /\s*[,;]\s*|\s+/);
+    if (isDecimal) this.#decimalLine ??= line;
+    if (/\d\.\d/.test(text)) this.#pointLine ??= line;
+    return { line, cells: isDecimal ? cells.map((cell) => cell.replace(",", ".")) : cells };
   }
-  return rows;
 }
 
 /**

@@ -3,9 +3,10 @@
 import { quote } from "../quote.ts";
 import { readDataFile } from "./data_file.ts";
 import type { Split } from "./image_dataset.ts";
-import { type Fail, isMissing, quoteStart, toNumber } from "./number_rows.ts";
-import { type LabelledRow, labelledRows } from "./series_files.ts";
-import { scanSeriesFile, type SeriesValues } from "./series_file.ts";
+import { type Fail, LINE_END } from "./number_rows.ts";
+import { PIECE_BYTES, scanSeriesFile, type SeriesValues } from "./series_file.ts";
+import { type SeriesForm, seriesForm } from "./series_files.ts";
+import { SeriesRows } from "./series_rows.ts";
 import { decodeText } from "./text.ts";
 
 /** Labelled series of one length. */
@@ -25,8 +26,9 @@ export interface SeriesDataset<Values extends SeriesValues = SeriesValues> {
 }
 
 /**
- * Reads a file of series: a line each, its class first, then its values; or sktime's `.ts`, or Weka's `.arff`. Spaces,
- * tabs, commas and semicolons separate; empty lines are skipped.
+ * Reads a file of series: a line each, its class first, then its values; CSV whose first line has names, the class in the
+ * column of that name (class, label, target or y), or in the last; or sktime's `.ts`, or Weka's `.arff`. Spaces, tabs,
+ * commas and semicolons separate; empty lines are skipped.
  *
  * @param text The file's text.
  * @param name What error messages call it.
@@ -40,110 +42,83 @@ export function parseSeries(
   classNames?: readonly string[],
 ): SeriesDataset<Float32Array<ArrayBuffer>> {
   const fail = (detail: string) => new SyntaxError(`Cannot read ${quote(name)}: ${detail}`);
-  const found = labelledRows(text, fail);
-  refuseHeader(found, fail);
-  const rows = found.map(({ line, label, cells }) => {
-    const row = parseRow(line, label, cells, fail);
-    const expected = found[0]?.cells.length ?? row.values.length;
-    if (row.values.length === 0 || row.values.length !== expected) {
-      throw fail(
-        `line ${line} has ${row.values.length} values after its class, expected ` +
-          `${expected === 0 ? "at least 1" : `${expected} as in line ${found[0]?.line ?? line}`}`,
-      );
-    }
-    return { line, ...row };
-  });
-  if (rows.length === 0) throw fail("it holds no series, expected lines of a class and its values");
-  if (classNames === undefined) refuseIndex(rows, fail);
-  const names = classNames ?? [...new Set(rows.map(({ label }) => label))].sort(byNumber);
-  const indices = new Map(names.map((label, index) => [label, index]));
-  const length = rows[0]?.values.length ?? 0;
-  const values = new Float32Array(rows.length * length);
-  const labels = new Uint32Array(rows.length);
-  rows.forEach(({ line, label, values: own }, row) => {
-    const index = indices.get(label);
-    if (index === undefined) {
-      throw fail(`line ${line} is of class ${quote(label)}, expected ${names.join(", ")}`);
-    }
-    labels[row] = index;
-    values.set(own, row * length);
-  });
-  return { name, count: rows.length, length, values, labels, classNames: names };
+  const form = seriesForm(text, true, fail) ?? { headerLines: 0, reader: () => () => [] };
+  const rows = new SeriesRows(form, fail);
+  const series = [...rows.read(linesAfter(text, form.headerLines), form.headerLines + 1)];
+  const { length } = rows;
+  const classes = classesOf(series, form, classNames, fail);
+  const values = new Float32Array(series.length * length);
+  series.forEach((row, i) => values.set(row.values, i * length));
+  return { name, count: series.length, length, values, ...classes };
 }
 
-/** What a series is of, and its values. */
-function parseRow(
-  line: number,
-  label: string,
-  cells: readonly string[],
+function linesAfter(text: string, lines: number): string {
+  const ends = new RegExp(LINE_END, "g");
+  for (let line = 0; line < lines; line++) if (!ends.test(text)) return "";
+  return text.slice(ends.lastIndex);
+}
+
+/** Labels of series, and the names of their classes. */
+function classesOf(
+  rows: readonly { readonly line: number; readonly label: string }[],
+  form: SeriesForm,
+  classNames: readonly string[] | undefined,
   fail: Fail,
-): { readonly label: string; readonly values: readonly number[] } {
-  if (label === "") {
-    throw fail(`line ${line} has no class: it begins with a separator, or ends without one`);
+): Pick<SeriesDataset, "labels" | "classNames"> {
+  if (rows.length === 0) throw fail("it holds no series, expected lines of a class and its values");
+  const names = classNames ?? [...new Set(rows.map(({ label }) => label))].sort(byNumber);
+  if (classNames === undefined) {
+    refuseIndex(rows, fail);
+    refuseGuess(rows.length, names.length, form, fail);
   }
-  if (isMissing(label)) throw fail(`line ${line} is of no class: ${quote(label)}`);
-  refuseMissing(line, cells, fail);
-  const values = cells.map((cell, i) => {
-    const value = toNumber(cell);
-    if (value !== undefined) return value;
-    throw fail(`value ${i + 1} of line ${line} is ${quoteStart(cell)}, expected a finite number`);
+  const indices = new Map(names.map((label, index) => [label, index]));
+  const labels = Uint32Array.from(rows, ({ line, label }) => {
+    const index = indices.get(label);
+    if (index !== undefined) return index;
+    throw fail(`line ${line} is of class ${quote(label)}, expected ${names.join(", ")}`);
   });
-  return { label: canonical(label), values };
+  return { labels, classNames: names };
 }
 
-/** A larger file is read by its lines: as one text, and its numbers, it would take several times as much memory. */
-const MOST_IN_MEMORY = 2 ** 26;
+/** How much of files is in memory. */
+export interface SeriesLimits {
+  /** A larger file is read by its lines: as one text, and its numbers, it would take several times as much memory. */
+  readonly mostInMemory: number;
+  /** Bytes that are then read at once. */
+  readonly pieceBytes: number;
+}
+
+const LIMITS: SeriesLimits = { mostInMemory: 2 ** 26, pieceBytes: PIECE_BYTES };
 
 /**
- * Reads a file of series, a line each, of any length: its values are read when they are asked for.
+ * Reads a file of series of any length, in the forms of {@linkcode parseSeries}: its values are read when they are asked
+ * for.
  *
- * @param path The file, in the form of the UCR archive.
+ * @param path The file.
  * @param classNames As for `parseSeries`.
+ * @param pieceBytes Bytes that are read at once.
  * @throws {SyntaxError} As `parseSeries`.
  */
 export async function openSeries(
   path: string,
   classNames?: readonly string[],
+  pieceBytes: number = PIECE_BYTES,
 ): Promise<SeriesDataset> {
   const fail = (detail: string) => new SyntaxError(`Cannot read ${quote(path)}: ${detail}`);
-  const { values, labels, length } = await scanSeriesFile(
-    path,
-    (line, [label = "", ...cells], failRow) => parseRow(line, label, cells, failRow),
-  );
-  if (labels.length === 0) {
-    throw fail("it holds no series, expected lines of a class and its values");
-  }
-  if (classNames === undefined) refuseIndex(labels.map((label) => ({ label })), fail);
-  const names = classNames ?? [...new Set(labels)].sort(byNumber);
-  const indices = new Map(names.map((name, index) => [name, index]));
-  const classes = Uint32Array.from(labels, (label) => {
-    const index = indices.get(label);
-    if (index !== undefined) return index;
-    throw fail(`a series is of class ${quote(label)}, expected ${names.join(", ")}`);
-  });
-  return { name: path, count: labels.length, length, values, labels: classes, classNames: names };
+  const { values, rows, length, form } = await scanSeriesFile(path, pieceBytes);
+  const classes = classesOf(rows, form, classNames, fail);
+  return { name: path, count: rows.length, length, values, ...classes };
 }
 
 /** A file of series, in memory where it is small. */
-async function readSeries(path: string, classNames?: readonly string[]): Promise<SeriesDataset> {
+async function readSeries(
+  path: string,
+  { mostInMemory, pieceBytes }: SeriesLimits,
+  classNames?: readonly string[],
+): Promise<SeriesDataset> {
   const sizeBytes = await Deno.stat(path).then(({ isFile, size }) => isFile ? size : 0, () => 0);
-  if (sizeBytes > MOST_IN_MEMORY) return await openSeries(path, classNames);
+  if (sizeBytes > mostInMemory) return await openSeries(path, classNames, pieceBytes);
   return parseSeries(decodeText(await readDataFile(path, "series"), path), path, classNames);
-}
-
-/** Names of columns are no series, though a class of that name may be meant. */
-function refuseHeader([first]: readonly LabelledRow[], fail: Fail): void {
-  if (first === undefined || first.cells.length === 0) return;
-  const { line, label, cells } = first;
-  const isHeader = cells.every((cell) => toNumber(cell) === undefined && !isMissing(cell));
-  // Numbers as names: a table of pandas with its index, whose own column has none.
-  const isCount = label === "" && cells.every((cell, i) => toNumber(cell) === i);
-  if (!isHeader && !isCount) return;
-  const names = [label, ...cells].slice(0, 3).map(quoteStart).join(", ");
-  throw fail(
-    `line ${line} has names of columns (${names}, ...): take it out, and any column that counts lines, so that each line ` +
-      "is a class and its values",
-  );
 }
 
 /** Fewer series may well have their classes in order. */
@@ -163,25 +138,13 @@ function refuseIndex(rows: readonly { readonly label: string }[], fail: Fail): v
   );
 }
 
-/** What a missing value means is not for a reader to choose. */
-function refuseMissing(line: number, cells: readonly string[], fail: Fail): void {
-  const at = cells.findIndex(isMissing);
-  if (at < 0) return;
-  const found = `value ${at + 1} of line ${line} is ${
-    cells[at] === "" ? "missing" : quoteStart(cells[at] ?? "")
-  }`;
+/** A last column with nearly as many values as there are series is of values itself. */
+function refuseGuess(series: number, classes: number, form: SeriesForm, fail: Fail): void {
+  if (form.isGuessed !== true || series < FEWEST_TO_COUNT || classes <= series / 2) return;
   throw fail(
-    cells.slice(at).every(isMissing) && at > 0
-      ? `${found}, and so is what follows: the series is shorter than others, and all must have one length. Cut all to ` +
-        "the shortest, or go on with the last value (the archive has corrected sets of its own)"
-      : `${found}, expected a finite number: fill such gaps first, from the values beside them, say`,
+    `its last column, taken for the class as none is named class, label, target or y, has ${classes} values in ` +
+      `${series} series: name the column of the class so`,
   );
-}
-
-/** "1.0000000e+000" and "1" are one class. */
-function canonical(label: string): string {
-  const number = toNumber(label);
-  return number === undefined ? label : String(Number(label));
 }
 
 function byNumber(a: string, b: string): number {
@@ -189,17 +152,21 @@ function byNumber(a: string, b: string): number {
 }
 
 /**
- * Loads both parts of a data set in the form of the UCR archive: two files, one with `TRAIN` in its name, one with
+ * Loads both parts of a data set in the forms of {@linkcode parseSeries}: two files, one with `TRAIN` in its name, one with
  * `TEST` in the same place (or `train` and `test`).
  *
  * @param path The training file, or a folder that holds one pair.
+ * @param limits How much of the files is in memory.
  * @returns Both parts, of one length, with the classes of the training part.
  * @throws {SyntaxError} If a file is not such data, the two differ in length, or there are fewer than two classes.
  * @throws {RangeError} If the pair cannot be told from the path.
  */
-export async function loadSeries(path: string): Promise<Readonly<Record<Split, SeriesDataset>>> {
+export async function loadSeries(
+  path: string,
+  limits: SeriesLimits = LIMITS,
+): Promise<Readonly<Record<Split, SeriesDataset>>> {
   const trainPath = await findTrainFile(path);
-  const train = await readSeries(trainPath);
+  const train = await readSeries(trainPath, limits);
   const testPath = trainPath.replace(
     /train(?=[^/\\]*$)/i,
     (word) => word === "train" ? "test" : word === "Train" ? "Test" : "TEST",
@@ -218,7 +185,7 @@ export async function loadSeries(path: string): Promise<Readonly<Record<Split, S
         `${quote(train.classNames[0] ?? "")}, expected two classes or more`,
     );
   }
-  const test = await readSeries(testPath, train.classNames);
+  const test = await readSeries(testPath, limits, train.classNames);
   if (test.length !== train.length) {
     throw new SyntaxError(
       `Cannot use ${quote(testPath)}: its series have ${test.length} values, and those of ` +

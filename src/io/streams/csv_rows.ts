@@ -59,14 +59,15 @@ export async function* readCsv(
   }
 }
 
-/** What is there most often, outside of quotes. */
-function separatorOf(header: string): string {
+/** What separates the cells of a first line: what is there most often, outside of quotes. */
+export function separatorOf(header: string): string {
   const bare = header.replace(/"[^"]*"/g, "");
   const count = (separator: string) => bare.split(separator).length;
   return SEPARATORS.reduce((best, other) => count(other) > count(best) ? other : best);
 }
 
-function cellsOf(row: string, separator: string, fail: (found: string) => Error): string[] {
+/** The cells of a row, without what quotes them. */
+export function cellsOf(row: string, separator: string, fail: (found: string) => Error): string[] {
   if (!row.includes('"')) return row.split(separator).map((cell) => cell.trim());
   try {
     const rows: unknown = parse(row, { separator, trimLeadingSpace: true });

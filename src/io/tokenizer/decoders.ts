@@ -43,7 +43,7 @@ export function createDecoder(settings: Settings): Decoder {
   }
 }
 
-/** Of what is a token, its bytes are kept: the same ones come again and again. */
+/** Of what is a token, its bytes are kept: the same ones come again and again, and end up in the same memory. */
 function byteLevel(): Decoder {
   const known = new Map<string, Uint8Array>();
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -52,10 +52,18 @@ function byteLevel(): Decoder {
     if (bytes === undefined) known.set(token, bytes = tokenBytes(token));
     return bytes;
   };
+  let buffer = new Uint8Array(1024);
   return (tokens) => {
-    const all: number[] = [];
-    for (const token of tokens) for (const byte of bytesOf(token)) all.push(byte);
-    return [decoder.decode(Uint8Array.from(all))];
+    let length = 0;
+    for (const token of tokens) length += bytesOf(token).length;
+    if (length > buffer.length) buffer = new Uint8Array(2 * length);
+    let end = 0;
+    for (const token of tokens) {
+      const bytes = bytesOf(token);
+      buffer.set(bytes, end);
+      end += bytes.length;
+    }
+    return [decoder.decode(buffer.subarray(0, length))];
   };
 }
 

@@ -63,7 +63,7 @@ export function createEncodeStream(
   const context = collect(idsOf, CONTEXT);
 
   /** Ids of a part that goes on from another. */
-  function continuing(part: string): number[] {
+  function continuing(part: string): readonly number[] {
     const ids = collect(idsOf, CONTEXT + part);
     const isApart = context.every((id, i) => ids[i] === id);
     return isApart ? ids.slice(context.length) : collect(idsOf, part);
@@ -106,8 +106,8 @@ function lastCut(text: string, from: number, cuts: Cuts): number {
   return 0;
 }
 
-function collect(idsOf: StreamedTokenizer["idsOf"], text: string): number[] {
-  const all: number[] = [];
-  for (const ids of idsOf(text)) for (const id of ids) all.push(id);
-  return all;
+function collect(idsOf: StreamedTokenizer["idsOf"], text: string): readonly number[] {
+  const parts = [...idsOf(text)];
+  const [first = []] = parts;
+  return parts.length <= 1 ? first : parts.flat();
 }

@@ -2,6 +2,7 @@
 
 import { BPE } from "npm:@huggingface/tokenizers@0.2.0";
 import { cutParts } from "./joints.ts";
+import { remembered } from "./remembered.ts";
 import type { Settings } from "./settings.ts";
 
 /** The kinds of models that there are. */
@@ -11,7 +12,9 @@ export const MODEL_TYPES = ["BPE", "Unigram", "WordPiece", "WordLevel"] as const
 export interface Model {
   /** Ids by token, those of added tokens not among them. */
   readonly vocab: ReadonlyMap<string, number>;
-  /** Ids of one piece, in their order, some at a time: it may be a whole text. */
+  /** Ids of one piece, in their order, where it is short enough to give them at once, as a word is. */
+  encodeWord(piece: string): readonly number[] | undefined;
+  /** Ids of any piece, some at a time: it may be a whole text. */
   encode(piece: string): Iterable<readonly number[]>;
 }
 
@@ -76,36 +79,45 @@ function bytePairs(settings: Settings, vocab: ReadonlyMap<string, number>): Mode
     return known === "" ? [] : idsOf(implementation([known]), vocab);
   };
   // The last part alone would have the suffix.
-  if (suffix !== "") return { vocab, encode: (piece) => [encodePart(piece)] };
+  if (suffix !== "") return whole(vocab, encodePart);
   const merged = (Array.isArray(merges) ? merges : []).map((merge: string | string[]) =>
     typeof merge === "string" ? merge.replace(" ", "") : merge.join("")
   );
   const cut = cutParts(() => [...vocab.keys(), ...merged], (character) => vocab.has(character));
-  const encodeParts = function* (piece: string): Generator<readonly number[], void> {
-    for (const part of cut(piece)) yield encodePart(part);
+  const encodeShort = remembered(encodePart);
+  return {
+    vocab,
+    // Most pieces are words: there are millions of them, and a generator for each would take half of the time.
+    encodeWord: (piece) => piece.length < 32 ? encodeShort(piece) : undefined,
+    *encode(piece) {
+      for (const part of cut(piece)) yield encodePart(part);
+    },
   };
-  // Most pieces are words: there are millions of them, and a generator for each would take half of the time.
-  return { vocab, encode: (piece) => piece.length < 32 ? [encodePart(piece)] : encodeParts(piece) };
 }
 
 function idsOf(tokens: readonly string[], vocab: ReadonlyMap<string, number>): number[] {
   return tokens.map((token) => vocab.get(token)).filter((id) => id !== undefined);
 }
 
+/** A model that takes any piece for a word. */
+function whole(
+  vocab: ReadonlyMap<string, number>,
+  encodeWord: (piece: string) => readonly number[],
+): Model {
+  return { vocab, encodeWord, encode: (piece) => [encodeWord(piece)] };
+}
+
 function wordLevel(settings: Settings, vocab: ReadonlyMap<string, number>): Model {
   const unknown = vocab.get(settings.text("unk_token", "<unk>"));
-  return {
-    vocab,
-    encode(piece) {
-      const id = vocab.get(piece) ?? unknown;
-      if (id !== undefined) return [[id]];
-      throw new RangeError(
-        `Cannot encode ${
-          JSON.stringify(piece.slice(0, 60))
-        }: the vocabulary of words has neither it nor an unknown token`,
-      );
-    },
-  };
+  return whole(vocab, (piece) => {
+    const id = vocab.get(piece) ?? unknown;
+    if (id !== undefined) return [id];
+    throw new RangeError(
+      `Cannot encode ${
+        JSON.stringify(piece.slice(0, 60))
+      }: the vocabulary of words has neither it nor an unknown token`,
+    );
+  });
 }
 
 /** The longest token that a word begins with, then the longest that goes on, and so on; or the unknown token for all of it. */
@@ -114,28 +126,25 @@ function wordPiece(settings: Settings, vocab: ReadonlyMap<string, number>): Mode
   if (unknown === undefined) throw settings.expected("unk_token", "a token of the vocabulary");
   const prefix = settings.text("continuing_subword_prefix", "##");
   const most = settings.count("max_input_chars_per_word", 100);
-  return {
-    vocab,
-    encode(piece) {
-      // A character has two code units at most; a whole text is not made a list of.
-      if (piece.length > 2 * most) return [[unknown]];
-      const characters = [...piece];
-      if (characters.length > most) return [[unknown]];
-      const ids: number[] = [];
-      for (let begin = 0; begin < characters.length;) {
-        let end = characters.length;
-        let id: number | undefined;
-        for (; end > begin && id === undefined; end--) {
-          const part = characters.slice(begin, end).join("");
-          id = vocab.get(begin === 0 ? part : prefix + part);
-        }
-        if (id === undefined) return [[unknown]];
-        ids.push(id);
-        begin = end + 1;
+  return whole(vocab, (piece) => {
+    // A character has two code units at most; a whole text is not made a list of.
+    if (piece.length > 2 * most) return [unknown];
+    const characters = [...piece];
+    if (characters.length > most) return [unknown];
+    const ids: number[] = [];
+    for (let begin = 0; begin < characters.length;) {
+      let end = characters.length;
+      let id: number | undefined;
+      for (; end > begin && id === undefined; end--) {
+        const part = characters.slice(begin, end).join("");
+        id = vocab.get(begin === 0 ? part : prefix + part);
       }
-      return [ids];
-    },
-  };
+      if (id === undefined) return [unknown];
+      ids.push(id);
+      begin = end + 1;
+    }
+    return ids;
+  });
 }
 
 /** What an unknown character costs beyond the least likely token. */
@@ -208,6 +217,7 @@ function unigram(settings: Settings, vocab: ReadonlyMap<string, number>): Model 
   const cut = cutParts(() => vocab.keys(), (character) => vocab.has(character));
   return {
     vocab,
+    encodeWord: () => undefined,
     *encode(piece) {
       // Sums go on from part to part: of two ways that are equally good, rounding decides as it does in the whole.
       let score = 0;

@@ -1,6 +1,7 @@
 /** Parts that cut a text into the pieces which the model then makes tokens of, each for itself. */
 
 import type { Settings } from "./settings.ts";
+import { remembered } from "./remembered.ts";
 import { mapSlices } from "./slices.ts";
 import { BEHAVIORS, escaped, patternOf, split } from "./splits.ts";
 
@@ -104,10 +105,11 @@ function* cutEach(
 function byteLevel(settings: Settings): PreTokenizer {
   const addsSpace = settings.flag("add_prefix_space", true);
   const splits = settings.flag("use_regex", true);
+  const charactersOf = remembered(byteCharactersOf);
   return function* (text) {
     const whole = addsSpace && !text.startsWith(" ") ? ` ${text}` : text;
     for (const piece of splits ? split(whole, GPT2, "Isolated") : [whole]) {
-      yield byteCharactersOf(piece);
+      yield charactersOf(piece);
     }
   };
 }

@@ -3,10 +3,10 @@
 /** Code units of a slice. */
 const SLICE = 2 ** 16;
 
-/** A text's slices, none of which ends inside a character. */
-function* slices(text: string): Generator<string, void> {
+/** A text's slices of so many code units, none of which ends inside a character. */
+export function* slices(text: string, length: number): Generator<string, void> {
   for (let begin = 0; begin < text.length;) {
-    let end = Math.min(begin + SLICE, text.length);
+    let end = Math.min(begin + length, text.length);
     const isInside = end < text.length && (text.charCodeAt(end - 1) & 0xfc00) === 0xd800;
     if (isInside) end++;
     yield text.slice(begin, end);
@@ -18,6 +18,6 @@ function* slices(text: string): Generator<string, void> {
 export function mapSlices(text: string, map: (slice: string) => string): string {
   if (text.length <= SLICE) return map(text);
   let result = "";
-  for (const slice of slices(text)) result += map(slice);
+  for (const slice of slices(text, SLICE)) result += map(slice);
   return result;
 }

@@ -34,31 +34,145 @@ interface Found {
  * @param invert Whether what lies between its matches counts as matched.
  * @returns The pieces, none of them empty.
  */
-export function* split(
+export function split(
   text: string,
   pattern: RegExp,
   behavior: Behavior,
   invert = false,
-): Generator<string, void> {
+): Iterable<string> {
   if (behavior === "Isolated" || behavior === "Removed") {
-    for (const { text: piece, matched } of find(text, pattern, invert)) {
-      if (piece !== "" && !(matched && behavior === "Removed")) yield piece;
+    return new Pieces(text, new Matches(text, pattern), {
+      matches: behavior === "Isolated" || invert,
+      others: behavior === "Isolated" || !invert,
+    });
+  }
+  return notEmpty(joined(find(text, pattern, invert), behavior));
+}
+
+/** Pieces of a text: its matches, what is between them, or both. A generator would make an object for each. */
+class Pieces implements Iterator<string, undefined> {
+  readonly #text: string;
+  readonly #matches: Matches;
+  readonly #keeps: { readonly matches: boolean; readonly others: boolean };
+  /** What is between the last match and this one is given up to here. */
+  #done = 0;
+  /** The match that is yet to be given. */
+  #isInMatch = false;
+  readonly #next = { done: false as const, value: "" };
+
+  constructor(
+    text: string,
+    matches: Matches,
+    keeps: { readonly matches: boolean; readonly others: boolean },
+  ) {
+    this.#text = text;
+    this.#matches = matches;
+    this.#keeps = keeps;
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+
+  next(): IteratorResult<string, undefined> {
+    const matches = this.#matches, keeps = this.#keeps;
+    for (;;) {
+      if (this.#isInMatch) {
+        this.#isInMatch = false;
+        if (keeps.matches && matches.end > matches.begin) {
+          return this.#give(matches.begin, matches.end);
+        }
+      }
+      const begin = this.#done;
+      if (matches.next()) {
+        this.#isInMatch = true;
+        this.#done = matches.end;
+        if (keeps.others && matches.begin > begin) return this.#give(begin, matches.begin);
+        continue;
+      }
+      this.#done = this.#text.length;
+      if (keeps.others && begin < this.#text.length) return this.#give(begin, this.#text.length);
+      return { done: true, value: undefined };
     }
-  } else {
-    for (const piece of joined(find(text, pattern, invert), behavior)) {
-      if (piece !== "") yield piece;
-    }
+  }
+
+  #give(begin: number, end: number): IteratorResult<string, undefined> {
+    this.#next.value = this.#text.slice(begin, end);
+    return this.#next;
   }
 }
 
+function* notEmpty(pieces: Iterable<string>): Generator<string, void> {
+  for (const piece of pieces) if (piece !== "") yield piece;
+}
+
 function* find(text: string, pattern: RegExp, invert: boolean): Generator<Found, void> {
-  let end = 0;
-  for (const { 0: found, index } of text.matchAll(pattern)) {
-    if (index > end) yield { text: text.slice(end, index), matched: invert };
-    yield { text: found, matched: !invert };
-    end = index + found.length;
+  const matches = new Matches(text, pattern);
+  let done = 0;
+  for (; matches.next(); done = matches.end) {
+    const { begin, end } = matches;
+    if (begin > done) yield { text: text.slice(done, begin), matched: invert };
+    yield { text: text.slice(begin, end), matched: !invert };
   }
-  if (end < text.length) yield { text: text.slice(end), matched: invert };
+  if (done < text.length) yield { text: text.slice(done), matched: invert };
+}
+
+/**
+ * Goes through a pattern's matches as `matchAll` does, but makes nothing of one that begins where the last ended, as most
+ * do: what a list of matches takes for each is more than all else that a token costs.
+ */
+class Matches {
+  /** Where the match begins. */
+  begin = 0;
+  /** Where it ends. */
+  end = 0;
+  readonly #text: string;
+  readonly #anywhere: RegExp;
+  readonly #here: RegExp;
+  /** Where the next one is looked for. */
+  #from = 0;
+
+  constructor(text: string, pattern: RegExp) {
+    this.#text = text;
+    [this.#anywhere, this.#here] = searchesOf(pattern);
+  }
+
+  /** Goes to the next match, if there is one. */
+  next(): boolean {
+    const text = this.#text, from = this.#from, here = this.#here, anywhere = this.#anywhere;
+    if (from > text.length) return false;
+    here.lastIndex = from;
+    if (here.test(text)) {
+      this.begin = from;
+      this.end = here.lastIndex;
+    } else {
+      anywhere.lastIndex = from;
+      const found = anywhere.exec(text);
+      if (found === null) {
+        this.#from = Infinity;
+        return false;
+      }
+      this.begin = found.index;
+      this.end = anywhere.lastIndex;
+    }
+    // One of no characters is not found again.
+    const isWide = (text.codePointAt(this.end) ?? 0) > 0xffff;
+    this.#from = this.end > this.begin ? this.end : this.end + (isWide ? 2 : 1);
+    return true;
+  }
+}
+
+const SEARCHES: WeakMap<RegExp, readonly [RegExp, RegExp]> = new WeakMap();
+
+/** A pattern's searches, from a place on and at a place: each begins at a place that it is given, and may be shared. */
+function searchesOf(pattern: RegExp): readonly [RegExp, RegExp] {
+  let searches = SEARCHES.get(pattern);
+  if (searches === undefined) {
+    const flags = pattern.flags.replace(/[gy]/g, "");
+    searches = [new RegExp(pattern, `${flags}g`), new RegExp(pattern, `${flags}y`)];
+    SEARCHES.set(pattern, searches);
+  }
+  return searches;
 }
 
 function* joined(pieces: Iterable<Found>, behavior: Merging): Generator<string, void> {

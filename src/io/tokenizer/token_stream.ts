@@ -56,9 +56,9 @@ export function createTokenStream(
   let window = [...before];
   let given = decode(window).length;
   function take(ids: readonly number[]): string {
-    const before = window.length;
-    for (const id of ids) if (hasText(id)) window.push(id);
-    if (window.length === before) return "";
+    const known = ids.every(hasText) ? ids : ids.filter(hasText);
+    if (known.length === 0) return "";
+    window = window.concat(known);
     const whole = decode(window);
     const text = window.length < LONGEST_WAIT ? whole.replace(/\ufffd+$/, "") : whole;
     const piece = text.slice(given);
@@ -72,6 +72,7 @@ export function createTokenStream(
 
   return {
     push(...ids) {
+      if (ids.length <= AT_ONCE) return take(ids);
       let text = "";
       for (let at = 0; at < ids.length; at += AT_ONCE) text += take(ids.slice(at, at + AT_ONCE));
       return text;

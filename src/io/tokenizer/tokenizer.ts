@@ -94,22 +94,35 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
     return normalize !== undefined && rest !== text && normalize(rest) === normalize(text);
   }
 
+  /** Ids until they are given: it is empty whenever others may use it. */
+  const some: number[] = [];
+
   /** Ids of the text itself, some at a time. */
   function* idsOf(text: string): Generator<readonly number[], void> {
     let isFirst = true;
+    let count = 0;
     for (const raw of findRaw(text)) {
       const found = typeof raw === "number" ? [raw] : findNormalized(normalize?.(raw) ?? raw);
       isFirst &&= typeof raw === "number" || !losesBegin(raw);
       for (const part of found) {
-        if (typeof part === "number") yield [part];
+        if (typeof part === "number") some[count++] = part;
         else {
           for (const piece of preTokenize?.(part, isFirst) ?? [part]) {
-            for (const ids of model.encode(piece)) yield ids;
+            const word = model.encodeWord(piece);
+            // Not through their iterator, which would make an object for each.
+            for (let i = 0; word !== undefined && i < word.length; i++) {
+              some[count++] = word[i] ?? 0;
+            }
+            if (word !== undefined && count < SOME) continue;
+            if (count > 0) yield some.slice(0, count);
+            count = 0;
+            if (word === undefined) yield* model.encode(piece);
           }
         }
         isFirst = false;
       }
     }
+    if (count > 0) yield some.slice(0, count);
   }
 
   function* encodeInPieces(text: string): Generator<readonly number[], void> {
@@ -195,6 +208,9 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
       ),
   };
 }
+
+/** Ids that are given at a time, or more. */
+const SOME = 1024;
 
 /** Words that a pre-tokenizer may cut, or leave. */
 const WORDS = "ab a ".repeat(200);

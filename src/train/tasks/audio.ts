@@ -58,10 +58,11 @@ export const AUDIO_PRESETS: readonly TaskPreset[] = PRESETS;
 /**
  * Presets `words` (the default) and `small`, for a CPU. `data` is a folder or a TAR archive of WAV files, each of which is
  * of the class that its folder or the beginning of its name says; `test` is a pattern of the paths of those to test with,
- * and every tenth of the others validates, or as many as `heldOut` says.
+ * and every tenth of the others validates, or as many as `heldOut` says. The model takes the sample rate that most of them
+ * have; the others are resampled.
  *
  * @throws {SyntaxError} If a file is no WAV file, or there are fewer than two classes.
- * @throws {RangeError} If sample rates differ, or an option is out of range.
+ * @throws {RangeError} If a file's sample rate is none of sound, or an option is out of range.
  */
 export async function audioTask(options: TaskOptions = {}): Promise<Task> {
   const name = choosePreset("audio", ["words", "small"], options);
@@ -84,6 +85,12 @@ export async function audioTask(options: TaskOptions = {}): Promise<Task> {
     orderedSource(audioExamples(frames, preprocessing), { batchSize });
   const count = (frames: Frames) => frames.count.toLocaleString("en-US");
   const n_classes = train.classNames.length;
+  const { sample_rate } = layout;
+  const others = [train, test].flatMap(({ recordings }) => recordings)
+    .filter((recording) => recording.sample_rate !== sample_rate).length;
+  const resampledNote = others === 0
+    ? ""
+    : `, ${others.toLocaleString("en-US")} resampled to ${sample_rate} samples a second`;
   return {
     name: "audio",
     config: newConfig(preset.size, {
@@ -101,7 +108,9 @@ export async function audioTask(options: TaskOptions = {}): Promise<Task> {
     ...(validated === tested ? {} : { test: ordered(tested) }),
     dataHash: () => dataHash([all, tested].flatMap(({ powers, labels }) => [powers, labels])),
     summary: `${count(trained)} recordings to train on, ${count(validated)} to validate with` +
-      `${validated === tested ? "" : `, ${count(tested)} to test with`}, ${n_classes} classes`,
+      `${
+        validated === tested ? "" : `, ${count(tested)} to test with`
+      }, ${n_classes} classes${resampledNote}`,
   };
 }
 

@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
-import { readRawInput, toModelInput } from "../../../src/cli/infer/classify_input.ts";
+import { readRawInput, toModelInput as toInput } from "../../../src/cli/infer/classify_input.ts";
 import { type ModelConfig, parseConfig } from "../../../src/model/config/config.ts";
 import { encodePng } from "../../io/images/png_file.ts";
 import { FakeTerminal } from "../terminal/fake_terminal.ts";
@@ -27,6 +27,17 @@ const IMAGE = config(2, {
 });
 const SERIES = config(2, { kind: "series", mean: [1, 10], std: [1, 10] });
 const PLAIN = config(2);
+
+/** With nothing said. */
+async function toModelInput(
+  raw: Parameters<typeof toInput>[0],
+  config: ModelConfig,
+): Promise<Float32Array> {
+  const terminal = new FakeTerminal();
+  const input = await toInput(raw, config, terminal);
+  assertEquals(terminal.stderr, "");
+  return input;
+}
 
 const text = (content: string) => ({ name: "in", bytes: new TextEncoder().encode(content) });
 /** Two images of 2 x 2. */

@@ -64,14 +64,35 @@ Deno.test("infer() classify --stream names sounds as they end, and says nothing 
   assertEquals(other.stdout.split("\n").length, 3);
 });
 
+Deno.test("infer() classify resamples sound of another rate, and says so once", async () => {
+  const options = { silence: 6000, length: 6000 };
+  const slow = wavFile(s16(tone({ silence: 3000, length: 3000 })));
+  const fast = wavFile(s16(tone({ ...options, sampleRate: 16000 })), { sampleRate: 16000 });
+  const note =
+    'Note: "stdin" has 16000 samples a second, and this model takes 8000: it is resampled';
+  for (const stream of [[], ["--stream"]]) {
+    const [own, other] = [
+      await run([WEIGHTS, "-", "--json", ...stream], slow),
+      await run([WEIGHTS, "-", "--json", ...stream], fast),
+    ];
+    assertEquals(own.stderr.includes("Note"), false);
+    assertEquals(other.stderr.split("\n").filter((line) => line.startsWith("Note")), [note]);
+    const [expected, found] = [own, other].map(({ stdout }) => JSON.parse(stdout));
+    assertEquals(found.label, expected.label);
+    for (const [i, p] of expected.probabilities.entries()) {
+      assertAlmostEquals(found.probabilities[i], p, 0.05);
+    }
+  }
+});
+
 Deno.test("infer() classify says what is wrong with sound", async () => {
   const refused = async (args: string[], bytes: Uint8Array<ArrayBuffer>, message: string) => {
     const terminal = new FakeTerminal({ stdin: bytes });
     assertEquals(await infer(["classify", ...args, "--backend", "cpu"], terminal), 1);
     assert(terminal.stderr.includes(message), terminal.stderr);
   };
-  const fast = wavFile(s16(new Float32Array(900)), { sampleRate: 44100 });
-  const rate = "44100 samples a second, and this model takes 8000";
+  const fast = wavFile(s16(new Float32Array(900)), { sampleRate: 1e9 });
+  const rate = "it has 1000000000 samples a second, expected 1000 to 768000";
   await refused([WEIGHTS, "-"], fast, rate);
   await refused([WEIGHTS, "-", "--stream"], fast, rate);
   await refused([WEIGHTS.replace("spoken-digits", "mnist"), "-"], fast, "preprocessing for image");

@@ -37,7 +37,7 @@ function print(model: Model, sequences: readonly TokenScore[][], form: object): 
   const sums = new ScoreSums(undefined, model);
   for (const scores of sequences) {
     for (const score of scores) {
-      sums.add(score);
+      sums.add(score.id, score.logprob);
       output.add(score);
     }
     output.endSequence();
@@ -83,7 +83,7 @@ Deno.test("ScoreSums counts the bytes that were scored, and no others", () => {
   const model = modelOf({ decoder: { type: "Fuse" }, model: KEPT });
   const bits = (text: string, of = model) => {
     const sums = new ScoreSums(text, of);
-    for (const score of scoresOf(of, text)) sums.add(score);
+    for (const score of scoresOf(of, text)) sums.add(score.id, score.logprob);
     return sums.summary().bitsPerByte;
   };
   // One bit for b and one for the two bytes of é; the first token is foreseen by nothing.

@@ -1,8 +1,5 @@
 import type { ScreenSize, Terminal } from "../../../src/cli/terminal/terminal.ts";
 
-/** Bytes that a stream gives at once. */
-const CHUNK = 5;
-
 /** Collects what a command writes, and gives it what it reads. */
 export class FakeTerminal implements Terminal {
   stdout = "";
@@ -11,18 +8,24 @@ export class FakeTerminal implements Terminal {
   readonly colors: boolean;
   readonly stdinIsTerminal: boolean;
   readonly #stdin: Uint8Array<ArrayBuffer>;
+  readonly #chunk: number;
   readonly #screen: ScreenSize | undefined;
 
-  /** Without `stdin`, stdin is a terminal; with `screen`, stdout is one of that size. */
+  /**
+   * Without `stdin`, stdin is a terminal; with `screen`, stdout is one of that size. `chunk`: bytes that stdin gives at
+   * once.
+   */
   constructor(
     options: {
       stdin?: Uint8Array<ArrayBuffer> | string;
       rewrites?: boolean;
       colors?: boolean;
       screen?: ScreenSize;
+      chunk?: number;
     } = {},
   ) {
     const { stdin } = options;
+    this.#chunk = options.chunk ?? 5;
     this.#screen = options.screen;
     this.colors = options.colors ?? false;
     this.rewrites = options.rewrites ?? false;
@@ -51,6 +54,7 @@ export class FakeTerminal implements Terminal {
 
   async *stdin(): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
     const bytes = await this.readStdin();
-    for (let at = 0; at < bytes.length; at += CHUNK) yield bytes.slice(at, at + CHUNK);
+    const chunk = this.#chunk;
+    for (let at = 0; at < bytes.length; at += chunk) yield bytes.slice(at, at + chunk);
   }
 }

@@ -1,6 +1,7 @@
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { Random } from "../../../src/checks/random.ts";
 import { frameCount, MelFrames, type MelLayout } from "../../../src/io/audio/mel_frames.ts";
+import { resampled } from "../../../src/io/audio/resampler.ts";
 import { powerSpectrum } from "../../../src/io/audio/power_spectrum.ts";
 import { soundToInput } from "../../../src/io/audio/sound_input.ts";
 import { tone } from "./wav_file.ts";
@@ -70,9 +71,13 @@ Deno.test("soundToInput() has as many frames as the layout, silence after a shor
   assertEquals([...short.subarray(8)], new Array(32).fill(0));
   assertEquals(soundToInput(new Random(1).normal(3), 8000, layout).length, 40);
   assertEquals(soundToInput(new Random(1).normal(5000), 8000, layout).length, 40);
-  assertThrows(
-    () => soundToInput(new Float32Array(9), 44100, layout),
-    RangeError,
-    "it has 44100 samples a second, and this model takes 8000",
+  const fast = new Random(1).normal(600);
+  assertEquals(
+    soundToInput(fast, 44100, layout),
+    soundToInput(resampled(fast, 44100, 8000), 8000, layout),
   );
+  for (const rate of [0, 999, 8000.5, NaN, 1e9]) {
+    const message = `it has ${rate} samples a second, expected 1000 to 768000`;
+    assertThrows(() => soundToInput(new Float32Array(9), rate, layout), RangeError, message);
+  }
 });

@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { resampled } from "../../../src/io/audio/resampler.ts";
 import { sampleStream } from "../../../src/io/audio/sample_stream.ts";
 import { s16, wavFile } from "./wav_file.ts";
 
@@ -22,13 +23,16 @@ async function samplesOf(
 Deno.test("sampleStream() reads raw samples, and a WAV file's, however they come", async () => {
   const bytes = s16([0.5, -0.25, 1, -1]);
   const expected = [16384, -8192, 32767, -32767].map((value) => Math.fround(value / 32768));
-  const trailing = new Uint8Array([...wavFile(bytes, { sampleRate: 16000 }), 1, 2, 3, 4]);
-  const endless = wavFile(bytes, { sampleRate: 16000, stated: 0xffffffff });
+  const trailing = new Uint8Array([...wavFile(bytes), 1, 2, 3, 4]);
+  const endless = wavFile(bytes, { stated: 0xffffffff });
+  const slow = wavFile(bytes, { sampleRate: 6000 });
+  const more = [...resampled(Float32Array.from(expected), 6000, 8000)];
   for (const size of [1, 3, 5, 100]) {
     assertEquals(await samplesOf(bytes, size), { samples: expected, rates: [8000] });
     for (const file of [trailing, endless]) {
-      assertEquals(await samplesOf(file, size), { samples: expected, rates: [16000] });
+      assertEquals(await samplesOf(file, size), { samples: expected, rates: [8000] });
     }
+    assertEquals(await samplesOf(slow, size), { samples: more, rates: [6000] });
   }
   assertEquals(await samplesOf(s16([0.5]), 9), { samples: [0.5], rates: [8000] });
   assertEquals(await samplesOf(new Uint8Array(), 9), { samples: [], rates: [] });

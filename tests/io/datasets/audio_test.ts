@@ -61,6 +61,21 @@ Deno.test("loadAudio() takes classes from folders, and reads an archive as its f
   });
 });
 
+Deno.test("loadAudio() names the rate that most recordings have, of several the lowest", async () => {
+  await withFiles(["1_a_0.wav", "1_a_9.wav", "2_a_9.wav", "2_a_0.wav"], async (folder) => {
+    const write = (name: string) =>
+      Deno.writeFile(`${folder}/${name}`, wavFile(s16([0, 1]), { sampleRate: 16000 }));
+    await write("1_a_0.wav");
+    assertEquals((await loadAudio(folder)).test.sample_rate, 8000);
+    await write("1_a_9.wav");
+    assertEquals((await loadAudio(folder)).train.sample_rate, 8000);
+    await write("2_a_9.wav");
+    const { train, test } = await loadAudio(folder);
+    assertEquals([train.sample_rate, test.sample_rate], [16000, 16000]);
+    assertEquals(test.recordings.map(({ sample_rate }) => sample_rate), [16000, 8000]);
+  });
+});
+
 Deno.test("loadAudio() says what is wrong with a set", async () => {
   const refuses = (paths: string[], kind: typeof SyntaxError, message: string, bytes = WAV) =>
     withFiles(
@@ -73,8 +88,11 @@ Deno.test("loadAudio() says what is wrong with a set", async () => {
   await refuses(["1_a_0.wav", "1_b_9.wav"], SyntaxError, "two classes or more");
   await refuses(["1_a_0.wav"], SyntaxError, "does not begin with RIFF", new Uint8Array(99));
   await withFiles(["1_a_0.wav", "2_a_9.wav"], async (folder) => {
-    await Deno.writeFile(`${folder}/2_a_9.wav`, wavFile(s16([0]), { sampleRate: 16000 }));
-    await assertRejects(() => loadAudio(folder), RangeError, "all must have the same");
+    for (const sampleRate of [1, 999, 768_001, 0xffffffff]) {
+      await Deno.writeFile(`${folder}/2_a_9.wav`, wavFile(s16([0]), { sampleRate }));
+      const message = `it has ${sampleRate} samples a second, expected 1000 to 768000`;
+      await assertRejects(() => loadAudio(folder), RangeError, message);
+    }
     await Deno.writeTextFile(`${folder}/text`, "neither");
     await assertRejects(
       () => loadAudio(`${folder}/text`),

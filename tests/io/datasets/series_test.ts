@@ -41,6 +41,13 @@ Deno.test("parseSeries() reads a class, then values, whatever separates them", (
     "0.5,-2,2\n% between\n3,4,10\n5,6,'-1'\n",
   ];
   for (const text of texts) assertEquals(parseSeries(text, "x"), expected);
+  const columns = [
+    "t0,label,t1\n0.5,2.0,-2\n3,10,4\n5,-1,6\n",
+    ",t0,t1,kind\r\n0,0.5,-2,2\r\n1,3,4,10\r\n\r\n2,5,6,-1",
+    '\n"Class";"the first";"t;1"\n2;0,5;-2,0\n"10";3;4\n-1;5;6',
+    "t0\tt1\tTARGET\n.5\t-2\t2\n3\t4\t10\n5\t6\t-1",
+  ];
+  for (const text of columns) assertEquals(parseSeries(text, "x"), expected);
   const named = parseSeries("walk 1 2\nrun 3 4\nwalk 5 6", "x");
   assertEquals([named.classNames, [...named.labels]], [["run", "walk"], [1, 0, 1]]);
 });
@@ -60,7 +67,20 @@ Deno.test("parseSeries() names the line that is wrong", () => {
     ["1,2,,3", "value 2 of line 1 is missing, expected a finite number"],
     ["1 2 1e999", 'value 2 of line 1 is "1e999"'],
     [",1,2", "line 1 has no class: it begins with a separator"],
-    ["label,t0,t1\n1,2,3", 'line 1 has names of columns ("label", "t0", "t1", ...)'],
+    ["label t0 t1\n1 2 3", 'line 1 has names of columns ("label", "t0", "t1", ...)'],
+    ["label,t0,class\n1,2,3", 'line 1 names 2 columns as of classes do ("label", "class")'],
+    ["class,\n", "value 1 of line 1 is missing"],
+    [",class\n0,1", "line 1 names no column of values"],
+    ["label,t0,t1\n1,2,3\n1,2", "line 3 has 2 cells, and line 1 names 3"],
+    ['label,t0,t1\n1,2,"3', "line 2: its quotes do not end within the line"],
+    ["label,t0,t1\n1,x,3", 'value 1 of line 2 is "x"'],
+    ["label,t0,t1\n1,,3", "value 1 of line 2 is missing"],
+    ["label,t0,t1\n,1,2", "line 2 has no class"],
+    ["label,t0,t1\n", "it holds no series"],
+    [
+      "t0,t1,t2\n1,2,3\n4,5,6\n7,8,9\n1,2,4",
+      "its last column, taken for the class as none is named",
+    ],
     [",0,1,2\n0,1,2,3", 'line 1 has names of columns ("", "0", "1", ...)'],
     ["0,1,5\n1,2,6\n2,1,5\n3,2,6", "its first column counts the 4 lines (0, 1, 2, ...)"],
     ["1 0,5 0,7", "line 1 has commas inside of words"],

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { START } from "../../../src/train/batches.ts";
 import { audioTask } from "../../../src/train/tasks/audio.ts";
 import { loadTask } from "../../../src/train/tasks/load_task.ts";
@@ -26,6 +26,26 @@ Deno.test("audioTask() holds recordings out, and keeps frames and normalization 
     const all = await audioTask({ data, heldOut: 0 });
     assertEquals([all.test, all.validation.batchesPerEpoch], [undefined, 1]);
   });
+});
+
+Deno.test("audioTask() resamples recordings of another rate than most, and says so", async () => {
+  await withTones(async (data) => {
+    const task = await audioTask({ data, heldOut: 4, hyperparameters: { batchSize: 4 } });
+    const { preprocessing } = task.config;
+    assertEquals(preprocessing?.kind === "audio" && preprocessing.sample_rate, 8000);
+    assertEquals(
+      task.summary,
+      "16 recordings to train on, 4 to validate with, 20 to test with, 2 classes, " +
+        "3 resampled to 8000 samples a second",
+    );
+    await withTones(async (same) => {
+      const plain = await audioTask({ data: same, heldOut: 4, hyperparameters: { batchSize: 4 } });
+      const { inputs } = task.validation.batch(START);
+      for (const [i, value] of plain.validation.batch(START).inputs.entries()) {
+        assertAlmostEquals(inputs[i] ?? NaN, value, 0.5);
+      }
+    });
+  }, [16000, 44100, 8000, 11025]);
 });
 
 Deno.test("audioTask() refuses what it cannot do", async () => {

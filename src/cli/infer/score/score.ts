@@ -148,7 +148,7 @@ export async function score(args: Arguments, terminal: Terminal): Promise<number
     let done = 0;
     const take = (score: TokenScore) => {
       compiling[Symbol.dispose]();
-      sums.add(score);
+      sums.add(score.id, score.logprob);
       output.add(score);
       progress?.update(++done);
     };

@@ -1,7 +1,7 @@
 /** What `infer.ts score` prints: a line or an object a token as they come, and the sums over all. */
 
 import type { Model } from "../../../engine/model.ts";
-import type { TokenScore } from "../../../engine/score.ts";
+import type { ScoredIds, TokenScore } from "../../../engine/score.ts";
 import type { TokenStream } from "../../../io/tokenizer/token_stream.ts";
 import { ScoredBytes } from "./scored_bytes.ts";
 
@@ -43,13 +43,27 @@ export class ScoreSums {
     this.#bytes?.extend(text);
   }
 
-  /** Takes the next score. */
-  add({ id, logprob }: TokenScore): void {
+  /** Takes the next token, and its log-probability. */
+  add(id: number, logprob: number): void {
     this.#bytes?.add(id, !Number.isNaN(logprob));
     // The first token of a sequence, which nothing precedes.
     if (Number.isNaN(logprob)) return;
     this.#scored++;
     this.#nats -= logprob;
+  }
+
+  /** Takes the next tokens. */
+  addAll({ ids, figures }: ScoredIds): void {
+    let nats = 0;
+    for (let i = 0; i < ids.length; i++) {
+      const logprob = figures[3 * i] ?? NaN;
+      const isScored = !Number.isNaN(logprob);
+      this.#bytes?.add(ids[i] ?? 0, isScored);
+      if (!isScored) continue;
+      this.#scored++;
+      nats -= logprob;
+    }
+    this.#nats += nats;
   }
 
   /** The sums so far; bits a byte are right at the end. */

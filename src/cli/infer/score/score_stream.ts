@@ -1,7 +1,7 @@
 /** `infer.ts score -`: a text that is scored as it comes, and may have no end. */
 
 import type { LoadOptions } from "../../../engine/load_model.ts";
-import { scorePieces } from "../../../engine/score.ts";
+import { scorePieces, tokenScores } from "../../../engine/score.ts";
 import { followFile } from "../../../io/streams/follow_file.ts";
 import { untilAborted } from "../../../io/streams/until_aborted.ts";
 import { type Arguments, UsageError } from "../../terminal/arguments.ts";
@@ -91,16 +91,17 @@ export async function scoreStream(
         if (part.ids.length > 0) yield part.ids;
       }
     };
-    for await (const scores of scorePieces(session, ids(), { window })) {
+    for await (const scored of scorePieces(session, ids(), { window })) {
       compiling[Symbol.dispose]();
-      for (const score of scores) {
-        sums.add(score);
-        output.add(score);
+      const { ids: { length } } = scored;
+      sums.addAll(scored);
+      if (!isShort || alarm !== undefined) {
+        for (const score of tokenScores(scored)) output.add(score);
       }
       output.flush();
-      count += scores.length;
+      count += length;
       progress?.update(count);
-      await states.count(scores.length, session);
+      await states.count(length, session);
       if (signal.aborted) break;
     }
     if (count === 0 && position === 0 && !signal.aborted) {

@@ -3,7 +3,7 @@
 import type { TokenStream } from "../../../io/tokenizer/token_stream.ts";
 
 /** Ids whose text is looked at together. */
-const AT_ONCE = 256;
+const AT_ONCE = 128;
 
 const ENCODER = new TextEncoder();
 
@@ -13,31 +13,37 @@ const ENCODER = new TextEncoder();
  */
 export class ScoredBytes {
   readonly #stream: TokenStream;
-  /** The text as it is, and in the form that normalizers give it. */
+  /** The text as it is, and where that differs, in the form that normalizers give it. */
   readonly #texts: Remainder[];
-  /** Ids whose text was not looked at. */
-  #waiting: number[] = [];
+  /** Ids whose text was not looked at, and how many there are. */
+  readonly #waiting = new Array<number>(AT_ONCE).fill(0);
+  #count = 0;
   #kept = 0;
   #unscored: number | undefined;
 
   /** `stream` decodes the ids. */
   constructor(text: string, stream: TokenStream) {
     this.#stream = stream;
-    this.#texts = [new Remainder(text), new Remainder(text.normalize("NFC"))];
+    this.#texts = [new Remainder("")];
+    this.extend(text);
   }
 
   /** The text goes on. */
   extend(text: string): void {
-    for (const [index, form] of [text, text.normalize("NFC")].entries()) {
-      this.#texts[index]?.extend(form);
+    const composed = text.normalize("NFC");
+    const [first, second] = this.#texts;
+    if (second === undefined && composed !== text && first !== undefined) {
+      this.#texts.push(first.copy());
     }
+    first?.extend(text);
+    this.#texts[1]?.extend(composed);
   }
 
   /** Takes the next id of the text; the first one may have no score. */
   add(id: number, isScored: boolean): void {
-    this.#waiting.push(id);
+    this.#waiting[this.#count++] = id;
     if (this.#unscored === undefined) this.#unscored = isScored ? 0 : this.#look();
-    else if (this.#waiting.length >= AT_ONCE) this.#look();
+    else if (this.#count === AT_ONCE) this.#look();
   }
 
   /** How many there are, after the last id; 0 where tokens say other things than the text, as an unknown token does. */
@@ -49,8 +55,8 @@ export class ScoredBytes {
   }
 
   #look(): number {
-    const ids = this.#waiting;
-    this.#waiting = [];
+    const ids = this.#count === AT_ONCE ? this.#waiting : this.#waiting.slice(0, this.#count);
+    this.#count = 0;
     return this.#keep(this.#stream.push(...ids));
   }
 
@@ -74,6 +80,13 @@ class Remainder {
 
   constructor(text: string) {
     this.#text = text;
+  }
+
+  copy(): Remainder {
+    const copy = new Remainder(this.#text);
+    copy.#at = this.#at;
+    copy.isKept = this.isKept;
+    return copy;
   }
 
   extend(text: string): void {
