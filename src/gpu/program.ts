@@ -5,7 +5,7 @@ import type { Dispatch, Kernel, KernelUse } from "./kernel.ts";
 import { readBuffer } from "./readback.ts";
 
 /** Uniform bindings start at multiples of this, whatever the device. */
-const UNIFORM_ALIGNMENT = 256;
+export const UNIFORM_ALIGNMENT = 256;
 
 interface Recorded {
   readonly label: string;
@@ -32,16 +32,27 @@ export class Program implements Disposable {
   readonly gpu: Gpu;
   /** Whether no bit of a row may depend on how many rows there are: a sequence is cut wherever there is time. */
   readonly sameBits: boolean;
+  readonly #room: BufferRange | undefined;
   readonly #pending: Dispatch[] = [];
   #recorded: readonly Recorded[] | undefined;
+  /** A buffer of its own. */
   #uniforms: GPUBuffer | undefined;
 
-  /** An empty program for the device. */
+  /**
+   * An empty program for the device.
+   *
+   * @param options.room Of {@linkcode createUniforms}: where its params lie if they fit, in place of another program's that
+   * is no longer used; default a buffer of its own.
+   */
   constructor(
     gpu: Gpu,
-    { sameBits = false }: { readonly sameBits?: boolean } = {},
+    { sameBits = false, room }: {
+      readonly sameBits?: boolean;
+      readonly room?: BufferRange | undefined;
+    } = {},
   ) {
     this.gpu = gpu;
+    this.#room = room;
     this.sameBits = sameBits;
   }
 
@@ -90,7 +101,6 @@ export class Program implements Disposable {
 
   #finish(): readonly Recorded[] {
     if (this.#recorded !== undefined) return this.#recorded;
-    const { device } = this.gpu;
     const offsets = new Map<string, number>();
     for (const { params } of this.#pending) {
       const key = params.join();
@@ -98,22 +108,20 @@ export class Program implements Disposable {
         offsets.set(key, offsets.size * UNIFORM_ALIGNMENT);
       }
     }
-    if (offsets.size > 0) {
-      this.#uniforms = device.createBuffer({
-        label: "params",
-        size: offsets.size * UNIFORM_ALIGNMENT,
-        usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-      });
-      this.gpu.live.sizeBytes += this.#uniforms.size;
-      this.gpu.live.count += 1;
-    }
-    this.#recorded = this.gpu.watch(() => this.#bind(offsets));
+    const sizeBytes = offsets.size * UNIFORM_ALIGNMENT;
+    const fits = this.#room !== undefined && sizeBytes <= this.#room.sizeBytes;
+    if (sizeBytes > 0 && !fits) this.#uniforms = createUniforms(this.gpu, sizeBytes);
+    const params = fits ? this.#room : this.#uniforms && { buffer: this.#uniforms, offset: 0 };
+    this.#recorded = this.gpu.watch(() => this.#bind(offsets, params));
     this.#pending.length = 0;
     return this.#recorded;
   }
 
-  /** Bind groups over the tensors, and over the params at `offsets` in the uniform buffer, which it writes. */
-  #bind(offsets: ReadonlyMap<string, number>): Recorded[] {
+  /** Bind groups over the tensors, and over the params at `offsets` in their range, which it writes. */
+  #bind(
+    offsets: ReadonlyMap<string, number>,
+    params: Omit<BufferRange, "sizeBytes"> | undefined,
+  ): Recorded[] {
     const { device } = this.gpu;
     const written = new Set<number>();
     return this.#pending.map((dispatch) => {
@@ -121,19 +129,17 @@ export class Program implements Disposable {
         binding,
         resource: { buffer: tensor.buffer, offset: tensor.offset, size: tensor.sizeBytes },
       }));
-      const offset = offsets.get(dispatch.params.join());
-      if (this.#uniforms !== undefined && offset !== undefined) {
+      const own = offsets.get(dispatch.params.join());
+      if (params !== undefined && own !== undefined) {
+        const { buffer } = params;
+        const offset = params.offset + own;
         if (!written.has(offset)) {
-          device.queue.writeBuffer(
-            this.#uniforms,
-            offset,
-            dispatch.params as Uint8Array<ArrayBuffer>,
-          );
+          device.queue.writeBuffer(buffer, offset, dispatch.params as Uint8Array<ArrayBuffer>);
           written.add(offset);
         }
         entries.push({
           binding: entries.length,
-          resource: { buffer: this.#uniforms, offset, size: dispatch.params.length },
+          resource: { buffer, offset, size: dispatch.params.length },
         });
       }
       const { label, pipeline, workgroups } = dispatch;
@@ -150,11 +156,25 @@ export class Program implements Disposable {
   /** Frees the uniform buffer; the tensors belong to others. */
   [Symbol.dispose](): void {
     if (this.#uniforms === undefined) return;
-    this.gpu.live.sizeBytes -= this.#uniforms.size;
-    this.gpu.live.count -= 1;
-    this.#uniforms.destroy();
+    destroyUniforms(this.gpu, this.#uniforms);
     this.#uniforms = undefined;
   }
+}
+
+/** A buffer for params, counted while it lives. */
+export function createUniforms(gpu: Gpu, sizeBytes: number): GPUBuffer {
+  const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+  const buffer = gpu.device.createBuffer({ label: "params", size: sizeBytes, usage });
+  gpu.live.sizeBytes += buffer.size;
+  gpu.live.count += 1;
+  return buffer;
+}
+
+/** Frees such a buffer. */
+export function destroyUniforms(gpu: Gpu, buffer: GPUBuffer): void {
+  gpu.live.sizeBytes -= buffer.size;
+  gpu.live.count -= 1;
+  buffer.destroy();
 }
 
 function encodeOne(pass: GPUComputePassEncoder, dispatch: Recorded): void {

@@ -1,7 +1,7 @@
 /** A state on WebGPU, with the programs and buffers that work on it. */
 
 import type { Gpu } from "../gpu/device.ts";
-import type { Copy, Program } from "../gpu/program.ts";
+import { type Copy, destroyUniforms, type Program } from "../gpu/program.ts";
 import { Staging } from "../gpu/readback.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config/config.ts";
@@ -19,6 +19,12 @@ export interface Seat extends Disposable {
   readonly leave: Program;
 }
 
+/** A program for pieces of a length, and its place among those of its kind. */
+export interface KeptProgram {
+  readonly program: Program;
+  readonly slot: number;
+}
+
 /** What the executor on WebGPU makes for the sequences of one session or batch. */
 export class WebGpuState implements ExecutorState {
   readonly batch: number;
@@ -26,7 +32,9 @@ export class WebGpuState implements ExecutorState {
   readonly settings: Tensor;
   /** The same on the host, where a sampler was set. */
   settingsWords: Uint32Array<ArrayBuffer> | undefined;
-  readonly chunkPrograms: Map<string, Program> = new Map();
+  readonly chunkPrograms: Map<string, KeptProgram> = new Map();
+  /** Where the params of these lie, by their kind. */
+  readonly uniforms: Map<string, GPUBuffer> = new Map();
   stepProgram: Program | undefined;
   sampleProgram: Program | undefined;
   /** The first piece of the next burst, encoded while the GPU worked on this one. */
@@ -68,8 +76,10 @@ export class WebGpuState implements ExecutorState {
     this.sampleProgram?.[Symbol.dispose]();
     this.seat?.[Symbol.dispose]();
     this.seat = undefined;
-    for (const program of this.chunkPrograms.values()) program[Symbol.dispose]();
+    for (const { program } of this.chunkPrograms.values()) program[Symbol.dispose]();
     this.chunkPrograms.clear();
+    for (const buffer of this.uniforms.values()) destroyUniforms(this.#gpu, buffer);
+    this.uniforms.clear();
     this.#staging?.[Symbol.dispose]();
     this.#staging = undefined;
   }

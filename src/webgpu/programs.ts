@@ -1,7 +1,7 @@
 /** Programs over a state: recorded when first needed, and kept with it. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { Program } from "../gpu/program.ts";
+import { type BufferRange, createUniforms, Program, UNIFORM_ALIGNMENT } from "../gpu/program.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { logitCount } from "../model/ends.ts";
@@ -31,6 +31,9 @@ const LOGITS_BYTES = 50 * 2 ** 20;
  * the same memory, whatever their lengths, so that a state's does not grow with what it consumes.
  */
 const KEPT_LENGTHS = 2;
+
+/** Of one program for pieces: most have some ten params that differ. */
+const PARAMS_BYTES = 32 * UNIFORM_ALIGNMENT;
 
 /** What a piece of a sequence gives, beside the state. */
 export type PieceOutput = "none" | "all" | "score";
@@ -181,17 +184,29 @@ export class Programs implements Disposable {
   ): Program {
     const { chunkPrograms } = state;
     const kept = chunkPrograms.get(key);
-    if (kept !== undefined) return kept;
-    const program = new Program(this.#gpu, options);
-    record(program);
+    if (kept !== undefined) return kept.program;
     const [kind = ""] = key.split(" ");
-    const alike = [...chunkPrograms].filter(([other]) => other.startsWith(`${kind} `));
-    for (const [oldest, old] of alike.slice(0, 1 - KEPT_LENGTHS)) {
+    const alike = [...chunkPrograms].filter(([other]) => other.split(" ")[0] === kind);
+    for (const [oldest, { program }] of alike.splice(0, alike.length + 1 - KEPT_LENGTHS)) {
       chunkPrograms.delete(oldest);
-      old[Symbol.dispose]();
+      program[Symbol.dispose]();
     }
-    chunkPrograms.set(key, program);
+    const taken = new Set(alike.map(([, { slot }]) => slot));
+    const slot = taken.has(0) ? 1 : 0;
+    const program = new Program(this.#gpu, { ...options, room: this.#room(state, kind, slot) });
+    record(program);
+    chunkPrograms.set(key, { program, slot });
     return program;
+  }
+
+  /** Where a kind's program has its params: as much for any length, so that no call takes more than the first. */
+  #room({ uniforms }: WebGpuState, kind: string, slot: number): BufferRange {
+    let buffer = uniforms.get(kind);
+    if (buffer === undefined) {
+      buffer = createUniforms(this.#gpu, KEPT_LENGTHS * PARAMS_BYTES);
+      uniforms.set(kind, buffer);
+    }
+    return { buffer, offset: slot * PARAMS_BYTES, sizeBytes: PARAMS_BYTES };
   }
 
   #recordScore(program: Program, logits: Tensor, rows: number): void {
