@@ -61,7 +61,7 @@ export const mamba1: Mixer<Mamba1Config> = {
     ...["layer", "d_state", "d_conv", "expand", "dt_rank", "bias", "conv_bias", "use_fast_path"],
     ...["dt_min", "dt_max", "dt_init", "dt_scale", "dt_init_floor"],
   ],
-  ownSizes: [],
+  ownOptions: [],
   parse,
 
   toHfFields(config) {
