@@ -1,26 +1,38 @@
 // _linear: how the products y = x weight^T + bias of many rows read x and weight, four columns of a row at a time, and
-// write y. The kernel declares x, weight, bias, y, y_elements and params, and all overrides that are named here. Goes
-// after _weight.
+// write y. The kernel declares x, weight, bias, y, y_elements and params, and all overrides that are named here, among
+// them WHOLE, whether no column past D_IN is asked for. Goes after _weight.
+
+// Where rows of x begin. Rows past the end are the last one's copies, whose sums nobody writes.
+fn x_starts(m: vec4<u32>) -> vec4<u32> {
+  return params.x_offset + min(m, vec4<u32>(params.rows - 1u)) * params.ld_x;
+}
 
 fn x_element(start: u32, k: u32) -> f32 {
   let i = start + min(k, D_IN - 1u);
   return select(0.0, x[i / 4u][i % 4u], k < D_IN);
 }
 
-// Columns k to k + 3 of a row, zero past D_IN. Rows past the end are the last one's copies, whose sums nobody writes.
-fn x_at(m: u32, k: u32) -> vec4<f32> {
-  let start = params.x_offset + min(m, params.rows - 1u) * params.ld_x;
+// Columns k to k + 3 of a row, zero past D_IN.
+fn x_at(start: u32, k: u32) -> vec4<f32> {
+  if (X_ALIGNED && WHOLE) {
+    return x[start / 4u + k / 4u];
+  }
   if (X_ALIGNED) {
     return select(vec4<f32>(0.0), x[(start + min(k, D_IN - 4u)) / 4u], k < D_IN);
   }
   return vec4<f32>(x_element(start, k), x_element(start, k + 1u), x_element(start, k + 2u), x_element(start, k + 3u));
 }
 
+// The like of a weight.
+fn weight_starts(o: vec4<u32>) -> vec4<u32> {
+  return min(o, vec4<u32>(ROWS - 1u)) * W_STRIDE;
+}
+
 // Where x is zero, past D_IN, any element of the row will do.
-fn weight_at(o: u32, k: u32) -> vec4<f32> {
-  let row = min(o, ROWS - 1u);
-  let column = min(k, W_STRIDE - 4u);
-  let element = row * W_STRIDE + column;
+fn weight_at(start: u32, k: u32) -> vec4<f32> {
+  let column = select(min(k, W_STRIDE - 4u), k, WHOLE);
+  let row = start / W_STRIDE;
+  let element = start + column;
   if (W_DTYPE == DTYPE_F32) {
     return bitcast<vec4<f32>>(weight[element / 4u]);
   }

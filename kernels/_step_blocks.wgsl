@@ -2,12 +2,14 @@
 // mixer, and out_proj; x_proj is a product of its own. The kernel declares what _step_ends and _step_sample say, and
 // conv_sums and conv_last (f32), N_LAYER, D_CONV, CONV_BIAS, CONV_AT, CARRIED, AT_CONV, AT_CONV_BIAS, AT_NORM,
 // AT_IN_BIAS, AT_OUT_BIAS, BIAS, OUT_NORM, AT_OUT_NORM, D_STATE, SSM_AT and CHANNEL_SLOTS; PRODUCTS of a layer:
-// in_proj, perhaps x_proj (X_EACH of X_ROWS rows a workgroup, AT_X, X_SOURCE, X_DBL), out_proj; and, for the layer that
-// is computed:
-//   product_of(part, group)   the products of each layer in turn, then the head
+// in_proj (IN_MOST of IN_ROWS rows a workgroup), perhaps x_proj (X_EACH of X_ROWS, AT_X, X_SOURCE, X_DBL), out_proj;
+// for each of them and the head IN_LANE_ROWS and IN_TURNS, and so on; and, for the layer that is computed:
+//   product_of(kind, index, group)  of any layer
 //   load_channel(group, c)    loads what in_proj's results meet; before it waits
 //   begin_channel(group, c)   lays it out
+//   touch_mixer(group, lane, p_x)  touches what is loaded for the mixer later
 //   load_mixer(group, lane)   loads what mix() needs, before it waits
+//   gather(lane)              waits for what mix() needs of others
 //   mix(group, lane)          posts the input of out_proj
 //   take_in_proj(group, i, value)
 
@@ -59,26 +61,48 @@ fn load_conv(d: u32) {
   }
 }
 
-// A product of the walk: in_proj, of which the rows are told (the workgroup's, split and split_2; then where each part
-// begins), x_proj, out_proj or the head. Values are chosen one by one, so that they stay in registers.
-fn part_of(part: u32, group: u32, in_rows: u32, counts: vec3<u32>, starts: vec3<u32>) -> Product {
-  let is_head = part == PRODUCTS * N_LAYER;
-  let is_in = part % PRODUCTS == 0u && !is_head;
-  let is_x = PRODUCTS == 3u && part % PRODUCTS == 1u;
-  let is_wide = !is_in && !is_head;
-  let each = select(select(OUT_ROWS, X_EACH, is_x), HEAD_ROWS, is_head);
-  let all = select(select(select(D_MODEL, X_ROWS, is_x), LOGITS, is_head), in_rows, is_in);
-  let own = select(vec3<u32>(own_count(group, each, all)), counts, is_in);
-  let begin = select(vec3<u32>(group * each, 0u, 0u), starts, is_in);
-  let place = select(select(AT_OUT, AT_X, is_x), AT_IN, is_in);
-  let at = layer_at(min(part / PRODUCTS, N_LAYER - 1u)) + vec2<u32>(0u, place);
-  return Product(
-    select(select(select(OUT_PROJ, X_PROJ, is_x), HEAD, is_head), IN_PROJ, is_in),
-    select(at, vec2<u32>(0u, AT_HEAD), is_head),
-    all,
-    select(D_MODEL, D_INNER, is_wide),
-    select(row_chunks(D_MODEL, W_DTYPE), row_chunks(D_INNER, W_DTYPE), is_wide),
-    own.x, own.y, own.z, begin.x, begin.y, begin.z);
+// The shape of a product; rows and place are missing.
+fn shape_of(kind: u32) -> Product {
+  var p: Product;
+  p.kind = kind;
+  if (kind == IN_PROJ) {
+    p.all_rows = IN_ROWS;
+    p.most = IN_MOST;
+    p.each = IN_LANE_ROWS;
+    p.turns = IN_TURNS;
+  } else if (kind == X_PROJ) {
+    p.all_rows = X_ROWS;
+    p.most = X_EACH;
+    p.each = X_LANE_ROWS;
+    p.turns = X_TURNS;
+  } else if (kind == OUT_PROJ) {
+    p.all_rows = D_MODEL;
+    p.most = OUT_ROWS;
+    p.each = OUT_LANE_ROWS;
+    p.turns = OUT_TURNS;
+  } else {
+    p.all_rows = LOGITS;
+    p.most = HEAD_ROWS;
+    p.each = HEAD_LANE_ROWS;
+    p.turns = HEAD_TURNS;
+  }
+  p.columns = select(D_MODEL, D_INNER, kind == X_PROJ || kind == OUT_PROJ);
+  p.chunks = row_chunks(p.columns, W_DTYPE);
+  return p;
+}
+
+// A product whose rows follow each other.
+fn plain_product(kind: u32, index: u32, group: u32) -> Product {
+  var p = shape_of(kind);
+  p.at = layer_at(index) + vec2<u32>(0u, select(AT_OUT, AT_X, kind == X_PROJ));
+  if (kind == HEAD) {
+    p.at = vec2<u32>(0u, AT_HEAD);
+  }
+  p.rows = own_count(group, p.most, p.all_rows);
+  p.split = p.rows;
+  p.split_2 = p.rows;
+  p.first_row = group * p.most;
+  return p;
 }
 
 // Moves the window of channel d by a step, and leaves the sum of all but the newest input in slot c. It was loaded.
@@ -112,9 +136,9 @@ fn finish_conv(c: u32, d: u32, newest: f32) -> f32 {
   return silu(fma(conv_last[c], newest, conv_sums[c]));
 }
 
-// Of the states n to n + 3, those that there are.
+// Of the states n to n + 3, of which there is the first, those that there are.
 fn exist(n: u32) -> vec4<bool> {
-  return vec4<u32>(n, n + 1u, n + 2u, n + 3u) < vec4<u32>(D_STATE);
+  return (vec4<u32>(n, n + 1u, n + 2u, n + 3u) < vec4<u32>(D_STATE)) | vec4<bool>(D_STATE % 4u == 0u);
 }
 
 fn state_at(d: u32, n: u32) -> u32 {
@@ -131,13 +155,14 @@ fn load_states(d: u32, n: u32) -> vec4<f32> {
 fn write_states(d: u32, n: u32, h: vec4<f32>) {
   let at = state_at(d, n);
   carried[at] = h.x;
-  if (n + 1u < D_STATE) {
+  let exists = exist(n);
+  if (exists.y) {
     carried[at + 1u] = h.y;
   }
-  if (n + 2u < D_STATE) {
+  if (exists.z) {
     carried[at + 2u] = h.z;
   }
-  if (n + 3u < D_STATE) {
+  if (exists.w) {
     carried[at + 3u] = h.w;
   }
 }
@@ -169,14 +194,6 @@ fn take(p: Product, group: u32, i: u32, sum: f32) {
   }
 }
 
-// The weight of the norm before a product.
-fn norm_of(kind: u32) -> vec2<u32> {
-  if (kind == HEAD) {
-    return vec2<u32>(0u, AT_NORM_F);
-  }
-  return in_layer(select(AT_OUT_NORM, AT_NORM, kind == IN_PROJ));
-}
-
 // Lanes that look for what others of this workgroup post do not wait for these: they finished the sums before, and what
 // they are about to write is read after the next meeting of all lanes. But a single workgroup may have lanes in turn.
 fn join() {
@@ -186,93 +203,106 @@ fn join() {
   }
 }
 
-// Words of rows that are multiplied later: by then they are in a cache. They are taken note of when the next ones are
-// touched.
-var<private> touched_a: vec4<u32>;
-var<private> touched_b: vec4<u32>;
-var<private> all_touched: vec4<u32>;
-
-// A word of every 32 bytes of some rows, up to four a lane.
-fn touch(at: vec2<u32>, chunks: u32, first_row: u32, rows: u32, lane: u32) -> vec4<u32> {
-  let start = first_row * chunks;
-  let last = max(start + rows * chunks, 1u) - 1u;
-  let i = start + 2u * lane;
-  let step = 2u * product_lanes();
-  return vec4<u32>(load_word(at, 4u * min(i, last)), load_word(at, 4u * min(i + step, last)),
-                   load_word(at, 4u * min(i + 2u * step, last)), load_word(at, 4u * min(i + 3u * step, last)));
+// The weights of the norm before a product, of the first three vec4s of x that a lane lays out.
+struct NormWeights {
+  a: vec4<u32>,
+  b: vec4<u32>,
+  c: vec4<u32>,
 }
 
-// The rows of a later product.
-fn touch_product(part: u32, group: u32, lane: u32) {
-  if (part <= PRODUCTS * N_LAYER && lane < product_lanes()) {
-    let p = product_of(part, group);
-    all_touched ^= touched_a ^ touched_b;
-    touched_a = touch(p.at, p.chunks, p.first_row, min(p.split, p.rows), lane);
-    touched_b = touch(p.at, p.chunks, global_row(p, p.split), p.rows - min(p.split, p.rows), lane);
-  }
+fn load_norm(at: vec2<u32>, columns: u32, lane: u32) -> NormWeights {
+  let v = stage_lane(lane);
+  return NormWeights(load_norm4(at, columns, v), load_norm4(at, columns, v + STAGE_LANES),
+                     load_norm4(at, columns, v + 2u * STAGE_LANES));
 }
 
-// A product with its input. What needs no other workgroup is loaded before that is waited for.
-fn run_product(p: Product, part: u32, group: u32, lane: u32, step: u32) {
-  // The first lanes see to the channels.
-  var first: Tile;
-  if (lane < product_lanes()) {
-    first = load_tile(p, first_place(lane));
-    if (p.kind == IN_PROJ) {
-      load_channel(group, lane);
-      touch_product(part + PRODUCTS - 1u, group, lane);
-    }
-  }
-  let is_normed = p.kind == IN_PROJ || p.kind == HEAD || (p.kind == OUT_PROJ && OUT_NORM);
-  let norm = norm_of(p.kind);
-  var norm_first: vec4<u32>;
-  if (is_normed && stage_lane(lane) * 4u < p.columns) {
-    norm_first = load(norm, stage_lane(lane));
-  }
-  let source = select(select(RESIDUAL, GATED, p.kind == OUT_PROJ), X_SOURCE, p.kind == X_PROJ);
-  let source_mark = select(mark, mark - 1u, p.kind == IN_PROJ);
-  join();
-  stage(p, lane, source, source_mark, part == 0u, step, is_normed, norm, norm_first);
-  if (POOL && p.kind == HEAD && group == 0u) {
-    pool(p, lane);
-  }
-  if (p.kind == IN_PROJ && lane < product_lanes()) {
-    begin_channel(group, lane);
-    for (var c = lane + product_lanes(); c < CHANNEL_SLOTS; c += product_lanes()) {
-      load_channel(group, c);
-      begin_channel(group, c);
-    }
-  }
-  product(p, group, lane, first);
-}
-
-// One step, up to the logits. The input is token, or row `step` of the request's.
+// One step, up to the logits. The input is token, or row `step` of the request's. What needs no other workgroup is
+// loaded before that is waited for, and what is read of memory is touched a wait earlier.
 fn run(group: u32, lane: u32, step: u32) {
-  enter_layer(0u);
   begin_residual(group, lane, step);
   mark = step * N_LAYER;
-  for (var part = 0u; part < PRODUCTS * N_LAYER + 1u; part++) {
-    let p = product_of(part, group);
-    if (p.kind == IN_PROJ) {
-      enter_layer(part / PRODUCTS);
-      mark += 1u;
+  enter_layer(0u);
+  var norm = load_norm(in_layer(AT_NORM), D_MODEL, lane);
+  for (var index = 0u; index < N_LAYER; index++) {
+    enter_layer(index);
+    mark += 1u;
+    let p_x = product_of(X_PROJ, index, group);
+    let p_out = product_of(OUT_PROJ, index, group);
+    let next = min(index + 1u, N_LAYER - 1u);
+    run_in(product_of(IN_PROJ, index, group), p_x, p_out, index, group, lane, step, norm);
+    if (PRODUCTS == 3u && p_x.rows > 0u) {
+      run_x(p_x, group, lane);
     }
-    if (p.rows > 0u || p.kind != X_PROJ) {
-      run_product(p, part, group, lane, step);
+    load_mixer(group, lane);
+    touch(product_of(IN_PROJ, next, group), lane);
+    var out_norm: NormWeights;
+    if (OUT_NORM) {
+      out_norm = load_norm(in_layer(AT_OUT_NORM), D_INNER, lane);
     }
-    if (p.kind == select(IN_PROJ, X_PROJ, PRODUCTS == 3u)) {
-      load_mixer(group, lane);
-      touch_product(part + 2u, group, lane);
-      join();
-      mix(group, lane);
-    }
+    join();
+    gather(lane);
+    mix(group, lane);
+    norm = load_norm(layer_at(next) + vec2<u32>(0u, AT_NORM), D_MODEL, lane);
+    run_out(p_out, group, lane, out_norm);
   }
+  run_head(product_of(HEAD, 0u, group), group, lane);
   // Never: but a compiler does not know that.
   if (all(all_touched == vec4<u32>(1u)) && patience == 0xffffffffu) {
     atomicStore(&exchange[TIMED_OUT], 1u);
   }
   // What a lane left in the state or in the logits may be another's from here on.
   storageBarrier();
+}
+
+// in_proj and conv1d. The first lanes see to the channels.
+fn run_in(
+  p: Product, p_x: Product, p_out: Product, index: u32, group: u32, lane: u32, step: u32, weights: NormWeights,
+) {
+  let tile = load_tile(p, lane, 0u, 0u);
+  if (lane < product_lanes()) {
+    load_channel(group, lane);
+    touch(p_out, lane);
+    touch_mixer(group, lane, p_x);
+    begin_channel(group, lane);
+    for (var c = lane + product_lanes(); c < CHANNEL_SLOTS; c += product_lanes()) {
+      load_channel(group, c);
+      begin_channel(group, c);
+    }
+  }
+  join();
+  if (index == 0u) {
+    stage_input(p, lane, step, in_layer(AT_NORM));
+  } else {
+    stage(p, lane, RESIDUAL, mark - 1u, true, in_layer(AT_NORM), weights);
+  }
+  product(p, group, lane, tile);
+}
+
+fn run_x(p: Product, group: u32, lane: u32) {
+  let tile = load_tile(p, lane, 0u, 0u);
+  var none: NormWeights;
+  join();
+  stage(p, lane, X_SOURCE, mark, false, vec2<u32>(0u), none);
+  product(p, group, lane, tile);
+}
+
+fn run_out(p: Product, group: u32, lane: u32, weights: NormWeights) {
+  let tile = load_tile(p, lane, 0u, 0u);
+  join();
+  stage(p, lane, GATED, mark, OUT_NORM, in_layer(AT_OUT_NORM), weights);
+  product(p, group, lane, tile);
+}
+
+fn run_head(p: Product, group: u32, lane: u32) {
+  let tile = load_tile(p, lane, 0u, 0u);
+  let norm = vec2<u32>(0u, AT_NORM_F);
+  let weights = load_norm(norm, D_MODEL, lane);
+  join();
+  stage(p, lane, RESIDUAL, mark, true, norm, weights);
+  if (POOL && group == 0u) {
+    pool(p, lane);
+  }
+  product(p, group, lane, tile);
 }
 
 // All that a dispatch is asked for.

@@ -105,36 +105,18 @@ fn begin_residual(group: u32, lane: u32, step: u32) {
   }
 }
 
-// Lays the input of a product out in x: of the model, or posted on a board for a mark; times the weight of a norm, of
-// which a lane has loaded its first vec4, where it is normed: norm_factor() is missing then.
-fn stage(
-  p: Product, lane: u32, board: u32, source_mark: u32, is_input: bool, step: u32, is_normed: bool, norm: vec2<u32>,
-  norm_first: vec4<u32>,
-) {
-  let first = stage_lane(lane);
-  for (var v = first; v < x_vecs(p); v += STAGE_LANES) {
-    var values = vec4<f32>(0.0);
-    var square = 0.0;
-    if (v * 4u < p.columns) {
-      if (is_input) {
-        values = input4(step, v);
-      } else {
-        values = posted4(board, p.columns, source_mark, v);
-      }
-      square = square_of(values);
-      if (is_normed) {
-        var weight = norm_first;
-        if (v >= STAGE_LANES) {
-          weight = load(norm, v);
-        }
-        values *= bitcast<vec4<f32>>(weight);
-      }
-    }
+// Lays vec4 v of an input out in x, times the weight of a norm where it is normed: norm_factor() is missing then.
+fn lay_out(p: Product, v: u32, values: vec4<f32>, is_normed: bool, weight: vec4<u32>) {
+  if (is_normed) {
+    x[x_place(p, v)] = values * bitcast<vec4<f32>>(weight);
+    sums[SQUARES + v] = square_of(values);
+  } else {
     x[x_place(p, v)] = values;
-    if (is_normed) {
-      sums[SQUARES + v] = square;
-    }
   }
+}
+
+// All lanes meet when it is laid out; sums of squares follow.
+fn end_stage(p: Product, lane: u32, is_normed: bool) {
   if (lane == 0u) {
     x[X_VECS - 1u] = vec4<f32>(0.0);
   }
@@ -142,6 +124,55 @@ fn stage(
   if (is_normed) {
     sum_squares(p, lane);
   }
+}
+
+// The input of a step.
+fn stage_input(p: Product, lane: u32, step: u32, norm: vec2<u32>) {
+  for (var v = stage_lane(lane); v < x_vecs(p); v += STAGE_LANES) {
+    var values = vec4<f32>(0.0);
+    var weight = vec4<u32>(0u);
+    if (v * 4u < D_MODEL) {
+      values = input4(step, v);
+      weight = load(norm, v);
+    }
+    lay_out(p, v, values, true, weight);
+  }
+  end_stage(p, lane, true);
+}
+
+fn load_norm4(norm: vec2<u32>, columns: u32, v: u32) -> vec4<u32> {
+  if (v < X_VECS && v * 4u < columns) {
+    return load(norm, v);
+  }
+  return vec4<u32>(0u);
+}
+
+// An input that is posted on a board for a mark. Of the weights of a norm, a lane has loaded those of its first three
+// vec4s. When its first four numbers are there, the next ones are likely to be.
+fn stage(
+  p: Product, lane: u32, board: u32, source_mark: u32, is_normed: bool, norm: vec2<u32>, weights: NormWeights,
+) {
+  let first = stage_lane(lane);
+  let vecs = x_vecs(p);
+  if (first < vecs) {
+    lay_out(p, first, posted4(board, p.columns, source_mark, first), is_normed, weights.a);
+    for (var v = first + STAGE_LANES; v < vecs; v += 2u * STAGE_LANES) {
+      let w = v + STAGE_LANES;
+      let words_v = look(board, p.columns, source_mark, v);
+      let words_w = look(board, p.columns, source_mark, w);
+      var weight_v = weights.b;
+      var weight_w = weights.c;
+      if (is_normed && v > first + STAGE_LANES) {
+        weight_v = load_norm4(norm, p.columns, v);
+        weight_w = load_norm4(norm, p.columns, w);
+      }
+      lay_out(p, v, wait_for(words_v, board, p.columns, source_mark, v), is_normed, weight_v);
+      if (w < vecs) {
+        lay_out(p, w, wait_for(words_w, board, p.columns, source_mark, w), is_normed, weight_w);
+      }
+    }
+  }
+  end_stage(p, lane, is_normed);
 }
 
 // x becomes the running mean of norm_f of all steps, in the order of sums of rms_norm_fwd: see mean_pool_fwd. One group

@@ -59,22 +59,12 @@ fn place_of(chunk: u32, quad: u32) -> u32 {
   return chunk * PAIR + (quad ^ (chunk / 4u % PAIR));
 }
 
-fn row_start(m: u32) -> u32 {
-  return params.x_offset + min(m, params.rows - 1u) * params.ld_x;
-}
-
 // Of a piece of all rows of x, from m0 on: its i-th four of columns.
 fn x_of_piece(m0: u32, piece: u32, i: u32) -> vec4<f32> {
   let within = i % (CHAINS * PAIR);
   let chunk = piece / PAIRS * CHAINS + within / PAIR;
   let column = (chunk * QUADS + piece % PAIRS * PAIR + within % PAIR) * 4u;
-  var values = x_at(row_start(m0 + i / (CHAINS * PAIR)), column);
-  if (NORM) {
-    // One tensor, which starts aligned; beyond D_IN it may hold anything.
-    let is_there = vec4<bool>(column < D_IN, column + 1u < D_IN, column + 2u < D_IN, column + 3u < D_IN);
-    values = select(vec4<f32>(0.0), values * norm_weight[column / 4u], is_there);
-  }
-  return values;
+  return x_scaled(m0 + i / (CHAINS * PAIR), column);
 }
 
 // What one lane brings of a piece: every LANES-th four, of which there are up to four.
@@ -135,43 +125,6 @@ fn load_chunks(row: u32, chunk: u32) -> Chunks {
   return chunks;
 }
 
-// Four columns of a chunk: those of a piece of it, before their scale.
-fn weights_of(words: vec4<u32>, pair: u32, quad: u32) -> vec4<f32> {
-  if (W_DTYPE == DTYPE_F32) {
-    return bitcast<vec4<f32>>(words);
-  }
-  let two = select(words.xy, words.zw, 2u * pair >= PAIRS);
-  if (W_DTYPE == DTYPE_INT8) {
-    return unpack_int8(select(two.x, two.y, quad == 1u));
-  }
-  if (W_DTYPE == DTYPE_INT4) {
-    return unpack_int4(select(two.x, two.y, pair % 2u == 1u) >> (4u * quad));
-  }
-  let half = select(words.xy, words.zw, quad == 1u);
-  if (W_DTYPE == DTYPE_F16) {
-    return unpack_f16(half);
-  }
-  return unpack_bf16(half);
-}
-
-// Sums of a lane, for each row of x those of its rows of weight.
-struct Sums {
-  m0: vec4<f32>,
-  m1: vec4<f32>,
-  m2: vec4<f32>,
-  m3: vec4<f32>,
-  m4: vec4<f32>,
-  m5: vec4<f32>,
-  m6: vec4<f32>,
-  m7: vec4<f32>,
-}
-
-// By row of weight, four columns of each.
-fn plus_four(sums: vec4<f32>, v: vec4<f32>, w: mat4x4<f32>) -> vec4<f32> {
-  return vec4<f32>(plus_dot(sums.x, v, w[0]), plus_dot(sums.y, v, w[1]),
-                   plus_dot(sums.z, v, w[2]), plus_dot(sums.w, v, w[3]));
-}
-
 fn plus_quad(sums: Sums, chunks: Chunks, pair: u32, quad: u32, place: u32) -> Sums {
   let w = mat4x4<f32>(weights_of(chunks.a, pair, quad), weights_of(chunks.b, pair, quad),
                       weights_of(chunks.c, pair, quad), weights_of(chunks.d, pair, quad));
@@ -190,25 +143,29 @@ fn plus_piece(sums: Sums, chunks: Chunks, pair: u32, chain: u32) -> Sums {
   return plus_quad(first, chunks, pair, 1u, place_of(chain, 1u));
 }
 
-fn plus_scaled(sums: Sums, scales: vec4<f32>, chunk: Sums) -> Sums {
-  return Sums(fma(scales, chunk.m0, sums.m0), fma(scales, chunk.m1, sums.m1),
-              fma(scales, chunk.m2, sums.m2), fma(scales, chunk.m3, sums.m3),
-              fma(scales, chunk.m4, sums.m4), fma(scales, chunk.m5, sums.m5),
-              fma(scales, chunk.m6, sums.m6), fma(scales, chunk.m7, sums.m7));
-}
+// From four to four of a chain's columns.
+const STRIDE = 4u * CHAINS;
 
-// A chain's squares of a row of x.
+// A chain's squares of a row of x; past its end they are zero. Six loads are on their way at once, as a loop waits for
+// each of its own.
 fn square_chain(start: u32, chain: u32) -> f32 {
   var sum = 0.0;
-  for (var column = 4u * chain; column < D_IN; column += 4u * CHAINS) {
-    sum += square_of(x_at(start, column));
+  for (var column = 4u * chain; column < D_IN; column += 6u * STRIDE) {
+    let a = x_at(start, column);
+    let b = x_at(start, column + STRIDE);
+    let c = x_at(start, column + 2u * STRIDE);
+    let d = x_at(start, column + 3u * STRIDE);
+    let e = x_at(start, column + 4u * STRIDE);
+    let f = x_at(start, column + 5u * STRIDE);
+    sum = ((sum + square_of(a)) + square_of(b)) + square_of(c);
+    sum = ((sum + square_of(d)) + square_of(e)) + square_of(f);
   }
   return sum;
 }
 
-// Those of row i and of row i + GROUPS lie side by side.
+// Those of row i and of row i + GROUPS lie side by side; chains one apart, for the banks' sake.
 fn squares4(i: u32, chain: u32) -> vec4<f32> {
-  let place = i % GROUPS * CHAINS + chain;
+  let place = i % GROUPS * (CHAINS + 1u) + chain;
   let member = i / GROUPS;
   return vec4<f32>(shared_memory[place][member], shared_memory[place + 1u][member],
                    shared_memory[place + 2u][member], shared_memory[place + 3u][member]);
@@ -221,7 +178,7 @@ fn factor_of(m0: u32, group: u32, chain: u32, i: u32) -> f32 {
     squares.y = square_chain(row_start(m0 + group + GROUPS), chain);
   }
   workgroupBarrier();
-  shared_memory[group * CHAINS + chain] = squares;
+  shared_memory[group * (CHAINS + 1u) + chain] = squares;
   workgroupBarrier();
   return norm_factor(i);
 }
@@ -242,14 +199,23 @@ fn store_sums(group: u32, chain: u32, sums: Sums) {
   shared_memory[sums_place(group, 7u, chain)] = sums.m7;
 }
 
+fn sum_of_group(group: u32, m: u32, chain: u32, each: u32) -> f32 {
+  return sum4(vec4<f32>(
+    shared_memory[sums_place(group, m, chain)][each], shared_memory[sums_place(group, m, chain + 1u)][each],
+    shared_memory[sums_place(group, m, chain + 2u)][each], shared_memory[sums_place(group, m, chain + 3u)][each]));
+}
+
+// Written out, as loops wait for each load.
 fn sum_of_chains(group: u32, m: u32, each: u32) -> f32 {
-  var sum = 0.0;
-  for (var i = 0u; i < CHAINS; i += GROUP_CHAINS) {
-    sum += sum4(vec4<f32>(
-      shared_memory[sums_place(group, m, i)][each], shared_memory[sums_place(group, m, i + 1u)][each],
-      shared_memory[sums_place(group, m, i + 2u)][each], shared_memory[sums_place(group, m, i + 3u)][each]));
-  }
-  return sum;
+  let a = sum_of_group(group, m, 0u, each);
+  let b = sum_of_group(group, m, 4u, each);
+  let c = sum_of_group(group, m, 8u, each);
+  let d = sum_of_group(group, m, 12u, each);
+  let e = sum_of_group(group, m, 16u, each);
+  let f = sum_of_group(group, m, 20u, each);
+  let g = sum_of_group(group, m, 24u, each);
+  let h = sum_of_group(group, m, 28u, each);
+  return ((((((a + b) + c) + d) + e) + f) + g) + h;
 }
 
 @compute @workgroup_size(32, GROUPS)

@@ -4,7 +4,8 @@
 //   partials[part] = sum over the part's rows of grad_y x rstd, which sum_partials adds up to grad_weight
 // One workgroup per part of rows_per_part rows, TILE rows at a time: first 16 lanes a row for the two sums, then a lane
 // per column goes down the tile's rows with its share of grad_weight in a register. So x and grad_y are read twice,
-// the second time from the cache, and every sum has a fixed order.
+// the second time from the cache, and every sum has a fixed order. Either loop takes four columns or rows at a time,
+// written out, for it would wait for the loads of each.
 override D_MODEL: u32;
 override EPS: f32;
 override ACCUMULATE: bool;
@@ -37,6 +38,49 @@ fn x_start(row: u32) -> u32 {
   return params.x_offset + row * params.ld_x;
 }
 
+// What a lane has of a column of one row.
+struct Element {
+  value: f32,
+  grad: f32,
+}
+
+// Zeros past the last column, and any of the tile's rows past its last one.
+fn element_at(row: u32, end: u32, d: u32) -> Element {
+  let own = min(row, end - 1u);
+  let column = min(d, D_MODEL - 1u);
+  let element = Element(x[x_start(own) + column], grad_y[own * D_MODEL + column]);
+  if (d < D_MODEL) {
+    return element;
+  }
+  return Element(0.0, 0.0);
+}
+
+fn add_element(sum: vec2<f32>, element: Element, d: u32) -> vec2<f32> {
+  let own_weight = weight[min(d, D_MODEL - 1u)];
+  return sum + vec2<f32>(element.value, element.grad * own_weight) * element.value;
+}
+
+// grad_x without what is added to it.
+fn result_of(element: Element, i: u32, own_weight: f32) -> f32 {
+  return factors[i].x * (element.grad * own_weight - element.value * factors[i].y);
+}
+
+// Writes an element of grad_x, and gives its part of grad_weight.
+fn finish(element: Element, tile: u32, i: u32, end: u32, d: u32, own_weight: f32, before: f32) -> f32 {
+  if (tile + i >= end) {
+    return 0.0;
+  }
+  grad_x[(tile + i) * D_MODEL + d] = result_of(element, i, own_weight) + before;
+  return element.grad * element.value * factors[i].x;
+}
+
+fn before_at(row: u32, end: u32, d: u32) -> f32 {
+  if (ACCUMULATE) {
+    return grad_x[min(row, end - 1u) * D_MODEL + d];
+  }
+  return 0.0;
+}
+
 @compute @workgroup_size(LANES)
 fn rms_norm_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let part = wid.x;
@@ -49,9 +93,16 @@ fn rms_norm_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation
       let row = tile + i;
       var sum = vec2<f32>(0.0);
       if (row < end) {
-        for (var d = place; d < D_MODEL; d += LANES_PER_ROW) {
-          let value = x[x_start(row) + d];
-          sum += vec2<f32>(value, grad_y[row * D_MODEL + d] * weight[d]) * value;
+        for (var d = place; d < D_MODEL; d += 4u * LANES_PER_ROW) {
+          let d_1 = d + LANES_PER_ROW;
+          let d_2 = d + 2u * LANES_PER_ROW;
+          let d_3 = d + 3u * LANES_PER_ROW;
+          let e_0 = element_at(row, end, d);
+          let e_1 = element_at(row, end, d_1);
+          let e_2 = element_at(row, end, d_2);
+          let e_3 = element_at(row, end, d_3);
+          sum = add_element(add_element(sum, e_0, d), e_1, d_1);
+          sum = add_element(add_element(sum, e_2, d_2), e_3, d_3);
         }
       }
       sums[lane] = sum;
@@ -70,17 +121,19 @@ fn rms_norm_bwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation
     }
     for (var d = lane; d < D_MODEL; d += LANES) {
       var grad_weight = 0.0;
-      for (var i = 0u; i < min(TILE, end - tile); i++) {
+      let own_weight = weight[d];
+      for (var i = 0u; i < min(TILE, end - tile); i += 4u) {
         let row = tile + i;
-        let value = x[x_start(row) + d];
-        let grad = grad_y[row * D_MODEL + d];
-        let rstd = factors[i].x;
-        var result = rstd * (grad * weight[d] - value * factors[i].y);
-        if (ACCUMULATE) {
-          result += grad_x[row * D_MODEL + d];
-        }
-        grad_x[row * D_MODEL + d] = result;
-        grad_weight += grad * value * rstd;
+        let e_0 = element_at(row, end, d);
+        let e_1 = element_at(row + 1u, end, d);
+        let e_2 = element_at(row + 2u, end, d);
+        let e_3 = element_at(row + 3u, end, d);
+        let before = vec4<f32>(before_at(row, end, d), before_at(row + 1u, end, d), before_at(row + 2u, end, d),
+                               before_at(row + 3u, end, d));
+        grad_weight += finish(e_0, tile, i, end, d, own_weight, before.x);
+        grad_weight += finish(e_1, tile, i + 1u, end, d, own_weight, before.y);
+        grad_weight += finish(e_2, tile, i + 2u, end, d, own_weight, before.z);
+        grad_weight += finish(e_3, tile, i + 3u, end, d, own_weight, before.w);
       }
       if (tile > first) {
         grad_weight += partials[part * D_MODEL + d];

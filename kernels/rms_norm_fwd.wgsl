@@ -1,7 +1,8 @@
 // rms_norm_fwd: y[row] = x[row] * rsqrt(mean(x[row]^2) + EPS) * weight (Zhang & Sennrich 2019).
 //   Row r of x starts at x_offset + r * ld_x, so that "the last step of each sequence" needs no copy.
 // A workgroup of 128 lanes has 128 / ROW_LANES rows: ROW_LANES lanes stride over each, then a tree sum in workgroup
-// memory. Lanes of rows past the end sum up the last one's elements, and write nothing.
+// memory. Lanes of rows past the end sum up the last one's elements, and write nothing. Four elements are read at a
+// time, written out: a loop over single ones would wait for each.
 override D_MODEL: u32;
 override EPS: f32;
 override ROW_LANES: u32; // a power of two, up to 128
@@ -20,6 +21,19 @@ struct Params {
 const LANES = 128u;
 var<workgroup> sums: array<f32, LANES>;
 
+// Elements d, d + ROW_LANES, ... of a row, zero past its end.
+fn four_of_x(start: u32, d: u32) -> vec4<f32> {
+  let columns = d + ROW_LANES * vec4<u32>(0u, 1u, 2u, 3u);
+  let i = start + min(columns, vec4<u32>(D_MODEL - 1u));
+  return select(vec4<f32>(0.0), vec4<f32>(x[i.x], x[i.y], x[i.z], x[i.w]), columns < vec4<u32>(D_MODEL));
+}
+
+fn write1(row: u32, d: u32, value: f32) {
+  if (d < D_MODEL) {
+    y[row * D_MODEL + d] = value * weight[d];
+  }
+}
+
 @compute @workgroup_size(LANES)
 fn rms_norm_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
                 @builtin(local_invocation_index) lane: u32) {
@@ -27,9 +41,9 @@ fn rms_norm_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) 
   let place = lane % ROW_LANES;
   let start = params.x_offset + min(row, params.rows - 1u) * params.ld_x;
   var sum = 0.0;
-  for (var d = place; d < D_MODEL; d += ROW_LANES) {
-    let value = x[start + d];
-    sum = fma(value, value, sum);
+  for (var d = place; d < D_MODEL; d += 4u * ROW_LANES) {
+    let four = four_of_x(start, d);
+    sum = fma(four.w, four.w, fma(four.z, four.z, fma(four.y, four.y, fma(four.x, four.x, sum))));
   }
   sums[lane] = sum;
   workgroupBarrier();
@@ -43,7 +57,11 @@ fn rms_norm_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) 
     return;
   }
   let rstd = inverseSqrt(sums[lane - place] / f32(D_MODEL) + EPS);
-  for (var d = place; d < D_MODEL; d += ROW_LANES) {
-    y[row * D_MODEL + d] = x[start + d] * rstd * weight[d];
+  for (var d = place; d < D_MODEL; d += 4u * ROW_LANES) {
+    let four = four_of_x(start, d) * rstd;
+    write1(row, d, four.x);
+    write1(row, d + ROW_LANES, four.y);
+    write1(row, d + 2u * ROW_LANES, four.z);
+    write1(row, d + 3u * ROW_LANES, four.w);
   }
 }

@@ -10,7 +10,9 @@ override LANES: u32;
 override CHANNELS: u32;
 override GROUPS: u32;   // of 4 steps each, at most LANES
 override CHUNK: u32;    // a multiple of TILE
+override SIZE: u32 = LANES * CHANNELS;
 override TILE: u32 = 4u * GROUPS;
+override SHARED: u32 = select(1u, TILE * LANES, CHANNELS > 1u); // B of a tile, where channels share it
 
 struct Params {
   seqlen: u32,
@@ -26,12 +28,71 @@ struct Params {
 
 var<workgroup> dt_tile: array<vec4<f32>, GROUPS * CHANNELS>;  // [group][channel]: 4 steps of dt after softplus ...
 var<workgroup> dtu_tile: array<vec4<f32>, GROUPS * CHANNELS>; // ... and of dt u
+var<workgroup> B_tile: array<vec4<f32>, SHARED>;              // [step][lane]
 
 // Any values past the last channel.
 fn four_of(start: u32, b: u32, t: u32, d: u32) -> vec4<f32> {
   let rows = b * params.seqlen + min(vec4<u32>(t, t + 1u, t + 2u, t + 3u), vec4<u32>(params.seqlen - 1u));
   let i = start + rows * D_INNER + min(d, D_INNER - 1u);
   return vec4<f32>(u_dt[i.x], u_dt[i.y], u_dt[i.z], u_dt[i.w]);
+}
+
+// Vector i of a tile's B: [step][lane].
+fn shared_vector(b: u32, t0: u32, i: u32) -> vec4<f32> {
+  return B_or_C(b, t0 + i / LANES, DT_RANK, i % LANES * 4u);
+}
+
+// What a lane brings of a tile's B, its first two vectors, read a tile ahead.
+struct Shared {
+  B_0: vec4<f32>,
+  B_1: vec4<f32>,
+}
+
+fn shared_at(b: u32, t0: u32, index: u32) -> Shared {
+  var own: Shared;
+  if (CHANNELS > 1u) {
+    own = Shared(shared_vector(b, t0, index), shared_vector(b, t0, index + SIZE));
+  }
+  return own;
+}
+
+fn bring_shared(b: u32, t0: u32, index: u32, own: Shared) {
+  if (CHANNELS > 1u) {
+    if (index < SHARED) {
+      B_tile[index] = own.B_0;
+    }
+    if (index + SIZE < SHARED) {
+      B_tile[index + SIZE] = own.B_1;
+    }
+    for (var i = index + 2u * SIZE; i < SHARED; i += SIZE) {
+      B_tile[i] = shared_vector(b, t0, i);
+    }
+  }
+}
+
+fn B_at(b: u32, t0: u32, step: u32, lane: u32) -> vec4<f32> {
+  if (CHANNELS > 1u) {
+    return B_tile[step * LANES + lane];
+  }
+  return B_or_C(b, t0 + step, DT_RANK, 4u * lane);
+}
+
+// What a lane knows after some steps: its states, and the sum of dt.
+struct Sums {
+  h: vec4<f32>,
+  dt: f32,
+}
+
+// The same after a group of 4 steps of a tile.
+fn add_group(sums: Sums, A: vec4<f32>, b: u32, t0: u32, group: u32, channel: u32, lane: u32) -> Sums {
+  let t = 4u * group;
+  let dts = dt_tile[group * CHANNELS + channel];
+  let dtus = dtu_tile[group * CHANNELS + channel];
+  let h_0 = exp2(dts.x * A) * sums.h + dtus.x * B_at(b, t0, t, lane);
+  let h_1 = exp2(dts.y * A) * h_0 + dtus.y * B_at(b, t0, t + 1u, lane);
+  let h_2 = exp2(dts.z * A) * h_1 + dtus.z * B_at(b, t0, t + 2u, lane);
+  let h_3 = exp2(dts.w * A) * h_2 + dtus.w * B_at(b, t0, t + 3u, lane);
+  return Sums(h_3, sums.dt + ((dts.x + dts.y) + (dts.z + dts.w)));
 }
 
 fn store_element(i: u32, exists: bool, value: f32) {
@@ -41,7 +102,8 @@ fn store_element(i: u32, exists: bool, value: f32) {
 }
 
 @compute @workgroup_size(CHANNELS, LANES)
-fn selective_scan_chunks(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+fn selective_scan_chunks(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>,
+                         @builtin(local_invocation_index) index: u32) {
   let b = wid.y;
   let chunk = wid.z;
   let d = wid.x * CHANNELS + lid.x;
@@ -51,10 +113,10 @@ fn selective_scan_chunks(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_i
   let begin = chunk * CHUNK;
   let end = min(begin + CHUNK, params.seqlen);
   let has_group = lane < GROUPS;
-  var h = vec4<f32>(0.0);
-  var dt_sum = 0.0;
+  var sums = Sums(vec4<f32>(0.0), 0.0);
   var next_dt = four_of(params.dt_start, b, begin + n, d);
   var next_u = four_of(0u, b, begin + n, d);
+  var next_shared = shared_at(b, begin, index);
   for (var t0 = begin; t0 < end; t0 += TILE) {
     if (has_group) {
       let t = t0 + n;
@@ -64,18 +126,21 @@ fn selective_scan_chunks(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_i
       dt_tile[lane * CHANNELS + lid.x] = own_dt;
       dtu_tile[lane * CHANNELS + lid.x] = own_dt * next_u;
     }
+    bring_shared(b, t0, index, next_shared);
     workgroupBarrier();
     next_dt = four_of(params.dt_start, b, t0 + TILE + n, d);
     next_u = four_of(0u, b, t0 + TILE + n, d);
-    for (var group = 0u; group < GROUPS; group++) {
-      let t = t0 + 4u * group;
-      let dts = dt_tile[group * CHANNELS + lid.x];
-      let dtus = dtu_tile[group * CHANNELS + lid.x];
-      h = exp2(dts.x * A) * h + dtus.x * B_or_C(b, t, DT_RANK, n);
-      h = exp2(dts.y * A) * h + dtus.y * B_or_C(b, t + 1u, DT_RANK, n);
-      h = exp2(dts.z * A) * h + dtus.z * B_or_C(b, t + 2u, DT_RANK, n);
-      h = exp2(dts.w * A) * h + dtus.w * B_or_C(b, t + 3u, DT_RANK, n);
-      dt_sum += (dts.x + dts.y) + (dts.z + dts.w);
+    next_shared = shared_at(b, t0 + TILE, index);
+    // Written out: see selective_scan_fwd.
+    sums = add_group(sums, A, b, t0, 0u, lid.x, lane);
+    if (GROUPS > 1u) {
+      sums = add_group(sums, A, b, t0, 1u, lid.x, lane);
+    }
+    if (GROUPS > 2u) {
+      sums = add_group(sums, A, b, t0, 2u, lid.x, lane);
+    }
+    if (GROUPS > 3u) {
+      sums = add_group(sums, A, b, t0, 3u, lid.x, lane);
     }
     workgroupBarrier();
   }
@@ -83,9 +148,9 @@ fn selective_scan_chunks(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_i
   let channel = (b * chunks + chunk) * D_INNER + d;
   let i = channel * D_STATE + n;
   let exists = exist(d, n);
-  store_element(i, exists.x, h.x);
-  store_element(i + 1u, exists.y, h.y);
-  store_element(i + 2u, exists.z, h.z);
-  store_element(i + 3u, exists.w, h.w);
-  store_element(params.sum_start + channel, lane == 0u && d < D_INNER, dt_sum);
+  store_element(i, exists.x, sums.h.x);
+  store_element(i + 1u, exists.y, sums.h.y);
+  store_element(i + 2u, exists.z, sums.h.z);
+  store_element(i + 3u, exists.w, sums.h.w);
+  store_element(params.sum_start + channel, lane == 0u && d < D_INNER, sums.dt);
 }

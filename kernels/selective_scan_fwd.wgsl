@@ -111,6 +111,47 @@ fn store_state(b: u32, slot: u32, d: u32, n: u32, h: vec4<f32>) {
   }
 }
 
+// What a lane brings of a tile's B and C, its first two vectors of either, read a tile ahead.
+struct Shared {
+  B_0: vec4<f32>,
+  B_1: vec4<f32>,
+  C_0: vec4<f32>,
+  C_1: vec4<f32>,
+}
+
+// Vector i of a tile's B or C, whose columns begin at `first`: [step][lane].
+fn shared_vector(b: u32, t0: u32, first: u32, i: u32) -> vec4<f32> {
+  return B_or_C(b, t0 + i / LANES, first, i % LANES * 4u);
+}
+
+fn shared_at(b: u32, t0: u32, index: u32) -> Shared {
+  var own: Shared;
+  if (CHANNELS > 1u) {
+    own.B_0 = shared_vector(b, t0, DT_RANK, index);
+    own.B_1 = shared_vector(b, t0, DT_RANK, index + SIZE);
+    own.C_0 = shared_vector(b, t0, DT_RANK + D_STATE, index);
+    own.C_1 = shared_vector(b, t0, DT_RANK + D_STATE, index + SIZE);
+  }
+  return own;
+}
+
+fn bring_shared(b: u32, t0: u32, index: u32, own: Shared) {
+  if (CHANNELS > 1u) {
+    if (index < SHARED) {
+      B_tile[index] = own.B_0;
+      C_tile[index] = own.C_0;
+    }
+    if (index + SIZE < SHARED) {
+      B_tile[index + SIZE] = own.B_1;
+      C_tile[index + SIZE] = own.C_1;
+    }
+    for (var i = index + 2u * SIZE; i < SHARED; i += SIZE) {
+      B_tile[i] = shared_vector(b, t0, DT_RANK, i);
+      C_tile[i] = shared_vector(b, t0, DT_RANK + D_STATE, i);
+    }
+  }
+}
+
 fn B_at(b: u32, t0: u32, step: u32, lane: u32) -> vec4<f32> {
   if (CHANNELS > 1u) {
     return B_tile[step * LANES + lane];
@@ -123,6 +164,24 @@ fn C_at(b: u32, t0: u32, step: u32, lane: u32) -> vec4<f32> {
     return C_tile[step * LANES + lane];
   }
   return B_or_C(b, t0 + step, DT_RANK + D_STATE, 4u * lane);
+}
+
+// The state after a group of 4 steps of a tile, from that before them, with y_parts of them.
+fn add_group(h: vec4<f32>, A: vec4<f32>, b: u32, t0: u32, group: u32, d: u32, channel: u32, lane: u32) -> vec4<f32> {
+  let t = 4u * group;
+  let dts = dt_tile[group * CHANNELS + channel];
+  let dtus = dtu_tile[group * CHANNELS + channel];
+  let h_0 = exp2(dts.x * A) * h + dtus.x * B_at(b, t0, t, lane);
+  let h_1 = exp2(dts.y * A) * h_0 + dtus.y * B_at(b, t0, t + 1u, lane);
+  let h_2 = exp2(dts.z * A) * h_1 + dtus.z * B_at(b, t0, t + 2u, lane);
+  let h_3 = exp2(dts.w * A) * h_2 + dtus.w * B_at(b, t0, t + 3u, lane);
+  y_parts[group * SIZE + lane * CHANNELS + channel] = vec4<f32>(
+    dot(C_at(b, t0, t, lane), h_0), dot(C_at(b, t0, t + 1u, lane), h_1),
+    dot(C_at(b, t0, t + 2u, lane), h_2), dot(C_at(b, t0, t + 3u, lane), h_3));
+  if (KEEP && t0 + t < params.seqlen) {
+    store_state(b, (t0 + t) / 4u + 1u, d, 4u * lane, h_3);
+  }
+  return h_3;
 }
 
 // Sum over the lanes of a group's parts of y.
@@ -158,6 +217,7 @@ fn selective_scan_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invo
   let end = select(params.seqlen, min(begin + CHUNK, params.seqlen), CHUNKED);
   var h = initial_state(b, select(0u, wid.z, CHUNKED), d, n);
   var next = inputs_at(b, begin + 4u * lane, d);
+  var next_shared = shared_at(b, begin, index);
   for (var t0 = begin; t0 < end; t0 += TILE) {
     let own = next;
     let own_t = t0 + 4u * lane;
@@ -168,28 +228,20 @@ fn selective_scan_fwd(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invo
       dt_tile[lane * CHANNELS + lid.x] = own_dt;
       dtu_tile[lane * CHANNELS + lid.x] = own_dt * own.u;
     }
-    if (CHANNELS > 1u) {
-      for (var i = index; i < TILE * LANES; i += SIZE) {
-        B_tile[i] = B_or_C(b, t0 + i / LANES, DT_RANK, i % LANES * 4u);
-        C_tile[i] = B_or_C(b, t0 + i / LANES, DT_RANK + D_STATE, i % LANES * 4u);
-      }
-    }
+    bring_shared(b, t0, index, next_shared);
     workgroupBarrier();
     next = inputs_at(b, own_t + TILE, d);
-    for (var group = 0u; group < GROUPS; group++) {
-      let t = 4u * group;
-      let dts = dt_tile[group * CHANNELS + lid.x];
-      let dtus = dtu_tile[group * CHANNELS + lid.x];
-      let h_0 = exp2(dts.x * A) * h + dtus.x * B_at(b, t0, t, lane);
-      let h_1 = exp2(dts.y * A) * h_0 + dtus.y * B_at(b, t0, t + 1u, lane);
-      let h_2 = exp2(dts.z * A) * h_1 + dtus.z * B_at(b, t0, t + 2u, lane);
-      h = exp2(dts.w * A) * h_2 + dtus.w * B_at(b, t0, t + 3u, lane);
-      y_parts[group * SIZE + index] = vec4<f32>(
-        dot(C_at(b, t0, t, lane), h_0), dot(C_at(b, t0, t + 1u, lane), h_1),
-        dot(C_at(b, t0, t + 2u, lane), h_2), dot(C_at(b, t0, t + 3u, lane), h));
-      if (KEEP && t0 + t < params.seqlen) {
-        store_state(b, (t0 + t) / 4u + 1u, d, n, h);
-      }
+    next_shared = shared_at(b, t0 + TILE, index);
+    // Written out: no compiler unrolls a loop that naga has bounded, and each of its turns would wait for its loads.
+    h = add_group(h, A, b, t0, 0u, d, lid.x, lane);
+    if (GROUPS > 1u) {
+      h = add_group(h, A, b, t0, 1u, d, lid.x, lane);
+    }
+    if (GROUPS > 2u) {
+      h = add_group(h, A, b, t0, 2u, d, lid.x, lane);
+    }
+    if (GROUPS > 3u) {
+      h = add_group(h, A, b, t0, 3u, d, lid.x, lane);
     }
     workgroupBarrier();
     if (has_group) {

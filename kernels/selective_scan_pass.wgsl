@@ -18,6 +18,38 @@ struct Params {
 const LOG2_E = 1.442695;
 const AT_ONCE = 8u;
 
+// Of four chunks, what each adds to a state and what it leaves of it.
+struct Four {
+  added: vec4<f32>,
+  decay: vec4<f32>,
+}
+
+// Any values past the last chunk.
+fn four_at(b: u32, first: u32, chunks: u32, state: u32, A: f32) -> Four {
+  let chunk = b * chunks + min(vec4<u32>(first, first + 1u, first + 2u, first + 3u), vec4<u32>(chunks - 1u));
+  let i = chunk * D_INNER * D_STATE + state;
+  let j = params.sum_start + chunk * D_INNER + state / D_STATE;
+  let added = vec4<f32>(chunk_states[i.x], chunk_states[i.y], chunk_states[i.z], chunk_states[i.w]);
+  let dt = vec4<f32>(chunk_states[j.x], chunk_states[j.y], chunk_states[j.z], chunk_states[j.w]);
+  return Four(added, exp2(A * dt));
+}
+
+// Writes the state before a chunk, and gives that after it.
+fn pass_one(b: u32, chunk: u32, chunks: u32, state: u32, h: f32, added: f32, decay: f32) -> f32 {
+  if (chunk >= chunks) {
+    return h;
+  }
+  chunk_states[(b * chunks + chunk) * D_INNER * D_STATE + state] = h;
+  return decay * h + added;
+}
+
+fn pass_four(b: u32, first: u32, chunks: u32, state: u32, before: f32, four: Four) -> f32 {
+  var h = pass_one(b, first, chunks, state, before, four.added.x, four.decay.x);
+  h = pass_one(b, first + 1u, chunks, state, h, four.added.y, four.decay.y);
+  h = pass_one(b, first + 2u, chunks, state, h, four.added.z, four.decay.z);
+  return pass_one(b, first + 3u, chunks, state, h, four.added.w, four.decay.w);
+}
+
 @compute @workgroup_size(64)
 fn selective_scan_pass(@builtin(global_invocation_id) gid: vec3<u32>) {
   let size = D_INNER * D_STATE;
@@ -30,19 +62,10 @@ fn selective_scan_pass(@builtin(global_invocation_id) gid: vec3<u32>) {
   let state = gid.y * size + gid.x;
   var h = ssm_state[state];
   for (var first = 0u; first < chunks; first += AT_ONCE) {
-    var added: array<f32, AT_ONCE>;
-    var decay: array<f32, AT_ONCE>;
-    for (var k = 0u; k < AT_ONCE; k++) {
-      let chunk = gid.y * chunks + min(first + k, chunks - 1u);
-      added[k] = chunk_states[chunk * size + gid.x];
-      decay[k] = exp2(A * chunk_states[params.sum_start + chunk * D_INNER + gid.x / D_STATE]);
-    }
-    for (var k = 0u; k < AT_ONCE; k++) {
-      if (first + k < chunks) {
-        chunk_states[(gid.y * chunks + first + k) * size + gid.x] = h;
-        h = decay[k] * h + added[k];
-      }
-    }
+    let left = four_at(gid.y, first, chunks, gid.x, A);
+    let right = four_at(gid.y, first + 4u, chunks, gid.x, A);
+    h = pass_four(gid.y, first, chunks, gid.x, h, left);
+    h = pass_four(gid.y, first + 4u, chunks, gid.x, h, right);
   }
   ssm_state[state] = h;
 }

@@ -1,9 +1,11 @@
 // selective_scan_rows: what selective_scan_step computes, for the steps of many sequences.
 //   dt = softplus(dt_weight dt_low + dt_bias)      A = -exp(A_log)
 //   h = exp(dt A) h + dt B u        y = (C . h + D u) silu(z)
-// In the order of sums that _scan_step and _states say. A lane has a channel of EACH rows, so that weights are read
-// once for all of these, and needs nobody else: what all lanes read of the rows is laid out in workgroup memory, a vec4
-// of EACH rows for each column. The grid is (blocks of LANES channels, blocks of EACH rows).
+// In the order of sums that _scan_step and _states say. A workgroup has CHANNELS channels of EACH rows, so that weights
+// are read once for all of these. STATE_SUMS lanes side by side have a channel: each some groups of chains of the
+// product of dt, whose sums meet in workgroup memory, and then one of the sums over states. What a lane reads is on its
+// way before it is needed; what all lanes read of the rows is laid out in workgroup memory, a vec4 of EACH rows for
+// each column. The grid is (blocks of CHANNELS channels, blocks of EACH rows).
 override D_INNER: u32;
 override D_STATE: u32;   // a multiple of 4
 override DT_RANK: u32;   // likewise
@@ -24,9 +26,12 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;               // (rows, D_INNER)
 @group(0) @binding(8) var<uniform> params: Params;
 
-const LANES = 64u;
+const CHANNELS = 64u;
 const EACH = 4u;
+const LANES = CHANNELS * STATE_SUMS;
+const GROUPS = CHAINS / GROUP_CHAINS;
 var<workgroup> columns: array<vec4<f32>, W_STRIDE + 2u * D_STATE>; // [dt_low, zeros, B, C]
+var<workgroup> sums: array<vec4<f32>, CHANNELS * GROUPS>;          // of groups of chains; then over states
 
 fn stage(row: u32, lane: u32) {
   let width = DT_RANK + 2u * D_STATE;
@@ -48,27 +53,62 @@ fn plus_columns(sums: vec4<f32>, w: vec4<f32>, i: u32) -> vec4<f32> {
     fma(vec4<f32>(w.y), columns[i + 1u], fma(vec4<f32>(w.x), columns[i], sums))));
 }
 
-// The product of dt, of each row.
-fn dt_products(d: u32) -> vec4<f32> {
-  var total = vec4<f32>(0.0);
-  var group = vec4<f32>(0.0);
-  for (var chain = 0u; chain < dt_chains(); chain++) {
-    var sums = vec4<f32>(0.0);
-    for (var c = chain; c < dt_chunks(); c += CHAINS) {
-      let words = dt_weight[d * dt_chunks() + c];
-      let i = c * 4u * dt_quads();
-      sums = plus_columns(sums, dt_weights(words, 0u), i);
-      if (dt_quads() > 1u) {
-        sums = plus_columns(sums, dt_weights(words, 1u), i + 4u);
-      }
-    }
-    group += sums;
-    if (ends_group(chain)) {
-      total += group;
-      group = vec4<f32>(0.0);
-    }
+// Chunks of a group's chains, the first of each.
+struct Chunks {
+  a: vec4<u32>,
+  b: vec4<u32>,
+  c: vec4<u32>,
+  d: vec4<u32>,
+}
+
+fn load_chunk(d: u32, c: u32) -> vec4<u32> {
+  return dt_weight[d * dt_chunks() + min(c, dt_chunks() - 1u)];
+}
+
+fn load_chunks(d: u32, c: u32) -> Chunks {
+  return Chunks(load_chunk(d, c), load_chunk(d, c + 1u), load_chunk(d, c + 2u), load_chunk(d, c + 3u));
+}
+
+fn plus_chunk(sums: vec4<f32>, words: vec4<u32>, c: u32) -> vec4<f32> {
+  let i = c * 4u * dt_quads();
+  let first = plus_columns(sums, dt_weights(words, 0u), i);
+  if (dt_quads() == 1u) {
+    return first;
   }
-  return total;
+  return plus_columns(first, dt_weights(words, 1u), i + 4u);
+}
+
+// Of a chain whose first chunk is there, for each row; zero if it has none.
+fn sum_of_chain(d: u32, chain: u32, words: vec4<u32>) -> vec4<f32> {
+  if (chain >= dt_chunks()) {
+    return vec4<f32>(0.0);
+  }
+  var sum = plus_chunk(vec4<f32>(0.0), words, chain);
+  for (var c = chain + CHAINS; c < dt_chunks(); c += CHAINS) {
+    sum = plus_chunk(sum, load_chunk(d, c), c);
+  }
+  return sum;
+}
+
+fn sum_of_group(d: u32, first: u32, chunks: Chunks) -> vec4<f32> {
+  return ((sum_of_chain(d, first, chunks.a) + sum_of_chain(d, first + 1u, chunks.b)) +
+    sum_of_chain(d, first + 2u, chunks.c)) + sum_of_chain(d, first + 3u, chunks.d);
+}
+
+// Four states of each row, and what A is made of.
+struct States {
+  A_log: vec4<f32>,
+  h: mat4x4<f32>,
+}
+
+fn state_at(row: u32, d: u32, n: u32) -> u32 {
+  return (min(row, params.rows - 1u) * D_INNER + d) * (D_STATE / 4u) + n / 4u;
+}
+
+fn load_states(row: u32, d: u32, n: u32) -> States {
+  return States(A_log[(d * D_STATE + n) / 4u],
+                mat4x4<f32>(ssm_state[state_at(row, d, n)], ssm_state[state_at(row + 1u, d, n)],
+                            ssm_state[state_at(row + 2u, d, n)], ssm_state[state_at(row + 3u, d, n)]));
 }
 
 // Four columns, by row.
@@ -76,54 +116,78 @@ fn by_row(i: u32) -> mat4x4<f32> {
   return transpose(mat4x4<f32>(columns[i], columns[i + 1u], columns[i + 2u], columns[i + 3u]));
 }
 
-// Moves four states of a row on, and returns its sum with what they add.
-fn step_states(row: u32, i: u32, A: vec4<f32>, B: vec4<f32>, C: vec4<f32>, dt: f32, dt_u: f32, sum: f32) -> f32 {
-  let at = min(row, params.rows - 1u) * D_INNER * (D_STATE / 4u) + i;
-  let h = next_states(ssm_state[at], A, B, dt, dt_u);
-  if (row < params.rows) {
-    ssm_state[at] = h;
-  }
-  return plus_dot(sum, C, h);
-}
-
-fn write(row: u32, d: u32, sum: f32, u: f32) {
-  if (row < params.rows) {
-    y[row * D_INNER + d] = gated(sum, D[d], u, xz[(row * 2u + 1u) * D_INNER + d]);
+fn write_states(row: u32, d: u32, n: u32, h: vec4<f32>) {
+  if (row < params.rows && d < D_INNER) {
+    ssm_state[state_at(row, d, n)] = h;
   }
 }
 
 @compute @workgroup_size(LANES)
 fn selective_scan_rows(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = wid.y * EACH;
-  let d = wid.x * LANES + lane;
-  stage(row, lane);
-  workgroupBarrier();
-  if (d >= D_INNER) {
-    return;
-  }
   let last = params.rows - 1u;
+  let own = lane / STATE_SUMS;
+  let part = lane % STATE_SUMS;
+  // Lanes past the last channel repeat it and write nothing: the barriers need all of them.
+  let channel = wid.x * CHANNELS + own;
+  let d = min(channel, D_INNER - 1u);
+  var chunks = load_chunks(d, part * GROUP_CHAINS);
+  var states: States;
+  if (part * 4u < D_STATE) {
+    states = load_states(row, d, part * 4u);
+  }
   let u = vec4<f32>(xz[row * 2u * D_INNER + d], xz[min(row + 1u, last) * 2u * D_INNER + d],
                     xz[min(row + 2u, last) * 2u * D_INNER + d], xz[min(row + 3u, last) * 2u * D_INNER + d]);
-  let raw = dt_products(d) + dt_bias[d];
+  let bias = dt_bias[d];
+  // In the end a lane has one row of a channel.
+  let end_row = row + lane / CHANNELS;
+  let end_channel = wid.x * CHANNELS + lane % CHANNELS;
+  let end_xz = min(end_row, last) * 2u * D_INNER + min(end_channel, D_INNER - 1u);
+  let end_u = xz[end_xz];
+  let end_z = xz[end_xz + D_INNER];
+  let skip = D[min(end_channel, D_INNER - 1u)];
+  stage(row, lane);
+  workgroupBarrier();
+  for (var group = part; group < dt_chains() / GROUP_CHAINS; group += STATE_SUMS) {
+    if (group >= STATE_SUMS) {
+      chunks = load_chunks(d, group * GROUP_CHAINS);
+    }
+    sums[own * GROUPS + group] = sum_of_group(d, group * GROUP_CHAINS, chunks);
+  }
+  workgroupBarrier();
+  var raw = sums[own * GROUPS];
+  for (var group = 1u; group < dt_chains() / GROUP_CHAINS; group++) {
+    raw += sums[own * GROUPS + group];
+  }
+  raw += bias;
   let dt = vec4<f32>(softplus(raw.x), softplus(raw.y), softplus(raw.z), softplus(raw.w));
   let dt_u = dt * u;
-  var total = vec4<f32>(0.0);
-  for (var first = 0u; first < min(4u * STATE_SUMS, D_STATE); first += 4u) {
-    var sums = vec4<f32>(0.0);
-    for (var n = first; n < D_STATE; n += 4u * STATE_SUMS) {
-      let i = (d * D_STATE + n) / 4u;
-      let A = -exp(A_log[i]);
-      let B = by_row(W_STRIDE + n);
-      let C = by_row(W_STRIDE + D_STATE + n);
-      sums = vec4<f32>(step_states(row, i, A, B[0], C[0], dt.x, dt_u.x, sums.x),
-                       step_states(row + 1u, i, A, B[1], C[1], dt.y, dt_u.y, sums.y),
-                       step_states(row + 2u, i, A, B[2], C[2], dt.z, dt_u.z, sums.z),
-                       step_states(row + 3u, i, A, B[3], C[3], dt.w, dt_u.w, sums.w));
+  var sum = vec4<f32>(0.0);
+  for (var n = part * 4u; n < D_STATE; n += 4u * STATE_SUMS) {
+    if (n >= 4u * STATE_SUMS) {
+      states = load_states(row, d, n);
     }
-    total += sums;
+    let A = -exp(states.A_log);
+    let B = by_row(W_STRIDE + n);
+    let C = by_row(W_STRIDE + D_STATE + n);
+    let h = mat4x4<f32>(
+      next_states(states.h[0], A, B[0], dt.x, dt_u.x), next_states(states.h[1], A, B[1], dt.y, dt_u.y),
+      next_states(states.h[2], A, B[2], dt.z, dt_u.z), next_states(states.h[3], A, B[3], dt.w, dt_u.w));
+    write_states(row, channel, n, h[0]);
+    write_states(row + 1u, channel, n, h[1]);
+    write_states(row + 2u, channel, n, h[2]);
+    write_states(row + 3u, channel, n, h[3]);
+    sum = vec4<f32>(plus_dot(sum.x, C[0], h[0]), plus_dot(sum.y, C[1], h[1]), plus_dot(sum.z, C[2], h[2]),
+                    plus_dot(sum.w, C[3], h[3]));
   }
-  write(row, d, total.x, u.x);
-  write(row + 1u, d, total.y, u.y);
-  write(row + 2u, d, total.z, u.z);
-  write(row + 3u, d, total.w, u.w);
+  workgroupBarrier();
+  sums[part * CHANNELS + own] = sum;
+  workgroupBarrier();
+  if (end_row < params.rows && end_channel < D_INNER) {
+    let i = lane % CHANNELS;
+    let each = lane / CHANNELS;
+    let total = sum4(vec4<f32>(sums[i][each], sums[i + CHANNELS][each], sums[i + 2u * CHANNELS][each],
+                               sums[i + 3u * CHANNELS][each]));
+    y[end_row * D_INNER + end_channel] = gated(total, skip, end_u, end_z);
+  }
 }

@@ -22,6 +22,14 @@ override CONV_BIAS: bool;
 override W_DTYPE: u32;     // of all matrices but those of input and dt_proj
 override DT_DTYPE: u32;    // of dt_proj
 override CHANNELS: u32;    // a multiple of 4
+override IN_LANE_ROWS: u32; // how products are tiled: rows of a lane at a time, and chunks of each
+override IN_TURNS: u32;
+override X_LANE_ROWS: u32;
+override X_TURNS: u32;
+override OUT_LANE_ROWS: u32;
+override OUT_TURNS: u32;
+override HEAD_LANE_ROWS: u32;
+override HEAD_TURNS: u32;
 override OUT_NORM: bool;   // none here
 override OUT_ROWS: u32;
 override X_VECS: u32;      // the longest input of a product, in vec4s, and one
@@ -74,6 +82,8 @@ override POOL_AT: u32;
 override CHANNEL_SLOTS: u32 = CHANNELS;
 override SQUARES: u32 = 2u * PART;
 override SUMS: u32 = SQUARES + X_VECS + 32u;
+override IN_ROWS: u32 = 2u * D_INNER;
+override IN_MOST: u32 = 2u * CHANNELS;
 override X_ROWS: u32 = DT_RANK + 2u * D_STATE;
 override X_ROOM: u32 = X_ROWS + 4u; // read by fours
 override X_EACH: u32 = (X_ROWS + GROUPS - 1u) / GROUPS;
@@ -117,10 +127,20 @@ var<private> A_log_first: vec4<f32>;
 var<private> h_first: vec4<f32>;
 
 // in_proj's own rows are the inputs of the channels, then their gates.
-fn product_of(part: u32, group: u32) -> Product {
+fn product_of(kind: u32, index: u32, group: u32) -> Product {
+  if (kind != IN_PROJ) {
+    return plain_product(kind, index, group);
+  }
   let own = own_count(group, CHANNELS, D_INNER);
-  return part_of(part, group, 2u * D_INNER, vec3<u32>(2u * own, own, 2u * own),
-                 vec3<u32>(group * CHANNELS, D_INNER + group * CHANNELS - own, 0u));
+  let first = group * CHANNELS;
+  var p = shape_of(IN_PROJ);
+  p.at = layer_at(index) + vec2<u32>(0u, AT_IN);
+  p.rows = 2u * own;
+  p.split = own;
+  p.split_2 = 2u * own;
+  p.first_row = first;
+  p.second_row = D_INNER + first - own;
+  return p;
 }
 
 fn take_in_proj(group: u32, i: u32, value: f32) {
@@ -204,6 +224,13 @@ fn load_A_log(d: u32, n: u32) -> vec4<f32> {
   return select(vec4<f32>(0.0), values, exist(n));
 }
 
+// The rows of x_proj, of which there are few.
+fn touch_mixer(group: u32, lane: u32, p_x: Product) {
+  if (2u * lane < p_x.rows * p_x.chunks) {
+    note_touch(load_word(p_x.at, 4u * (p_x.first_row * p_x.chunks + 2u * lane)));
+  }
+}
+
 // What a lane needs first of the scan. dt_proj is never quantized: it has no scales.
 fn load_mixer(group: u32, lane: u32) {
   let d = min(group * CHANNELS + min(lane / SCAN_LANES, CHANNELS - 1u), D_INNER - 1u);
@@ -284,8 +311,8 @@ fn scan_states(n: u32, d: u32, is_first: bool, dt: f32, dt_u: f32) -> f32 {
   return sum;
 }
 
-// dt_proj, recurrence, skip and gate of the own channels: see selective_scan_step.
-fn mix(group: u32, lane: u32) {
+// What other workgroups post for the mixer.
+fn gather(lane: u32) {
   for (var row = stage_lane(lane); row < X_ROWS; row += STAGE_LANES) {
     x_dbl[row] = posted(X_DBL, X_ROWS, mark, row);
   }
@@ -293,6 +320,10 @@ fn mix(group: u32, lane: u32) {
   if (DT_BC_EPS > 0.0) {
     norm_x_dbl(lane);
   }
+}
+
+// dt_proj, recurrence, skip and gate of the own channels: see selective_scan_step.
+fn mix(group: u32, lane: u32) {
   let channels = LANES / SCAN_LANES; // at once
   let n = lane % SCAN_LANES;
   let place = lane / SCAN_LANES * (CHAINS + 1u);

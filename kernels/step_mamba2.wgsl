@@ -23,6 +23,12 @@ override BIAS: bool;
 override CONV_BIAS: bool;
 override W_DTYPE: u32;     // of all matrices but that of the input
 override CHANNELS: u32;    // a multiple of 4
+override IN_LANE_ROWS: u32; // how products are tiled: rows of a lane at a time, and chunks of each
+override IN_TURNS: u32;
+override OUT_LANE_ROWS: u32;
+override OUT_TURNS: u32;
+override HEAD_LANE_ROWS: u32;
+override HEAD_TURNS: u32;
 override OUT_NORM: bool;   // of all gated channels together
 override OUT_ROWS: u32;
 override X_VECS: u32;      // the longest input of a product, in vec4s, and one
@@ -73,8 +79,10 @@ override POOL_AT: u32;
 override SQUARES: u32 = 2u * PART;
 override SUMS: u32 = SQUARES + X_VECS + 32u;
 override REST: u32 = 2u * NGROUPS * D_STATE + NHEADS; // rows of in_proj behind x: B, C, dt
-override REST_ROOM: u32 = REST + 4u; // read by fours
+override REST_FOURS: u32 = (REST + 7u) / 4u; // read by fours, of which the last may begin anywhere
 override REST_ROWS: u32 = (REST + GROUPS - 1u) / GROUPS;
+override IN_ROWS: u32 = 2u * D_INNER + REST;
+override IN_MOST: u32 = 2u * CHANNELS + REST_ROWS;
 override CHANNEL_SLOTS: u32 = CHANNELS + REST_ROWS;
 override GATED: u32 = 64u + (REST + 3u) / 4u * 16u; // places in exchange: boards, see _grid
 override RESIDUAL: u32 = GATED + (D_INNER + 3u) / 4u * 16u;
@@ -98,7 +106,7 @@ var<workgroup> conv_last: array<f32, CHANNEL_SLOTS>;
 var<workgroup> skip: array<f32, CHANNELS>;
 var<workgroup> u: array<f32, CHANNELS>;
 var<workgroup> z: array<f32, CHANNELS>;
-var<workgroup> rest: array<f32, REST_ROOM>;
+var<workgroup> rest: array<vec4<f32>, REST_FOURS>;
 var<workgroup> token: u32;
 var<workgroup> chosen: u32;
 
@@ -106,7 +114,9 @@ const PRODUCTS = 2u;
 const POSTED_REST = 64u; // a board in exchange: (REST)
 
 // There is no x_proj.
-const X_EACH = 0u;
+const X_EACH = 1u;
+const X_LANE_ROWS = 1u;
+const X_TURNS = 1u;
 const X_ROWS = 0u;
 const AT_X = 0u;
 const X_SOURCE = 0u;
@@ -123,12 +133,21 @@ var<private> A_log_first: f32;
 var<private> dt_bias_first: f32;
 
 // in_proj's own rows are the inputs of the channels, their gates, and the rest.
-fn product_of(part: u32, group: u32) -> Product {
+fn product_of(kind: u32, index: u32, group: u32) -> Product {
+  if (kind != IN_PROJ) {
+    return plain_product(kind, index, group);
+  }
   let own = own_count(group, CHANNELS, D_INNER);
   let first = group * CHANNELS;
-  return part_of(part, group, 2u * D_INNER + REST,
-                 vec3<u32>(2u * own + own_count(group, REST_ROWS, REST), own, 2u * own),
-                 vec3<u32>(D_INNER + first, first - own, 2u * D_INNER + group * REST_ROWS - 2u * own));
+  var p = shape_of(IN_PROJ);
+  p.at = layer_at(index) + vec2<u32>(0u, AT_IN);
+  p.rows = 2u * own + own_count(group, REST_ROWS, REST);
+  p.split = own;
+  p.split_2 = 2u * own;
+  p.first_row = D_INNER + first;
+  p.second_row = first - own;
+  p.third_row = 2u * D_INNER + group * REST_ROWS - 2u * own;
+  return p;
 }
 
 fn take_in_proj(group: u32, i: u32, result: f32) {
@@ -170,10 +189,24 @@ fn begin_channel(group: u32, c: u32) {
   }
 }
 
+fn rest_at(i: u32) -> f32 {
+  return rest[i / 4u][i % 4u];
+}
+
 // Four of B or C, zero past the last one.
 fn rest4(start: u32, n: u32) -> vec4<f32> {
   let i = start + n;
-  return select(vec4<f32>(0.0), vec4<f32>(rest[i], rest[i + 1u], rest[i + 2u], rest[i + 3u]), exist(n));
+  if (D_STATE % 4u == 0u) {
+    return select(vec4<f32>(0.0), rest[i / 4u], n < D_STATE);
+  }
+  return select(vec4<f32>(0.0), vec4<f32>(rest_at(i), rest_at(i + 1u), rest_at(i + 2u), rest_at(i + 3u)), exist(n));
+}
+
+// The states: a word of every 32 bytes of the first ones.
+fn touch_mixer(group: u32, lane: u32, p_x: Product) {
+  if (8u * lane < own_count(group, CHANNELS, D_INNER) * D_STATE) {
+    note_touch(bitcast<u32>(carried[state_at(group * CHANNELS, 8u * lane)]));
+  }
 }
 
 fn load_mixer(group: u32, lane: u32) {
@@ -184,29 +217,38 @@ fn load_mixer(group: u32, lane: u32) {
   h_second = load_states(d, (lane % SCAN_LANES + SCAN_LANES) * 4u);
 }
 
-// Moves a lane's states of channel d on, and returns its sum over them.
+// Moves four states of channel d on, and returns what they add to its sum.
+fn scan_four(sum: f32, h: vec4<f32>, d: u32, n: u32, A_bar: f32, dt_u: f32) -> f32 {
+  let B = d / HEADDIM / (NHEADS / NGROUPS) * D_STATE;
+  let next = fma(vec4<f32>(A_bar), h, dt_u * rest4(B, n));
+  write_states(d, n, next);
+  return plus_dot(sum, rest4(B + NGROUPS * D_STATE, n), next);
+}
+
+// Moves a lane's states of channel d on, and returns its sum over them. Those that were loaded are written out.
 fn scan_states(c: u32, d: u32, lane: u32, is_first: bool) -> f32 {
   let head = d / HEADDIM;
-  let B = head / (NHEADS / NGROUPS) * D_STATE;
-  let C = B + NGROUPS * D_STATE;
   var A_log = A_log_first;
   var dt_bias = dt_bias_first;
   if (!is_first) {
     A_log = element(in_layer(AT_A_LOG), head);
     dt_bias = element(in_layer(AT_DT_BIAS), head);
+    h_first = load_states(d, lane % SCAN_LANES * 4u);
+    h_second = load_states(d, (lane % SCAN_LANES + SCAN_LANES) * 4u);
   }
-  let dt = clamp(softplus(rest[2u * NGROUPS * D_STATE + head] + dt_bias), DT_MIN, DT_MAX);
+  let dt = clamp(softplus(rest_at(2u * NGROUPS * D_STATE + head) + dt_bias), DT_MIN, DT_MAX);
   let A_bar = exp(-dt * exp(A_log));
+  let dt_u = dt * u[c];
   let begin = lane % SCAN_LANES * 4u;
   var sum = 0.0;
-  for (var n = begin; n < D_STATE; n += SCAN_LANES * 4u) {
-    var h = select(h_second, h_first, n == begin);
-    if (!is_first || n > begin + SCAN_LANES * 4u) {
-      h = load_states(d, n);
-    }
-    h = fma(vec4<f32>(A_bar), h, dt * u[c] * rest4(B, n));
-    write_states(d, n, h);
-    sum = plus_dot(sum, rest4(C, n), h);
+  if (begin < D_STATE) {
+    sum = scan_four(sum, h_first, d, begin, A_bar, dt_u);
+  }
+  if (begin + SCAN_LANES * 4u < D_STATE) {
+    sum = scan_four(sum, h_second, d, begin + SCAN_LANES * 4u, A_bar, dt_u);
+  }
+  for (var n = begin + SCAN_LANES * 8u; n < D_STATE; n += SCAN_LANES * 4u) {
+    sum = scan_four(sum, load_states(d, n), d, n, A_bar, dt_u);
   }
   return sum;
 }
@@ -217,12 +259,16 @@ fn sum16(start: u32) -> f32 {
   return (sum.x + sum.z) + (sum.y + sum.w);
 }
 
-// Recurrence, skip and gate of the own channels.
-fn mix(group: u32, lane: u32) {
-  for (var i = stage_lane(lane); i < REST; i += STAGE_LANES) {
-    rest[i] = posted(POSTED_REST, REST, mark, i);
+// What other workgroups post for the mixer.
+fn gather(lane: u32) {
+  for (var v = stage_lane(lane); v < (REST + 3u) / 4u; v += STAGE_LANES) {
+    rest[v] = posted4(POSTED_REST, REST, mark, v);
   }
   workgroupBarrier();
+}
+
+// Recurrence, skip and gate of the own channels.
+fn mix(group: u32, lane: u32) {
   let channels = LANES / SCAN_LANES; // at once
   for (var first = 0u; first < CHANNELS; first += channels) {
     let c = first + lane / SCAN_LANES;

@@ -12,7 +12,7 @@ const PRELUDES: Readonly<Record<string, RegExp>> = {
   ...Object.fromEntries(
     [
       ...["_angle", "_chains", "_channels", "_conv", "_linear", "_mamba3_skip", "_mamba3_step"],
-      ...["_math", "_matvec"],
+      ...["_math", "_matvec", "_matvec_rows"],
       ...["_s4", "_s4_series", "_s4_system", "_scan", "_scan_step", "_scan_sums"],
       ...["_ssd_bwd", "_states", "_tile", "_weight"],
     ].map((name) => [name, /@compute|\boverride\b|@binding|@group|\bvar</g]),
@@ -26,6 +26,7 @@ const PRELUDES: Readonly<Record<string, RegExp>> = {
       "_step",
       "_step_blocks",
       "_step_ends",
+      "_step_product",
       "_step_sample",
       "_threshold",
     ].map((

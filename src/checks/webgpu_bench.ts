@@ -35,9 +35,6 @@ export function webgpuBench(gpu: Gpu, ops: Partial<typeof CHECKED_WEBGPU_OPS> = 
   });
 }
 
-/** Scratch that checks' products of many rows fit in. */
-const SCRATCH_WORDS = 2 ** 18;
-
 class WebgpuWorkspace implements Workspace<WebGpuKinds> {
   readonly program: Program;
   readonly #gpu: Gpu;
@@ -45,9 +42,7 @@ class WebgpuWorkspace implements Workspace<WebGpuKinds> {
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
-    const scratch = createTensor(gpu, "scratch", [SCRATCH_WORDS]);
-    this.#owned.push(scratch);
-    this.program = new Program(gpu, { scratch });
+    this.program = new Program(gpu);
   }
 
   tensor(words: Uint32Array<ArrayBuffer>): Tensor {

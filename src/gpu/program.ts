@@ -3,7 +3,6 @@
 import type { Gpu } from "./device.ts";
 import type { Dispatch, Kernel, KernelUse } from "./kernel.ts";
 import { readBuffer } from "./readback.ts";
-import type { Tensor } from "./tensor.ts";
 
 /** Uniform bindings start at multiples of this, whatever the device. */
 const UNIFORM_ALIGNMENT = 256;
@@ -33,8 +32,6 @@ export class Program implements Disposable {
   readonly gpu: Gpu;
   /** Whether no bit of a row may depend on how many rows there are: a sequence is cut wherever there is time. */
   readonly sameBits: boolean;
-  /** What one op after the other may work in: the rows of many steps take more than their results. */
-  readonly scratch: Tensor | undefined;
   readonly #pending: Dispatch[] = [];
   #recorded: readonly Recorded[] | undefined;
   #uniforms: GPUBuffer | undefined;
@@ -42,14 +39,10 @@ export class Program implements Disposable {
   /** An empty program for the device. */
   constructor(
     gpu: Gpu,
-    { sameBits = false, scratch }: {
-      readonly sameBits?: boolean;
-      readonly scratch?: Tensor | undefined;
-    } = {},
+    { sameBits = false }: { readonly sameBits?: boolean } = {},
   ) {
     this.gpu = gpu;
     this.sameBits = sameBits;
-    this.scratch = scratch;
   }
 
   /** Appends one dispatch of a kernel. */
@@ -73,9 +66,11 @@ export class Program implements Disposable {
     return (this.#recorded ?? this.#pending).map(({ label }) => label);
   }
 
-  /** Dispatches everything into an open pass. */
-  encode(pass: GPUComputePassEncoder): void {
-    for (const dispatch of this.#finish()) encodeOne(pass, dispatch);
+  /** Dispatches everything into an open pass, or the dispatches from `start` to before `end`. */
+  encode(pass: GPUComputePassEncoder, start?: number, end?: number): void {
+    const all = this.#finish();
+    const some = start === undefined ? all : all.slice(start, end);
+    for (const dispatch of some) encodeOne(pass, dispatch);
   }
 
   /** Dispatches everything, each in a timed pass of its own; needs `timestamp-query`. */
@@ -175,6 +170,13 @@ export interface BufferRange {
   readonly sizeBytes: number;
 }
 
+/** What is done before and after a pass. */
+interface PassCopies {
+  readonly clear?: readonly BufferRange[];
+  readonly before?: readonly Copy[];
+  readonly after?: readonly Copy[];
+}
+
 /**
  * Encodes ranges to clear, copies, programs in order and in one pass, and copies. Submit the result with
  * `gpu.device.queue.submit`.
@@ -182,11 +184,17 @@ export interface BufferRange {
 export function encode(
   gpu: Gpu,
   programs: Iterable<Program>,
-  copies: {
-    readonly clear?: readonly BufferRange[];
-    readonly before?: readonly Copy[];
-    readonly after?: readonly Copy[];
-  } = {},
+  copies: PassCopies = {},
+): GPUCommandBuffer {
+  return encodeWith(gpu, (pass) => {
+    for (const program of programs) program.encode(pass);
+  }, copies);
+}
+
+function encodeWith(
+  gpu: Gpu,
+  record: (pass: GPUComputePassEncoder) => void,
+  copies: PassCopies = {},
 ): GPUCommandBuffer {
   return gpu.watch(() => {
     const encoder = gpu.device.createCommandEncoder();
@@ -195,7 +203,7 @@ export function encode(
     }
     for (const copy of copies.before ?? []) encodeCopy(encoder, copy);
     const pass = encoder.beginComputePass();
-    for (const program of programs) program.encode(pass);
+    record(pass);
     pass.end();
     for (const copy of copies.after ?? []) encodeCopy(encoder, copy);
     return encoder.finish();
@@ -209,6 +217,36 @@ function encodeCopy(encoder: GPUCommandEncoder, { from, to, sizeBytes }: Copy): 
 /** Encodes programs in one pass, and submits them. */
 export function submit(gpu: Gpu, programs: Iterable<Program>): void {
   gpu.device.queue.submit([encode(gpu, programs)]);
+}
+
+/** Dispatches of a long program's first command buffer. */
+const FIRST_DISPATCHES = 16;
+
+/** How many times as long the next one is: a device is busy with one for longer than the next takes to encode. */
+const GROWTH = 4;
+
+/** Dispatches from which it pays to submit a program in parts. */
+const LONG_PROGRAM = 128;
+
+/**
+ * Submits a program with copies before and after it. One of many dispatches goes in several command buffers, so that
+ * the device is at work on the first while the others are encoded.
+ */
+export function submitEarly(
+  gpu: Gpu,
+  program: Program,
+  { before = [], after = [] }: Pick<PassCopies, "before" | "after"> = {},
+): void {
+  const submitPart = (start: number, end: number, copies: PassCopies) =>
+    gpu.device.queue.submit([encodeWith(gpu, (pass) => program.encode(pass, start, end), copies)]);
+  const { length } = program;
+  let start = 0;
+  for (let size = FIRST_DISPATCHES; length >= LONG_PROGRAM && start + size < length;) {
+    submitPart(start, start + size, start === 0 ? { before } : {});
+    start += size;
+    size *= GROWTH;
+  }
+  submitPart(start, length, { after, ...start === 0 ? { before } : {} });
 }
 
 /** What {@linkcode profile} measured of one dispatch. */

@@ -13,6 +13,7 @@ import _mamba3_step from "../../kernels/_mamba3_step.wgsl" with { type: "text" }
 import _math from "../../kernels/_math.wgsl" with { type: "text" };
 import _matmul from "../../kernels/_matmul.wgsl" with { type: "text" };
 import _matvec from "../../kernels/_matvec.wgsl" with { type: "text" };
+import _matvec_rows from "../../kernels/_matvec_rows.wgsl" with { type: "text" };
 import _s4_series from "../../kernels/_s4_series.wgsl" with { type: "text" };
 import _s4_system from "../../kernels/_s4_system.wgsl" with { type: "text" };
 import _s4 from "../../kernels/_s4.wgsl" with { type: "text" };
@@ -23,6 +24,7 @@ import _states from "../../kernels/_states.wgsl" with { type: "text" };
 import _step from "../../kernels/_step.wgsl" with { type: "text" };
 import _step_blocks from "../../kernels/_step_blocks.wgsl" with { type: "text" };
 import _step_ends from "../../kernels/_step_ends.wgsl" with { type: "text" };
+import _step_product from "../../kernels/_step_product.wgsl" with { type: "text" };
 import _step_sample from "../../kernels/_step_sample.wgsl" with { type: "text" };
 import _ssd from "../../kernels/_ssd.wgsl" with { type: "text" };
 import _ssd_bwd from "../../kernels/_ssd_bwd.wgsl" with { type: "text" };
@@ -39,6 +41,7 @@ const PRELUDES = {
   _weight,
   _chains,
   _matvec,
+  _matvec_rows,
   _linear,
   _tile,
   _matmul,
@@ -59,6 +62,7 @@ const PRELUDES = {
   _exponentials,
   _grid,
   _step,
+  _step_product,
   _step_ends,
   _step_sample,
   _step_blocks,

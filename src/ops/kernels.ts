@@ -25,7 +25,7 @@ import { matmulFwdKernel, matmulSplitFwdKernel } from "./linear.ts";
 import { matvecFwdKernel } from "./matvec.ts";
 import { columnSumKernel, matmulBwdWKernel, matmulBwdXKernel } from "./training/linear_bwd.ts";
 import { matvecRowsKernel } from "./matvec_rows.ts";
-import { matvecFinishKernel, matvecGroupsKernel } from "./matvec_groups.ts";
+import { matvecTilesKernel } from "./matvec_tiles.ts";
 import { meanPoolFwdKernel } from "./mean_pool.ts";
 import { meanPoolBwdKernel } from "./training/mean_pool_bwd.ts";
 import { rmsNormFwdKernel } from "./rms_norm.ts";
@@ -89,9 +89,8 @@ export const ALL_KERNELS: readonly Pick<
   embeddingFwdKernel,
   rmsNormFwdKernel,
   matvecFwdKernel,
-  matvecGroupsKernel,
-  matvecFinishKernel,
   matvecRowsKernel,
+  matvecTilesKernel,
   matmulFwdKernel,
   matmulSplitFwdKernel,
   conv1dFwdKernel,

@@ -5,7 +5,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import matmulSplitSource from "../../kernels/matmul_split_fwd.wgsl" with { type: "text" };
 import matmulSource from "../../kernels/matmul_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
-import { areMultiplesOf4, type FwdTile, fwdTile } from "./matmul_tile.ts";
+import { areMultiplesOf4, type FwdTile, fwdTile, sideOf } from "./matmul_tile.ts";
 import { blockWords, type Matrix, W_DTYPE } from "./matrix.ts";
 import { matvecFwd } from "./matvec.ts";
 import { byVec4sOrElements, placeholders } from "./placeholders.ts";
@@ -69,7 +69,7 @@ export const matmulSplitFwdKernel = defineKernel({
   preludes: ["_weight", "_linear", "_tile"],
   bindings: MATMUL_BINDINGS,
   params: MATMUL_PARAMS,
-  overrides: [...MATMUL_OVERRIDES, "PARTS"],
+  overrides: [...MATMUL_OVERRIDES, "PARTS", "WIDE"],
   sizes: (values) => {
     const { y, y_elements, ...read } = matmulSizes(values);
     const more = (values.PARTS - 1) * values.rows * values.ld_y;
@@ -162,7 +162,8 @@ function addMatmul(
     shape;
   for (const block of weight.blocks) {
     const sizes = { rows, columns: block.rows, depth: weight.columns };
-    const side = tile ?? fwdTile(program, sizes);
+    const chosen = tile ?? fwdTile(program, sizes);
+    const side = sideOf(chosen);
     const isAligned = areMultiplesOf4(block.rows, block.rowStart, ldY);
     const [vec4s, elements] = byVec4sOrElements(program.gpu, y, isAligned);
     const overrides = {
@@ -188,12 +189,13 @@ function addMatmul(
       workgroups: [Math.ceil(block.rows / side), Math.ceil(rows / side), parts],
       label,
     } as const;
-    if (side === 32) {
-      program.add(matmulSplitFwdKernel, { ...use, overrides: { ...overrides, PARTS: parts } });
-    } else {program.add(matmulFwdKernel, {
-        ...use,
-        overrides: { ...overrides, WIDE: side === 128 },
-      });}
+    if (chosen === 32 || chosen === "64 split") {
+      const own = { ...overrides, PARTS: parts, WIDE: side === 64 };
+      program.add(matmulSplitFwdKernel, { ...use, overrides: own });
+    } else {
+      const own = { ...overrides, WIDE: side === 128 };
+      program.add(matmulFwdKernel, { ...use, overrides: own });
+    }
   }
 }
 

@@ -6,11 +6,11 @@ import type { Program } from "../gpu/program.ts";
 /** Rows and columns of a tile, which one workgroup computes: the kernels' WIDE is 128. */
 export type MatmulTile = 64 | 128;
 
-/** The forward has another kernel for small results: matmul_split_fwd, with tiles of 32. */
-export type FwdTile = 32 | MatmulTile;
+/** The forward has another kernel for small results: matmul_split_fwd, with tiles of 32, or of 64 in two halves. */
+export type FwdTile = 32 | "64 split" | MatmulTile;
 
-/** Fewer tiles than this leave an H100, of 132 multiprocessors, partly idle. */
-const BUSY_TILES = 132;
+/** With fewer large tiles than this so many of an H100's 132 multiprocessors are idle that small ones take less time. */
+const BUSY_TILES = 96;
 
 /** What a multiplication costs in a tile of 64, in units of one in a tile of 128: 28 and 22 TFLOP/s on an H100. */
 const NARROW_COST = 1.27;
@@ -47,12 +47,28 @@ export function matmulTile(gpu: Gpu, sizes: MatmulSizes): MatmulTile {
 }
 
 /** Columns up to which even thousands of rows of tiles of 64 leave an H100 idle. */
-const SPLIT_COLUMNS = 256;
+const SMALL_COLUMNS = 256;
 
-/** The tile of the forward: where no bit of a row may depend on how many rows there are, by the weight alone. */
-export function fwdTile({ gpu, sameBits }: Program, sizes: MatmulSizes): FwdTile {
+/** Columns up to which the 512 rows that a prompt begins with do. */
+const SPLIT_COLUMNS = 1024;
+
+/**
+ * The tile of the forward. Where no bit of a row may depend on how many rows there are, the weight alone settles which
+ * kernel runs: both tiles of matmul_fwd add up in the same order.
+ */
+export function fwdTile(
+  { gpu, sameBits }: Pick<Program, "gpu" | "sameBits">,
+  sizes: MatmulSizes,
+): FwdTile {
   if (!sameBits) return matmulTile(gpu, sizes);
-  return !gpu.isSoftware && sizes.columns <= SPLIT_COLUMNS ? 32 : 64;
+  if (gpu.isSoftware) return 64;
+  if (sizes.columns > SPLIT_COLUMNS) return matmulTile(gpu, sizes);
+  return sizes.columns <= SMALL_COLUMNS ? 32 : "64 split";
+}
+
+/** The side of a tile of the forward. */
+export function sideOf(tile: FwdTile): 32 | MatmulTile {
+  return tile === "64 split" ? 64 : tile;
 }
 
 /** Whether 16-byte loads reach rows with these widths, strides and starts, in elements. */

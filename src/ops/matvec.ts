@@ -8,8 +8,8 @@ import type { LinearShape, LinearTensors } from "./linear.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
 import { blockWords, W_DTYPE } from "./matrix.ts";
 import { endingSizes, MATVEC_OVERRIDES } from "./matvec_block.ts";
-import { matvecByGroups } from "./matvec_groups.ts";
 import { matvecByRows } from "./matvec_rows.ts";
+import { matvecByTiles } from "./matvec_tiles.ts";
 import { type MatvecTiling, matvecTiling, type MatvecWay, matvecWay } from "./matvec_tiling.ts";
 import { placeholders } from "./placeholders.ts";
 
@@ -51,9 +51,6 @@ export const matvecFwdKernel = defineKernel({
   },
 });
 
-/** Groups of rows where tiles were better, and have no scratch. */
-const MOST_GROUPS = 8;
-
 /** What a matvec does before and after the product: see the kernel's NORM and CONV. */
 export interface MatvecFusion {
   /** RMSNorm of x first. */
@@ -72,7 +69,7 @@ export interface MatvecFusion {
 /**
  * y (rows, out) = x weight^T + bias, with what can be fused, for a step: a row has the same bits however many there are.
  *
- * @param options.way How rows are computed; default the quickest. Tiles take scratch of the program.
+ * @param options.way How rows are computed; default the quickest.
  */
 export function matvecFwd(
   program: Program,
@@ -117,17 +114,12 @@ export function matvecFwd(
       params: { ld_x: ldX, x_offset: xOffset, ld_y: ldY },
       label,
     };
-    const { scratch } = program;
     const { columns } = weight;
     const { sizeBytes } = block.tensor;
     const way = options.way ?? matvecWay({ rows: block.rows, columns, sizeBytes }, rows);
-    const shares = way !== "alone" && "shares" in way ? way.shares : 0;
-    if (shares > 0 && scratch !== undefined && scratch.size >= shares * rows * block.rows) {
-      matvecByGroups(program, use, { rows, scratch, shares });
-      continue;
-    }
     if (way !== "alone") {
-      matvecByRows(program, use, { rows, groups: "groups" in way ? way.groups : MOST_GROUPS });
+      if ("each" in way) matvecByTiles(program, use, { rows, each: way.each });
+      else matvecByRows(program, use, { rows, groups: way.groups });
       continue;
     }
     const { each, groups, atOnce } = options.tiling ??

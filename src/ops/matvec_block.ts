@@ -1,4 +1,4 @@
-/** What matvec_fwd, matvec_rows and matvec_finish have in common: see _matvec.wgsl for what is done besides a product. */
+/** What matvec_fwd, matvec_rows and matvec_tiles have in common: see _matvec.wgsl for what is done besides a product. */
 
 import type { Tensor } from "../gpu/tensor.ts";
 

@@ -10,7 +10,7 @@ import { endingSizes, MATVEC_OVERRIDES, type MatvecBlock } from "./matvec_block.
 export const matvecRowsKernel = defineKernel({
   name: "matvec_rows",
   source,
-  preludes: ["_weight", "_chains", "_matvec"],
+  preludes: ["_weight", "_chains", "_matvec", "_matvec_rows"],
   bindings: {
     x: "read",
     norm_weight: "read",

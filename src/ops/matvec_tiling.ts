@@ -1,7 +1,6 @@
 /** How matvecs are spread over lanes: no bit of a result depends on it. */
 
 import type { Matrix } from "./matrix.ts";
-import { sumShares } from "./matvec_groups.ts";
 
 /** How a matvec is spread over lanes. */
 export interface MatvecTiling {
@@ -15,10 +14,9 @@ export interface MatvecTiling {
 
 /**
  * How the products of some rows of x are computed: each row by itself (matvec_fwd), eight together in workgroups of so
- * many groups (matvec_rows), or all in tiles, with a second kernel that adds up what so many workgroups have of each sum
- * (matvec_groups).
+ * many groups (matvec_rows), or in tiles of which a lane has so many rows of x (matvec_tiles).
  */
-export type MatvecWay = "alone" | { readonly groups: number } | { readonly shares: number };
+export type MatvecWay = "alone" | { readonly groups: number } | { readonly each: number };
 
 /** With fewer rows nothing is gained together. */
 const FEW_ROWS = 4;
@@ -29,17 +27,26 @@ const CHEAP_BYTES = 24 * 2 ** 20;
 /** Products from which on larger workgroups are quicker. */
 const SOME_PRODUCTS = 4e8;
 
-/** And from which on tiles are quicker than eights of rows, in spite of their second kernel. */
-const MANY_PRODUCTS = 1.3e9;
+/** Up to as many rows are no more than half a tile, and go by eights. */
+const FEW_TILE_ROWS = 8;
 
-/** The way for some rows of x and a weight, measured on an H100 by `deno task bench matvec --rows N`. */
+/** Tiles of either height with which a device is busy enough for them to be quicker than eights of rows. */
+const [BUSY_TILES, BUSY_TALL_TILES] = [384, 600];
+
+/** Rows of a tile of matvec_tiles: of x for each that a lane has, and of weight. */
+export const [TILE_X_ROWS, TILE_O_ROWS] = [4, 32];
+
+/** The way for some rows of x and a weight, measured on an H100 and an H200 by `deno task bench matvec --rows N`. */
 export function matvecWay(
   weight: { readonly rows: number; readonly columns: number; readonly sizeBytes: number },
   rows: number,
 ): MatvecWay {
   if (rows < FEW_ROWS || weight.sizeBytes * rows <= CHEAP_BYTES) return "alone";
+  const tiles = (each: number): number =>
+    Math.ceil(weight.rows / TILE_O_ROWS) * Math.ceil(rows / (TILE_X_ROWS * each));
+  if (rows > 4 * TILE_X_ROWS && tiles(8) >= BUSY_TALL_TILES) return { each: 8 };
+  if (rows > FEW_TILE_ROWS && tiles(4) >= BUSY_TILES) return { each: 4 };
   const products = weight.rows * weight.columns * rows;
-  if (products > MANY_PRODUCTS) return { shares: sumShares(weight.rows, rows) };
   return { groups: products < SOME_PRODUCTS && weight.rows <= 4 * 4 * MAX_WORKGROUPS ? 4 : 8 };
 }
 

@@ -16,6 +16,8 @@ export const stepMamba1Kernel = defineKernel({
     "DT_RANK",
     "DT_BC_EPS",
     "DT_DTYPE",
+    "X_LANE_ROWS",
+    "X_TURNS",
     "AT_X",
     "AT_DT",
   ],

@@ -31,6 +31,12 @@ export interface Augmentation {
    * @default {0}
    */
   readonly erase?: number;
+  /**
+   * Epoch from which on images stay as they are.
+   *
+   * @default {Infinity}
+   */
+  readonly until?: number;
 }
 
 /** The largest of each, in both directions. */
@@ -83,9 +89,10 @@ export function imageCopier(
   const size = height * width * channels;
   const original = (example: number) => images.subarray(example * size, (example + 1) * size);
   if (augmentation === undefined) return ({ example }, to) => to.set(original(example));
-  const { seed, erase = 0 } = augmentation;
+  const { seed, erase = 0, until = Infinity } = augmentation;
   const key = randomKey(seed, "moves of images");
   return ({ example, epoch }, to) => {
+    if (epoch >= until) return to.set(original(example));
     const own = foldIn(foldIn(key, epoch), example);
     const [placement, recolouring] = draw(own, augmentation, channels);
     place(original(example), to, dataset, placement);

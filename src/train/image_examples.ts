@@ -68,23 +68,28 @@ export function imageExamples(
  * `256`, or `256 + class` where the class is given.
  *
  * @param dataset The images, of one channel.
- * @param options Whether the class is given.
+ * @param options Whether the class is given, and what happens to training images; evaluation has none.
  */
 export function pixelExamples(
   dataset: ImageDataset,
-  { conditional }: { readonly conditional: boolean },
+  { conditional, augmentation }: {
+    readonly conditional: boolean;
+    readonly augmentation?: Augmentation;
+  },
 ): Examples {
-  const { count, height, width, images, labels } = dataset;
+  const { count, height, width, labels } = dataset;
   const size = height * width;
+  const copy = imageCopier(dataset, augmentation);
   return {
     count,
     seqlen: size,
     read(draws) {
       const inputs = new Uint32Array(draws.length * size);
       const targets = new Uint32Array(draws.length * size);
-      draws.forEach(({ example }, slot) => {
-        const pixels = images.subarray(example * size, (example + 1) * size);
-        inputs[slot * size] = 256 + (conditional ? labels[example] ?? 0 : 0);
+      const pixels = new Uint8Array(size);
+      draws.forEach((draw, slot) => {
+        copy(draw, pixels.fill(0));
+        inputs[slot * size] = 256 + (conditional ? labels[draw.example] ?? 0 : 0);
         inputs.set(pixels.subarray(0, size - 1), slot * size + 1);
         targets.set(pixels, slot * size);
       });

@@ -110,11 +110,17 @@ export interface TaskOptions {
   /** Sizes other than the task's. */
   readonly model?: Partial<ModelSize>;
   /**
-   * What happens to training series at random.
+   * What happens to training series at random; to images of pixels to predict, `shift` alone.
    *
    * @default {undefined} What the task says.
    */
   readonly changes?: Partial<SeriesAugmentation>;
+  /**
+   * Checkpoint whose weights the run begins with: of the same sizes, in any type that is not quantized.
+   *
+   * @default {undefined} Random weights, by the seed.
+   */
+  readonly from?: string;
   /**
    * How files are downloaded.
    *
@@ -135,6 +141,8 @@ export interface Task {
   readonly validation: Source;
   /** Batches for the figure of the best model at the end, where they are others than the validation's. */
   readonly test?: Source;
+  /** Reads the weights that a new run begins with, by official name; without it they are random. */
+  readonly initial?: () => Promise<ReadonlyMap<string, Float32Array>>;
   /** The task's hyperparameters, with what the options say in their place. */
   readonly defaults: Hyperparameters;
   /** Text of the `tokenizer.json` that belongs to the model. */

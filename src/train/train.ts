@@ -147,7 +147,9 @@ async function* makeSteps(
 ): AsyncGenerator<TrainingStep> {
   const { config } = task;
   const { out, signal, onDevice, onModel } = options;
-  trainer.load(initialise(config, settings.seed));
+  if (resumed === undefined) {
+    trainer.load(await task.initial?.() ?? initialise(config, settings.seed));
+  }
   let position: Position = START;
   let bestLoss = Infinity;
   /** Parameters that gave it. */

@@ -109,12 +109,12 @@ export class Bursts {
 
   /** Steps (done, end] of a company, each of whose members leaves with its last one. */
   #encodeCompany(
-    { state, activations, scratch }: Group,
+    { state, activations }: Group,
     done: number,
     end: number,
     seated: readonly { readonly steps: number; readonly seat: Seat }[],
   ): GPUCommandBuffer {
-    const step = this.#programs.step(state, activations, scratch);
+    const step = this.#programs.step(state, activations);
     const sample = this.#programs.sample(state);
     const programs: Program[] = [];
     for (let at = done + 1; at <= end; at++) {

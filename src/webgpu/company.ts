@@ -9,10 +9,8 @@ import type { Gpu } from "../gpu/device.ts";
 import { Program } from "../gpu/program.ts";
 import { createTensor, type Tensor } from "../gpu/tensor.ts";
 import type { ModelConfig } from "../model/config/config.ts";
-import { logitCount } from "../model/ends.ts";
 import { stateLayout } from "../model/state_layout.ts";
 import { elementCount } from "../model/shapes.ts";
-import { scratchWords } from "../ops/matvec_groups.ts";
 import { rowCopy, type RowPart, rowTable } from "../ops/row_copy.ts";
 import { type Activations, createActivations, rowsWithin } from "../passes/activations.ts";
 import { type Seat, WebGpuState } from "./executor_state.ts";
@@ -26,8 +24,6 @@ const SIZES: readonly number[] = [2, 4, 8, 16, 24, 32, 48, 64, 96, 128];
 export interface Group {
   readonly state: WebGpuState;
   readonly activations: Activations<WebGpuKinds>;
-  /** For the products of its rows. */
-  readonly scratch: Tensor;
   readonly table: Tensor;
   readonly units: number;
 }
@@ -42,7 +38,6 @@ export class Company implements Disposable {
   readonly #groups: Map<number, Group> = new Map();
   #buffer: Tensor | undefined;
   #activations: Activations<WebGpuKinds> | undefined;
-  #scratch: Tensor | undefined;
 
   constructor(gpu: Gpu, config: ModelConfig) {
     this.#gpu = gpu;
@@ -97,8 +92,6 @@ export class Company implements Disposable {
     this.#groups.clear();
     this.#activations?.[Symbol.dispose]();
     this.#activations = undefined;
-    this.#scratch?.[Symbol.dispose]();
-    this.#scratch = undefined;
     this.#buffer?.[Symbol.dispose]();
     this.#buffer = undefined;
   }
@@ -111,32 +104,19 @@ export class Company implements Disposable {
       rows,
       batch: 0,
     });
-    this.#scratch = createTensor(this.#gpu, "scratch", [this.#scratchSize(rows)]);
-  }
-
-  /** The head's logits, and the products of blocks, which have some six widths of rows; a wider one does without. */
-  #scratchSize(rows: number): number {
-    const { d_model } = this.#config;
-    const { maxStorageBufferBindingSize } = this.#gpu.device.limits;
-    const needed = Math.max(
-      scratchWords(logitCount(this.#config), rows),
-      scratchWords(6 * d_model, rows),
-      scratchWords(d_model, rows),
-    );
-    return Math.min(needed, maxStorageBufferBindingSize / 4);
   }
 
   #makeGroup(size: number): Group {
     const gpu = this.#gpu;
-    const [buffer, activations, scratch] = [this.#buffer, this.#activations, this.#scratch];
-    if (buffer === undefined || activations === undefined || scratch === undefined) {
+    const [buffer, activations] = [this.#buffer, this.#activations];
+    if (buffer === undefined || activations === undefined) {
       throw new RangeError(`Cannot run ${size} sequences: there is no room for them`);
     }
     const state = new WebGpuState(gpu, this.#config, size, buffer);
     const words = rowTable(rowParts(this.#config, size));
     const table = createTensor(gpu, "row table", [words.length]);
     table.write(words);
-    return { state, activations, scratch, table, units: words.length / 4 };
+    return { state, activations, table, units: words.length / 4 };
   }
 }
 

@@ -173,10 +173,14 @@ export class WebGpuExecutor implements Executor {
       const { stepActivations } = this.#programs;
       const isLinear = this.config.input.kind === "linear";
       (isLinear ? stepActivations.inputs : ours.parts.tokens).write(inputs);
-      const last = await runProgram(this.#gpu, ours, this.#programs.step(ours), {
-        from: ours.parts.logits,
+      // One that has drawn alone has a program of its own.
+      const place = ours.stepProgram === undefined ? this.#programs.placeOf(ours) : ours;
+      const result = {
+        from: place.parts.logits,
         floats: logits === "last" ? batch * count : onProgress === undefined ? 0 : 1,
-      });
+      };
+      const program = this.#programs.step(place);
+      const last = await runProgram(this.#gpu, ours, program, result, place);
       onProgress?.(1);
       return logits === "last" ? last : undefined;
     }
@@ -218,10 +222,11 @@ export class WebGpuExecutor implements Executor {
   async scoreNext(state: ExecutorState, id: number): Promise<Float32Array> {
     const ours = asOurs(state);
     const { targets, scores } = this.#programs;
-    const program = this.#programs.scoreNext(ours);
+    const place = this.#programs.placeOf(ours);
+    const program = this.#programs.scoreNext(place);
     targets.write(new Uint32Array([id]));
     const result = { from: scores, floats: 3 };
-    return await runProgram(this.#gpu, ours, program, result) ?? new Float32Array(3);
+    return await runProgram(this.#gpu, ours, program, result, place) ?? new Float32Array(3);
   }
 
   async draw(requests: readonly DrawRequest[]): Promise<Draws[]> {
@@ -297,13 +302,13 @@ export class WebGpuExecutor implements Executor {
     if (others.length === 0) {
       return [this.#programs.step(asOurs(first)), this.#programs.sample(asOurs(first))];
     }
-    const { state, activations, scratch } = this.#company.of(1 + others.length);
-    return [this.#programs.step(state, activations, scratch), this.#programs.sample(state)];
+    const { state, activations } = this.#company.of(1 + others.length);
+    return [this.#programs.step(state, activations), this.#programs.sample(state)];
   }
 
   async #stepTogether(requests: readonly StepRequest[]): Promise<Float32Array[]> {
     const group = this.#company.of(requests.length);
-    const { state: company, activations, scratch } = group;
+    const { state: company, activations } = group;
     const width = inputWidth(this.config);
     const count = logitCount(this.config);
     const seats = requests.map(({ state, input }, row) => {
@@ -316,7 +321,7 @@ export class WebGpuExecutor implements Executor {
     const staging = await company.staging(sizeBytes);
     const programs = [
       ...seats.map(({ enter }) => enter),
-      this.#programs.step(company, activations, scratch),
+      this.#programs.step(company, activations),
       ...seats.map(({ leave }) => leave),
     ];
     const out = {

@@ -78,19 +78,20 @@ export class Pieces {
     const logitRows = output === "none" ? Infinity : maxLogitRows;
     const rowsAtOnce = Math.min(activations.maxRows(batch), logitRows);
     const most = Math.max(1, Math.floor(rowsAtOnce / batch));
+    const place = this.#programs.placeOf(state);
     let read: Float32Array | undefined;
     for (let start = 0; start < seqlen;) {
       const began = performance.now();
       let rows = 0;
       while (start < seqlen && (rows === 0 || rows < this.#pace.rows)) {
         const steps = this.#pace.steps(batch, seqlen - start, most);
-        const program = this.#programs.piece(state, steps, output);
+        const program = this.#programs.piece(place, steps, output);
         this.#write(sequence, { start, steps });
         if (following !== undefined) {
           this.#programs.targets.write(following.subarray(start, start + steps));
         }
         rows += batch * steps;
-        const { tensor, width } = this.#resultOf(state, output);
+        const { tensor, width } = this.#resultOf(place, output);
         const isLast = start + steps === seqlen;
         // A turn whose results nobody wants is waited for by reading one float, where it is worth waiting for.
         const waits = onProgress !== undefined || rows > PIECE_STEPS;
@@ -100,7 +101,7 @@ export class Pieces {
           : isLast && lastLogits
           ? batch * width
           : Number(isTurnOver && waits);
-        read = await runProgram(this.#gpu, state, program, { from: tensor, floats });
+        read = await runProgram(this.#gpu, state, program, { from: tensor, floats }, place);
         if (read !== undefined) collect?.(read, { start, steps });
         start += steps;
       }

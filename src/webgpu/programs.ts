@@ -18,7 +18,7 @@ import {
 } from "../passes/forward.ts";
 import type { Platform } from "../passes/platform.ts";
 import type { ModelWeights } from "../passes/weights.ts";
-import type { WebGpuState } from "./executor_state.ts";
+import { WebGpuState } from "./executor_state.ts";
 import type { WebGpuKinds } from "./op_set.ts";
 import { webgpuPlatform } from "./platform.ts";
 import { SequenceActivations } from "./sequence_activations.ts";
@@ -47,6 +47,7 @@ export class Programs implements Disposable {
   readonly #config: ModelConfig;
   readonly #weights: ModelWeights<WebGpuKinds>;
   readonly #platform: Platform<WebGpuKinds>;
+  #guest: WebGpuState | undefined;
   #logits: Tensor | undefined;
   #targets: Tensor | undefined;
   #scores: Tensor | undefined;
@@ -85,14 +86,22 @@ export class Programs implements Disposable {
   }
 
   /**
+   * Where a state's sequences run: one sequence goes to a state that all of them share and back, as to make the bind groups
+   * of programs over a state takes milliseconds, and to copy one some microseconds.
+   */
+  placeOf(state: WebGpuState): WebGpuState {
+    if (state.batch > 1) return state;
+    return this.#guest ??= new WebGpuState(this.#gpu, this.#config, 1);
+  }
+
+  /**
    * One step of every sequence: the input is in state.tokens, or in the activations.
    *
    * @param activations Of as many rows; for few, default those that all states share.
-   * @param scratch For more rows than a few.
    */
-  step(state: WebGpuState, activations = this.stepActivations, scratch?: Tensor): Program {
+  step(state: WebGpuState, activations = this.stepActivations): Program {
     if (state.stepProgram !== undefined) return state.stepProgram;
-    const program = new Program(this.#gpu, { scratch });
+    const program = new Program(this.#gpu);
     const { logits, tokens } = state.parts;
     const hasIds = this.#config.input.kind === "embedding";
     const inputs = hasIds ? tokens : undefined;
@@ -156,6 +165,7 @@ export class Programs implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#guest?.[Symbol.dispose]();
     this.stepActivations[Symbol.dispose]();
     this.activations[Symbol.dispose]();
     this.#logits?.[Symbol.dispose]();

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { readFloats } from "../../src/gpu/readback.ts";
-import { encode, profile, Program, submit, timePass } from "../../src/gpu/program.ts";
+import { encode, profile, Program, submit, submitEarly, timePass } from "../../src/gpu/program.ts";
 import { createTensor, type Tensor } from "../../src/gpu/tensor.ts";
 import { withGpu } from "../with_gpu.ts";
 import { scaleKernel } from "./probe_kernel.ts";
@@ -54,6 +54,29 @@ Deno.test(
     submit(gpu, [program]);
     assertEquals({ ...gpu.live }, after);
     for (const tensor of [a, b]) tensor[Symbol.dispose]();
+  }),
+);
+
+Deno.test(
+  "submitEarly() runs a long program in order, between its copies, as one of few dispatches",
+  withGpu(async (gpu) => {
+    for (const count of [2, 128, 400]) {
+      using program = new Program(gpu);
+      const [a, b] = createPair(gpu);
+      for (let done = 0; done < count; done += 2) {
+        addScale(program, a, b, 1);
+        addScale(program, b, a, 1);
+      }
+      using from = createTensor(gpu, "from", [4]);
+      using to = createTensor(gpu, "to", [4]);
+      from.write(Float32Array.of(10, 20, 30, 40));
+      submitEarly(gpu, program, {
+        before: [{ from, to: a, sizeBytes: 16 }],
+        after: [{ from: a, to, sizeBytes: 16 }],
+      });
+      assertEquals([...await readFloats(gpu, to)], [10, 20, 30, 40].map((value) => value + count));
+      for (const tensor of [a, b]) tensor[Symbol.dispose]();
+    }
   }),
 );
 

@@ -1,12 +1,14 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { matrixBytes } from "../../src/model/weights/dtype.ts";
-import { linearFwd, MATVEC_MAX_ROWS } from "../../src/ops/linear.ts";
+import { linearFwd, matmulFwd, MATVEC_MAX_ROWS } from "../../src/ops/linear.ts";
 import { matvecTiling, matvecWay } from "../../src/ops/matvec_tiling.ts";
 import { quantizeRows } from "../../src/model/weights/quantize.ts";
-import { Program } from "../../src/gpu/program.ts";
+import { Program, submit } from "../../src/gpu/program.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { readFloats } from "../../src/gpu/readback.ts";
+import { fwdTile } from "../../src/ops/matmul_tile.ts";
+import { Random } from "../../src/checks/random.ts";
 import { withGpu } from "../with_gpu.ts";
 import { LINEAR_CHECKS } from "../../src/checks/ops/linear_checks.ts";
 import { testChecks } from "./test_checks.ts";
@@ -39,7 +41,9 @@ Deno.test("matvecWay() reads weights once where that pays, and every way fits a 
   assertEquals([way(3072, 768, 1), way(50280, 2560, 3), way(80, 1536, 64)], Array(3).fill("alone"));
   assertEquals([way(3072, 768, 8), way(768, 1536, 64)], Array(2).fill({ groups: 4 }));
   assertEquals(way(2560, 5120, 64), { groups: 8 });
-  assertEquals(way(50280, 768, 64), { shares: 1 });
+  assertEquals([way(50280, 768, 64), way(10240, 2560, 64)], Array(2).fill({ each: 8 }));
+  assertEquals([way(50280, 768, 16), way(3072, 768, 64)], Array(2).fill({ each: 4 }));
+  assertEquals(way(50280, 768, 8), { groups: 4 });
   assertEquals(way(1_048_561, 32, 8), { groups: 8 });
 });
 
@@ -61,6 +65,48 @@ Deno.test(
       return name;
     });
     assertEquals(names, ["matvec_fwd", "matvec_fwd", "matmul_fwd"]);
+  }),
+);
+
+Deno.test(
+  "matmulFwd() has the same bits in tiles of 64 and of 128, and of a row alone",
+  withGpu(async (gpu) => {
+    const [rows, out] = [130, 140];
+    const random = new Random(1);
+    const shape = { rows, label: "test" };
+    for (const [dtype, d_in] of [["f32", 300], ["f16", 768]] as const) {
+      using weight = createMatrix(gpu, "weight", [out, d_in], { dtype });
+      const values = random.normal(out * d_in);
+      writeMatrixRows(
+        weight,
+        0,
+        dtype === "f32" ? values : Uint16Array.from(values, (_, i) => 0x3000 + i % 4099),
+      );
+      using x = createTensor(gpu, "x", [rows * d_in]);
+      x.write(random.normal(rows * d_in));
+      using y = createTensor(gpu, "y", [rows * out]);
+      const run = async (count: number, tile: 64 | 128) => {
+        using program = new Program(gpu);
+        matmulFwd(program, { x, weight, y }, { ...shape, rows: count }, { tile });
+        submit(gpu, [program]);
+        return new Uint32Array((await readFloats(gpu, y)).slice(0, count * out).buffer);
+      };
+      const expected = await run(rows, 64);
+      assertEquals(await run(rows, 128), expected);
+      assertEquals(await run(5, 128), expected.slice(0, 5 * out));
+    }
+  }),
+);
+
+Deno.test(
+  "fwdTile() has the weight alone settle the order of sums that are to have the same bits",
+  withGpu((gpu) => {
+    const hardware = { gpu: { ...gpu, isSoftware: false } as typeof gpu, sameBits: true };
+    const tiles = (columns: number) =>
+      [5, 64, 512, 4096].map((rows) => fwdTile(hardware, { rows, columns, depth: 768 }));
+    assertEquals(tiles(80), [32, 32, 32, 32]);
+    assertEquals(tiles(768), ["64 split", "64 split", "64 split", "64 split"]);
+    assertEquals(tiles(3072), [64, 64, 128, 128], "both of them add up in order");
   }),
 );
 

@@ -81,6 +81,29 @@ Deno.test("pixelExamples() predicts each pixel from those before it", () => {
   }
 });
 
+Deno.test("pixelExamples() moves training images by whole pixels until an epoch", () => {
+  const dataset = images(2, 3, 1);
+  const augmentation = { seed: 1, shift: 1, flip: false, until: 40 };
+  const examples = pixelExamples(dataset, { conditional: true, augmentation });
+  const original = [...dataset.images.subarray(9, 18)];
+  const moved = (dx: number, dy: number) =>
+    original.map((_, i) => {
+      const x = i % 3 + dx, y = Math.floor(i / 3) + dy;
+      return x < 0 || x > 2 || y < 0 || y > 2 ? 0 : original[y * 3 + x] ?? 0;
+    });
+  const possible = [-1, 0, 1].flatMap((dy) => [-1, 0, 1].map((dx) => moved(dx, dy).join()));
+  const seen = new Set<string>();
+  for (let epoch = 0; epoch < 50; epoch++) {
+    // The second of a batch: the first leaves nothing behind.
+    const { inputs, targets } = examples.read([{ example: 0, epoch }, { example: 1, epoch }]);
+    const image = [...targets.subarray(9)];
+    assertEquals([...inputs.subarray(9)], [256 + (dataset.labels[1] ?? NaN), ...image.slice(0, 8)]);
+    if (epoch < 40) seen.add(image.join());
+    else assertEquals(image, original);
+  }
+  assertEquals([...seen].sort(), possible.sort());
+});
+
 Deno.test("holdOut() cuts off the last images", () => {
   const dataset = images(5, 2, 3);
   const [first, last] = holdOut(dataset, 2);

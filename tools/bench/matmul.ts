@@ -2,7 +2,7 @@
  * `bench matmul`: TFLOP/s of a linear layer's forward and of its two gradients, in f32.
  *
  * --shape      ROWSxOUTxIN, such as 16384x1024x256 (default: those of the models)
- * --tile       edge of the tile
+ * --tile       edge of the tile: 32, 64, 128, or "64 split"
  * --parts      what the weight's sum is split into
  * --all        every tiling
  */
@@ -28,6 +28,8 @@ import { warmTime } from "./warm_time.ts";
 /** Rows, out and in: in_proj of mamba-130m, in_proj and out_proj at d_model 256, and a large square. */
 const SHAPES = ["2048x3072x768", "16384x1024x256", "16384x256x512", "4096x4096x4096"];
 
+const TILES = [32, "64 split", 64, 128] as const satisfies readonly FwdTile[];
+
 /** What a software adapter can do while one waits. */
 const SOFTWARE_SHAPES = ["256x256x256"];
 
@@ -45,10 +47,12 @@ export async function* matmul(args: string[]): AsyncGenerator<Result> {
   for (const shape of options.shape === undefined ? shapes : [options.shape]) {
     const [rows = NaN, out = NaN, d_in = NaN] = shape.split("x").map(Number);
     const chosen = matmulBwdWTiling(gpu, { rows: out, columns: d_in }, rows);
-    const given = options.tile === undefined ? undefined : Number(options.tile) as FwdTile;
+    const given = options.tile === undefined
+      ? undefined
+      : TILES.find((tile) => String(tile) === options.tile) ?? refuse(options.tile);
     const parts = Number(options.parts ?? chosen.parts);
-    for (const tile of options.all ? [32, 64, 128] as const : [given]) {
-      const backward = tile === 32 ? undefined : tile;
+    for (const tile of options.all ? TILES : [given]) {
+      const backward = tile === 32 || tile === "64 split" ? undefined : tile;
       yield await measure(gpu, { rows, out, d_in }, {
         fwd: tile ?? matmulTile(gpu, { rows, columns: out, depth: d_in }),
         bwd_x: backward ?? matmulTile(gpu, { rows, columns: d_in, depth: out }),
@@ -56,6 +60,10 @@ export async function* matmul(args: string[]): AsyncGenerator<Result> {
       });
     }
   }
+}
+
+function refuse(tile: string): never {
+  throw new RangeError(`Cannot time tiles of "${tile}": expected one of ${TILES.join(", ")}`);
 }
 
 interface Sizes {

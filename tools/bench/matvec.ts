@@ -14,7 +14,6 @@ import { readFloats } from "../../src/gpu/readback.ts";
 import { createTensor } from "../../src/gpu/tensor.ts";
 import { MATVEC_MAX_ROWS } from "../../src/ops/linear.ts";
 import { matvecFwd } from "../../src/ops/matvec.ts";
-import { scratchWords } from "../../src/ops/matvec_groups.ts";
 import { type MatvecTiling, matvecTiling } from "../../src/ops/matvec_tiling.ts";
 import { createMatrix, writeMatrixRows } from "../../src/ops/matrix.ts";
 import { matrixBytes, type MatrixDType } from "../../src/model/weights/dtype.ts";
@@ -66,17 +65,10 @@ export async function* matvec(args: string[]): AsyncGenerator<Result> {
     x.write(randomUniform(count * columns, 4));
     const y = resources.use(createTensor(gpu, "y", [count * rows]));
     let expected: Float32Array | undefined;
-    const scratch = count > MATVEC_MAX_ROWS
-      ? resources.use(
-        createTensor(gpu, "scratch", [
-          scratchWords(rows, count),
-        ]),
-      )
-      : undefined;
     const results: { tiling: MatvecTiling; microseconds: number }[] = [];
     const chosen = matvecTiling({ rows, stride: columns, dtype }, gpu.isSoftware);
     for (const tiling of count > MATVEC_MAX_ROWS ? [chosen] : tilings(rows, chosen)) {
-      using program = new Program(gpu, { scratch });
+      using program = new Program(gpu);
       for (const weight of matrices) {
         matvecFwd(program, { x, weight, y }, { rows: count, label: "matvec" }, {
           tiling,

@@ -29,7 +29,7 @@ interface LinearCase extends MatmulCase {
   /** Whether the weight lies as one that is trained. */
   readonly trained?: boolean;
   /** For the matmul alone. */
-  readonly tile?: 32 | 64 | 128;
+  readonly tile?: 32 | 64 | "64 split" | 128;
   /** Of the sums, for the matmul alone. */
   readonly parts?: number;
   /** For the matvec alone. */
@@ -46,9 +46,6 @@ interface LinearCase extends MatmulCase {
 
 /** Rows that checks of a GPU's matvec have one by one; more go through kernels of their own. */
 const SINGLE_ROWS = 4;
-
-/** Shares of a sum, for each group of its chains one. */
-const ALL_GROUPS = 8;
 
 const DTYPES: readonly MatrixDType[] = ["f32", "f16", "bf16", "int8", "int4"];
 
@@ -123,7 +120,7 @@ function layoutCases(rows: number, d_ins: readonly number[]): LinearCase[] {
 /** Aligned and not; of 768, each lane takes several chunks. */
 const D_INS: readonly number[] = [1, 3, 5, 8, 52, 101, 156, 768];
 
-function inTiles(each: LinearCase, tile: 32 | 128): LinearCase {
+function inTiles(each: LinearCase, tile: 32 | "64 split" | 128): LinearCase {
   return { ...each, name: `tile of ${tile}, ${each.name}`, tile };
 }
 
@@ -201,15 +198,18 @@ const MATMUL: readonly LinearCase[] = [
   })),
   ...TILED.map((each) => inTiles(each, 128)),
   ...TILED.map((each) => inTiles(each, 32)),
+  ...TILED.map((each) => inTiles(each, "64 split")),
   // Sums in several parts.
   ...([[512, 2], [513, 3], [260, 2]] as const).map(([d_in, parts]): LinearCase => ({
     ...{ name: `${parts} parts of ${d_in}`, rows: 33, in: d_in, out: 35, seed: 9, tile: 32, parts },
     ...{ bias: false, residual: false },
   })),
-  ...[512, 513, 1101].map((d_in): LinearCase => ({
-    ...{ name: `tile of 32, sums of ${d_in}`, rows: 33, in: d_in, out: 35, seed: 9, tile: 32 },
-    ...{ bias: true, residual: true },
-  })),
+  ...([32, "64 split"] as const).flatMap((tile) =>
+    [512, 513, 1101].map((d_in): LinearCase => ({
+      ...{ name: `tile of ${tile}, sums of ${d_in}`, rows: 33, in: d_in, out: 35, seed: 9, tile },
+      ...{ bias: true, residual: true },
+    }))
+  ),
 ];
 
 const inProj = (shape: typeof ODD) => ({
@@ -297,12 +297,10 @@ const MATVEC: readonly LinearCase[] = [
       tiling: { each, groups, atOnce },
     }),
   ),
-  ...[1, 8, 32].flatMap((shares) =>
-    (["f32", "f16"] as const).map((dtype): LinearCase => ({
-      ...{ name: `${shares} shares, ${dtype}`, rows: 5, in: 901, out: 70, seed: 13, dtype },
-      ...{ bias: true, residual: true, way: { shares } },
-    }))
-  ),
+  ...DTYPES.map((dtype): LinearCase => ({
+    ...{ name: `tiles of 8 rows each, ${dtype}`, rows: 35, in: 901, out: 70, seed: 13, dtype },
+    ...{ bias: true, residual: true, way: { each: 8 } },
+  })),
 ];
 
 /** Several rows, eight at a time: a software adapter takes seconds to compile each of these. */
@@ -401,7 +399,7 @@ function checkMatvec(run: KernelRun<"matvecFwd">, each: LinearCase): void {
   }
   run.ops.matvecFwd(run.program, tensors, options, {
     ...fusion,
-    way: each.way ?? (rows > SINGLE_ROWS ? { shares: ALL_GROUPS } : "alone"),
+    way: each.way ?? (rows > SINGLE_ROWS ? { each: 4 } : "alone"),
     ...(each.tiling && { tiling: each.tiling }),
   });
   residual?.forEach((value, i) => expected[i] = (expected[i] ?? NaN) + value);
@@ -411,12 +409,12 @@ function checkMatvec(run: KernelRun<"matvecFwd">, each: LinearCase): void {
 /** Checks of matmul_fwd and matvec_fwd. */
 export const LINEAR_CHECKS: readonly KernelCheck[] = [
   ...MATMUL.map((each): KernelCheck => ({
-    kernel: each.tile === 32 ? "matmul_split_fwd" : "matmul_fwd",
+    kernel: each.tile === 32 || each.tile === "64 split" ? "matmul_split_fwd" : "matmul_fwd",
     name: each.name,
     ...checkKernel(["matmulFwd"], (run) => checkMatmul(run, each)),
   })),
   ...MATVEC.map((each): KernelCheck => ({
-    kernel: each.rows <= SINGLE_ROWS ? "matvec_fwd" : each.norm ? "matvec_finish" : "matvec_groups",
+    kernel: each.rows <= SINGLE_ROWS ? "matvec_fwd" : "matvec_tiles",
     name: each.name,
     ...checkKernel(["matvecFwd"], (run) => checkMatvec(run, each)),
   })),

@@ -4,7 +4,6 @@ import {
   COMMON,
   type Hyperparameters,
   type ModelSize,
-  settings,
   type Task,
   type TaskOptions,
 } from "../../train/task.ts";
@@ -62,6 +61,11 @@ export const TRAIN: CommandSpec = {
     },
     { name: "out", value: "DIR", help: "Where the checkpoint goes (default: trained/<task>)" },
     {
+      name: "from",
+      value: "DIR",
+      help: "Begin with the weights of this checkpoint, of the same sizes (default: random ones)",
+    },
+    {
       name: "resume",
       value: "DIR",
       help: "Go on with the run in this folder, and its settings; --steps extends it",
@@ -107,7 +111,7 @@ export function taskOptions(args: Arguments, saved?: RunDescription): TaskOption
     }
     return found;
   };
-  const text = (option: "data" | "preset" | "tokenizer" | "test") => {
+  const text = (option: "data" | "preset" | "tokenizer" | "test" | "from") => {
     const value = args.text(option);
     return value === undefined ? {} : { [option]: value };
   };
@@ -120,6 +124,7 @@ export function taskOptions(args: Arguments, saved?: RunDescription): TaskOption
     ...text("preset"),
     ...text("tokenizer"),
     ...text("test"),
+    ...text("from"),
     ...(Object.keys(changes).length === 0 ? {} : { changes }),
     hyperparameters: {
       ...saved?.settings,
@@ -155,13 +160,11 @@ export async function loadTaskFor(
     1,
     Math.round(epochs * task.train.batchesPerEpoch / task.defaults.accumulation),
   );
-  // The data does not depend on the number of steps: it is not loaded again.
-  const hyperparameters = { ...options.hyperparameters, steps };
-  return {
-    ...task,
-    defaults: settings(task.defaults, { hyperparameters }),
-    options: { ...options, hyperparameters },
-  };
+  // What happens to the data may depend on the number of steps.
+  return await loadTask(name, {
+    ...options,
+    hyperparameters: { ...options.hyperparameters, steps },
+  });
 }
 
 /** What is given of the mixers' own options. */

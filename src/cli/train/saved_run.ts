@@ -20,7 +20,7 @@ export interface AskedRun {
  * @throws {Deno.errors.NotFound} If there is no such run.
  */
 export async function askedRun(args: Arguments): Promise<AskedRun> {
-  for (const name of ["out", "resume"]) {
+  for (const name of ["out", "resume", "from"]) {
     if (args.text(name) === "") throw new UsageError(`Cannot use --${name}: its folder is ""`);
   }
   const [task] = args.positionals;
@@ -34,6 +34,9 @@ export async function askedRun(args: Arguments): Promise<AskedRun> {
   }
   if (args.has("overwrite")) {
     throw new UsageError("Cannot use --overwrite with --resume: a run goes on, or begins anew");
+  }
+  if (args.text("from") !== undefined) {
+    throw new UsageError("Cannot use --from with --resume: a run goes on with its own weights");
   }
   const saved = await readRun(folder);
   if (task !== undefined && task !== saved.task) {

@@ -62,7 +62,11 @@ export const CHANGES: readonly (readonly [string, keyof SeriesAugmentation, stri
   ["jitter", "jitter", "Noise added to training series, as a share of their standard deviation"],
   ["scale", "scale", "Most that their height changes, as a share of it"],
   ["stretch", "stretch", "Most that their length changes, as a share of it"],
-  ["shift", "shift", "Values that they move by at most, the end value repeated"],
+  [
+    "shift",
+    "shift",
+    "Values, or pixels, that they move by at most, the end value repeated",
+  ],
   ["roll", "roll", "Values that they move by at most, in a circle"],
   ["tilt", "tilt", "Most of a slope that is added, as a share of their standard deviation"],
   ["mix", "mix", "Largest part of another series of the same class mixed in, to 0.5"],

@@ -10,7 +10,7 @@ type LinearShape = Sizes<"rows"> & Options<"ldX" | "xOffset" | "ldY">;
 type Tile = 64 | 128;
 
 /** The same of a forward. */
-type FwdTile = 32 | Tile;
+type FwdTile = 32 | "64 split" | Tile;
 
 interface LinearTensors<K extends Kinds> {
   readonly x: K["tensor"];
@@ -33,8 +33,8 @@ export interface MatvecOptions<K extends Kinds> {
     readonly start?: number;
   };
   readonly tiling?: Sizes<"each" | "groups" | "atOnce">;
-  /** Whether rows are computed each by itself, some together, or in tiles that share their sums among workgroups. */
-  readonly way?: "alone" | Sizes<"groups"> | Sizes<"shares">;
+  /** Whether rows are computed each by itself, some together, or in tiles of which a lane has so many. */
+  readonly way?: "alone" | Sizes<"groups"> | Sizes<"each">;
 }
 
 /** Products with a weight. */

@@ -32,11 +32,13 @@ export function imageSources(
 /** Any examples made of images: the last training images validate, or the test images where none are held out. */
 export function splitSources(
   { train, test }: Readonly<Record<Split, ImageDataset>>,
-  { options, defaults: { batchSize, seed }, training, evaluation }: {
+  { options, defaults: { batchSize, seed }, training, evaluation, changes = "" }: {
     readonly options: TaskOptions;
     readonly defaults: Hyperparameters;
     readonly training: (dataset: ImageDataset) => Examples;
     readonly evaluation: (dataset: ImageDataset) => Examples;
+    /** What happens to training images, in words for the summary: a run goes on with the same alone. */
+    readonly changes?: string;
   },
 ): Pick<Task, "train" | "validation" | "test" | "summary" | "dataHash"> {
   const heldOut = options.heldOut ?? HELD_OUT;
@@ -48,7 +50,8 @@ export function splitSources(
     validation: ordered(validated),
     ...(heldOut === 0 ? {} : { test: ordered(test) }),
     dataHash: () => dataHash([train, test].flatMap(({ images, labels }) => [images, labels])),
-    summary: `${count(trained)} images to train on, ${count(validated)} to validate with` +
+    summary:
+      `${count(trained)} images to train on${changes}, ${count(validated)} to validate with` +
       (heldOut === 0 ? "" : `, ${count(test)} to test with`),
   };
 }

@@ -2,6 +2,7 @@
 
 import { HAS_FILES } from "../../io/file_access.ts";
 import type { Backend } from "../../model/executor.ts";
+import { readInitialWeights } from "../initial_weights.ts";
 import { SettingError } from "../setting_error.ts";
 import {
   choosePreset,
@@ -69,7 +70,7 @@ const TAKEN_BY: Readonly<Record<"tokenizer" | "heldOut" | "test" | "changes", re
     tokenizer: ["text", "shakespeare"],
     heldOut: ["mnist", "mnist-pixels", "cifar10", "audio", "series", "mnist1d"],
     test: ["audio"],
-    changes: ["series", "mnist1d"],
+    changes: ["series", "mnist1d", "mnist-pixels"],
   };
 
 /**
@@ -101,7 +102,13 @@ export async function loadTask(name: string, options: TaskOptions = {}): Promise
         "train() a task that has its data",
     );
   }
-  return { ...await task.load(options), options };
+  const { from } = options;
+  const loaded = await task.load(options);
+  return {
+    ...loaded,
+    options,
+    ...(from === undefined ? {} : { initial: () => readInitialWeights(from, loaded.config) }),
+  };
 }
 
 /**

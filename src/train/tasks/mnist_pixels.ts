@@ -2,11 +2,17 @@
 
 import { loadMnist } from "../../io/datasets/mnist.ts";
 import { pixelExamples } from "../image_examples.ts";
+import { SettingError } from "../setting_error.ts";
 import type { Hyperparameters, ModelSize, Task, TaskOptions, TaskPreset } from "../task.ts";
 import { checkLength, choosePreset, COMMON, newConfig, settings } from "../task.ts";
 import { splitSources } from "./image_sources.ts";
 
 const PIXEL_VALUES = 256;
+/**
+ * Images move in this part of a run. Then they stay where they are, for where a digit lies says something too: the model
+ * learns that while the learning rate is low, and too late to learn the images by heart.
+ */
+const MOVING_PART = 0.8;
 /**
  * A convolution of 32 pixels reaches the row above: without it the state alone has to remember what was there. With it, a
  * small model learnt as fast with 4 states a channel as with 16, and faster in twice as many blocks of half the channels.
@@ -44,7 +50,8 @@ export const MNIST_PIXELS_PRESETS: readonly TaskPreset[] = Object.values(PRESETS
 
 /**
  * Presets `conditional` (the first id is 256 + the digit: ten ids more), `unconditional` (it is 256) and `small`, for a
- * CPU, which is conditional too. The ids of pixels alone can be drawn. `data` is a folder of MNIST's original files.
+ * CPU, which is conditional too. The ids of pixels alone can be drawn. With `changes.shift` training images move by up to so
+ * many pixels in each direction, in the first four fifths of the run. `data` is a folder of MNIST's original files.
  *
  * @throws {SyntaxError} If the files are not MNIST's.
  * @throws {RangeError} If an option is out of range.
@@ -55,6 +62,7 @@ export async function mnistPixelsTask(options: TaskOptions = {}): Promise<Task> 
   const conditional = name !== "unconditional";
   const defaults = settings(own, options);
   checkLength("mnist-pixels", DEFAULTS.seqlen, options);
+  const shift = shiftOf(options);
   const path = options.data === undefined ? {} : { path: options.data };
   // One after the other: where both are wrong, it is always the training images that are named.
   const train = await loadMnist("train", path), test = await loadMnist("test", path);
@@ -66,12 +74,35 @@ export async function mnistPixelsTask(options: TaskOptions = {}): Promise<Task> 
     preprocessing: { kind: "pixels", width: 28, height: 28 },
     ...(conditional ? { labels: train.classNames } : {}),
   }, options);
-  const examples = (dataset: typeof train) => pixelExamples(dataset, { conditional });
+  const { seed, steps, accumulation, batchSize } = defaults;
+  const movingExamples = MOVING_PART * steps * accumulation * batchSize;
   const sources = splitSources({ train, test }, {
     options,
     defaults,
-    training: examples,
-    evaluation: examples,
+    training: (dataset) => {
+      const until = Math.floor(movingExamples / dataset.count);
+      return pixelExamples(dataset, {
+        conditional,
+        ...(shift === 0 ? {} : { augmentation: { seed, shift, flip: false, until } }),
+      });
+    },
+    evaluation: (dataset) => pixelExamples(dataset, { conditional }),
+    changes: shift === 0 ? "" : ` (shift ${shift})`,
   });
   return { name: "mnist-pixels", config, defaults, ...sources };
+}
+
+/** @throws {SettingError} If the options ask for other changes than whole pixels: grey values stay what they are. */
+function shiftOf({ changes = {} }: TaskOptions): number {
+  const { shift = 0, ...others } = changes;
+  const [other] = Object.keys(others);
+  if (other !== undefined) {
+    throw new SettingError(
+      `Cannot load the task "mnist-pixels" with ${other}: of the changes it takes shift alone`,
+    );
+  }
+  if (Number.isSafeInteger(shift) && shift >= 0) return shift;
+  throw new SettingError(
+    `Cannot train: shift is ${shift}, expected a whole number of pixels from 0`,
+  );
 }

@@ -8,7 +8,15 @@ import type { Mamba1Weights } from "../../passes/mixers/mamba1.ts";
 import type { HalfWeights, ModelWeights } from "../../passes/weights.ts";
 import type { WebGpuKinds } from "../op_set.ts";
 import { findPlaces, type Placed } from "./places.ts";
-import { commonPlan, dtypeOf, endsOf, type StepPlan, type StepTuning } from "./plan.ts";
+import {
+  commonPlan,
+  dtypeOf,
+  endsOf,
+  rowChunks,
+  type StepPlan,
+  type StepTuning,
+  tilingOverrides,
+} from "./plan.ts";
 
 function placed({ norm, part }: HalfWeights<WebGpuKinds, Mamba1Weights<WebGpuKinds>>) {
   return {
@@ -46,12 +54,18 @@ export function planMamba1(
     outNorm: false,
     exchangeWords: boardWords(config.d_inner) + boardWords(rows),
     memoryWords: rows + 4,
+    restRows: 0,
   }, tuning);
   return {
     ...plan,
     kernel: stepMamba1Kernel,
     overrides: {
       ...plan.overrides,
+      ...tilingOverrides("X", {
+        rows: Math.ceil(rows / plan.groups),
+        chunks: rowChunks(config.d_inner, dtypeOf(parts.map(({ x_proj }) => x_proj))),
+        lanes: plan.lanes,
+      }),
       DT_RANK: config.dt_rank,
       DT_BC_EPS: config.mixer_rms_eps ?? 0,
       DT_DTYPE: W_DTYPE[dtypeOf(parts.map(({ dt_proj }) => dt_proj))],

@@ -53,6 +53,7 @@ export function planMamba2(
     exchangeWords: boardWords(rest),
     // B, C and dt, and what conv1d leaves of each group's share of them.
     memoryWords: 3 * rest,
+    restRows: rest,
   }, tuning);
   return {
     ...plan,

@@ -15,6 +15,7 @@ import { exchangeWords, type StepOverrides } from "../../ops/step.ts";
 import type { ModelWeights } from "../../passes/weights.ts";
 import type { WebGpuKinds } from "../op_set.ts";
 import { type Placed, type Places, PlacesError } from "./places.ts";
+import { CHAINS, partWords, type ProductSize, productTiling } from "./tiling.ts";
 
 /** How many workgroups there are, at most, and lanes of each. */
 export interface StepTuning {
@@ -42,16 +43,8 @@ export interface StepPlan {
 /** Vocabularies up to this are drawn from by every workgroup for itself, which saves their meetings. */
 const SMALL_VOCABULARY = 1024;
 
-/** Chains of a sum, as _chains.wgsl has them; lanes that stage, and rows of each other lane, as _step.wgsl has them. */
-const [CHAINS, STAGE_LANES, LANE_ROWS] = [32, 128, 2];
-
-/** Partial sums of rows at once, and those of the scan, which all lanes have. */
-function partWords(lanes: number): number {
-  return Math.max((lanes - STAGE_LANES) / CHAINS * LANE_ROWS, lanes / 16) * (CHAINS + 1);
-}
-
 /** Chunks of 16 bytes in a row. */
-function rowChunks(columns: number, dtype: MatrixDType): number {
+export function rowChunks(columns: number, dtype: MatrixDType): number {
   return matrixRowParts(columns, dtype).elements / 16;
 }
 
@@ -79,6 +72,8 @@ export interface MixerShape {
   readonly exchangeWords: number;
   /** Words of workgroup memory beside what all have. */
   readonly memoryWords: number;
+  /** Rows of in_proj beside two for each channel. */
+  readonly restRows: number;
 }
 
 /** The overrides that all kernels of whole steps have. */
@@ -97,6 +92,8 @@ export function commonPlan<Own extends string>(
   const headRows = head.kind === "classifier" ? logits : Math.ceil(logits / groups);
   const dtype = dtypeOf([...mixer.matrices, weights.head.weight]);
   const columns = Math.max(paddedColumns(d_model, dtype), paddedColumns(d_inner, dtype));
+  const inRows = 2 * channels + Math.ceil(mixer.restRows / groups);
+  const [modelChunks, innerChunks] = [rowChunks(d_model, dtype), rowChunks(d_inner, dtype)];
   return {
     groups,
     lanes,
@@ -113,6 +110,9 @@ export function commonPlan<Own extends string>(
       ...{ BIAS: config.use_bias, CONV_BIAS: config.use_conv_bias, W_DTYPE: W_DTYPE[dtype] },
       ...{ CHANNELS: channels, OUT_ROWS: outRows, X_VECS: columns / 4 + 1 },
       PART: partWords(lanes),
+      ...tilingOverrides("IN", { rows: inRows, chunks: modelChunks, lanes }),
+      ...tilingOverrides("OUT", { rows: outRows, chunks: innerChunks, lanes }),
+      ...tilingOverrides("HEAD", { rows: headRows, chunks: modelChunks, lanes }),
       ...inputOverrides(config, weights),
       ...{ POOL: poolsMean(config), POOL_LANES: normLanes(d_model) },
       ...{ LOGITS: logits, HEAD_ROWS: headRows },
@@ -129,6 +129,15 @@ export function commonPlan<Own extends string>(
       ...places.own,
     },
   };
+}
+
+/** How a product is tiled. */
+export function tilingOverrides<Name extends string>(name: Name, size: ProductSize) {
+  const { laneRows, turns } = productTiling(size);
+  return { [`${name}_LANE_ROWS`]: laneRows, [`${name}_TURNS`]: turns } as Record<
+    `${Name}_LANE_ROWS` | `${Name}_TURNS`,
+    number
+  >;
 }
 
 function inputOverrides(

@@ -1,6 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { fromBytes } from "../../../src/io/byte_source.ts";
 import { infer } from "../../../src/cli/infer/infer.ts";
+import { parseArguments } from "../../../src/cli/terminal/arguments.ts";
+import { loadTaskFor, taskOptions, TRAIN } from "../../../src/cli/train/options.ts";
 import { NUMBERS } from "../../../src/cli/train/setting_options.ts";
 import { trainCommand } from "../../../src/cli/train/train.ts";
 import { openSafetensors } from "../../../src/io/safetensors/safetensors.ts";
@@ -91,6 +93,13 @@ Deno.test("train.ts --resume alone goes on with the settings that the run began 
       both.stderr,
       "Cannot use --overwrite with --resume: a run goes on, or begins anew. See --help\n",
     );
+    const replaced = new FakeTerminal();
+    const from = ["--resume", `${folder}/cut`, "--from", `${folder}/whole`];
+    assertEquals(await trainCommand(from, replaced), 2);
+    assertEquals(
+      replaced.stderr,
+      "Cannot use --from with --resume: a run goes on with its own weights. See --help\n",
+    );
     const description = `${folder}/cut/training/run.json`;
     const noted = await Deno.readTextFile(description);
     for (const damaged of [noted.slice(0, 20), "[]", "{}", "null"]) {
@@ -166,6 +175,17 @@ Deno.test("train.ts turns --epochs into steps, and ends with the best evaluation
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("train.ts counts the part of a run in which images move by --epochs", async () => {
+  const first = async (shift: string) => {
+    const args = parseArguments(TRAIN, ["mnist-pixels", "--epochs", "5", "--shift", shift]);
+    const { train } = await loadTaskFor("mnist-pixels", args, taskOptions(args));
+    return [3, 4].map((epoch) => train.batch({ epoch, index: 0 }).targets);
+  };
+  const [moved, settled] = await first("2"), [still, same] = await first("0");
+  assertNotEquals(moved, still);
+  assertEquals(settled, same);
 });
 
 Deno.test("train.ts takes --held-out for images alone, as a whole number", async () => {

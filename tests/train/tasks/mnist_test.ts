@@ -72,3 +72,30 @@ Deno.test("mnistPixelsTask() predicts pixels after the digit's own id", async ()
   assertEquals(other.config.labels, undefined);
   assertEquals(other.validation.batch(START).inputs[0], 256);
 });
+
+Deno.test("mnistPixelsTask() moves training images in the first four fifths of a run", async () => {
+  const hyperparameters = { batchSize: 2, steps: 5 * 60_000 / 2 };
+  const task = async (shift?: number) =>
+    await mnistPixelsTask({
+      ...{ heldOut: 0, hyperparameters },
+      ...(shift === undefined ? {} : { changes: { shift } }),
+    });
+  const still = await task(), moving = await task(2);
+  const hasMoved = (epoch: number) => {
+    const [moved, original] = [moving, still].map(({ train }) => train.batch({ epoch, index: 8 }));
+    return moved?.targets.join() !== original?.targets.join();
+  };
+  assertEquals([0, 1, 2, 3, 4, 5].map(hasMoved), [true, true, true, true, false, false]);
+  assertEquals(moving.validation.batch(START), still.validation.batch(START));
+  // A run goes on with the same changes alone: they are in what it is compared by.
+  assertEquals(
+    [still, moving, await task(1)].map(({ summary }) => summary.split(", 10")[0]),
+    ["", " (shift 2)", " (shift 1)"].map((changes) => `60,000 images to train on${changes}`),
+  );
+  await assertRejects(() => task(0.5), RangeError, "expected a whole number of pixels from 0");
+  await assertRejects(
+    () => mnistPixelsTask({ changes: { tilt: 1 } }),
+    RangeError,
+    'Cannot load the task "mnist-pixels" with tilt: of the changes it takes shift alone',
+  );
+});
