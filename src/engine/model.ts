@@ -15,7 +15,6 @@ import {
 } from "./classify.ts";
 import type { Backend, Executor } from "../model/executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
-import type { SamplingOptions } from "./sampling.ts";
 import {
   type IdStream,
   type ScoreOptions,

@@ -72,6 +72,8 @@ export const mamba1: Mixer<Mamba1Config> = {
     });
   },
 
+  innerWidth: ({ d_inner }) => d_inner,
+
   elementCounts({ d_model, d_inner, n_layer, d_state, d_conv, dt_rank }) {
     return {
       "in_proj.weight [2 * d_inner, d_model]": 2 * d_inner * d_model,

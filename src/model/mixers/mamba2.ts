@@ -102,6 +102,8 @@ export const mamba2: Mixer<Mamba2Config> = {
     });
   },
 
+  innerWidth: ({ d_inner }) => d_inner,
+
   elementCounts(config) {
     const { d_model, d_inner, n_layer, d_state, d_conv } = config;
     const { conv_dim, d_in_proj } = ssdWidths(config);

@@ -100,6 +100,8 @@ export const mamba3: Mixer<Mamba3Config> = {
     };
   },
 
+  innerWidth: ({ d_inner }) => d_inner,
+
   elementCounts(config) {
     const { d_model, d_inner, n_layer, d_state, d_intermediate } = config;
     const state = Object.values(stateShapes(config)).reduce(

@@ -88,6 +88,14 @@ export function ownWord<Word extends string>(
   return words.find((word) => word === own?.[name]);
 }
 
+/** What the channels of a layer convolve with. */
+export interface LayerKernels {
+  /** Of each channel, how long a step of the sequence is to it. */
+  readonly steps: readonly number[];
+  /** K (d_model, length): y[t] = sum over l of K[l] u[t - l], without the skip D. */
+  readonly kernels: readonly Float64Array[];
+}
+
 /** The fields of a config that do not belong to the model's ends or its data. */
 export type BlockConfig<Config extends ModelConfig> = Omit<
   Config,
@@ -146,6 +154,23 @@ export interface Mixer<Config extends ModelConfig = ModelConfig> extends BlockPa
   toHfFields(config: Config): Record<string, unknown>;
   /** Elements of what grows with the config: of its tensors and of the state, by what messages call them. */
   elementCounts(config: Config): Record<string, number>;
+  /**
+   * Channels inside a block.
+   *
+   * @default {those of the residual stream}
+   */
+  innerWidth?(config: Config): number;
+  /**
+   * What each channel of a layer convolves with, of mixers that convolve with the same at every step.
+   *
+   * @param read A tensor of the layer, by the last part of its name.
+   * @param length Numbers of each kernel.
+   */
+  kernels?(
+    config: Config,
+    read: (name: string) => ArrayLike<number>,
+    length: number,
+  ): LayerKernels;
   /** The sizes that shapes of tensors follow from, in words. */
   describeSizes(config: Config): string;
   /**

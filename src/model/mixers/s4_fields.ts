@@ -14,6 +14,7 @@ import {
   type OwnOption,
   ownWord,
 } from "./mixer.ts";
+import { s4Kernels } from "./s4_kernel.ts";
 
 /**
  * How a sequence goes through the layers: by convolution, chunk by chunk, or step by step. Both give the same but for
@@ -128,6 +129,8 @@ export function describeS4(title: "S4D" | "S4", lowRank: boolean): Shared {
 
     // Both parts of each pair, with channels side by side.
     stateShapes: ({ d_model, d_state }) => ({ ssm_state: [d_state / 2, 2, d_model] }),
+
+    kernels: s4Kernels,
 
     describeSizes: ({ d_model, d_state, mode }) =>
       `d_model = ${d_model}, d_state = ${d_state}, mode = ${mode}`,
