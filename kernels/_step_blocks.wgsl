@@ -7,7 +7,6 @@
 //   product_of(kind, index, group)  of any layer
 //   load_channel(group, c)    loads what in_proj's results meet; before it waits
 //   begin_channel(group, c)   lays it out
-//   touch_mixer(group, lane, p_x)  touches what is loaded for the mixer later
 //   load_mixer(group, lane)   loads what mix() needs, before it waits
 //   gather(lane)              waits for what mix() needs of others
 //   mix(group, lane)          posts the input of out_proj
@@ -136,9 +135,9 @@ fn finish_conv(c: u32, d: u32, newest: f32) -> f32 {
   return silu(fma(conv_last[c], newest, conv_sums[c]));
 }
 
-// Of the states n to n + 3, of which there is the first, those that there are.
+// Of the states n to n + 3, those that there are.
 fn exist(n: u32) -> vec4<bool> {
-  return (vec4<u32>(n, n + 1u, n + 2u, n + 3u) < vec4<u32>(D_STATE)) | vec4<bool>(D_STATE % 4u == 0u);
+  return vec4<u32>(n, n + 1u, n + 2u, n + 3u) < vec4<u32>(D_STATE);
 }
 
 fn state_at(d: u32, n: u32) -> u32 {
@@ -155,14 +154,13 @@ fn load_states(d: u32, n: u32) -> vec4<f32> {
 fn write_states(d: u32, n: u32, h: vec4<f32>) {
   let at = state_at(d, n);
   carried[at] = h.x;
-  let exists = exist(n);
-  if (exists.y) {
+  if (n + 1u < D_STATE) {
     carried[at + 1u] = h.y;
   }
-  if (exists.z) {
+  if (n + 2u < D_STATE) {
     carried[at + 2u] = h.z;
   }
-  if (exists.w) {
+  if (n + 3u < D_STATE) {
     carried[at + 3u] = h.w;
   }
 }
@@ -235,15 +233,11 @@ fn run(group: u32, lane: u32, step: u32) {
     }
     load_mixer(group, lane);
     touch(product_of(IN_PROJ, next, group), lane);
-    var out_norm: NormWeights;
-    if (OUT_NORM) {
-      out_norm = load_norm(in_layer(AT_OUT_NORM), D_INNER, lane);
-    }
     join();
     gather(lane);
     mix(group, lane);
     norm = load_norm(layer_at(next) + vec2<u32>(0u, AT_NORM), D_MODEL, lane);
-    run_out(p_out, group, lane, out_norm);
+    run_out(p_out, group, lane);
   }
   run_head(product_of(HEAD, 0u, group), group, lane);
   // Never: but a compiler does not know that.
@@ -262,7 +256,9 @@ fn run_in(
   if (lane < product_lanes()) {
     load_channel(group, lane);
     touch(p_out, lane);
-    touch_mixer(group, lane, p_x);
+    if (PRODUCTS == 3u) {
+      touch_few(p_x, lane);
+    }
     begin_channel(group, lane);
     for (var c = lane + product_lanes(); c < CHANNEL_SLOTS; c += product_lanes()) {
       load_channel(group, c);
@@ -286,10 +282,15 @@ fn run_x(p: Product, group: u32, lane: u32) {
   product(p, group, lane, tile);
 }
 
-fn run_out(p: Product, group: u32, lane: u32, weights: NormWeights) {
+fn run_out(p: Product, group: u32, lane: u32) {
   let tile = load_tile(p, lane, 0u, 0u);
+  let norm = in_layer(AT_OUT_NORM);
+  var weights: NormWeights;
+  if (OUT_NORM) {
+    weights = load_norm(norm, D_INNER, lane);
+  }
   join();
-  stage(p, lane, GATED, mark, OUT_NORM, in_layer(AT_OUT_NORM), weights);
+  stage(p, lane, GATED, mark, OUT_NORM, norm, weights);
   product(p, group, lane, tile);
 }
 

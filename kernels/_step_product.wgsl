@@ -348,8 +348,10 @@ fn touch(p: Product, lane: u32) {
   }
 }
 
-// What else a lane has touched.
-fn note_touch(word: u32) {
+// One word a lane of the first rows.
+fn touch_few(p: Product, lane: u32) {
   all_touched.x ^= touched_x;
-  touched_x = word;
+  if (2u * lane < p.rows * p.chunks) {
+    touched_x = load_word(p.at, 4u * (p.first_row * p.chunks + 2u * lane));
+  }
 }

@@ -1,9 +1,10 @@
 // _tile: what products of matrices share, whatever their tiles: 4 x 4 blocks of sums, and where slices are kept.
 // Goes before _matmul and before _ssd. Of a product a^T b, slice k is row k of both a and b.
 
-// sum + the outer product of a and b: row i of a 4 x 4 block is column i of the matrix.
+// sum + the outer product of a and b: row i of a 4 x 4 block is column i of the matrix. By fma(), which no compiler
+// rounds otherwise in one tile than in another.
 fn plus_outer(sum: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
-  return mat4x4<f32>(sum[0] + a.x * b, sum[1] + a.y * b, sum[2] + a.z * b, sum[3] + a.w * b);
+  return mat4x4<f32>(fma(a.xxxx, b, sum[0]), fma(a.yyyy, b, sum[1]), fma(a.zzzz, b, sum[2]), fma(a.wwww, b, sum[3]));
 }
 
 // Where column m / 4 of slice k of a tile is, where lanes bring blocks of 4 values of m by 4 of k. The 8 that store a

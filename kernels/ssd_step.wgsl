@@ -72,6 +72,45 @@ fn write4(i: u32, count: u32, values: vec4<f32>) {
   }
 }
 
+// Four states of a channel, and what they meet.
+struct States {
+  s: vec4<f32>,
+  B: vec4<f32>,
+  C: vec4<f32>,
+}
+
+// From state n on; zeros past the last one.
+fn load_states(element: u32, B_start: u32, n: u32) -> States {
+  var states: States;
+  if (n < D_STATE) {
+    let count = D_STATE - n;
+    let C_start = B_start + NGROUPS * D_STATE;
+    states = States(state4(element + n, count), xBC4(B_start + n, count), xBC4(C_start + n, count));
+  }
+  return states;
+}
+
+// A channel's sum, in the order of a tree: of the usual number of lanes without their meeting at each branch.
+fn sum_of_lanes(index: u32, lane: u32) -> f32 {
+  workgroupBarrier();
+  if (LANES == 16u) {
+    let i = index - lane;
+    let first = vec4<f32>(sums[i], sums[i + 1u], sums[i + 2u], sums[i + 3u]) +
+      vec4<f32>(sums[i + 8u], sums[i + 9u], sums[i + 10u], sums[i + 11u]);
+    let second = vec4<f32>(sums[i + 4u], sums[i + 5u], sums[i + 6u], sums[i + 7u]) +
+      vec4<f32>(sums[i + 12u], sums[i + 13u], sums[i + 14u], sums[i + 15u]);
+    let four = first + second;
+    return (four.x + four.z) + (four.y + four.w);
+  }
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    if (lane < half) {
+      sums[index] += sums[index + half];
+    }
+    workgroupBarrier();
+  }
+  return sums[index];
+}
+
 @compute @workgroup_size(LANES, CHANNELS)
 fn ssd_step(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>,
             @builtin(local_invocation_index) index: u32) {
@@ -82,34 +121,33 @@ fn ssd_step(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id)
   let h = d / HEADDIM;
   let row = params.xBC_offset + b * params.ld_xBC;
   let B_start = row + D_INNER + h / (NHEADS / NGROUPS) * D_STATE;
-  let C_start = B_start + NGROUPS * D_STATE;
+  let element = (b * D_INNER + d) * D_STATE;
+  // The first two of a lane are on their way before dt is known.
+  var states = load_states(element, B_start, lid.x * 4u);
+  var next = load_states(element, B_start, (lid.x + LANES) * 4u);
+  let x = xBC1(row + d);
+  let skip = D[select(h, d, D_HAS_HDIM)];
+  var gate = 1.0;
+  if (GATED) {
+    gate = silu(zxbcdt[b * D_IN_PROJ + d]);
+  }
   let dt_raw = zxbcdt[(b + 1u) * D_IN_PROJ - NHEADS + h] + dt_bias[h];
   let dt = clamp(softplus(dt_raw), DT_MIN, DT_MAX);
   let A_bar = exp(-dt * exp(A_log[h]));
-  let x = xBC1(row + d);
   var sum = 0.0;
   for (var n = lid.x * 4u; n < D_STATE; n += LANES * 4u) {
-    let element = (b * D_INNER + d) * D_STATE + n;
-    let count = D_STATE - n;
-    let s = fma(vec4<f32>(A_bar), state4(element, count), dt * x * xBC4(B_start + n, count));
+    let s = fma(vec4<f32>(A_bar), states.s, dt * x * states.B);
     if (writes) {
-      write4(element, count, s);
+      write4(element + n, D_STATE - n, s);
     }
-    sum = plus_dot(sum, xBC4(C_start + n, count), s);
+    sum = plus_dot(sum, states.C, s);
+    states = next;
+    next = load_states(element, B_start, n + LANES * 8u);
   }
   sums[index] = sum;
-  workgroupBarrier();
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lid.x < half) {
-      sums[index] += sums[index + half];
-    }
-    workgroupBarrier();
-  }
+  let total = sum_of_lanes(index, lid.x);
   if (writes && lid.x == 0u) {
-    var result = fma(D[select(h, d, D_HAS_HDIM)], x, sums[index]);
-    if (GATED) {
-      result *= silu(zxbcdt[b * D_IN_PROJ + d]);
-    }
-    y[b * D_INNER + d] = result;
+    let result = fma(skip, x, total);
+    y[b * D_INNER + d] = select(result, result * gate, GATED);
   }
 }

@@ -224,13 +224,6 @@ fn load_A_log(d: u32, n: u32) -> vec4<f32> {
   return select(vec4<f32>(0.0), values, exist(n));
 }
 
-// The rows of x_proj, of which there are few.
-fn touch_mixer(group: u32, lane: u32, p_x: Product) {
-  if (2u * lane < p_x.rows * p_x.chunks) {
-    note_touch(load_word(p_x.at, 4u * (p_x.first_row * p_x.chunks + 2u * lane)));
-  }
-}
-
 // What a lane needs first of the scan. dt_proj is never quantized: it has no scales.
 fn load_mixer(group: u32, lane: u32) {
   let d = min(group * CHANNELS + min(lane / SCAN_LANES, CHANNELS - 1u), D_INNER - 1u);

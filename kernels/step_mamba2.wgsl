@@ -202,13 +202,6 @@ fn rest4(start: u32, n: u32) -> vec4<f32> {
   return select(vec4<f32>(0.0), vec4<f32>(rest_at(i), rest_at(i + 1u), rest_at(i + 2u), rest_at(i + 3u)), exist(n));
 }
 
-// The states: a word of every 32 bytes of the first ones.
-fn touch_mixer(group: u32, lane: u32, p_x: Product) {
-  if (8u * lane < own_count(group, CHANNELS, D_INNER) * D_STATE) {
-    note_touch(bitcast<u32>(carried[state_at(group * CHANNELS, 8u * lane)]));
-  }
-}
-
 fn load_mixer(group: u32, lane: u32) {
   let d = min(group * CHANNELS + min(lane / SCAN_LANES, CHANNELS - 1u), D_INNER - 1u);
   A_log_first = element(in_layer(AT_A_LOG), d / HEADDIM);

@@ -5,7 +5,7 @@ import { inputWidth } from "../model/ends.ts";
 import type { Executor } from "../model/executor.ts";
 import { checkInputs, requireWholeImage } from "./check_inputs.ts";
 import type { Inputs, Session } from "./session.ts";
-import type { SessionModel } from "./stream_session.ts";
+import type { SessionModel, StreamSession } from "./stream_session.ts";
 
 /** What a classifier says of a sequence. */
 export interface Classification {
@@ -105,13 +105,14 @@ export function classifyBatch(
 }
 
 /**
- * Says after every step of a stream what the classifier makes of it so far; breaking off early costs nothing. Steps of a
- * list go through together, some at a time.
+ * Says after every step of a stream what the classifier makes of it so far; breaking off early costs nothing, and leaves
+ * the session behind the last step that was told. Steps of a list go through together, some at a time.
  *
+ * @param session Steps of a list go through together only if it can take back {@linkcode BURST} inputs.
  * @throws {RangeError} If `confident` is no number above 0.
  */
 export async function* classifyStream(
-  session: Session,
+  session: StreamSession,
   inputs: AsyncIterable<Float32Array | number> | Iterable<Float32Array | number>,
   config: ModelConfig,
   { signal, confident = Infinity }: ClassifyStreamOptions = {},
@@ -122,7 +123,7 @@ export async function* classifyStream(
   signal?.throwIfAborted();
   let step = 0;
   const width = inputWidth(config);
-  const logits = isList(inputs)
+  const logits = isList(inputs) && session.reach >= BURST
     ? logitsOfList(session, inputs, width, signal)
     : logitsOfStream(session, inputs, signal);
   for await (const each of logits) {
@@ -151,26 +152,34 @@ async function* logitsOfStream(
 }
 
 /** Steps of a list that go through together: what a step hands out costs more than the step. */
-const BURST = 32;
+export const BURST = 32;
 
-/** The same for a list, which the session may be ahead of: nobody else has it. */
+/** The same for a list, which the session is ahead of meanwhile: what was not told is taken back in the end. */
 async function* logitsOfList(
-  session: Session,
+  session: StreamSession,
   inputs: List,
   width: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Float32Array, void> {
-  for (let first = 0; first < inputs.length; first += BURST) {
-    const steps: readonly Step[] = Array.from(inputs.slice(first, first + BURST));
-    const burst = joined(steps, width);
-    const logits = burst && await session.prefill(burst, { logits: "all", signal }).catch(() => {});
-    for (const [index, step] of steps.entries()) {
-      const count = (logits?.length ?? 0) / steps.length;
-      signal?.throwIfAborted();
-      // Whatever is wrong with a burst is wrong with one of its steps: those before it are told.
-      yield logits?.subarray(index * count, (index + 1) * count) ??
-        await session.step(step, { signal });
+  let ahead = 0;
+  try {
+    for (let first = 0; first < inputs.length; first += BURST) {
+      const steps: readonly Step[] = Array.from(inputs.slice(first, first + BURST));
+      const burst = joined(steps, width);
+      const logits = burst &&
+        await session.prefill(burst, { logits: "all", signal }).catch(() => {});
+      ahead = logits === undefined ? 0 : steps.length;
+      for (const [index, step] of steps.entries()) {
+        const count = (logits?.length ?? 0) / steps.length;
+        signal?.throwIfAborted();
+        ahead = Math.max(0, ahead - 1);
+        // Whatever is wrong with a burst is wrong with one of its steps: those before it are told.
+        yield logits?.subarray(index * count, (index + 1) * count) ??
+          await session.step(step, { signal });
+      }
     }
+  } finally {
+    if (ahead > 0 && !session.isOver) session.rewind(ahead);
   }
 }
 

@@ -4,6 +4,7 @@ import type { Tokenizer } from "../io/tokenizer/tokenizer.ts";
 import type { ModelConfig } from "../model/config/config.ts";
 import { stateBytes } from "../model/state_layout.ts";
 import {
+  BURST,
   type Classification,
   classifyBatch,
   type ClassifyOptions,
@@ -14,7 +15,6 @@ import {
 } from "./classify.ts";
 import type { Backend, Executor } from "../model/executor.ts";
 import type { GeneratedToken, GenerateOptions } from "./generate.ts";
-import type { SamplingOptions } from "./sampling.ts";
 import {
   type IdStream,
   type ScoreOptions,
@@ -147,10 +147,10 @@ export function createModel(
   const inSession = <T>(
     action: string,
     work: (session: StreamSession) => AsyncGenerator<T, void>,
-    options?: SamplingOptions,
+    options?: SessionOptions,
   ): AsyncIterable<T> => {
     const generator = async function* (): AsyncGenerator<T, void> {
-      const session = new StreamSession(parts, { ...options, rewind: 0 });
+      const session = new StreamSession(parts, { rewind: 0, ...options });
       try {
         yield* work(session);
       } finally {
@@ -190,7 +190,7 @@ export function createModel(
         const call = new Call("classify", lifetime, options?.signal);
         const until = isStream("classify", inputs) ? awaitedInputs(inputs, call) : inputs;
         return classifyStream(session, until, executor.config, options);
-      }),
+      }, { rewind: BURST }),
     score: (input, options) =>
       inSession("score", (session) => {
         requireLanguageModel(executor, "score");

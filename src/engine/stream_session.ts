@@ -81,6 +81,16 @@ export class StreamSession implements Session {
     return stateBytes(this.#model.executor.config);
   }
 
+  /** Inputs that it can take back at least, once there are so many. */
+  get reach(): number {
+    return this.#stream.reach;
+  }
+
+  /** Whether it is disposed, or its model is. */
+  get isOver(): boolean {
+    return this.#lifetime.isOver;
+  }
+
   get rewindable(): number {
     return this.#stream.rewindable;
   }

@@ -70,13 +70,9 @@ import {
   ssdStatesKernel,
   ssdYFwdKernel,
 } from "./ssd.ts";
-import {
-  ssdBCBwdKernel,
-  ssdCBBwdKernel,
-  ssdDtBwdKernel,
-  ssdSumsBwdKernel,
-  ssdXBwdKernel,
-} from "./training/ssd_bwd.ts";
+import { ssdDtBwdKernel } from "./training/ssd_bwd.ts";
+import { ssdSumsBwdKernel } from "./training/ssd_sums_bwd.ts";
+import { ssdBCBwdKernel, ssdCBBwdKernel, ssdXBwdKernel } from "./training/ssd_xbc_bwd.ts";
 import { ssdStepKernel } from "./ssd_step.ts";
 import { stateCopyKernel } from "./state_copy.ts";
 import { stepMamba1Kernel } from "./step_mamba1.ts";

@@ -36,7 +36,7 @@ const [BUSY_TILES, BUSY_TALL_TILES] = [384, 600];
 /** Rows of a tile of matvec_tiles: of x for each that a lane has, and of weight. */
 export const [TILE_X_ROWS, TILE_O_ROWS] = [4, 32];
 
-/** The way for some rows of x and a weight, measured on an H100 by `deno task bench matvec --rows N`. */
+/** The way for some rows of x and a weight, measured on an H100 and an H200 by `deno task bench matvec --rows N`. */
 export function matvecWay(
   weight: { readonly rows: number; readonly columns: number; readonly sizeBytes: number },
   rows: number,

@@ -75,7 +75,7 @@ export const selectiveScanRowsKernel = defineKernel({
 const ROWS_KERNEL = { rows: 4, channels: 64 } as const;
 
 /** Channels of all rows from which it is quicker: with fewer, lanes that do more leave a device idle. */
-const ROWS_PAY = 90_000;
+const ROWS_PAY = 20_000;
 
 /** What it may lay out in workgroup memory: half of what every device has. */
 const MAX_COLUMNS = 512;

@@ -1,9 +1,8 @@
 /** What a task is: a model to make, data to train it on, and settings that suit both. */
 
 import { type ModelConfig, parseConfig, toHfConfig } from "../model/config/config.ts";
+import type { Mixer } from "../model/mixers/mixer.ts";
 import { mixers } from "../model/mixers/mixers.ts";
-import type { S4Mode } from "../model/mixers/s4_fields.ts";
-import type { S4DInit } from "../model/mixers/s4d.ts";
 import type { Source } from "./batches.ts";
 import { checkSchedule, type Schedule } from "./schedule.ts";
 import type { SeriesAugmentation } from "./series_augmentation.ts";
@@ -57,36 +56,6 @@ export interface ModelSize {
    * @default {"mamba1"}
    */
   readonly mixer?: string;
-  /**
-   * Channels of a head of Mamba-2 and Mamba-3.
-   *
-   * @default {64} Or the largest number below that divides the channels of a block.
-   */
-  readonly headdim?: number;
-  /**
-   * Channels of the MLP in each block of Mamba-3, rounded up to a multiple of 128; 0 for none.
-   *
-   * @default {twice d_model}
-   */
-  readonly d_intermediate?: number;
-  /**
-   * Inputs and outputs of each channel of Mamba-3 in one step: above 1 it is MIMO.
-   *
-   * @default {1}
-   */
-  readonly mimo_rank?: number;
-  /**
-   * How sequences go through S4D and S4: by convolution, or step by step.
-   *
-   * @default {"conv"}
-   */
-  readonly mode?: S4Mode;
-  /**
-   * What rates S4D begins with: S4D-Lin's or S4D-Inv's.
-   *
-   * @default {"lin"}
-   */
-  readonly init?: S4DInit;
   /** Width of the residual stream. */
   readonly d_model: number;
   /** Number of blocks. */
@@ -97,6 +66,11 @@ export interface ModelSize {
   readonly d_conv: number;
   /** Channels of a block: this times d_model. */
   readonly expand: number;
+  /**
+   * What the mixer alone has: `headdim` of Mamba-2 and Mamba-3, `d_intermediate` and `mimo_rank` of Mamba-3, `mode` of S4D
+   * and S4, `init` of S4D. `train.ts --help` says what each is.
+   */
+  readonly [own: string]: number | string | undefined;
 }
 
 /** What a task can be told. */
@@ -305,17 +279,16 @@ export function newConfig(
     const names = known.map(({ name }) => `"${name}"`).join(" or ");
     throw new SettingError(`Cannot train: mixer is "${mixer}", expected ${names}`);
   }
-  const { mixer: _mixer, ...own } = { ...size, ...found.usualSizes, ...options.model };
-  for (const name of ["headdim", "d_intermediate", "mimo_rank", "mode", "init"] as const) {
-    if (own[name] === undefined || found.ownSizes.includes(name)) continue;
-    const names = known.filter(({ ownSizes }) => ownSizes.includes(name))
-      .map(({ name }) => `"${name}"`).join(" or ");
-    throw new SettingError(
-      `Cannot train: ${name} is for the mixer ${names}, and this is "${mixer}"`,
-    );
+  const { mixer: _mixer, d_model, n_layer, d_state, d_conv, expand, ...own } = {
+    ...size,
+    ...found.usualSizes,
+    ...options.model,
+  };
+  for (const [name, value] of Object.entries<number | string | undefined>(own)) {
+    requireOwn(found, name, value);
   }
   const config = found.newConfig({
-    ...own,
+    ...{ d_model, n_layer, d_state, d_conv, expand, own },
     norm_epsilon: 1e-5,
     eos_token_ids: [],
     ...ends,
@@ -324,6 +297,30 @@ export function newConfig(
   });
   // What is written must be readable: the same checks as for any other checkpoint.
   return parseConfig(toHfConfig(config), "the new model's config");
+}
+
+/** @throws {SettingError} If a mixer has no such option, or not with that value. */
+function requireOwn(mixer: Mixer, name: string, value: number | string | undefined): void {
+  if (value === undefined) return;
+  const option = mixer.ownOptions.find((each) => each.name === name);
+  if (option === undefined) {
+    const names = mixers().filter(({ ownOptions }) => ownOptions.some((own) => own.name === name))
+      .map((each) => `"${each.name}"`).join(" or ");
+    throw new SettingError(
+      names === ""
+        ? `Cannot train: ${name} is no size of a model`
+        : `Cannot train: ${name} is for the mixer ${names}, and this is "${mixer.name}"`,
+    );
+  }
+  const { words } = option;
+  if (words === undefined ? typeof value === "number" : words.some((word) => word === value)) {
+    return;
+  }
+  throw new SettingError(
+    `Cannot train: ${name} is ${JSON.stringify(value)}, expected ${
+      words?.map((word) => `"${word}"`).join(" or ") ?? "a number"
+    }`,
+  );
 }
 
 /**

@@ -99,6 +99,36 @@ Deno.test("newConfig() makes a model of Mamba-2 with heads that fill a block", (
   );
 });
 
+Deno.test("newConfig() takes of a mixer's own options what it declares, and nothing else", () => {
+  const ends = {
+    input: { kind: "linear", d_input: 1, bias: true },
+    head: { kind: "classifier", n_classes: 2, pool: "mean", bias: true },
+  } as const;
+  const make = (model: Partial<ModelSize>) => newConfig(SIZE, ends, { model });
+  const made: [Partial<ModelSize>, Record<string, unknown>][] = [
+    [{ mixer: "s4d", mode: "recurrent", init: "inv" }, { mode: "recurrent", init: "inv" }],
+    [{ mixer: "s4" }, { mode: "conv" }],
+    [{ mixer: "mamba3", mimo_rank: 2, d_intermediate: 0 }, { mimo_rank: 2, d_intermediate: 0 }],
+    [{ mixer: "mamba1", headdim: undefined }, { model_type: "mamba" }],
+  ];
+  for (const [model, expected] of made) {
+    const config: object = make({ d_state: 8, ...model });
+    assertEquals({ ...config, ...expected }, config);
+    assertEquals("own" in config, false);
+  }
+  const refused: [Partial<ModelSize>, string][] = [
+    [{ mixer: "s4", init: "lin" }, 'init is for the mixer "s4d", and this is "s4"'],
+    [{ mixer: "mamba2", mimo_rank: 2 }, 'mimo_rank is for the mixer "mamba3"'],
+    [{ mode: "conv" }, 'mode is for the mixer "s4d" or "s4", and this is "mamba1"'],
+    [{ mixer: "s4d", mode: "fast" }, 'mode is "fast", expected "conv" or "recurrent"'],
+    [{ mixer: "mamba2", headdim: "8" }, 'headdim is "8", expected a number'],
+    [{ d_modle: 8 }, "d_modle is no size of a model"],
+  ];
+  for (const [model, message] of refused) {
+    assertThrows(() => make({ d_state: 8, ...model }), RangeError, message);
+  }
+});
+
 Deno.test("choosePreset() takes the first, or the one named", () => {
   assertEquals(choosePreset("t", ["a", "b"], {}), "a");
   assertEquals(choosePreset("t", ["a", "b"], { preset: "b" }), "b");

@@ -1,12 +1,12 @@
-/** `infer.ts inspect --kernel`: what a layer of S4 convolves with, as numbers and as a plot. */
+/** `infer.ts inspect --kernel`: what a layer convolves with, as numbers and as a plot. */
 
 import { readConfig, withOwnEnds } from "../../engine/read_config.ts";
 import type { Checkpoint } from "../../io/checkpoint.ts";
 import { toFloat32 } from "../../io/dtype.ts";
 import { stateDictPrefix } from "../../io/state_dict.ts";
 import { writeWhole } from "../../io/write_whole.ts";
-import { isS4 } from "../../model/mixers/s4_fields.ts";
-import { type S4Kernels, s4Kernels } from "../../model/mixers/s4_kernel.ts";
+import type { LayerKernels } from "../../model/mixers/mixer.ts";
+import { mixerOf, mixers } from "../../model/mixers/mixers.ts";
 import { type Arguments, UsageError } from "../terminal/arguments.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import { checkWritable } from "../terminal/write_file.ts";
@@ -49,11 +49,15 @@ async function readKernels(
   checkpoint: Checkpoint,
   layer: number,
   length: number,
-): Promise<S4Kernels> {
+): Promise<LayerKernels> {
   const config = await withOwnEnds(readConfig(checkpoint), checkpoint);
-  if (!isS4(config)) {
+  const mixer = mixerOf(config);
+  if (mixer.kernels === undefined) {
+    const names = mixers().filter(({ kernels }) => kernels !== undefined).map(({ name }) => name);
     throw new UsageError(
-      `Cannot show a kernel: the model is of type "${config.model_type}", and only s4d and s4 have one`,
+      `Cannot show a kernel: the model is of type "${config.model_type}", and only ${
+        names.join(" and ")
+      } have one`,
     );
   }
   if (layer >= config.n_layer) {
@@ -67,7 +71,7 @@ async function readKernels(
     if (!name.startsWith(prefix) || name.includes(".out.")) continue;
     values.set(name.slice(prefix.length), toFloat32(await tensors.read(name), dtype));
   }
-  return s4Kernels(config, (name) => {
+  return mixer.kernels(config, (name) => {
     const found = values.get(name);
     if (found === undefined) throw new TypeError(`Cannot show a kernel: there is no ${name}`);
     return found;
@@ -75,7 +79,7 @@ async function readKernels(
 }
 
 /** A line a channel. */
-function toText({ steps, kernels }: S4Kernels): string {
+function toText({ steps, kernels }: LayerKernels): string {
   const lines = kernels.map((kernel, d) => {
     const shown = Array.from(kernel.slice(0, SHOWN), (value) => value.toFixed(4).padStart(9));
     const rest = kernel.length > SHOWN ? " ..." : "";

@@ -1,6 +1,6 @@
 /** Convolution kernels as an SVG: a line a channel over the lag. */
 
-import type { S4Kernels } from "../../model/mixers/s4_kernel.ts";
+import type { LayerKernels } from "../../model/mixers/mixer.ts";
 
 const WIDTH = 960, HEIGHT = 420, MARGIN = 48;
 
@@ -8,7 +8,7 @@ const WIDTH = 960, HEIGHT = 420, MARGIN = 48;
 const MAX_POINTS = 1000;
 
 /** A plot with all channels, short steps of the sequence in blue and long ones in red. */
-export function kernelPlot({ steps, kernels }: S4Kernels, title: string): string {
+export function kernelPlot({ steps, kernels }: LayerKernels, title: string): string {
   const length = kernels[0]?.length ?? 1;
   const largest = Math.max(1e-12, ...kernels.map((kernel) => Math.max(...kernel.map(Math.abs))));
   const x = (lag: number) => MARGIN + (WIDTH - 2 * MARGIN) * lag / Math.max(1, length - 1);

@@ -8,14 +8,12 @@ import {
   type TaskOptions,
 } from "../../train/task.ts";
 import { mixers } from "../../model/mixers/mixers.ts";
-import { S4_MODES } from "../../model/mixers/s4_fields.ts";
-import { S4D_INITS } from "../../model/mixers/s4d.ts";
 import type { RunDescription } from "../../train/run/run_description.ts";
 import { loadTask } from "../../train/tasks/load_task.ts";
 import { type Arguments, type CommandSpec, UsageError } from "../terminal/arguments.ts";
 import { BACKEND_OPTION } from "../terminal/backend_options.ts";
 import { describePresets } from "./presets.ts";
-import { CHANGES, type NumberName, NUMBERS, SIZES } from "./setting_options.ts";
+import { CHANGES, type NumberName, NUMBERS, OWN, SIZES } from "./setting_options.ts";
 
 const MIXER_NAMES = mixers().map(({ name }) => name).join(" or ");
 
@@ -80,9 +78,10 @@ export const TRAIN: CommandSpec = {
       value: "NAME",
       help: `${MIXER_NAMES} (default: mamba1)`,
     },
-    { name: "mode", value: "NAME", help: "S4D and S4 by conv or recurrent (default: conv)" },
-    { name: "init", value: "NAME", help: "Rates that S4D begins with: lin or inv (default: lin)" },
     ...SIZES.map(([name, , help]) => ({ name, value: "N", help })),
+    ...OWN.map(([name, { help, words }]) => (
+      { name, value: words === undefined ? "N" : "NAME", help }
+    )),
     ...CHANGES.map(([name, , help]) => ({
       name,
       value: "N",
@@ -136,8 +135,7 @@ export function taskOptions(args: Arguments, saved?: RunDescription): TaskOption
       ...saved?.options?.model,
       ...pick(SIZES),
       ...mixerOf(args.text("mixer")),
-      ...wordOf("mode", args.word("mode", S4_MODES)),
-      ...wordOf("init", args.word("init", S4D_INITS)),
+      ...ownOf(args),
     },
   };
 }
@@ -169,12 +167,14 @@ export async function loadTaskFor(
   });
 }
 
-/** A setting, where it is given. */
-function wordOf<Key extends string, Value>(
-  key: Key,
-  value: Value | undefined,
-): { readonly [Name in Key]?: Value } {
-  return value === undefined ? {} : { [key]: value } as { readonly [Name in Key]?: Value };
+/** What is given of the mixers' own options. */
+function ownOf(args: Arguments): Record<string, number | string> {
+  const found: Record<string, number | string> = {};
+  for (const [option, { name, words }] of OWN) {
+    const value = words === undefined ? args.number(option) : args.word(option, words);
+    if (value !== undefined) found[name] = value;
+  }
+  return found;
 }
 
 function mixerOf(name: string | undefined): Pick<ModelSize, "mixer"> {

@@ -1,7 +1,9 @@
 /** The options that set a run's numbers: names on the command line, names in the library. */
 
 import type { SeriesAugmentation } from "../../train/series_augmentation.ts";
-import type { Hyperparameters, ModelSize } from "../../train/task.ts";
+import type { OwnOption } from "../../model/mixers/mixer.ts";
+import { mixers } from "../../model/mixers/mixers.ts";
+import type { Hyperparameters } from "../../train/task.ts";
 
 /** Names of the settings that are numbers. */
 export type NumberName = {
@@ -38,18 +40,22 @@ export const NUMBERS: readonly (readonly [string, NumberName, string])[] = [
   ["seed", "seed", "Of weights and order of the data"],
 ];
 
-/** Sizes of the model. */
-export const SIZES:
-  readonly (readonly [string, Exclude<keyof ModelSize, "mixer" | "mode" | "init">, string])[] = [
-    ["d-model", "d_model", "Width of the residual stream (default: the preset's)"],
-    ["n-layer", "n_layer", "Blocks (default: the preset's)"],
-    ["d-state", "d_state", "States a channel (default: the preset's)"],
-    ["d-conv", "d_conv", "Taps of the convolution (default: the preset's)"],
-    ["expand", "expand", "Channels of a block, times d_model (default: the preset's)"],
-    ["headdim", "headdim", "Channels of a head of Mamba-2 and Mamba-3 (default: 64)"],
-    ["d-intermediate", "d_intermediate", "Channels of Mamba-3's MLP (default: twice d-model)"],
-    ["mimo-rank", "mimo_rank", "Inputs of a channel of Mamba-3 in one step (default: 1)"],
-  ];
+/** Sizes of any model. */
+export const SIZES: readonly (readonly [string, string, string])[] = [
+  ["d-model", "d_model", "Width of the residual stream (default: the preset's)"],
+  ["n-layer", "n_layer", "Blocks (default: the preset's)"],
+  ["d-state", "d_state", "States a channel (default: the preset's)"],
+  ["d-conv", "d_conv", "Taps of the convolution (default: the preset's)"],
+  ["expand", "expand", "Channels of a block, times d_model (default: the preset's)"],
+];
+
+/** What mixers have of their own, each once: option, and what the mixer calls it. */
+export const OWN: readonly (readonly [string, OwnOption])[] = [
+  ...new Map(
+    mixers().flatMap(({ ownOptions }) => ownOptions)
+      .map((option) => [option.name.replaceAll("_", "-"), option] as const),
+  ),
+];
 
 /** What happens to training series at random. */
 export const CHANGES: readonly (readonly [string, keyof SeriesAugmentation, string])[] = [

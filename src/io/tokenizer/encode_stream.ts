@@ -61,9 +61,13 @@ export function createEncodeStream(
   let held = "";
   let begins = !continues;
   const context = collect(idsOf, CONTEXT);
+  // Nothing is put before a text, and characters do not touch each other: a part then has the ids that it has by itself.
+  const twice = collect(idsOf, CONTEXT + CONTEXT);
+  const isPlain = cuts === "characters" && String(twice) === String([...context, ...context]);
 
   /** Ids of a part that goes on from another. */
   function continuing(part: string): readonly number[] {
+    if (isPlain) return collect(idsOf, part);
     const ids = collect(idsOf, CONTEXT + part);
     const isApart = context.every((id, i) => ids[i] === id);
     return isApart ? ids.slice(context.length) : collect(idsOf, part);

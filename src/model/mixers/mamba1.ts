@@ -61,7 +61,7 @@ export const mamba1: Mixer<Mamba1Config> = {
     ...["layer", "d_state", "d_conv", "expand", "dt_rank", "bias", "conv_bias", "use_fast_path"],
     ...["dt_min", "dt_max", "dt_init", "dt_scale", "dt_init_floor"],
   ],
-  ownSizes: [],
+  ownOptions: [],
   parse,
 
   toHfFields(config) {
@@ -71,6 +71,8 @@ export const mamba1: Mixer<Mamba1Config> = {
       ...(mixer_rms_eps === undefined ? {} : { mixer_rms_eps }),
     });
   },
+
+  innerWidth: ({ d_inner }) => d_inner,
 
   elementCounts({ d_model, d_inner, n_layer, d_state, d_conv, dt_rank }) {
     return {

@@ -9,6 +9,7 @@ import type { WeightSpec } from "../weights/weight_specs.ts";
 import {
   defaultHeaddim,
   describeMambaSizes,
+  HEADDIM,
   type MambaConfig,
   newMambaConfig,
   parseCommon,
@@ -16,7 +17,13 @@ import {
   parseStateSize,
   toHfFields,
 } from "./mamba_fields.ts";
-import type { BlockConfig, BlockFields, Mixer, NewModel } from "./mixer.ts";
+import {
+  type BlockConfig,
+  type BlockFields,
+  type Mixer,
+  type NewModel,
+  ownNumber,
+} from "./mixer.ts";
 
 /** A model of Mamba-2 blocks. */
 export interface Mamba2Config extends MambaConfig {
@@ -73,7 +80,7 @@ export const mamba2: Mixer<Mamba2Config> = {
     ...["rmsnorm", "norm_before_gate", "dt_limit", "bias", "conv_bias", "chunk_size"],
     ...["use_mem_eff_path", "A_init_range", "conv_init", "dt_min", "dt_max", "dt_init_floor"],
   ],
-  ownSizes: ["headdim"],
+  ownOptions: [HEADDIM],
   parse,
 
   toHfFields(config) {
@@ -94,6 +101,8 @@ export const mamba2: Mixer<Mamba2Config> = {
       }),
     });
   },
+
+  innerWidth: ({ d_inner }) => d_inner,
 
   elementCounts(config) {
     const { d_model, d_inner, n_layer, d_state, d_conv } = config;
@@ -269,7 +278,7 @@ function weightSpecs(config: Mamba2Config): WeightSpec[] {
 function newConfig(model: NewModel): Mamba2Config {
   const common = newMambaConfig(model);
   const { d_inner } = common;
-  const { headdim = defaultHeaddim(d_inner) } = model;
+  const headdim = ownNumber(model, "headdim") ?? defaultHeaddim(d_inner);
   if (Number.isInteger(d_inner) && d_inner % headdim !== 0) {
     throw new RangeError(
       `Cannot train: headdim is ${headdim}, and a block has ${d_inner} channels, not a multiple of it`,

@@ -12,8 +12,20 @@ import {
   ropeAngles,
 } from "../mamba3_sizes.ts";
 import type { WeightSpec } from "../weights/weight_specs.ts";
-import { defaultHeaddim, innerSizeFields, parseInnerSize, parseStateSize } from "./mamba_fields.ts";
-import type { BlockConfig, BlockFields, Mixer, NewModel } from "./mixer.ts";
+import {
+  defaultHeaddim,
+  HEADDIM,
+  innerSizeFields,
+  parseInnerSize,
+  parseStateSize,
+} from "./mamba_fields.ts";
+import {
+  type BlockConfig,
+  type BlockFields,
+  type Mixer,
+  type NewModel,
+  ownNumber,
+} from "./mixer.ts";
 import { mlp, type MlpConfig, mlpWidth } from "./mlp.ts";
 
 /** A model of Mamba-3 blocks. */
@@ -58,7 +70,14 @@ export const mamba3: Mixer<Mamba3Config> = {
     ...["mimo_rank", "is_outproj_norm", "A_floor", "A_activation"],
     ...["dt_min", "dt_max", "dt_init_floor", "chunk_size"],
   ],
-  ownSizes: ["headdim", "d_intermediate", "mimo_rank"],
+  ownOptions: [
+    HEADDIM,
+    {
+      name: "d_intermediate",
+      help: "Channels of Mamba-3's MLP, rounded up to 128s; 0 for none (default: twice d-model)",
+    },
+    { name: "mimo_rank", help: "Inputs of a channel of Mamba-3 in one step (default: 1)" },
+  ],
   choices: { A_activation: A_ACTIVATIONS },
   mlp: ({ d_intermediate }) => d_intermediate > 0 ? mlp : undefined,
   parse,
@@ -80,6 +99,8 @@ export const mamba3: Mixer<Mamba3Config> = {
       layer_norm_epsilon: config.norm_epsilon,
     };
   },
+
+  innerWidth: ({ d_inner }) => d_inner,
 
   elementCounts(config) {
     const { d_model, d_inner, n_layer, d_state, d_intermediate } = config;
@@ -221,10 +242,12 @@ function weightSpecs(config: Mamba3Config): WeightSpec[] {
 }
 
 function newConfig(model: NewModel): Mamba3Config {
-  const { expand, d_conv: _, ...rest } = model;
-  const { d_model, d_state, mimo_rank = 1 } = model;
+  const { expand, d_conv: _, own: _own, ...rest } = model;
+  const { d_model, d_state } = model;
   const d_inner = expand * d_model;
-  const { headdim = defaultHeaddim(d_inner), d_intermediate = 2 * d_model } = model;
+  const mimo_rank = ownNumber(model, "mimo_rank") ?? 1;
+  const headdim = ownNumber(model, "headdim") ?? defaultHeaddim(d_inner);
+  const d_intermediate = ownNumber(model, "d_intermediate") ?? 2 * d_model;
   if (Number.isInteger(d_inner) && d_inner % headdim !== 0) {
     throw new RangeError(
       `Cannot train: headdim is ${headdim}, and a block has ${d_inner} channels, not a multiple of it`,

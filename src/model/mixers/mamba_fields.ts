@@ -3,7 +3,7 @@
 import type { ModelConfig } from "../config/config.ts";
 import { agreed, type Fields } from "../config/fields.ts";
 import { MAX_D_CONV, MAX_D_MODEL, MAX_D_STATE, MAX_EXPAND } from "../config/limits.ts";
-import type { BlockFields, NewModel } from "./mixer.ts";
+import type { BlockFields, NewModel, OwnOption } from "./mixer.ts";
 
 /** A model of Mamba blocks of either kind. */
 export interface MambaConfig extends ModelConfig {
@@ -117,7 +117,7 @@ export function innerSizeFields(
 
 /** What a new model of either kind has. */
 export function newMambaConfig(
-  { expand, headdim: _, ...model }: NewModel,
+  { expand, own: _, ...model }: NewModel,
 ): Omit<MambaConfig, "model_type"> {
   return { ...model, d_inner: expand * model.d_model, use_bias: false, use_conv_bias: true };
 }
@@ -126,6 +126,13 @@ export function newMambaConfig(
 export function describeMambaSizes({ d_model, d_inner, d_state, d_conv }: MambaConfig): string {
   return `d_model = ${d_model}, d_inner = ${d_inner}, d_state = ${d_state}, d_conv = ${d_conv}`;
 }
+
+/** The option of mixers that have heads. */
+export const HEADDIM: OwnOption = {
+  name: "headdim",
+  help:
+    "Channels of a head of Mamba-2 and Mamba-3 (default: 64, or what below it divides a block's)",
+};
 
 /** The published 64, as far as it divides the channels. */
 export function defaultHeaddim(d_inner: number): number {

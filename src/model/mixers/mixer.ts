@@ -3,8 +3,6 @@
 import type { ModelConfig } from "../config/config.ts";
 import type { Dialect } from "../config/family.ts";
 import type { Fields, Setting } from "../config/fields.ts";
-import type { S4Mode } from "./s4_fields.ts";
-import type { S4DInit } from "./s4d.ts";
 import type { WeightSpec } from "../weights/weight_specs.ts";
 
 /** What one part of a block brings with it: `residual += part(RMSNorm(residual))`. */
@@ -48,22 +46,54 @@ export interface BlockFields {
   readonly norm_epsilon: number;
 }
 
+/** A size or a choice that new models of a mixer have, and those of most others have not. */
+export interface OwnOption {
+  /** What the library calls it; the command line has dashes in it. */
+  readonly name: string;
+  /** What it is, and its default, as a line of help. */
+  readonly help: string;
+  /**
+   * What it may be.
+   *
+   * @default {undefined} A number.
+   */
+  readonly words?: readonly string[];
+}
+
+/** Values of such options, by their names; what is left out has its default. */
+export type OwnValues = Readonly<Record<string, number | string | undefined>>;
+
 /** What a model of no checkpoint is made from. */
 export interface NewModel extends Omit<ModelConfig, "model_type"> {
   readonly d_state: number;
   readonly d_conv: number;
   /** Channels inside a block for each one of the residual stream. */
   readonly expand: number;
-  /** Channels of a head, for mixers that have heads. */
-  readonly headdim?: number | undefined;
-  /** Channels of the MLP in each block, for mixers that may have one; 0 for none. */
-  readonly d_intermediate?: number | undefined;
-  /** Inputs and outputs of each channel in one step, for mixers that may have several. */
-  readonly mimo_rank?: number | undefined;
-  /** How sequences go through the model, for mixers that leave the choice. */
-  readonly mode?: S4Mode | undefined;
-  /** What rates new weights begin with, for mixers that leave the choice. */
-  readonly init?: S4DInit | undefined;
+  /** Of the mixer's own options. */
+  readonly own?: OwnValues;
+}
+
+/** A number among a mixer's own options. */
+export function ownNumber({ own }: NewModel, name: string): number | undefined {
+  const value = own?.[name];
+  return typeof value === "number" ? value : undefined;
+}
+
+/** One of some words among them. */
+export function ownWord<Word extends string>(
+  { own }: NewModel,
+  name: string,
+  words: readonly Word[],
+): Word | undefined {
+  return words.find((word) => word === own?.[name]);
+}
+
+/** What the channels of a layer convolve with. */
+export interface LayerKernels {
+  /** Of each channel, how long a step of the sequence is to it. */
+  readonly steps: readonly number[];
+  /** K (d_model, length): y[t] = sum over l of K[l] u[t - l], without the skip D. */
+  readonly kernels: readonly Float64Array[];
 }
 
 /** The fields of a config that do not belong to the model's ends or its data. */
@@ -88,8 +118,8 @@ export interface Mixer<Config extends ModelConfig = ModelConfig> extends BlockPa
   readonly layer?: string;
   /** What `ssm_cfg` may say of it. */
   readonly settings: readonly string[];
-  /** Sizes of a {@linkcode NewModel} that it has and others have not. */
-  readonly ownSizes: readonly (keyof NewModel)[];
+  /** What a new model of it can be given beside the sizes that all have. */
+  readonly ownOptions: readonly OwnOption[];
   /**
    * What it leaves to choose when a model is loaded, and between what.
    *
@@ -124,6 +154,23 @@ export interface Mixer<Config extends ModelConfig = ModelConfig> extends BlockPa
   toHfFields(config: Config): Record<string, unknown>;
   /** Elements of what grows with the config: of its tensors and of the state, by what messages call them. */
   elementCounts(config: Config): Record<string, number>;
+  /**
+   * Channels inside a block.
+   *
+   * @default {those of the residual stream}
+   */
+  innerWidth?(config: Config): number;
+  /**
+   * What each channel of a layer convolves with, of mixers that convolve with the same at every step.
+   *
+   * @param read A tensor of the layer, by the last part of its name.
+   * @param length Numbers of each kernel.
+   */
+  kernels?(
+    config: Config,
+    read: (name: string) => ArrayLike<number>,
+    length: number,
+  ): LayerKernels;
   /** The sizes that shapes of tensors follow from, in words. */
   describeSizes(config: Config): string;
   /**

@@ -4,6 +4,7 @@ import { hippoPairs } from "./hippo.ts";
 import {
   commonSpecs,
   describeS4,
+  MODE,
   newS4Config,
   ofPairs,
   parseS4,
@@ -21,7 +22,7 @@ export interface S4DPLRConfig extends S4Config {
 /** What describes it. */
 export const s4: Mixer<S4DPLRConfig> = {
   ...describeS4("S4", true),
-  ownSizes: ["mode"],
+  ownOptions: [MODE],
 
   parse: (places) => ({ model_type: "s4", ...parseS4(places) }),
   toHfFields: s4Fields,
@@ -42,5 +43,5 @@ export const s4: Mixer<S4DPLRConfig> = {
     ];
   },
 
-  newConfig: ({ init: _init, ...model }) => ({ ...newS4Config(model), model_type: "s4" }),
+  newConfig: (model) => ({ ...newS4Config(model), model_type: "s4" }),
 };

@@ -6,7 +6,15 @@ import { type InitialValues, normalOf, uniformWithin, zeros } from "../initial_v
 import { uniform } from "../random.ts";
 import { tableSize } from "../s4_sizes.ts";
 import type { WeightSpec } from "../weights/weight_specs.ts";
-import type { BlockConfig, BlockFields, Mixer, NewModel } from "./mixer.ts";
+import {
+  type BlockConfig,
+  type BlockFields,
+  type Mixer,
+  type NewModel,
+  type OwnOption,
+  ownWord,
+} from "./mixer.ts";
+import { s4Kernels } from "./s4_kernel.ts";
 
 /**
  * How a sequence goes through the layers: by convolution, chunk by chunk, or step by step. Both give the same but for
@@ -16,6 +24,13 @@ export type S4Mode = "conv" | "recurrent";
 
 /** The modes. */
 export const S4_MODES: readonly S4Mode[] = ["conv", "recurrent"];
+
+/** The option of both. */
+export const MODE: OwnOption = {
+  name: "mode",
+  help: "S4D and S4 by conv or recurrent (default: conv)",
+  words: S4_MODES,
+};
 
 /** A model of S4D or S4 blocks. */
 export interface S4Config extends ModelConfig {
@@ -73,7 +88,7 @@ export function s4Fields({ d_state, mode, norm_epsilon }: S4Config): Record<stri
 /** What the descriptors of both say alike. */
 type Shared = Omit<
   Mixer<S4Config>,
-  "ownSizes" | "parse" | "toHfFields" | "weightSpecs" | "newConfig"
+  "ownOptions" | "parse" | "toHfFields" | "weightSpecs" | "newConfig"
 >;
 
 /**
@@ -115,21 +130,22 @@ export function describeS4(title: "S4D" | "S4", lowRank: boolean): Shared {
     // Both parts of each pair, with channels side by side.
     stateShapes: ({ d_model, d_state }) => ({ ssm_state: [d_state / 2, 2, d_model] }),
 
+    kernels: s4Kernels,
+
     describeSizes: ({ d_model, d_state, mode }) =>
       `d_model = ${d_model}, d_state = ${d_state}, mode = ${mode}`,
   };
 }
 
 /** What a new model of either kind has. */
-export function newS4Config(
-  { expand: _expand, headdim: _headdim, d_conv: _d_conv, mode = "conv", ...model }: NewModel,
-): Omit<S4Config, "model_type"> {
+export function newS4Config(given: NewModel): Omit<S4Config, "model_type"> {
+  const { expand: _expand, d_conv: _d_conv, own: _own, ...model } = given;
   if (model.d_state % 2 !== 0) {
     throw new RangeError(
       `Cannot train: d_state is ${model.d_state}, expected an even number: states are pairs of conjugates`,
     );
   }
-  return { ...model, mode };
+  return { ...model, mode: ownWord(given, "mode", S4_MODES) ?? "conv" };
 }
 
 /** A parameter of the recurrence: it learns slowly, and does not decay. */

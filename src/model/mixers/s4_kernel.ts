@@ -1,14 +1,7 @@
 /** What a layer of S4D or S4 convolves with, in float64: for people to look at. */
 
+import type { LayerKernels } from "./mixer.ts";
 import type { S4Config } from "./s4_fields.ts";
-
-/** A layer's kernels. */
-export interface S4Kernels {
-  /** Of each channel, how long a step of the sequence is to it. */
-  readonly steps: readonly number[];
-  /** K (d_model, length): y[t] = sum over l of K[l] u[t - l], without the skip D. */
-  readonly kernels: readonly Float64Array[];
-}
 
 /** The real and the imaginary part of a number. */
 interface Complex {
@@ -25,7 +18,7 @@ export function s4Kernels(
   { d_model, d_state, model_type }: S4Config,
   read: (name: string) => ArrayLike<number>,
   length: number,
-): S4Kernels {
+): LayerKernels {
   const pairs = d_state / 2;
   const isDiagonal = model_type === "s4d";
   const [re, im] = isDiagonal ? ["A_re", "A_im"] as const : ["Lambda_re", "Lambda_im"] as const;

@@ -3,6 +3,7 @@
 import {
   commonSpecs,
   describeS4,
+  MODE,
   newS4Config,
   ofPairs,
   parseS4,
@@ -10,7 +11,7 @@ import {
   s4Fields,
   slowVector,
 } from "./s4_fields.ts";
-import type { Mixer } from "./mixer.ts";
+import { type Mixer, ownWord } from "./mixer.ts";
 
 /** Which imaginary parts new weights begin with: S4D-Lin's, or S4D-Inv's. */
 export type S4DInit = "lin" | "inv";
@@ -29,7 +30,14 @@ export const S4D_INITS: readonly S4DInit[] = ["lin", "inv"];
 /** What describes it. */
 export const s4d: Mixer<S4DConfig> = {
   ...describeS4("S4D", false),
-  ownSizes: ["mode", "init"],
+  ownOptions: [
+    MODE,
+    {
+      name: "init",
+      help: "Rates that S4D begins with: lin or inv (default: lin)",
+      words: S4D_INITS,
+    },
+  ],
 
   parse: (places) => ({
     model_type: "s4d",
@@ -50,5 +58,9 @@ export const s4d: Mixer<S4DConfig> = {
     ];
   },
 
-  newConfig: ({ init = "lin", ...model }) => ({ ...newS4Config(model), model_type: "s4d", init }),
+  newConfig: (model) => ({
+    ...newS4Config(model),
+    model_type: "s4d",
+    init: ownWord(model, "init", S4D_INITS) ?? "lin",
+  }),
 };

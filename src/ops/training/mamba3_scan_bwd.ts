@@ -13,7 +13,9 @@ import { asSsdShape, mamba3Decays } from "../mamba3_scan.ts";
 import { placeholders } from "../placeholders.ts";
 import { ssdCBFwd, ssdPass, ssdStates } from "../ssd.ts";
 import { sumPartials } from "../sum_partials.ts";
-import { layoutOfSums, ssdBCBwd, ssdSumsBwd, ssdXCBBwd } from "./ssd_bwd.ts";
+import { layoutOfSums } from "./ssd_bwd_layout.ts";
+import { ssdSumsBwd } from "./ssd_sums_bwd.ts";
+import { ssdBCBwd, ssdXCBBwd } from "./ssd_xbc_bwd.ts";
 
 /** Lanes of a workgroup of mamba3_decays_bwd and mamba3_mimo_x_bwd. */
 const LANES = 64;

@@ -2,17 +2,10 @@
 
 import type { Program } from "../../gpu/program.ts";
 import type { Tensor } from "../../gpu/tensor.ts";
-import bcSource from "../../../kernels/ssd_bc_bwd.wgsl" with { type: "text" };
-import cbSource from "../../../kernels/ssd_cb_bwd.wgsl" with { type: "text" };
 import dtSource from "../../../kernels/ssd_dt_bwd.wgsl" with { type: "text" };
-import sumsSource from "../../../kernels/ssd_sums_bwd.wgsl" with { type: "text" };
-import xSource from "../../../kernels/ssd_x_bwd.wgsl" with { type: "text" };
 import { defineKernel } from "../define_kernel.ts";
-import { areMultiplesOf4 } from "../matmul_tile.ts";
 import {
-  chunkSizes,
   SSD_HEADS,
-  SSD_TILE,
   ssdCBFwd,
   ssdDecays,
   ssdPass,
@@ -20,132 +13,11 @@ import {
   type SsdShape,
   ssdStates,
 } from "../ssd.ts";
-import { dtLimits, type SsdOptions, type SsdSizes, ssdWidths } from "../../model/ssd_sizes.ts";
+import { dtLimits, type SsdOptions, ssdWidths } from "../../model/ssd_sizes.ts";
 import { sumPartials } from "../sum_partials.ts";
-
-/** The gradient of x. */
-export const ssdXBwdKernel = defineKernel({
-  name: "ssd_x_bwd",
-  source: xSource,
-  preludes: ["_tile", "_ssd", "_ssd_bwd"],
-  bindings: {
-    xBC: "read",
-    decays: "read",
-    CB: "read",
-    grad_states: "read",
-    D: "read",
-    grad_y: "read",
-    grad_xBC: "write",
-    sums: "write",
-  },
-  params: { seqlen: "u32", plane: "u32" },
-  overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "D_HAS_HDIM", "ALIGNED"],
-  sizes: (values, [, chunks, batch]) => {
-    const { NHEADS, HEADDIM, D_STATE, NGROUPS, CHUNK, D_HAS_HDIM, plane } = values;
-    const { rows, d_inner, conv_dim, decays } = chunkSizes(values, batch);
-    return {
-      xBC: rows * conv_dim,
-      decays,
-      CB: batch * chunks * NGROUPS * CHUNK * CHUNK,
-      grad_states: batch * chunks * d_inner * D_STATE,
-      D: D_HAS_HDIM ? d_inner : NHEADS,
-      grad_y: rows * d_inner,
-      grad_xBC: rows * conv_dim,
-      sums: Math.ceil(HEADDIM / SSD_TILE) * plane,
-    };
-  },
-});
-
-/** The gradient of C . B of every two steps of a chunk. */
-export const ssdCBBwdKernel = defineKernel({
-  name: "ssd_cb_bwd",
-  source: cbSource,
-  preludes: ["_tile", "_ssd", "_ssd_bwd"],
-  bindings: {
-    xBC: "read",
-    decays: "read",
-    CB: "read",
-    grad_y: "read",
-    grad_CB: "write",
-    sums: "write",
-  },
-  params: { seqlen: "u32", start: "u32" },
-  overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "ALIGNED"],
-  sizes: (values, [, chunks, batch]) => {
-    const { NHEADS, NGROUPS, CHUNK, start } = values;
-    const { rows, d_inner, conv_dim, decays } = chunkSizes(values, batch);
-    const CB = batch * chunks * NGROUPS * CHUNK * CHUNK;
-    return {
-      xBC: rows * conv_dim,
-      decays,
-      CB,
-      grad_y: rows * d_inner,
-      grad_CB: CB,
-      sums: start + rows * NHEADS,
-    };
-  },
-});
-
-/** The gradients of B and C. */
-export const ssdBCBwdKernel = defineKernel({
-  name: "ssd_bc_bwd",
-  source: bcSource,
-  preludes: ["_tile", "_ssd", "_ssd_bwd"],
-  bindings: {
-    xBC: "read",
-    decays: "read",
-    grad_CB: "read",
-    ssm_state: "read",
-    grad_states: "read",
-    grad_y: "read",
-    grad_xBC: "write",
-    sums: "write",
-  },
-  params: { seqlen: "u32", plane: "u32", start: "u32" },
-  overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "ALIGNED"],
-  sizes: (values, [, chunks, batch]) => {
-    const { D_STATE, NGROUPS, CHUNK, plane, start } = values;
-    const { rows, d_inner, conv_dim, decays } = chunkSizes(values, batch);
-    return {
-      xBC: rows * conv_dim,
-      decays,
-      grad_CB: batch * chunks * NGROUPS * CHUNK * CHUNK,
-      ssm_state: batch * (chunks + 1) * d_inner * D_STATE,
-      grad_states: batch * chunks * d_inner * D_STATE,
-      grad_y: rows * d_inner,
-      grad_xBC: rows * conv_dim,
-      sums: start + 2 * Math.ceil(D_STATE / SSD_TILE) * plane,
-    };
-  },
-});
-
-/** The gradient of D, and products of states, for those of dt and A. */
-export const ssdSumsBwdKernel = defineKernel({
-  name: "ssd_sums_bwd",
-  source: sumsSource,
-  bindings: {
-    xBC: "read",
-    grad_y: "read",
-    ssm_state: "read",
-    grad_states: "read",
-    sums: "write",
-    partials: "write",
-  },
-  params: { seqlen: "u32", start: "u32" },
-  overrides: ["NHEADS", "HEADDIM", "D_STATE", "NGROUPS", "CHUNK", "D_HAS_HDIM"],
-  sizes: (values, [, chunks, batch]) => {
-    const { NHEADS, D_STATE, D_HAS_HDIM, start } = values;
-    const { rows, d_inner, conv_dim } = chunkSizes(values, batch);
-    return {
-      xBC: rows * conv_dim,
-      grad_y: rows * d_inner,
-      ssm_state: batch * (chunks + 1) * d_inner * D_STATE,
-      grad_states: batch * chunks * d_inner * D_STATE,
-      sums: start + batch * chunks * NHEADS,
-      partials: batch * chunks * (D_HAS_HDIM ? d_inner : NHEADS),
-    };
-  },
-});
+import { chunkCount, layoutOfSums, sizeOfD } from "./ssd_bwd_layout.ts";
+import { ssdSumsBwd } from "./ssd_sums_bwd.ts";
+import { ssdBCBwd, ssdXCBBwd } from "./ssd_xbc_bwd.ts";
 
 /** The gradients of dt, dt_bias and A_log. */
 export const ssdDtBwdKernel = defineKernel({
@@ -257,60 +129,6 @@ export function ssdBwd(
   ssdDtBwd(program, tensors, shape);
 }
 
-/** What the gradients of x, B and C are made from, and the sums that they leave. */
-type XBCTensors = Pick<
-  Parameters<typeof ssdBwd>[1],
-  | ("xBC" | "D" | "ssm_state" | "grad_y" | "grad_xBC" | "decays" | "CB" | "grad_CB")
-  | ("grad_states" | "sums")
->;
-
-/** The gradients of x, and of C . B of every two steps of a chunk, and sums over channels for ssdDtBwd(). */
-export function ssdXCBBwd(
-  program: Program,
-  tensors: XBCTensors,
-  shape: SsdShape & SsdOptions & { label: string },
-): void {
-  const { xBC, D, grad_y, grad_xBC, decays, CB, grad_CB, grad_states, sums } = tensors;
-  const { batch, seqlen, nheads, ngroups, D_has_hdim = false, label } = shape;
-  const overrides = sizeOverrides(shape);
-  const isAligned = areMultiplesOf4(shape.headdim, shape.d_state);
-  const chunks = chunkCount(shape);
-  const { p_tiles, plane, ...starts } = layoutOfSums(shape);
-  program.add(ssdXBwdKernel, {
-    tensors: { xBC, decays, CB, grad_states, D, grad_y, grad_xBC, sums },
-    overrides: { ...overrides, D_HAS_HDIM: D_has_hdim, ALIGNED: isAligned },
-    params: { seqlen, plane },
-    workgroups: [nheads * p_tiles, chunks, batch],
-    label: `${label}.x`,
-  });
-  program.add(ssdCBBwdKernel, {
-    tensors: { xBC, decays, CB, grad_y, grad_CB, sums },
-    overrides: { ...overrides, ALIGNED: isAligned },
-    params: { seqlen, start: starts.CB },
-    workgroups: [ngroups, chunks, batch],
-    label: `${label}.CB`,
-  });
-}
-
-/** The gradients of B and C, and sums over states for ssdDtBwd(). */
-export function ssdBCBwd(
-  program: Program,
-  tensors: XBCTensors,
-  shape: SsdShape & SsdOptions & { label: string },
-): void {
-  const { xBC, ssm_state, grad_y, grad_xBC, decays, grad_CB, grad_states, sums } = tensors;
-  const { batch, seqlen, ngroups, headdim, d_state, chunk, label } = shape;
-  const chunks = chunkCount(shape);
-  const { n_tiles, plane, ...starts } = layoutOfSums(shape);
-  program.add(ssdBCBwdKernel, {
-    tensors: { xBC, decays, grad_CB, ssm_state, grad_states, grad_y, grad_xBC, sums },
-    overrides: { ...sizeOverrides(shape), ALIGNED: areMultiplesOf4(headdim, d_state, chunk) },
-    params: { seqlen, plane, start: starts.BC },
-    workgroups: [ngroups * 2 * n_tiles, chunks, batch],
-    label: `${label}.BC`,
-  });
-}
-
 /** The gradients of dt, dt_bias, A_log and D. */
 function ssdDtBwd(
   program: Program,
@@ -352,60 +170,6 @@ function ssdDtBwd(
   sumUp("dt_bias", nheads, tensors.grad_dt_bias);
   sumUp("A_log", nheads, tensors.grad_A_log);
   sumUp("D", D_size, tensors.grad_D);
-}
-
-/** Partials of D's gradient (batch, chunks, ...), and sums over states for ssdDtBwd(). */
-export function ssdSumsBwd(
-  program: Program,
-  tensors: {
-    xBC: Tensor;
-    grad_y: Tensor;
-    ssm_state: Tensor;
-    grad_states: Tensor;
-    sums: Tensor;
-    partials: Tensor;
-  },
-  shape: SsdShape & SsdOptions & { label: string },
-): void {
-  const { batch, seqlen, nheads, D_has_hdim = false, label } = shape;
-  program.add(ssdSumsBwdKernel, {
-    tensors,
-    overrides: { ...sizeOverrides(shape), D_HAS_HDIM: D_has_hdim },
-    params: { seqlen, start: layoutOfSums(shape).state },
-    workgroups: [nheads, chunkCount(shape), batch],
-    label: `${label}.sums`,
-  });
-}
-
-function sizeOverrides({ nheads, headdim, d_state, ngroups, chunk }: SsdShape) {
-  return { NHEADS: nheads, HEADDIM: headdim, D_STATE: d_state, NGROUPS: ngroups, CHUNK: chunk };
-}
-
-function chunkCount({ seqlen, chunk }: SsdShape): number {
-  return Math.ceil(seqlen / chunk);
-}
-
-function sizeOfD({ nheads, headdim, D_has_hdim }: SsdSizes & SsdOptions): number {
-  return D_has_hdim ? nheads * headdim : nheads;
-}
-
-/** How the sums lie that the kernels hand to ssd_dt_bwd: planes of x by tile of channels, of CB, of B and C by tile of states. */
-export function layoutOfSums(shape: SsdShape) {
-  const { batch, seqlen, nheads, headdim, d_state } = shape;
-  const plane = batch * nheads * seqlen;
-  const [p_tiles, n_tiles] = [Math.ceil(headdim / SSD_TILE), Math.ceil(d_state / SSD_TILE)];
-  const CB = p_tiles * plane;
-  const BC = CB + plane;
-  const state = BC + 2 * n_tiles * plane;
-  return {
-    p_tiles,
-    n_tiles,
-    plane,
-    CB,
-    BC,
-    state,
-    end: state + batch * chunkCount(shape) * nheads,
-  };
 }
 
 /** Where the partials of each parameter begin. */

@@ -4,8 +4,7 @@ import type { Gpu } from "../../gpu/device.ts";
 import type { ModelConfig } from "../../model/config/config.ts";
 import { inputWidth } from "../../model/ends.ts";
 import type { StateArray } from "../../model/executor.ts";
-import { isMamba1 } from "../../model/mixers/mamba1.ts";
-import { isMamba2 } from "../../model/mixers/mamba2.ts";
+import { mixerOf } from "../../model/mixers/mixers.ts";
 import { RING } from "../../model/sampler.ts";
 import type { StepChoice } from "../../model/step_choice.ts";
 import type { WebGpuExecutor } from "../executor.ts";
@@ -96,7 +95,7 @@ async function hardwareTunings(gpu: Gpu, config: ModelConfig): Promise<StepTunin
 }
 
 function innerWidth(config: ModelConfig): number {
-  return isMamba1(config) || isMamba2(config) ? config.d_inner : config.d_model;
+  return mixerOf(config).innerWidth?.(config) ?? config.d_model;
 }
 
 /**

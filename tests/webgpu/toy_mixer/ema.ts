@@ -23,7 +23,7 @@ export const ema: Mixer<EmaConfig> = {
     eos_token_id: 0,
   }],
   settings: [],
-  ownSizes: [],
+  ownOptions: [],
   parse({ d_model, n_layer, norm_epsilon }) {
     return { model_type: "ema", d_model: d_model.value, n_layer, norm_epsilon };
   },
@@ -42,7 +42,7 @@ export const ema: Mixer<EmaConfig> = {
   describeSizes({ d_model }) {
     return `d_model = ${d_model}`;
   },
-  newConfig({ d_state: _state, d_conv: _conv, expand: _expand, headdim: _headdim, ...model }) {
+  newConfig({ d_state: _state, d_conv: _conv, expand: _expand, own: _own, ...model }) {
     return { ...model, model_type: "ema" };
   },
 };
