@@ -51,7 +51,8 @@ export async function scoreStream(
   }
   using model = await loadForCommand(source, settings, terminal);
   requireTokens(model, "score");
-  using session = model.createSession();
+  // Nothing goes back: what it would keep for that would be copied at every collection.
+  using session = model.createSession({ rewind: 0 });
   states.begin(session);
   using interruption = catchInterrupt();
   const { signal } = interruption;
