@@ -20,19 +20,23 @@ export async function readInitialWeights(
   location: string,
   config: ModelConfig,
 ): Promise<NamedValues> {
-  using checkpoint = await openCheckpoint(location);
-  const quantized = parseQuantization(checkpoint.config);
-  if (quantized !== undefined) {
-    throw new TypeError(
-      `Cannot begin with "${location}": its weights are ${quantized}. Take the folder they came from`,
-    );
+  const checkpoint = await openCheckpoint(location);
+  try {
+    const quantized = parseQuantization(checkpoint.config);
+    if (quantized !== undefined) {
+      throw new TypeError(
+        `Cannot begin with "${location}": its weights are ${quantized}. Take the folder they came from`,
+      );
+    }
+    const file = checkpoint.tensors;
+    const values = new Map<string, Float32Array>();
+    for (const { spec, info } of matching(location, config, file)) {
+      values.set(spec.name, toFloat32(await file.read(info.name), info.dtype));
+    }
+    return values;
+  } finally {
+    checkpoint[Symbol.dispose]();
   }
-  const file = checkpoint.tensors;
-  const values = new Map<string, Float32Array>();
-  for (const { spec, info } of matching(location, config, file)) {
-    values.set(spec.name, toFloat32(await file.read(info.name), info.dtype));
-  }
-  return values;
 }
 
 /** The file's tensors, and what they are of the model's. */
