@@ -6,8 +6,8 @@ import source from "../../kernels/matvec_fwd.wgsl" with { type: "text" };
 import { defineKernel } from "./define_kernel.ts";
 import type { LinearShape, LinearTensors } from "./linear.ts";
 import { areMultiplesOf4 } from "./matmul_tile.ts";
-import { blockWords, W_DTYPE } from "./matrix.ts";
-import { endingSizes, MATVEC_OVERRIDES } from "./matvec_block.ts";
+import { W_DTYPE } from "./matrix.ts";
+import { MATVEC_BINDINGS, MATVEC_OVERRIDES, matvecSizes } from "./matvec_block.ts";
 import { matvecByRows } from "./matvec_rows.ts";
 import { matvecByTiles } from "./matvec_tiles.ts";
 import { type MatvecTiling, matvecTiling, type MatvecWay, matvecWay } from "./matvec_tiling.ts";
@@ -18,37 +18,10 @@ export const matvecFwdKernel = defineKernel({
   name: "matvec_fwd",
   source,
   preludes: ["_weight", "_chains", "_matvec"],
-  bindings: {
-    x: "read",
-    norm_weight: "read",
-    weight: "read",
-    bias: "read",
-    conv_weight: "read",
-    conv_bias: "read",
-    conv_state: "read_write",
-    y: "read_write",
-  },
+  bindings: MATVEC_BINDINGS,
   params: { ld_x: "u32", x_offset: "u32", ld_y: "u32" },
-  overrides: [
-    "D_IN",
-    "W_STRIDE",
-    "W_DTYPE",
-    "ROW_START",
-    "ROWS",
-    "EACH",
-    "GROUPS",
-    "AT_ONCE",
-    ...MATVEC_OVERRIDES,
-  ],
-  sizes: (values, [, rows]) => {
-    const { D_IN, ROWS, NORM, W_STRIDE, W_DTYPE, ld_x, x_offset } = values;
-    return {
-      x: x_offset + (rows - 1) * ld_x + D_IN,
-      norm_weight: NORM * D_IN,
-      weight: blockWords(ROWS, W_STRIDE, W_DTYPE),
-      ...endingSizes(values, rows),
-    };
-  },
+  overrides: [...MATVEC_OVERRIDES, "EACH", "GROUPS", "AT_ONCE"],
+  sizes: (values, [, rows]) => matvecSizes(values, rows),
 });
 
 /** What a matvec does before and after the product: see the kernel's NORM and CONV. */

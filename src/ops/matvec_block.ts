@@ -1,9 +1,27 @@
 /** What matvec_fwd, matvec_rows and matvec_tiles have in common: see _matvec.wgsl for what is done besides a product. */
 
 import type { Tensor } from "../gpu/tensor.ts";
+import { blockWords } from "./matrix.ts";
 
-/** Overrides of what comes before and after a product. */
+/** Bindings of all three. */
+export const MATVEC_BINDINGS = {
+  x: "read",
+  norm_weight: "read",
+  weight: "read",
+  bias: "read",
+  conv_weight: "read",
+  conv_bias: "read",
+  conv_state: "read_write",
+  y: "read_write",
+} as const;
+
+/** Overrides of the product, and of what comes before and after it. */
 export const MATVEC_OVERRIDES = [
+  "D_IN",
+  "W_STRIDE",
+  "W_DTYPE",
+  "ROW_START",
+  "ROWS",
   "ALIGNED",
   "NORM",
   "EPS",
@@ -16,40 +34,46 @@ export const MATVEC_OVERRIDES = [
   "D_INNER",
 ] as const;
 
-/** Elements of what is read and written after a product, for so many rows of x. */
-export function endingSizes(
+/** Elements of what they read and write, for so many rows of x. */
+export function matvecSizes(
   values: Readonly<
     Record<
-      "ROW_START" | "ROWS" | "BIAS" | "CONV" | "CONV_BIAS" | "D_CONV" | "D_INNER" | "ld_y",
+      | "D_IN"
+      | "W_STRIDE"
+      | "W_DTYPE"
+      | "ROW_START"
+      | "ROWS"
+      | "NORM"
+      | "BIAS"
+      | "CONV"
+      | "CONV_BIAS"
+      | "D_CONV"
+      | "D_INNER"
+      | "ld_x"
+      | "x_offset"
+      | "ld_y",
       number
     >
   >,
   rows: number,
-): Record<"bias" | "conv_weight" | "conv_bias" | "conv_state" | "y", number> {
-  const { ROW_START, ROWS, BIAS, CONV, CONV_BIAS, D_CONV, D_INNER, ld_y } = values;
+): Record<keyof typeof MATVEC_BINDINGS, number> {
+  const { D_IN, ROW_START, ROWS, D_CONV, D_INNER } = values;
   return {
-    bias: BIAS * (ROW_START + ROWS),
-    conv_weight: CONV * D_INNER * D_CONV,
-    conv_bias: CONV_BIAS * D_INNER,
-    conv_state: CONV * rows * D_INNER * D_CONV,
-    y: (rows - 1) * ld_y + ROW_START + ROWS,
+    x: values.x_offset + (rows - 1) * values.ld_x + D_IN,
+    norm_weight: values.NORM * D_IN,
+    weight: blockWords(ROWS, values.W_STRIDE, values.W_DTYPE),
+    bias: values.BIAS * (ROW_START + ROWS),
+    conv_weight: values.CONV * D_INNER * D_CONV,
+    conv_bias: values.CONV_BIAS * D_INNER,
+    conv_state: values.CONV * rows * D_INNER * D_CONV,
+    y: (rows - 1) * values.ld_y + ROW_START + ROWS,
   };
 }
 
 /** What matvecFwd() says of one block of its weight. */
 export interface MatvecBlock {
   readonly tensors: Readonly<
-    Record<
-      | "x"
-      | "norm_weight"
-      | "weight"
-      | "bias"
-      | "conv_weight"
-      | "conv_bias"
-      | "conv_state"
-      | "y",
-      Tensor
-    >
+    Record<keyof typeof MATVEC_BINDINGS, Tensor>
   >;
   readonly overrides:
     & Readonly<
