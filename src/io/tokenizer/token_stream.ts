@@ -50,22 +50,33 @@ const LONGEST_WAIT = 512;
  */
 export function createTokenStream(
   hasText: (id: number) => boolean,
-  decode: (ids: number[]) => string,
+  decode: (ids: Uint32Array) => string,
   before: readonly number[],
 ): TokenStream {
-  let window = [...before];
-  let given = decode(window).length;
+  // The last ids, in memory that is used again: a list for each call would be much of what a long stream leaves behind.
+  const room = new Uint32Array(before.length + LONGEST_WAIT + AT_ONCE);
+  let count = 0, given = 0;
+  const decodeWindow = () => decode(room.subarray(0, count));
+  const begin = () => {
+    room.set(before);
+    count = before.length;
+    given = decodeWindow().length;
+  };
+  begin();
+
   function take(ids: readonly number[]): string {
     const known = ids.every(hasText) ? ids : ids.filter(hasText);
     if (known.length === 0) return "";
-    window = window.concat(known);
-    const whole = decode(window);
-    const text = window.length < LONGEST_WAIT ? whole.replace(/\ufffd+$/, "") : whole;
+    room.set(known, count);
+    count += known.length;
+    const whole = decodeWindow();
+    const text = count < LONGEST_WAIT ? whole.replace(/\ufffd+$/, "") : whole;
     const piece = text.slice(given);
     given = Math.max(given, text.length);
-    if (window.length >= WINDOW && text === whole) {
-      window = window.slice(-CONTEXT);
-      given = decode(window).length;
+    if (count >= WINDOW && text === whole) {
+      room.copyWithin(0, count - CONTEXT, count);
+      count = CONTEXT;
+      given = decodeWindow().length;
     }
     return piece;
   }
@@ -78,9 +89,8 @@ export function createTokenStream(
       return text;
     },
     flush() {
-      const piece = decode(window).slice(given);
-      window = [...before];
-      given = decode(window).length;
+      const piece = decodeWindow().slice(given);
+      begin();
       return piece;
     },
   };

@@ -154,8 +154,10 @@ export function loadTokenizer(json: string, name: string): Tokenizer {
     return tokens.has(id) && !(options.skipSpecialTokens && special.has(id));
   }
 
-  const decodeKnown = (ids: readonly number[]): string => {
-    const words = ids.map((id) => tokens.get(id) ?? "");
+  const decodeKnown = (ids: readonly number[] | Uint32Array): string => {
+    // Not through the ids' iterator, which would make an object for each.
+    const words = new Array<string>(ids.length).fill("");
+    for (let i = 0; i < ids.length; i++) words[i] = tokens.get(ids[i] ?? -1) ?? "";
     return decoder === undefined ? words.join(" ") : decoder(words).join("");
   };
   /** What stands around the ids of a text. */

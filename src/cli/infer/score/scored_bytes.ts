@@ -3,7 +3,7 @@
 import type { TokenStream } from "../../../io/tokenizer/token_stream.ts";
 
 /** Ids whose text is looked at together. */
-const AT_ONCE = 64;
+const AT_ONCE = 128;
 
 const ENCODER = new TextEncoder();
 
