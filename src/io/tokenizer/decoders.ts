@@ -43,7 +43,10 @@ export function createDecoder(settings: Settings): Decoder {
   }
 }
 
-/** Of what is a token, its bytes are kept: the same ones come again and again, and end up in the same memory. */
+/** Bytes that are put together in memory that is used again: as many as a stream decodes at once. */
+const ROOM = 2 ** 12;
+
+/** Of what is a token, its bytes are kept: the same ones come again and again. */
 function byteLevel(): Decoder {
   const known = new Map<string, Uint8Array>();
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -52,18 +55,18 @@ function byteLevel(): Decoder {
     if (bytes === undefined) known.set(token, bytes = tokenBytes(token));
     return bytes;
   };
-  let buffer = new Uint8Array(1024);
+  const room = new Uint8Array(ROOM);
   return (tokens) => {
     let length = 0;
     for (const token of tokens) length += bytesOf(token).length;
-    if (length > buffer.length) buffer = new Uint8Array(2 * length);
+    const all = length <= ROOM ? room.subarray(0, length) : new Uint8Array(length);
     let end = 0;
     for (const token of tokens) {
       const bytes = bytesOf(token);
-      buffer.set(bytes, end);
+      all.set(bytes, end);
       end += bytes.length;
     }
-    return [decoder.decode(buffer.subarray(0, length))];
+    return [decoder.decode(all)];
   };
 }
 

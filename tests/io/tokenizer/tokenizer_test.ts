@@ -48,6 +48,15 @@ Deno.test("Tokenizer.stream() never splits a character of several tokens", () =>
   assertEquals(stream.flush(), "");
 });
 
+Deno.test("Tokenizer.decode() puts any number of bytes together", () => {
+  const tokenizer = loadTokenizer(JSON.stringify(byteTokenizer()), "bytes");
+  // From few to more than there is room for at once, and to few again.
+  for (const length of [0, 1, 1023, 1024, 1025, 2000, 1]) {
+    const text = "a🙂é\n".repeat(length);
+    assertEquals(tokenizer.decode([...new TextEncoder().encode(text)]), text);
+  }
+});
+
 Deno.test("Tokenizer.stream() equals decode() for any bytes, and ends with the unfinished ones", () => {
   const tokenizer = loadTokenizer(JSON.stringify(byteTokenizer([END])), "bytes");
   const next = random(2);
